@@ -1,0 +1,42 @@
+# Targets: `make help` lists them.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format benchmark clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(READY) ## Make .venv with pinned versions and iebench in it (PYTHON= chooses the interpreter)
+
+demo: $(READY) ## From nothing to an evaluated SIE model and runs/demo/report.html, in minutes
+	$(BIN)/iebench demo --out runs/demo
+
+test: $(READY) ## Run all tests that need no GPU
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## Mend style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Delete .venv and caches, not data or runs
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(READY): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+	  echo "iebench renders with Blender 4.5, whose wheels are for Python 3.11 only, and there is no $(PYTHON)."; \
+	  echo "Install it: apt-get install -y python3.11 python3.11-venv   (or: make setup PYTHON=/path/to/python3.11)"; \
+	  exit 1; }
+	@$(PYTHON) -m iebench.doctor
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)

@@ -1,0 +1,1 @@
+"""The data contract of iebench, and WebDataset shards in and out."""

@@ -1,0 +1,55 @@
+"""The dataset card: the ``README.md`` that stands beside the shards."""
+
+from shards.schema import DatasetIndex
+
+
+def card_text(index: DatasetIndex) -> str:
+    """Markdown with the metadata header that dataset hubs read."""
+    views = sum(split.views for split in index.splits.values())
+    classes = "\n".join(f"| {item.label} | {item.synset} | {item.name} |" for item in index.classes)
+    latents = "\n".join(
+        f"| {position} | {item.name} | {item.unit} | "
+        f"{' or '.join(f'[{low:.4g}, {high:.4g}]' for low, high in item.intervals)} |"
+        for position, item in enumerate(index.latents)
+    )
+    splits = "\n".join(
+        f"| {name} | {split.objects:,} | {split.views:,} | {len(split.shards)} | "
+        f"{sum(shard.bytes for shard in split.shards) / 1e6:,.1f} MB |"
+        for name, split in index.splits.items()
+    )
+    return f"""---
+tags:
+- webdataset
+- equivariance
+- self-supervised-learning
+task_categories:
+- image-classification
+size_categories:
+- {_size_category(views)}
+---
+
+# {views:,} views of {sum(split.objects for split in index.splits.values()):,} objects
+
+Rendered by iebench in the scene of 3DIEBench (arXiv 2302.10283):
+variant `{index.variant}`, {index.views_per_object} views an object, {index.image_size} px, seed {index.seed}.
+
+Every sample is one view: a `.jpg` (true RGB) and a `.json` with `synset`, `object`, `view`, `label` and
+`latents`. All views of an object stand together, in order, in one shard. `dataset.json` holds the rest.
+
+| split | objects | views | shards | size |
+|---|---|---|---|---|
+{splits}
+
+| place | latent | unit | range |
+|---|---|---|---|
+{latents}
+
+| label | synset | class |
+|---|---|---|
+{classes}
+"""
+
+
+def _size_category(views: int) -> str:
+    bounds = [(1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M")]
+    return next((name for bound, name in bounds if views < bound), "1M<n<10M")

@@ -1,0 +1,288 @@
+"""The data contract: latents, keys, sample metadata and ``dataset.json``. Its only home."""
+
+import hashlib
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shards.errors import IebenchError, UsageError
+
+FORMAT_VERSION = 1
+INDEX_NAME = "dataset.json"
+TRAIN_SHARE = 0.8
+Variant = Literal["3diebench", "translated", "ood"]
+
+_SHARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.tar")
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Latent(_Record):
+    """One number that decides how a view looks.
+
+    Attributes:
+        name: such as ``rotation_x``.
+        unit: ``rad``, ``turn`` (a hue, where 1 is the whole circle) or ``m``.
+        intervals: the closed intervals it is drawn from, uniformly over their union.
+    """
+
+    name: str
+    unit: str
+    intervals: tuple[tuple[float, float], ...]
+
+    def contains(self, value: float) -> bool:
+        """Whether ``value`` lies in one of the intervals."""
+        return any(low <= value <= high for low, high in self.intervals)
+
+    def from_uniform(self, uniform: float) -> float:
+        """Maps a number in [0, 1) to the union of the intervals, keeping it uniform."""
+        lengths = [high - low for low, high in self.intervals]
+        offset = uniform * sum(lengths)
+        for (low, high), length in zip(self.intervals, lengths, strict=True):
+            if offset < length:
+                return min(low + offset, high)
+            offset -= length
+        return self.intervals[-1][1]
+
+
+def _latents(angle_intervals: tuple[tuple[float, float], ...]) -> tuple[Latent, ...]:
+    rotations = tuple(
+        Latent(name=f"rotation_{axis}", unit="rad", intervals=angle_intervals) for axis in "xyz"
+    )
+    return (
+        *rotations,
+        Latent(name="floor_hue", unit="turn", intervals=((0.0, 1.0),)),
+        Latent(name="light_theta", unit="rad", intervals=((0.0, math.pi / 4),)),
+        Latent(name="light_phi", unit="rad", intervals=((0.0, 2 * math.pi),)),
+        Latent(name="light_hue", unit="turn", intervals=((0.0, 1.0),)),
+    )
+
+
+_QUARTER_TURN = math.pi / 2
+_STANDARD = _latents(((-_QUARTER_TURN, _QUARTER_TURN),))
+
+VARIANTS: dict[str, tuple[Latent, ...]] = {
+    "3diebench": _STANDARD,
+    "translated": (
+        *_STANDARD,
+        *(Latent(name=f"translation_{axis}", unit="m", intervals=((-0.5, 0.5),)) for axis in "xyz"),
+    ),
+    "ood": _latents(((-math.pi, -_QUARTER_TURN), (_QUARTER_TURN, math.pi))),
+}
+"""The latents of each variant, in the order of the published ``latent_i.npy``."""
+
+
+class ClassInfo(_Record):
+    """A class: its label is the index of its synset among the dataset's sorted synsets."""
+
+    label: int
+    synset: str
+    name: str
+
+
+class ShardInfo(_Record):
+    """One sealed shard: how large it is, what its bytes hash to, and what it holds."""
+
+    name: str
+    bytes: int
+    sha256: str
+    objects: int
+    views: int
+
+
+class SplitInfo(_Record):
+    """The shards of one split and their totals."""
+
+    shards: tuple[ShardInfo, ...]
+    objects: int
+    views: int
+
+
+class DatasetIndex(_Record):
+    """``dataset.json``: everything about a dataset that is not a view.
+
+    Attributes:
+        channel_mean: of the decoded training views, per channel, in [0, 1].
+        channel_std: likewise.
+        renderer: settings and versions of whatever made the views.
+    """
+
+    format_version: int = FORMAT_VERSION
+    variant: Variant
+    latents: tuple[Latent, ...]
+    classes: tuple[ClassInfo, ...]
+    image_size: int
+    views_per_object: int
+    seed: int
+    channel_mean: tuple[float, float, float]
+    channel_std: tuple[float, float, float]
+    renderer: dict[str, Any] = Field(default_factory=dict)
+    splits: dict[str, SplitInfo]
+
+    def split(self, name: str) -> SplitInfo:
+        """The split called ``name``.
+
+        Raises:
+            UsageError: there is none, or it is empty.
+        """
+        split = self.splits.get(name)
+        if split is None or split.views == 0:
+            filled = [key for key, value in self.splits.items() if value.views]
+            raise UsageError(
+                f"the dataset holds no view in split {name!r}; it has: {', '.join(filled) or 'none'}"
+            )
+        return split
+
+    def latent_index(self, names: tuple[str, ...]) -> list[int]:
+        """Positions of the latents called ``names``.
+
+        Raises:
+            UsageError: the dataset lacks one of them.
+        """
+        known = [latent.name for latent in self.latents]
+        missing = [name for name in names if name not in known]
+        if missing:
+            raise UsageError(f"the dataset has no latent {', '.join(missing)}; it has: {', '.join(known)}")
+        return [known.index(name) for name in names]
+
+    def to_json(self) -> str:
+        """The text of ``dataset.json``."""
+        return json.dumps(self.model_dump(mode="json"), indent=1) + "\n"
+
+
+class SampleMetadata(_Record):
+    """The ``.json`` member of a sample."""
+
+    synset: str
+    object: str
+    view: int
+    label: int
+    latents: tuple[float, ...]
+
+    def encode(self) -> bytes:
+        """JSON bytes; floating-point numbers survive the round trip exactly."""
+        return json.dumps(self.model_dump()).encode()
+
+    @property
+    def key(self) -> str:
+        """The WebDataset key of this sample."""
+        return sample_key(self.synset, self.object, self.view)
+
+
+def sample_key(synset: str, object_id: str, view: int) -> str:
+    """``{synset}-{object}-{view:03d}``; equal keys mean equal synset, object and view."""
+    return f"{object_key(synset, object_id)}-{view:03d}"
+
+
+def object_key(synset: str, object_id: str) -> str:
+    """``{synset}-{object}``, percent-encoded where a WebDataset key cannot hold a character.
+
+    A key ends at its first dot, so dots are encoded; so are dashes in the synset, which the first dash ends.
+    ``urllib.parse.unquote`` reverses it.
+    """
+    encoded = [quote(part, safe="").replace(".", "%2E") for part in (synset, object_id)]
+    return f"{encoded[0].replace('-', '%2D')}-{encoded[1]}"
+
+
+def split_of(synset: str, object_id: str) -> str:
+    """``train`` or ``val``: SHA-256 of ``synset/object`` as a fraction, below 0.8 is train."""
+    digest = hashlib.sha256(f"{synset}/{object_id}".encode()).digest()
+    return "train" if int.from_bytes(digest[:8], "big") / 2**64 < TRAIN_SHARE else "val"
+
+
+def draw_latents(variant: str, seed: int, synset: str, object_id: str, view: int) -> np.ndarray:
+    """The latents of one view, a function of the arguments alone.
+
+    A counter-based generator (Philox) is keyed by a SHA-256 of seed, synset and object; each view has its own
+    block of the counter. So any view can be rendered again alone, in any order, by any process.
+
+    Returns:
+        (number of latents,) float64, in the order and ranges of ``VARIANTS[variant]``.
+    """
+    digest = hashlib.sha256(f"{seed}/{synset}/{object_id}".encode()).digest()
+    key = [int.from_bytes(digest[start : start + 8], "little") for start in (0, 8)]
+    generator = np.random.Philox(
+        key=np.array(key, dtype=np.uint64), counter=np.array([0, view, 0, 0], dtype=np.uint64)
+    )
+    latents = VARIANTS[variant]
+    uniforms = [(int(raw) >> 11) * 2.0**-53 for raw in generator.random_raw(len(latents))]
+    return np.array([latent.from_uniform(uniform) for latent, uniform in zip(latents, uniforms, strict=True)])
+
+
+def open_dataset(folder: str | Path) -> DatasetIndex:
+    """Reads and checks ``dataset.json``; the shards themselves are not read.
+
+    Raises:
+        UsageError: ``folder`` holds no dataset.
+        IebenchError: the index is of another format version, or broken, or a shard is missing or cut short.
+    """
+    folder = Path(folder)
+    path = folder / INDEX_NAME
+    if not path.is_file():
+        hint = (
+            "rendering it has not finished: run the same render command again"
+            if (folder / ".render").is_dir()
+            else ("make one with `iebench render` or `iebench demo`")
+        )
+        raise UsageError(f"{folder} holds no dataset ({INDEX_NAME} is not there); {hint}")
+    index = parse_index(path)
+    for split in index.splits.values():
+        for shard in split.shards:
+            _check_size(folder / shard.name, shard.bytes)
+    return index
+
+
+def parse_index(path: Path) -> DatasetIndex:
+    """The contents of ``dataset.json``, checked against the contract but not against the shards.
+
+    Raises:
+        IebenchError: it is of another format version, or broken.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version = content["format_version"]
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
+        raise IebenchError(
+            f"{path} is not a dataset index that can be read ({error}); render the dataset again"
+        ) from None
+    if version != FORMAT_VERSION:
+        raise IebenchError(
+            f"{path} is of format version {version} and this iebench reads version {FORMAT_VERSION}; "
+            f"install an iebench that reads version {version}, or render the dataset again"
+        )
+    try:
+        index = DatasetIndex.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise IebenchError(
+            f"{path} breaks the data contract at {place}: {first['msg']}; render the dataset again"
+        ) from None
+    for split in index.splits.values():
+        for shard in split.shards:
+            if not _SHARD_NAME.fullmatch(shard.name):
+                raise IebenchError(
+                    f"{path} names a shard {shard.name!r}, which is not the name of a .tar file beside it"
+                )
+    return index
+
+
+def _check_size(path: Path, expected: int) -> None:
+    if not path.is_file():
+        raise IebenchError(
+            f"shard {path} is missing; run the render command that made the dataset again to rebuild it"
+        )
+    size = path.stat().st_size
+    if size != expected:
+        raise IebenchError(
+            f"shard {path} has {size:,} bytes and should have {expected:,}; "
+            "delete it and run the render command that made the dataset again"
+        )

@@ -1,0 +1,104 @@
+"""A contact sheet: what a dataset looks like, with its latents."""
+
+import math
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from shards.errors import UsageError
+from shards.reader import View, read_shard
+from shards.schema import DatasetIndex, Latent
+
+_MARGIN = 6
+_CAPTION_LINES = 3
+_INK, _QUIET, _PAPER = "#1c1d21", "#6b6f76", "#ffffff"
+
+
+def pick_views(
+    folder: Path, index: DatasetIndex, rows: int, columns: int, split: str | None = None
+) -> list[tuple[str, list[View]]]:
+    """Views for a contact sheet: one object a row, of as many classes as there are rows for.
+
+    Reads as few shards as it takes to meet every class, or ``rows`` of them.
+
+    Returns:
+        (class name, at most ``columns`` views of one object), by label.
+
+    Raises:
+        UsageError: there is no view.
+    """
+    found: dict[int, list[View]] = {}
+    wanted = min(rows, len(index.classes))
+    splits = [split] if split else list(index.splits)
+    for shard in (shard for name in splits for shard in index.splits[name].shards):
+        for label, group in groupby(read_shard(folder, shard), key=lambda view: view.metadata.label):
+            if label not in found:
+                views = list(group)
+                first = views[0].metadata.object
+                found[label] = [view for view in views if view.metadata.object == first][:columns]
+        if len(found) >= wanted:
+            break
+    if not found:
+        raise UsageError("the dataset holds no view")
+    names = {item.label: item.name for item in index.classes}
+    labels = sorted(found)
+    chosen = [labels[position * len(labels) // wanted] for position in range(min(wanted, len(labels)))]
+    return [(names[label], found[label]) for label in chosen]
+
+
+def contact_sheet(
+    rows: Sequence[tuple[str, Sequence[View]]], latents: Sequence[Latent], size: int = 128
+) -> Image.Image:
+    """Draws rows of views, each with its rotation in degrees and patches of floor and light colour.
+
+    Args:
+        rows: (title, views) as ``pick_views`` returns them.
+        latents: of the dataset, in order.
+        size: width of one view in pixels.
+    """
+    columns = max(len(views) for _, views in rows)
+    line = max(10, size // 9)
+    font, caption_font = _font(line + 2), _font(max(9, line - 2))
+    row_height = size + _CAPTION_LINES * line + 2 * _MARGIN
+    left = max(math.ceil(font.getlength(title)) for title, _ in rows) + 2 * _MARGIN
+    sheet = Image.new(
+        "RGB", (left + columns * (size + _MARGIN) + _MARGIN, len(rows) * row_height + _MARGIN), _PAPER
+    )
+    draw = ImageDraw.Draw(sheet)
+    for row, (title, views) in enumerate(rows):
+        top = _MARGIN + row * row_height
+        draw.text((_MARGIN, top + size // 2), title, _INK, font=font, anchor="lm")
+        for column, view in enumerate(views):
+            corner = (left + column * (size + _MARGIN), top)
+            image = Image.fromarray(view.pixels()).resize((size, size), Image.Resampling.LANCZOS)
+            sheet.paste(image, corner)
+            _draw_caption(
+                draw, (corner[0], top + size + 3), view.metadata.latents, latents, line, caption_font
+            )
+    return sheet
+
+
+def _draw_caption(
+    draw: ImageDraw.ImageDraw,
+    corner: tuple[int, int],
+    values: Sequence[float],
+    latents: Sequence[Latent],
+    line: int,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+) -> None:
+    by_name = {latent.name: value for latent, value in zip(latents, values, strict=True)}
+    angles = " ".join(f"{math.degrees(by_name[f'rotation_{axis}']):+.0f}°" for axis in "xyz")
+    light = f"{math.degrees(by_name['light_theta']):.0f}°/{math.degrees(by_name['light_phi']):.0f}°"
+    left, top = corner
+    draw.text((left, top), angles, _INK, font=font)
+    for position, (name, saturation, value) in enumerate((("floor_hue", 60, 60), ("light_hue", 100, 80))):
+        start = left + position * (line + 2)
+        box = (start, top + line + 3, start + line - 2, top + 2 * line + 1)
+        draw.rectangle(box, fill=f"hsv({by_name[name] * 360:.0f}, {saturation}%, {value}%)")
+    draw.text((left + 2 * (line + 2) + 2, top + line + 1), light, _QUIET, font=font)
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

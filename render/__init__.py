@@ -1,0 +1,1 @@
+"""3D models into the shards of a benchmark, with Blender."""

@@ -1,0 +1,84 @@
+"""What a folder of models holds, and what of it cannot be rendered."""
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import trimesh
+
+from render.catalog import ObjectRef, class_name
+from render.settings import LARGEST_EXTENT
+
+
+@dataclass(frozen=True)
+class Report:
+    """Objects by class, and the reasons why some cannot be used."""
+
+    objects: tuple[ObjectRef, ...]
+    reasons: dict[tuple[str, str], str]
+
+    @property
+    def usable(self) -> int:
+        """How many objects can be used."""
+        return len(self.objects) - len(self.reasons)
+
+    def text(self) -> str:
+        """A table per class, then a line per object that cannot be used."""
+        total = Counter(item.synset for item in self.objects)
+        train = Counter(item.synset for item in self.objects if item.split == "train")
+        broken = Counter(synset for synset, _ in self.reasons)
+        lines = [f"{'synset':<10} {'class':<20} {'objects':>8} {'train':>7} {'val':>6} {'unusable':>9}"]
+        for synset in sorted(total):
+            counts = (total[synset], train[synset], total[synset] - train[synset], broken[synset])
+            lines.append(
+                f"{synset:<10} {class_name(synset):<20} {counts[0]:>8} {counts[1]:>7} {counts[2]:>6} {counts[3]:>9}"
+            )
+        lines.append(f"{len(self.objects):,} objects in {len(total)} classes, {self.usable:,} usable")
+        lines += [f"  {synset}/{name}: {reason}" for (synset, name), reason in sorted(self.reasons.items())]
+        return "\n".join(lines)
+
+
+def check_models(objects: Sequence[ObjectRef], workers: int, advance: Callable[[], object]) -> Report:
+    """Reads every model and says which cannot be rendered.
+
+    Args:
+        objects: the catalogue.
+        workers: processes to read them with.
+        advance: called after each object.
+    """
+    reasons = {}
+    with ProcessPoolExecutor(workers) as pool:
+        paths = [item.path for item in objects]
+        for item, reason in zip(objects, pool.map(why_unusable, paths, chunksize=8), strict=True):
+            if reason:
+                reasons[item.synset, item.object_id] = reason
+            advance()
+    return Report(tuple(objects), reasons)
+
+
+def why_unusable(path: Path) -> str:
+    """Why a model cannot be rendered; empty where it can."""
+    if not path.is_file():
+        return f"there is no {path.name}"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            scene = trimesh.load_scene(path, process=False, skip_materials=True)
+        meshes = [
+            mesh for mesh in scene.geometry.values() if isinstance(mesh, trimesh.Trimesh) and len(mesh.faces)
+        ]
+    except Exception as error:  # trimesh raises whatever its parser stumbles over
+        return f"it cannot be read ({type(error).__name__}: {error})"
+    if not meshes:
+        return "it holds no faces"
+    if not all(np.isfinite(mesh.vertices).all() for mesh in meshes):
+        return "it holds coordinates that are not finite"
+    vertices = np.concatenate([mesh.vertices for mesh in meshes])
+    extent = np.ptp(vertices, axis=0).max()
+    if extent > LARGEST_EXTENT:
+        return f"it is {extent:.3g} m large; at most {LARGEST_EXTENT:g} m can be rendered"
+    return ""

@@ -1,0 +1,26 @@
+"""Procedural 3D models, for a benchmark without a download.
+
+>>> from pathlib import Path
+>>> from render.procedural import make_models
+>>> folders = make_models(Path("models"), classes=["mug", "chair"], objects_per_class=4)  # doctest: +SKIP
+"""
+
+from render.procedural.catalogue import CLASSES, ShapeClass, build_object, find_class
+from render.procedural.make import GENERATOR_VERSION, make_models
+from render.procedural.model import Material, Mesh, Model, Part
+from render.procedural.obj import model_files, write_object
+
+__all__ = [
+    "CLASSES",
+    "GENERATOR_VERSION",
+    "Material",
+    "Mesh",
+    "Model",
+    "Part",
+    "ShapeClass",
+    "build_object",
+    "find_class",
+    "make_models",
+    "model_files",
+    "write_object",
+]

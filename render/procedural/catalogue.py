@@ -1,0 +1,92 @@
+"""The classes that can be made, and one object of one class."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from render.procedural import aircraft, devices, furniture, handhelds, vehicles, vessels
+from render.procedural.model import Model, Part, normalised
+from shards.errors import UsageError
+
+Builder = Callable[[np.random.Generator], list[Part]]
+
+
+@dataclass(frozen=True)
+class ShapeClass:
+    """A class of ShapeNetCore that can be made.
+
+    Attributes:
+        synset: Its WordNet offset, for example "02691156".
+        name: Its name in 3DIEBench, for example "airplane".
+        builder: Makes the parts of one object from a generator of its own.
+    """
+
+    synset: str
+    name: str
+    builder: Builder
+
+
+CLASSES: dict[str, ShapeClass] = {
+    shape.name: shape
+    for shape in (
+        ShapeClass("02691156", "airplane", aircraft.airplane),
+        ShapeClass("02818832", "bed", furniture.bed),
+        ShapeClass("02876657", "bottle", vessels.bottle),
+        ShapeClass("02880940", "bowl", vessels.bowl),
+        ShapeClass("02924116", "bus", vehicles.bus),
+        ShapeClass("02954340", "cap", handhelds.cap),
+        ShapeClass("02958343", "car", vehicles.car),
+        ShapeClass("03001627", "chair", furniture.chair),
+        ShapeClass("03325088", "faucet", devices.faucet),
+        ShapeClass("03467517", "guitar", handhelds.guitar),
+        ShapeClass("03624134", "knife", handhelds.knife),
+        ShapeClass("03636649", "lamp", devices.lamp),
+        ShapeClass("03642806", "laptop", devices.laptop),
+        ShapeClass("03797390", "mug", vessels.mug),
+        ShapeClass("04099429", "rocket", aircraft.rocket),
+        ShapeClass("04225987", "skateboard", vehicles.skateboard),
+        ShapeClass("04256520", "sofa", furniture.sofa),
+        ShapeClass("04379243", "table", furniture.table),
+    )
+}
+
+
+def find_class(name: str) -> ShapeClass:
+    """The class of a name or of a synset.
+
+    Raises:
+        UsageError: There is none; the message names the nearest one and all there are.
+    """
+    by_synset = {shape.synset: shape for shape in CLASSES.values()}
+    found = CLASSES.get(name.strip().lower()) or by_synset.get(name.strip())
+    if found is not None:
+        return found
+    nearest = difflib.get_close_matches(name.lower(), [*CLASSES, *by_synset], n=1, cutoff=0.5)
+    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+    raise UsageError(f"no procedural class {name!r}: {hint}available are {', '.join(CLASSES)}.")
+
+
+def build_object(name: str, index: int, seed: int = 0) -> Model:
+    """Makes one object; it depends on nothing but the arguments.
+
+    Args:
+        name: Class name or synset.
+        index: Which object of the class, from 0.
+        seed: Of the whole set.
+
+    Returns:
+        The model, centred, with a bounding box of diagonal 1.
+
+    Raises:
+        UsageError: The class is unknown.
+    """
+    shape = find_class(name)
+    key = hashlib.sha256(f"{seed}/{shape.synset}/{index}".encode()).digest()
+    rng = np.random.Generator(np.random.Philox(key=np.frombuffer(key[:16], dtype="<u8")))
+    object_id = f"{shape.name.replace(' ', '')}-{index:04d}"
+    return Model(shape.synset, shape.name, object_id, normalised(shape.builder(rng)))

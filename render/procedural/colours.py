@@ -1,0 +1,111 @@
+"""Colours shared by all classes, so that a colour says next to nothing about the class."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+Colour = tuple[float, float, float]  # sRGB in [0, 1]
+Choice = TypeVar("Choice")
+
+WOODS: tuple[Colour, ...] = (
+    (0.80, 0.62, 0.40),
+    (0.68, 0.45, 0.25),
+    (0.52, 0.32, 0.18),
+    (0.38, 0.22, 0.13),
+    (0.88, 0.76, 0.56),
+    (0.60, 0.28, 0.16),
+)
+METALS: tuple[Colour, ...] = (
+    (0.78, 0.79, 0.81),
+    (0.62, 0.64, 0.67),
+    (0.83, 0.68, 0.36),
+    (0.72, 0.45, 0.32),
+    (0.42, 0.44, 0.48),
+)
+DARKS: tuple[Colour, ...] = ((0.10, 0.10, 0.11), (0.17, 0.18, 0.21), (0.14, 0.12, 0.11), (0.11, 0.14, 0.19))
+LIGHTS: tuple[Colour, ...] = ((0.94, 0.93, 0.90), (0.90, 0.86, 0.76), (0.88, 0.90, 0.93), (0.83, 0.82, 0.80))
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """The colours of one object; `body`, `second` and `accent` can be told apart."""
+
+    body: Colour
+    second: Colour
+    accent: Colour
+    dark: Colour
+    light: Colour
+    metal: Colour
+    wood: Colour
+
+
+def pick(rng: np.random.Generator, options: Sequence[Choice]) -> Choice:
+    """One of the options, all equally likely."""
+    return options[int(rng.integers(len(options)))]
+
+
+def chance(rng: np.random.Generator, probability: float) -> bool:
+    """True with the given probability in [0, 1]."""
+    return float(rng.random()) < probability
+
+
+def paint(rng: np.random.Generator) -> Colour:
+    """Any colour: mostly strong, sometimes pale, dark or grey."""
+    hue = float(rng.random())
+    kind = int(rng.integers(10))
+    low, high = ((0.55, 0.9), (0.5, 0.95))
+    if kind >= 9:
+        low, high = (0.0, 0.08), (0.12, 0.95)
+    elif kind >= 7:
+        low, high = (0.2, 0.45), (0.75, 0.97)
+    elif kind >= 5:
+        low, high = (0.5, 0.9), (0.25, 0.5)
+    return colorsys.hsv_to_rgb(hue, float(rng.uniform(*low)), float(rng.uniform(*high)))
+
+
+def difference(a: Colour, b: Colour) -> float:
+    """How different two colours look, roughly; above 0.35 they are told apart at a glance."""
+    weights = np.array([0.6, 0.8, 0.45])
+    return float(np.linalg.norm((np.array(a) - np.array(b)) * weights))
+
+
+def contrasting(rng: np.random.Generator, *others: Colour) -> Colour:
+    """A colour that can be told apart from the others."""
+    candidates = [paint(rng) for _ in range(4)]
+    return max(candidates, key=lambda colour: min(difference(colour, other) for other in others))
+
+
+def scheme(rng: np.random.Generator) -> Scheme:
+    """Draws the colours of one object."""
+    body = paint(rng)
+    second = pick(rng, [contrasting(rng, body), contrasting(rng, body), pick(rng, LIGHTS), pick(rng, DARKS)])
+    if difference(body, second) < 0.3:
+        second = contrasting(rng, body)
+    return Scheme(
+        body=body,
+        second=second,
+        accent=contrasting(rng, body, second),
+        dark=pick(rng, DARKS),
+        light=pick(rng, LIGHTS),
+        metal=pick(rng, METALS),
+        wood=pick(rng, WOODS),
+    )
+
+
+def shade(colour: Colour, factor: float) -> Colour:
+    """The colour made darker (below 1) or lighter (above 1)."""
+    red, green, blue = (min(1.0, channel * factor) for channel in colour)
+    return red, green, blue
+
+
+def to_linear(colour: Colour) -> Colour:
+    """From sRGB to linear light, which is how Blender reads the colours of an MTL."""
+    red, green, blue = (
+        channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4 for channel in colour
+    )
+    return red, green, blue

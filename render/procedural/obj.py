@@ -1,0 +1,126 @@
+"""Models as Wavefront files in ShapeNet's layout, with the same bytes on every run."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as Picture
+
+from render.procedural.colours import to_linear
+from render.procedural.model import Floats, Image, Material, Model, corner_normals
+
+OBJ_NAME = "models/model_normalized.obj"
+MTL_NAME = "models/model_normalized.mtl"
+
+_DECIMALS = 6
+
+
+def model_files(model: Model) -> dict[str, bytes]:
+    """The content of every file of a model's folder, by its path in the folder."""
+    images = [material.image for material in model.materials if material.image is not None]
+    files = {OBJ_NAME: _obj(model).encode(), MTL_NAME: _mtl(model).encode()}
+    for number, image in enumerate(images):
+        files[f"images/texture{number}.png"] = _png(image)
+    return files
+
+
+def write_object(model: Model, folder: Path) -> None:
+    """Writes a model to its folder: all of it or, when interrupted, nothing.
+
+    A folder that already has the same content is left untouched; one that is incomplete is replaced.
+
+    Args:
+        model: What to write.
+        folder: The object's own folder, `OUT/<synset>/<object_id>`; its parents are made.
+    """
+    files = model_files(model)
+    if all(_holds(folder / name, content) for name, content in files.items()):
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = folder.with_name(f".{folder.name}.partial")
+    if partial.exists():
+        shutil.rmtree(partial)
+    for name, content in files.items():
+        target = partial / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    if folder.exists():
+        shutil.rmtree(folder)
+    partial.rename(folder)
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == content
+
+
+def _png(image: Image) -> bytes:
+    stream = io.BytesIO()
+    Picture.fromarray(image).save(stream, format="PNG", compress_level=6)
+    return stream.getvalue()
+
+
+def _mtl(model: Model) -> str:
+    lines = [f"# {model.object_id}"]
+    textures = 0
+    for material in model.materials:
+        lines += ["", *_mtl_entry(material)]
+        if material.image is not None:
+            lines.append(f"map_Kd ../images/texture{textures}.png")
+            textures += 1
+    return "\n".join(lines) + "\n"
+
+
+def _mtl_entry(material: Material) -> list[str]:
+    def numbers(red: float, green: float, blue: float) -> str:
+        return f"{red:.4f} {green:.4f} {blue:.4f}"
+
+    return [
+        f"newmtl {material.name}",
+        "illum 2",
+        "Kd " + numbers(*to_linear(material.colour)),
+        "Ka 0.0000 0.0000 0.0000",
+        "Ks " + numbers(material.specular, material.specular, material.specular),
+        "Ke 0.0000 0.0000 0.0000",
+        f"Ns {material.shininess:.4f}",
+        "d 1.0000",
+    ]
+
+
+def _obj(model: Model) -> str:
+    """One group for each material; positions, texture coordinates and normals are each listed once."""
+    parts = sorted(model.parts, key=lambda part: [m.name for m in model.materials].index(part.material.name))
+    positions, position_at = _listed(
+        np.concatenate([part.mesh.vertices[part.mesh.faces].reshape(-1, 3) for part in parts])
+    )
+    coordinates, coordinate_at = _listed(np.concatenate([part.mesh.uv.reshape(-1, 2) for part in parts]))
+    normals, normal_at = _listed(
+        np.concatenate([corner_normals(part.mesh).reshape(-1, 3) for part in parts]), 4
+    )
+    corners = np.stack([position_at, coordinate_at, normal_at], axis=1) + 1
+    text = [f"# {model.object_id}\nmtllib {Path(MTL_NAME).name}\n"]
+    text += [_rows("v", positions, _DECIMALS), _rows("vt", coordinates, _DECIMALS), _rows("vn", normals, 4)]
+    start, group = 0, ""
+    for part in parts:
+        if part.material.name != group:
+            group = part.material.name
+            text.append(f"g {group}\nusemtl {group}\n")
+        count = len(part.mesh.faces)
+        rows = corners[start : start + 3 * count].reshape(-1)
+        text.append("f %d/%d/%d %d/%d/%d %d/%d/%d\n" * count % tuple(rows.tolist()))
+        start += 3 * count
+    return "".join(text)
+
+
+def _listed(values: Floats, decimals: int = _DECIMALS) -> tuple[Floats, np.ndarray]:
+    """The distinct rows after rounding, and for each row its place among them."""
+    whole = np.round(values * 10**decimals).astype(np.int64)
+    distinct, place = np.unique(whole, axis=0, return_inverse=True)
+    return distinct / 10**decimals, place.reshape(-1)
+
+
+def _rows(keyword: str, values: Floats, decimals: int) -> str:
+    row = keyword + f" %.{decimals}f" * values.shape[1] + "\n"
+    return row * len(values) % tuple(values.reshape(-1).tolist())

@@ -1,0 +1,302 @@
+"""The shapes from which every model is built: lofts, lathes, sweeps, extrusions and rounded boxes.
+
+All return a `Mesh` whose faces look outward. Lengths are in the builder's unit; angles are in degrees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.interpolate import PchipInterpolator
+
+from render.procedural.model import Floats, Integers, Mesh
+
+Span = tuple[float, float]
+
+
+def mesh_of(vertices: Floats, faces: Integers, uv: Floats) -> Mesh:
+    """Makes a mesh of what was computed: faces without area are dropped, and faces look outward."""
+    corners = vertices[faces]
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    solid = np.linalg.norm(cross, axis=1) > 1e-10
+    mesh = Mesh(vertices, faces[solid], uv[solid])
+    outward = (corners.mean(axis=1) - corners.reshape(-1, 3).mean(axis=0)) * cross
+    return mesh if outward.sum() >= 0 else mesh.flipped()
+
+
+def curve(points: ArrayLike, count: int = 16) -> Floats:
+    """A smooth curve through the points, without overshoot.
+
+    Args:
+        points: (k, d) float.
+        count: Number of samples along the curve.
+
+    Returns:
+        (count, d) float, equally spaced along the chords.
+    """
+    knots = np.asarray(points, dtype=float)
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(knots, axis=0), axis=1))])
+    return np.asarray(PchipInterpolator(along, knots)(np.linspace(0.0, along[-1], count)))
+
+
+def loft(rings: ArrayLike, caps: tuple[bool, bool] = (True, True)) -> Mesh:
+    """A skin over closed rings of equal size; u runs around each ring, v from the first to the last.
+
+    Args:
+        rings: (k, n, 3) float.
+        caps: Whether the first and the last ring are closed by a fan about their centre.
+    """
+    ring = np.asarray(rings, dtype=float)
+    count, size, _ = ring.shape
+    steps = np.linalg.norm(np.diff(ring, axis=0), axis=2).mean(axis=1)
+    v = np.concatenate([[0.0], np.cumsum(steps)]) / max(float(steps.sum()), 1e-12)
+    j, i = (grid.reshape(-1) for grid in np.meshgrid(np.arange(count - 1), np.arange(size), indexing="ij"))
+    a, b = j * size + i, j * size + (i + 1) % size
+    c, d = a + size, b + size
+    u0, u1, v0, v1 = i / size, (i + 1) / size, v[j], v[j + 1]
+    faces = [np.stack([a, b, d], 1), np.stack([a, d, c], 1)]
+    uv = [
+        np.stack([np.stack([u0, v0], 1), np.stack([u1, v0], 1), np.stack([u1, v1], 1)], 1),
+        np.stack([np.stack([u0, v0], 1), np.stack([u1, v1], 1), np.stack([u0, v1], 1)], 1),
+    ]
+    vertices = [ring.reshape(-1, 3)]
+    for end, closed in enumerate(caps):
+        if not closed:
+            continue
+        row = end * (count - 1)
+        centre = count * size + len(vertices) - 1
+        vertices.append(ring[row].mean(axis=0, keepdims=True))
+        around = np.arange(size)
+        here, following = row * size + around, row * size + (around + 1) % size
+        pair = (following, here) if end == 0 else (here, following)
+        faces.append(np.stack([*pair, np.full(size, centre)], 1))
+        share = np.stack([around / size, np.full(size, float(end))], 1)
+        uv.append(np.repeat(share[:, None], 3, axis=1))
+    return mesh_of(np.concatenate(vertices), np.concatenate(faces).astype(np.int64), np.concatenate(uv))
+
+
+def lathe(profile: ArrayLike, segments: int = 28, caps: tuple[bool, bool] = (False, False)) -> Mesh:
+    """A surface of revolution about Y. Seen from outside u runs to the right; the front (-Z) is at u = 0.25.
+
+    Args:
+        profile: (k, 2) float of radius and height; run it up the outside (and down the inside).
+        segments: Number of faces around.
+        caps: Whether the first and the last ring are closed.
+    """
+    radius, height = np.asarray(profile, dtype=float).T
+    angle = -2 * np.pi * np.arange(segments) / segments
+    circle = np.stack([np.cos(angle), np.zeros(segments), np.sin(angle)], axis=1)
+    return loft(radius[:, None, None] * circle + height[:, None, None] * np.array([0.0, 1.0, 0.0]), caps)
+
+
+def cylinder(radius: float, height: float, top: float | None = None, segments: int = 20) -> Mesh:
+    """A cylinder, or a cone with another radius at the `top`, standing on y = 0."""
+    return lathe([(radius, 0.0), (radius if top is None else top, height)], segments, (True, True))
+
+
+def ball(radius: float, rings: int = 10, segments: int = 16) -> Mesh:
+    """A sphere about the origin."""
+    angle = np.linspace(-np.pi / 2, np.pi / 2, rings + 1)
+    return lathe(np.stack([np.abs(np.cos(angle)), np.sin(angle)], axis=1) * radius, segments)
+
+
+def disc(radius: float, thickness: float, rim: float = 0.25, segments: int = 24) -> Mesh:
+    """A flat round plate with rounded edges, standing on y = 0; `rim` is the rounded share of it."""
+    edge = rim * thickness
+    profile = [
+        (radius - edge, 0.0),
+        (radius, edge),
+        (radius, thickness - edge),
+        (radius - edge, thickness),
+    ]
+    return lathe(profile, segments, (True, True))
+
+
+def box(width: float, height: float, depth: float, edge: float = 0.0, steps: int = 2) -> Mesh:
+    """A box about the origin, x by y by z, its edges rounded with radius `edge` in `steps` steps."""
+    half = np.array([width, height, depth]) / 2
+    edge = min(edge, 0.49 * float(min(width, height, depth)))
+    if edge <= 0.0:
+        steps = 1
+    quarter = np.linspace(0.0, np.pi / 2, steps + 1) if edge > 0 else np.array([np.pi / 4])
+    round_ = np.concatenate([quarter + turn * np.pi / 2 for turn in range(4)])
+    signs = np.repeat([(1, 1), (-1, 1), (-1, -1), (1, -1)], len(quarter), axis=0)
+    rise = np.concatenate([quarter - np.pi / 2, quarter])
+    rise_sign = np.repeat([-1, 1], len(quarter))
+    rings = []
+    for latitude, sign in zip(rise, rise_sign, strict=True):
+        x = signs[:, 0] * (half[0] - edge) + edge * np.cos(latitude) * np.cos(round_)
+        z = signs[:, 1] * (half[2] - edge) + edge * np.cos(latitude) * np.sin(round_)
+        y = np.full(len(x), sign * (half[1] - edge) + edge * np.sin(latitude))
+        rings.append(np.stack([x, y, z], axis=1))
+    return loft(rings)
+
+
+def sweep(path: ArrayLike, radius: float | ArrayLike, sides: int = 10, flat: float = 1.0) -> Mesh:
+    """A tube along a path with closed ends.
+
+    Args:
+        path: (k, 3) float.
+        radius: Of the tube; one number, or (k,) along the path.
+        sides: Number of faces around.
+        flat: Stretches the cross-section along its second direction; below 1 gives a strap.
+    """
+    points = np.asarray(path, dtype=float)
+    tangents = np.gradient(points, axis=0)
+    tangents /= np.linalg.norm(tangents, axis=1, keepdims=True)
+    side = np.eye(3)[np.abs(tangents[0]).argmin()]
+    angle = 2 * np.pi * (np.arange(sides) + 0.5) / sides
+    radii = np.broadcast_to(np.asarray(radius, dtype=float), (len(points),))
+    rings = []
+    for point, tangent, size in zip(points, tangents, radii, strict=True):
+        side = side - tangent * (side @ tangent)
+        side = side / np.linalg.norm(side)
+        across = np.cross(tangent, side)
+        rings.append(point + size * (np.outer(np.cos(angle), side) + flat * np.outer(np.sin(angle), across)))
+    return loft(rings)
+
+
+def bar(start: ArrayLike, end: ArrayLike, radius: float, tip: float | None = None, sides: int = 10) -> Mesh:
+    """A straight round bar between two points; `tip` is the radius at the end."""
+    return sweep(
+        np.stack([np.asarray(start), np.asarray(end)]), [radius, radius if tip is None else tip], sides
+    )
+
+
+def beam(start: ArrayLike, end: ArrayLike, width: float, tip: float | None = None) -> Mesh:
+    """A straight square bar between two points, `width` wide; `tip` is the width at the end."""
+    root = np.sqrt(0.5)
+    return bar(start, end, width * root, None if tip is None else tip * root, sides=4)
+
+
+def extrude(outline: ArrayLike, depth: float, edge: float = 0.0) -> Mesh:
+    """A plate with a free outline in the x-y plane, from z = -depth/2 to depth/2.
+
+    Args:
+        outline: (n, 2) float, a simple polygon without repeated points.
+        depth: Thickness.
+        edge: How far the rim is bevelled.
+    """
+    flat = np.asarray(outline, dtype=float)
+    if _area(flat) < 0:
+        flat = flat[::-1]
+    inner = inset(flat, edge) if edge > 0 else flat
+    levels = [(inner, -depth / 2), (flat, edge - depth / 2), (flat, depth / 2 - edge), (inner, depth / 2)]
+    if edge <= 0:
+        levels = [levels[0], levels[3]]
+    rings = np.stack([np.column_stack([points, np.full(len(points), z)]) for points, z in levels])
+    skin = loft(rings, (False, False))
+    ears = triangulate(flat)
+    last = (len(levels) - 1) * len(flat)
+    faces = np.concatenate([skin.faces, ears[:, ::-1], ears + last])
+    uv = np.concatenate([skin.uv, np.zeros((2 * len(ears), 3, 2))])
+    return mesh_of(rings.reshape(-1, 3), faces, uv)
+
+
+def inset(outline: Floats, distance: float) -> Floats:
+    """A counter-clockwise outline drawn inward by about `distance`; less far at sharp corners."""
+    edges = np.roll(outline, -1, axis=0) - outline
+    normals = np.stack([-edges[:, 1], edges[:, 0]], axis=1)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    mean = normals + np.roll(normals, 1, axis=0)
+    return outline + distance * 2 * mean / np.maximum((mean**2).sum(axis=1, keepdims=True), 0.4)
+
+
+def rounded_rectangle(width: float, height: float, radius: float, steps: int = 4) -> Floats:
+    """An outline about the origin with rounded corners: (4 * (steps + 1), 2) float."""
+    radius = min(radius, 0.499 * width, 0.499 * height)
+    quarter = np.linspace(0.0, np.pi / 2, steps + 1)
+    corners = []
+    for turn, (x, y) in enumerate([(1, 1), (-1, 1), (-1, -1), (1, -1)]):
+        angle = quarter + turn * np.pi / 2
+        centre = np.array([x * (width / 2 - radius), y * (height / 2 - radius)])
+        corners.append(centre + radius * np.stack([np.cos(angle), np.sin(angle)], axis=1))
+    return np.concatenate(corners)
+
+
+def ellipse(width: float, height: float, count: int = 28) -> Floats:
+    """An outline about the origin: (count, 2) float."""
+    angle = 2 * np.pi * np.arange(count) / count
+    return np.stack([width / 2 * np.cos(angle), height / 2 * np.sin(angle)], axis=1)
+
+
+def hull(stations: Sequence[tuple[float, float, Span]], radius: float = 0.3, steps: int = 3) -> Mesh:
+    """A body along z, as of a car: a rounded rectangle at each station.
+
+    Args:
+        stations: For each, its z, its width in x, and its lowest and highest y.
+        radius: Rounding of the corners, as a share of the lesser side.
+        steps: Faces at each corner.
+    """
+    rings = []
+    for z, width, (low, high) in stations:
+        outline = rounded_rectangle(width, high - low, radius * min(width, high - low), steps)
+        rings.append(
+            np.column_stack([outline[:, 0], outline[:, 1] + (low + high) / 2, np.full(len(outline), z)])
+        )
+    return loft(rings)
+
+
+def wing(root: ArrayLike, tip: ArrayLike, chords: Span, thickness: float, steps: int = 3) -> Mesh:
+    """A blade with a rounded nose towards -Z and a thin tail, as of an aeroplane.
+
+    Args:
+        root: Middle of the root's chord, (3,) float.
+        tip: Middle of the tip's chord, (3,) float.
+        chords: Lengths along z at the root and at the tip.
+        thickness: At the root, across the blade.
+        steps: Number of pieces from root to tip.
+    """
+    start, end = np.asarray(root, dtype=float), np.asarray(tip, dtype=float)
+    span = end - start
+    up = np.cross(np.array([0.0, 0.0, 1.0]), span * np.array([1.0, 1.0, 0.0]))
+    up /= np.linalg.norm(up)
+    nose = np.array([(-0.5, 0.0), (-0.44, 0.35), (-0.25, 0.5), (0.1, 0.4), (0.5, 0.04)])
+    section = np.concatenate([nose, nose[:0:-1] * np.array([1.0, -1.0])])
+    rings = []
+    for share in np.linspace(0.0, 1.0, steps + 1):
+        chord = chords[0] + share * (chords[1] - chords[0])
+        thick = thickness * chord / chords[0]
+        along = np.outer(section[:, 0] * chord, np.array([0.0, 0.0, 1.0]))
+        rings.append(start + share * span + along + np.outer(section[:, 1] * thick, up))
+    return loft(rings)
+
+
+def triangulate(outline: Floats) -> Integers:
+    """Cuts a counter-clockwise simple polygon into triangles by clipping ears.
+
+    Returns:
+        (n - 2, 3) int indices into the outline, counter-clockwise.
+    """
+    left = list(range(len(outline)))
+    triangles: list[tuple[int, int, int]] = []
+    position = 0
+    while len(left) > 3:
+        tries = [(position + step) % len(left) for step in range(len(left))]
+        ear = next((place for place in tries if _is_ear(outline, left, place)), position % len(left))
+        triangles.append((left[ear - 1], left[ear], left[(ear + 1) % len(left)]))
+        del left[ear]
+        position = ear + 1  # so that ears are cut all around, not off one corner
+    triangles.append((left[0], left[1], left[2]))
+    return np.array(triangles, dtype=np.int64)
+
+
+def _is_ear(outline: Floats, left: list[int], position: int) -> bool:
+    """Whether the corner at a position turns left and holds no other corner."""
+    indices = [left[position - 1], left[position], left[(position + 1) % len(left)]]
+    a, b, c = outline[indices]
+    if _cross(b - a, c - a) <= 1e-12:
+        return False
+    others = outline[[index for index in left if index not in indices]]
+    inside = (_cross(b - a, others - a) >= 0) & (_cross(c - b, others - b) >= 0)
+    return not bool((inside & (_cross(a - c, others - c) >= 0)).any())
+
+
+def _cross(a: Floats, b: Floats) -> Floats:
+    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+
+
+def _area(outline: Floats) -> float:
+    return float(_cross(outline, np.roll(outline, -1, axis=0)).sum() / 2)

@@ -1,0 +1,256 @@
+"""Images that cover surfaces: grain, fabrics, labels, prints, a screen, a keyboard.
+
+Each returns (height, width, 3) uint8 sRGB. Row 0 is the top of the image, which is v = 1.
+"""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image as Picture
+from PIL import ImageDraw
+
+from render.procedural.colours import Colour, chance, paint, pick, shade
+from render.procedural.model import Image
+
+Ink = tuple[int, int, int]
+Box = tuple[float, float, float, float]
+
+
+def ink(colour: Colour) -> Ink:
+    red, green, blue = (round(255 * channel) for channel in colour)
+    return red, green, blue
+
+
+def wood_grain(rng: np.random.Generator, colour: Colour, size: int = 128) -> Image:
+    """Grain that runs along the image's width; repeats only roughly at its border."""
+    x, y = np.meshgrid(np.linspace(0, 1, size), np.linspace(0, 1, size))
+    bend = sum(
+        rng.uniform(0.006, 0.022) * np.sin(2 * np.pi * (k * x + rng.random())) * np.cos(2 * np.pi * y)
+        for k in (1, 2, 3)
+    )
+    rings = np.sin(2 * np.pi * (rng.integers(4, 9) * (y + bend)))
+    fibre = np.repeat(rng.uniform(-1, 1, (size, 1)), size, axis=1)
+    light = 1 + 0.16 * rings + 0.06 * fibre
+    return _tinted(colour, light)
+
+
+def stripes(rng: np.random.Generator, first: Colour, second: Colour, size: int = 128) -> Image:
+    """Stripes of several widths across the image's width."""
+    count = int(rng.integers(3, 8))
+    across = (np.arange(size) * count / size) % 1.0
+    wide, narrow = rng.uniform(0.3, 0.6), rng.uniform(0.0, 0.12)
+    second_here = (across < wide) | (np.abs(across - (1 + wide) / 2) < narrow)
+    row = np.where(second_here[:, None], np.array(ink(second)), np.array(ink(first)))
+    return np.repeat(row[None].astype(np.uint8), size, axis=0)
+
+
+def checks(rng: np.random.Generator, first: Colour, second: Colour, size: int = 128) -> Image:
+    """A woven check: where two bands cross, the second colour is full."""
+    count = int(rng.integers(3, 7))
+    band = ((np.arange(size) * count / size) % 1.0 < rng.uniform(0.3, 0.55)).astype(float)
+    share = ((band[:, None] + band[None]) / 2)[..., None]
+    return np.round(255 * (np.array(first) * (1 - share) + np.array(second) * share)).astype(np.uint8)
+
+
+def dots(rng: np.random.Generator, first: Colour, second: Colour, size: int = 128) -> Image:
+    """Round dots in staggered rows."""
+    count = int(rng.integers(3, 6))
+    radius = rng.uniform(0.18, 0.32)
+    y, x = np.mgrid[0:size, 0:size] * (count / size)
+    near = np.full((size, size), np.inf)
+    for shift in (0.0, 0.5):
+        near = np.minimum(near, np.hypot((x + shift) % 1 - 0.5, (y + shift) % 1 - 0.5))
+    inside = (near < radius)[..., None]
+    return np.where(inside, np.array(ink(second)), np.array(ink(first))).astype(np.uint8)
+
+
+FABRICS: tuple[Callable[..., Image], ...] = (stripes, checks, dots)
+
+
+def fabric(rng: np.random.Generator, first: Colour, second: Colour) -> Image:
+    """One of the woven or printed patterns."""
+    return pick(rng, FABRICS)(rng, first, second)
+
+
+def motif(draw: ImageDraw.ImageDraw, rng: np.random.Generator, box: Box, colour: Colour) -> None:
+    """Draws one bold sign within a box (left, top, right, bottom): a star, a heart, an arrow, ..."""
+    left, top, right, bottom = box
+    width, height = right - left, bottom - top
+
+    def at(*points: tuple[float, float]) -> list[tuple[float, float]]:
+        return [(left + x * width, top + y * height) for x, y in points]
+
+    kind = pick(rng, ("star", "heart", "arrow", "bolt", "letter", "tree"))
+    fill = ink(colour)
+    if kind == "star":
+        turns = np.arange(10) * np.pi / 5
+        reach = np.where(np.arange(10) % 2 == 0, 0.5, 0.21)
+        star = zip(0.5 + reach * np.sin(turns), 0.52 - reach * np.cos(turns), strict=True)
+        draw.polygon(at(*star), fill=fill)
+    elif kind == "heart":
+        angle = np.linspace(0, 2 * np.pi, 40)
+        x = 0.5 + 0.5 * np.sin(angle) ** 3
+        y = (
+            0.46
+            - (13 * np.cos(angle) - 5 * np.cos(2 * angle) - 2 * np.cos(3 * angle) - np.cos(4 * angle)) / 32
+        )
+        draw.polygon(at(*zip(x, y, strict=True)), fill=fill)
+    elif kind == "arrow":
+        draw.polygon(
+            at((0, 0.35), (0.5, 0.35), (0.5, 0.1), (1, 0.5), (0.5, 0.9), (0.5, 0.65), (0, 0.65)), fill=fill
+        )
+    elif kind == "bolt":
+        draw.polygon(
+            at((0.6, 0), (0.15, 0.58), (0.45, 0.58), (0.35, 1), (0.85, 0.38), (0.55, 0.38)), fill=fill
+        )
+    elif kind == "letter":
+        draw.polygon(
+            at((0.1, 0), (0.9, 0), (0.9, 0.22), (0.38, 0.22), (0.38, 0.4), (0.75, 0.4), (0.75, 0.6),
+               (0.38, 0.6), (0.38, 1), (0.1, 1)),
+            fill=fill,
+        )  # fmt: skip
+    else:
+        draw.polygon(
+            at((0.5, 0), (0.9, 0.5), (0.7, 0.5), (1, 0.85), (0, 0.85), (0.3, 0.5), (0.1, 0.5)), fill=fill
+        )
+        draw.rectangle([*at((0.42, 0.85))[0], *at((0.58, 1))[0]], fill=fill)
+
+
+def wrap_print(rng: np.random.Generator, ground: Colour, *inks: Colour, size: int = 192) -> Image:
+    """A print for a body of revolution: a sign at the front, another at one side, bands all round.
+
+    The image goes once around; the front is a quarter of the width from the left.
+    """
+    picture = Picture.new("RGB", (2 * size, size), ink(ground))
+    draw = ImageDraw.Draw(picture)
+    if chance(rng, 0.6):
+        for edge in (0.06, 0.86):
+            draw.rectangle((0, edge * size, 2 * size, (edge + 0.08) * size), fill=ink(inks[-1]))
+    half = rng.uniform(0.24, 0.32) * size
+    motif(draw, rng, (size / 2 - half, size / 2 - half, size / 2 + half, size / 2 + half), inks[0])
+    if chance(rng, 0.6):
+        motif(draw, rng, (1.05 * size, 0.36 * size, 1.33 * size, 0.64 * size), inks[-1])
+    return np.asarray(picture).copy()
+
+
+def label(rng: np.random.Generator, ground: Colour, paper: Colour, *inks: Colour, size: int = 192) -> Image:
+    """A wrap-around surface with a paper label at its front, with a sign, a title bar and lines of text."""
+    picture = Picture.new("RGB", (2 * size, size), ink(ground))
+    draw = ImageDraw.Draw(picture)
+    half, top, bottom = rng.uniform(0.34, 0.46) * size, 0.06 * size, 0.94 * size
+    left, right = size / 2 - half, size / 2 + half
+    draw.rectangle((left, top, right, bottom), fill=ink(paper))
+    draw.rectangle((left, top, right, top + 0.16 * size), fill=ink(inks[0]))
+    side = min(half, 0.3 * size)
+    middle = 0.42 * size
+    motif(draw, rng, (size / 2 - side, middle - 0.8 * side, size / 2 + side, middle + 0.8 * side), inks[1])
+    for line in range(3):
+        height = (0.72 + 0.07 * line) * size
+        reach = half * rng.uniform(0.45, 0.85)
+        draw.rectangle((size / 2 - reach, height, size / 2 + reach, height + 0.03 * size), fill=ink(inks[0]))
+    draw.rectangle((1.3 * size, 0.3 * size, 1.6 * size, 0.8 * size), fill=ink(paper))
+    return np.asarray(picture).copy()
+
+
+def screen(rng: np.random.Generator, width: int = 192, height: int = 120) -> Image:
+    """A computer screen: a graded ground, one or two windows, a bar of icons."""
+    hue = float(rng.random())
+    ends = [
+        np.array(colorsys.hsv_to_rgb((hue + shift) % 1, 0.6, value))
+        for shift, value in ((0, 0.85), (0.12, 0.4))
+    ]
+    share = (np.mgrid[0:height, 0:width] / np.array([[[height]], [[width]]])).mean(axis=0)[..., None]
+    ground = np.round(255 * (ends[0] * (1 - share) + ends[1] * share)).astype(np.uint8)
+    picture = Picture.fromarray(ground)
+    draw = ImageDraw.Draw(picture)
+    for _ in range(int(rng.integers(1, 3))):
+        left, top = rng.uniform(0.05, 0.45) * width, rng.uniform(0.08, 0.35) * height
+        right, bottom = left + rng.uniform(0.35, 0.5) * width, top + rng.uniform(0.35, 0.5) * height
+        draw.rectangle((left, top, right, bottom), fill=(238, 240, 243))
+        draw.rectangle((left, top, right, top + 0.07 * height), fill=ink(paint(rng)))
+        for line in np.arange(top + 0.14 * height, bottom - 0.06 * height, 0.07 * height):
+            reach = left + rng.uniform(0.3, 0.9) * (right - left)
+            draw.rectangle((left + 5, line, reach, line + 0.025 * height), fill=(110, 116, 128))
+    draw.rectangle((0, 0.92 * height, width, height), fill=(28, 30, 38))
+    for icon in range(int(rng.integers(4, 8))):
+        x = (0.04 + 0.06 * icon) * width
+        draw.rectangle((x, 0.935 * height, x + 0.035 * width, 0.985 * height), fill=ink(paint(rng)))
+    return np.asarray(picture).copy()
+
+
+def keyboard(
+    rng: np.random.Generator, case: Colour, keys: Colour, width: int = 192, height: int = 120
+) -> Image:
+    """The upper face of a laptop's base: five rows of keys at the back and a touch pad at the front."""
+    picture = Picture.new("RGB", (width, height), ink(case))
+    draw = ImageDraw.Draw(picture)
+    count = int(rng.integers(11, 14))
+    pitch, row_height = 0.9 * width / count, 0.1 * height
+    fill = ink(keys)
+    for row in range(5):
+        top = (0.06 + 0.115 * row) * height
+        for key in range(count):
+            left = 0.05 * width + key * pitch
+            in_space_bar = row == 4 and 3 <= key <= count - 4
+            right = left + (1.0 if in_space_bar else 0.8) * pitch
+            draw.rectangle((left, top, right, top + 0.82 * row_height), fill=fill)
+    pad = rng.uniform(0.13, 0.2) * width
+    middle = width / 2 - rng.uniform(0, 0.1) * width
+    draw.rectangle((middle - pad, 0.7 * height, middle + pad, 0.95 * height), fill=ink(shade(case, 0.72)))
+    return np.asarray(picture).copy()
+
+
+def poster(
+    rng: np.random.Generator, ground: Colour, *inks: Colour, width: int = 96, height: int = 288
+) -> Image:
+    """A bold print for a long board: blocks of colour with signs."""
+    picture = Picture.new("RGB", (width, height), ink(ground))
+    draw = ImageDraw.Draw(picture)
+    for _ in range(int(rng.integers(2, 5))):
+        top, thick = rng.uniform(0, height), rng.uniform(0.04, 0.12) * height
+        lean = rng.uniform(-0.5, 0.5) * width
+        band = [(0, top), (width, top + lean), (width, top + lean + thick), (0, top + thick)]
+        draw.polygon(band, fill=ink(inks[-1]))
+    for middle in (0.28, 0.62):
+        half = rng.uniform(0.28, 0.4) * width
+        y = middle * height
+        motif(draw, rng, (width / 2 - half, y - half, width / 2 + half, y + half), inks[0])
+    return np.asarray(picture).copy()
+
+
+def fuselage(rng: np.random.Generator, ground: Colour, line: Colour, belly: Colour, rows: int = 256) -> Image:
+    """Around an aeroplane: a belly, a line along each side and windows. The width goes around, nose at v = 1.
+
+    Up is at three quarters of the width, down at one quarter.
+    """
+    columns = 128
+    picture = Picture.new("RGB", (columns, rows), ink(ground))
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((0.12 * columns, 0, 0.38 * columns, rows), fill=ink(belly))
+    for side in (0.0, 0.5, 1.0):
+        draw.rectangle(((side - 0.03) * columns, 0, (side + 0.03) * columns, rows), fill=ink(line))
+    glass = (24, 28, 38)
+    for y in np.arange(0.24, 0.84, rng.uniform(0.028, 0.045)) * rows:
+        for side in (0.58, 0.92):
+            draw.rectangle(
+                ((side - 0.02) * columns, y, (side + 0.02) * columns, y + 0.014 * rows), fill=glass
+            )
+    return np.asarray(picture).copy()
+
+
+def panels(rng: np.random.Generator, ground: Colour, other: Colour, count: int = 6) -> Image:
+    """Upright panels around a cap or a shade: the front half and the back half differ."""
+    columns = 32 * count
+    image = np.empty((64, columns, 3), dtype=np.uint8)
+    front = {int(count * 0.25 + step) % count for step in (-1, 0)}
+    for panel in range(count):
+        image[:, 32 * panel : 32 * (panel + 1)] = ink(other if panel in front else ground)
+        image[:, 32 * panel] = ink(shade(ground, 0.6))
+    return image
+
+
+def _tinted(colour: Colour, light: np.ndarray) -> Image:
+    return np.clip(np.round(255 * np.array(colour) * light[..., None]), 0, 255).astype(np.uint8)

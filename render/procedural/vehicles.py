@@ -1,0 +1,340 @@
+"""Cars, buses and skateboards. Lengths in metres (centimetres for skateboards); front is -Z."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from render.procedural.colours import Colour, Scheme, chance, pick, scheme, shade
+from render.procedural.materials import covered, glass, glossy, matte, metal
+from render.procedural.model import Mesh, Part, both_sides, join
+from render.procedural.shapes import bar, box, cylinder, disc, hull, loft, rounded_rectangle
+from render.procedural.textures import poster
+
+AMBER: Colour = (0.98, 0.85, 0.55)
+RED: Colour = (0.75, 0.06, 0.06)
+
+
+@dataclass(frozen=True)
+class CarForm:
+    """The proportions of a kind of car, as shares of its length from nose (0) to tail (1).
+
+    Attributes:
+        size: Length, width and height in metres.
+        belt: Height of the windows' lower edge, as a share of the height.
+        bonnet: Height of the bonnet's front end, as a share of the height.
+        cabin: Where the windscreen starts, where the roof starts and ends, where the rear window ends.
+        bed: Where an open load bed starts, or None.
+    """
+
+    size: tuple[float, float, float]
+    belt: float
+    bonnet: float
+    cabin: tuple[float, float, float, float]
+    bed: float | None = None
+
+
+CAR_FORMS: dict[str, CarForm] = {
+    "saloon": CarForm((4.6, 1.80, 1.42), 0.64, 0.50, (0.27, 0.42, 0.68, 0.84)),
+    "hatchback": CarForm((3.9, 1.72, 1.48), 0.62, 0.52, (0.23, 0.39, 0.83, 0.96)),
+    "sports": CarForm((4.3, 1.86, 1.20), 0.64, 0.44, (0.32, 0.52, 0.64, 0.90)),
+    "estate": CarForm((4.7, 1.86, 1.70), 0.62, 0.55, (0.25, 0.36, 0.90, 0.98)),
+    "van": CarForm((4.5, 1.90, 2.00), 0.56, 0.46, (0.08, 0.24, 0.95, 0.99)),
+    "pickup": CarForm((5.1, 1.90, 1.75), 0.60, 0.53, (0.24, 0.34, 0.54, 0.58), 0.60),
+}
+
+
+def car(rng: np.random.Generator) -> list[Part]:
+    """A saloon, hatchback, sports car, estate, van or pickup truck."""
+    colours = scheme(rng)
+    form = CAR_FORMS[pick(rng, tuple(CAR_FORMS))]
+    length, width, height = (float(size * rng.uniform(0.93, 1.07)) for size in form.size)
+    belt, wheel = height * form.belt, height * rng.uniform(0.205, 0.235) if height < 1.9 else 0.34
+    body = glossy("body", colours.body)
+    low = wheel * 0.55
+    bonnet = height * form.bonnet
+
+    def at(share: float) -> float:
+        return (share - 0.5) * length
+
+    bed = belt * 0.97 if form.bed is None else belt
+    stations = [
+        (at(0.0), width * 0.80, (low + 0.10, bonnet * 0.86)),
+        (at(0.02), width * 0.90, (low + 0.02, bonnet * 0.96)),
+        (at(0.10), width * 0.98, (low, bonnet)),
+        (at(form.cabin[0]), width, (low, belt * 0.985)),
+        (at(0.75), width, (low, belt)),
+        (at(0.93), width * 0.97, (low, bed)),
+        (at(0.985), width * 0.92, (low + 0.03, bed * 0.97)),
+        (at(1.0), width * 0.84, (low + 0.12, bed * 0.90)),
+    ]
+    parts = [Part(hull(stations, 0.22, 4), body)]
+    parts += _cabin(rng, colours, form, length, width, (belt, height))
+    parts += _wheels(colours, wheel, width, (at(0.19), at(0.80)))
+    parts += _car_face(rng, colours, length, width, (low, bonnet, bed))
+    if form.bed is not None:
+        hold = box(width * 0.78, 0.02, length * (0.97 - form.bed)).moved(
+            0, bed + 0.012, at((form.bed + 0.97) / 2)
+        )
+        rails = both_sides(
+            box(0.09, 0.10, length * (0.985 - form.bed), 0.03).moved(
+                width * 0.45, bed + 0.03, at((form.bed + 0.985) / 2)
+            )
+        )
+        gate = box(width * 0.9, 0.10, 0.07, 0.03).moved(0, bed + 0.03, at(0.965))
+        parts += [Part(hold, matte("trim", colours.dark)), Part(join([rails, gate]), body)]
+    elif chance(rng, 0.25):
+        stripe = pick(rng, (0.0, width * 0.12))
+        parts.append(
+            Part(
+                _roof_box(stripe, width, height, at(form.cabin[1]), at(form.cabin[2])),
+                glossy("rack", colours.second),
+            )
+        )
+    return parts
+
+
+def _roof_box(x: float, width: float, height: float, start: float, end: float) -> Mesh:
+    return box(width * 0.42, 0.16, (end - start) * 0.8, 0.06, 3).moved(x, height + 0.08, (start + end) / 2)
+
+
+def _cabin(
+    rng: np.random.Generator,
+    colours: Scheme,
+    form: CarForm,
+    length: float,
+    width: float,
+    levels: tuple[float, float],
+) -> list[Part]:
+    """Windows all round, pillars between them, and the roof."""
+    belt, top = levels[0] - 0.04, levels[1] - 0.06
+    below, above = width * 0.93, width * rng.uniform(0.70, 0.78)
+    z0, z1, z2, z3 = ((share - 0.5) * length for share in form.cabin)
+
+    def ring(start: float, end: float, across: float, y: float, radius: float) -> np.ndarray:
+        outline = rounded_rectangle(across, end - start, radius, 4)
+        return np.column_stack([outline[:, 0], np.full(len(outline), y), outline[:, 1] + (start + end) / 2])
+
+    panes = loft([ring(z0, z3, below, belt, 0.12), ring(z1, z2, above, top, 0.12)])
+    grow = 0.035
+    roof = loft(
+        [
+            ring(z1 - grow, z2 + grow, above + 2 * grow, top - 0.01, 0.14),
+            ring(z1 - grow * 0.6, z2 + grow * 0.6, above + grow, top + 0.035, 0.14),
+            ring(z1 + 0.10, z2 - 0.10, above - 0.2, top + 0.06, 0.10),
+        ]
+    )
+    lean, thick = (below - above) / 2, 0.05
+    pillars = [
+        bar((below / 2 - 0.02, belt, z0 + 0.06), (above / 2 - 0.01, top, z1 + 0.03), thick * 0.8),
+        bar((below / 2 - 0.02, belt, z3 - 0.06), (above / 2 - 0.01, top, z2 - 0.03), thick * 1.1),
+    ]
+    doors = 1 if form.bed is not None or z2 - z1 < 1.0 else 2
+    for door in range(1, doors + 1):
+        share = door / (doors + 1)
+        foot, head = z0 + 0.25 + share * (z3 - z0 - 0.45), z1 + share * (z2 - z1)
+        pillars.append(bar((below / 2 - 0.025, belt, foot), (below / 2 - lean - 0.01, top, head), thick))
+    mirror = box(0.16, 0.11, 0.09, 0.03).moved(below / 2 + 0.12, belt + 0.14, z0 + 0.38)
+    roof_colour = colours.body if chance(rng, 0.7) else colours.second
+    return [
+        Part(panes, glass("windows")),
+        Part(both_sides(join(pillars)), glossy("body", colours.body)),
+        Part(roof, glossy("roof", roof_colour)),
+        Part(both_sides(mirror), glossy("roof", roof_colour)),
+    ]
+
+
+def _wheels(colours: Scheme, radius: float, width: float, axles: tuple[float, ...]) -> list[Part]:
+    tyre = disc(radius, 0.24, 0.22, 24).turned("z", -90)  # its outer face looks towards +X
+    hub = cylinder(radius * 0.62, 0.03, radius * 0.5, 16).turned("z", -90).moved(x=0.235)
+    arch = disc(radius * 1.16, 0.05, 0.1, 24).turned("z", -90)
+    tyres, hubs, arches = [], [], []
+    for z in axles:
+        tyres.append(tyre.moved(width / 2 - 0.20, radius, z))
+        hubs.append(hub.moved(width / 2 - 0.20, radius, z))
+        arches.append(arch.moved(width / 2 - 0.038, radius * 1.04, z))
+    return [
+        Part(both_sides(join(tyres)), matte("tyres", (0.05, 0.05, 0.055))),
+        Part(both_sides(join(hubs)), metal("hubs", colours.metal)),
+        Part(both_sides(join(arches)), matte("trim", colours.dark)),
+    ]
+
+
+def _car_face(
+    rng: np.random.Generator, colours: Scheme, length: float, width: float, levels: tuple[float, float, float]
+) -> list[Part]:
+    """Lamps, grille, bumpers and number plates."""
+    low, bonnet, boot = levels
+    nose, tail = -length / 2, length / 2
+    x, eye = width * 0.33, low + (bonnet - low) * 0.66
+    if chance(rng, 0.5):
+        lamp = box(0.34, 0.15, 0.2, 0.05).moved(x, eye, nose + 0.06)
+    else:
+        lamp = disc(0.12, 0.16).turned("x", -90).moved(x, eye, nose + 0.10)
+    tall = rng.uniform(0.3, 0.5) * (boot - low)
+    rear = box(0.2, tall, 0.14, 0.04).moved(width * 0.38, low + (boot - low) * 0.66, tail - 0.05)
+    grille = box(width * rng.uniform(0.3, 0.42), 0.17, 0.1, 0.03).moved(0, eye - 0.05, nose + 0.02)
+    bumpers = [
+        box(width * 0.9, 0.17, 0.26, 0.07, 3).moved(0, low + 0.12, z) for z in (nose + 0.08, tail - 0.08)
+    ]
+    plate = box(0.5, 0.12, 0.02).moved(0, low + (boot - low) * 0.55, tail + 0.005)
+    return [
+        Part(both_sides(lamp), glossy("headlamps", AMBER)),
+        Part(both_sides(rear), glossy("taillamps", RED)),
+        Part(join([grille, *bumpers]), matte("trim", colours.dark)),
+        Part(plate, matte("plate", colours.light)),
+    ]
+
+
+def bus(rng: np.random.Generator) -> list[Part]:
+    """A city bus, a coach, a double-decker or a school bus with a bonnet."""
+    colours = scheme(rng)
+    kind = pick(rng, ("city", "coach", "double", "school"))
+    length, width = rng.uniform(7.5, 11.5), rng.uniform(2.3, 2.6)
+    height = {"city": 3.0, "coach": 3.4, "double": 4.3, "school": 2.9}[kind] * rng.uniform(0.95, 1.05)
+    wheel, low = 0.5, 0.35
+    hood = 1.3 if kind == "school" else 0.0
+    start, end = -length / 2 + hood, length / 2
+    shell = box(width, height - low, end - start, 0.22, 3).moved(0, (height + low) / 2, (start + end) / 2)
+    body = glossy("body", colours.body)
+    parts = [Part(shell, body)]
+    if hood:
+        nose = box(width * 0.82, 1.25, hood + 0.6, 0.2, 3).moved(0, low + 0.72, start - hood / 2 + 0.3)
+        parts.append(Part(nose, body))
+    parts += _bus_windows(rng, kind, width, height, (start, end))
+    axles = (start + (0.1 if hood else 1.6), end - 2.0)
+    parts += _wheels(colours, wheel, width, axles if kind != "coach" else (*axles, end - 3.1))
+    parts += _bus_face(colours, width, height, start - hood, end)
+    parts += _bus_trim(rng, colours, kind, width, height, (start, end))
+    return parts
+
+
+def _bus_windows(
+    rng: np.random.Generator, kind: str, width: float, height: float, ends: tuple[float, float]
+) -> list[Part]:
+    start, end = ends
+    storeys = [(0.40, 0.60), (0.74, 0.92)] if kind == "double" else [(0.55, 0.84)]
+    count = int(rng.integers(5, 9))
+    pitch = (end - start - 1.5) / count
+    proud = 0.03
+    panes = []
+    for low, high in storeys:
+        y, tall = (low + high) / 2 * height, (high - low) * height
+        for index in range(count):
+            z = start + 1.15 + (index + 0.5) * pitch
+            panes.append(box(proud, tall, pitch * 0.86).moved(width / 2, y, z))
+        panes.append(box(width * 0.42, tall, proud).moved(width * 0.215, y, start))
+        panes.append(box(width * 0.40, tall * 0.8, proud).moved(width * 0.2, y, end))
+    return [Part(both_sides(join(panes)), glass("windows"))]
+
+
+def _bus_face(colours: Scheme, width: float, height: float, nose: float, tail: float) -> list[Part]:
+    lamps = disc(0.16, 0.1).turned("x", -90).moved(width * 0.33, 0.85, nose + 0.05)
+    rear = box(0.22, 0.5, 0.08, 0.03).moved(width * 0.4, 1.1, tail)
+    bumpers = [box(width * 0.96, 0.26, 0.3, 0.08).moved(0, 0.48, z) for z in (nose + 0.06, tail - 0.06)]
+    grille = box(width * 0.36, 0.34, 0.06, 0.02).moved(0, 0.9, nose)
+    mirror = bar(
+        (width / 2 - 0.1, height * 0.74, nose + 0.2), (width / 2 + 0.28, height * 0.7, nose - 0.12), 0.04
+    )
+    glasses = box(0.2, 0.42, 0.08, 0.03).moved(width / 2 + 0.28, height * 0.62, nose - 0.12)
+    return [
+        Part(both_sides(lamps), glossy("headlamps", AMBER)),
+        Part(both_sides(rear), glossy("taillamps", RED)),
+        Part(join([*bumpers, grille, both_sides(mirror), both_sides(glasses)]), matte("trim", colours.dark)),
+    ]
+
+
+def _bus_trim(
+    rng: np.random.Generator,
+    colours: Scheme,
+    kind: str,
+    width: float,
+    height: float,
+    ends: tuple[float, float],
+) -> list[Part]:
+    """A stripe, doors on one side, a sign above the windscreen, and what stands on the roof."""
+    start, end = ends
+    level = height * (rng.uniform(0.64, 0.69) if kind == "double" else rng.uniform(0.36, 0.46))
+    stripe = box(width + 0.025, rng.uniform(0.12, 0.4), end - start - 0.4, 0.01).moved(
+        0, level, (start + end) / 2
+    )
+    door_top = height * (0.6 if kind == "double" else 0.84)
+    doors = []
+    for z in (start + 0.62, (start + end) / 2 + rng.uniform(-0.6, 0.6)):
+        for leaf in (-0.24, 0.24):
+            doors.append(
+                box(0.07, door_top - 0.6, 0.44, 0.02).moved(-width / 2, (door_top + 0.6) / 2, z + leaf)
+            )
+    sign = box(width * 0.62, height * 0.07, 0.05, 0.02).moved(
+        0, height * (0.67 if kind == "double" else 0.9), start
+    )
+    parts = [
+        Part(stripe, glossy("stripe", colours.second)),
+        Part(join(doors), glossy("doors", colours.accent)),
+        Part(sign, matte("sign", shade(AMBER, 0.9))),
+    ]
+    if kind != "double" and chance(rng, 0.7):
+        place = rng.uniform(-0.2, 0.25) * (end - start)
+        cooler = box(width * 0.6, 0.3, rng.uniform(1.2, 2.4), 0.1, 3).moved(0, height + 0.1, place)
+        parts.append(Part(cooler, matte("cooler", colours.light)))
+    return parts
+
+
+def skateboard(rng: np.random.Generator) -> list[Part]:
+    """A short board, a long board or a cruiser: a deck with upturned ends, two axles, four wheels."""
+    colours = scheme(rng)
+    length, width = rng.uniform(62, 96), rng.uniform(18, 23)
+    tail_width, nose = rng.uniform(0.6, 0.95), rng.uniform(3.5, 8.5)
+    axle, wheel = rng.uniform(0.29, 0.35) * length, rng.uniform(2.6, 3.8)
+    ride = wheel + 5.0
+    deck = _deck(length, width, tail_width, (nose, nose * rng.uniform(0.5, 1.0)), axle)
+    inks = (colours.second, colours.light)
+    print_ = deck(-0.9, 0.0).fitted("-x", "-z")
+    grip = matte("grip", pick(rng, [colours.dark, colours.accent, colours.second]))
+    if chance(rng, 0.6):
+        grip = covered("grip", poster(rng, grip.colour, colours.body, shade(grip.colour, 0.55)))
+    parts = [
+        Part(print_.moved(y=ride), covered("print", poster(rng, colours.body, *inks), 0.3)),
+        Part(deck(0.001, 0.35).fitted("-x", "-z").moved(y=ride), grip),
+    ]
+    roll = rng.uniform(3.0, 4.4)
+    for z in (-axle, axle):
+        turn = 1 if z < 0 else -1
+        base = box(5.5, 1.2, 8.0, 0.4).moved(0, ride - 1.5, z)
+        post = bar((0, ride - 1.5, z + turn * 2.5), (0, wheel + 0.4, z), 2.2, 1.3)
+        shaft = bar((-width * 0.46, wheel, z), (width * 0.46, wheel, z), 0.75)
+        hanger = bar((-width * 0.28, wheel + 0.2, z), (width * 0.28, wheel + 0.2, z), 1.2)
+        tyre = disc(wheel, roll, 0.25, 20).turned("z", -90).moved(width * 0.46 - roll / 2, wheel, z)
+        nut = cylinder(0.9, 0.5, segments=8).turned("z", -90).moved(width * 0.46 + roll / 2, wheel, z)
+        parts += [
+            Part(join([base, post, shaft, hanger, both_sides(nut)]), metal("trucks", colours.metal)),
+            Part(both_sides(tyre), glossy("wheels", colours.accent)),
+        ]
+    return parts
+
+
+def _deck(
+    length: float, width: float, tail_width: float, rises: tuple[float, float], axle: float
+) -> Callable[[float, float], Mesh]:
+    """Returns a function that makes one layer of the deck between two heights above its underside."""
+    z = np.sin(np.linspace(-np.pi / 2, np.pi / 2, 31)) * length / 2
+    rounded = np.sqrt(np.clip(1 - (np.abs(z) / (length / 2)) ** 5, 0.0, None))
+    taper = 1 + (tail_width - 1) * np.clip(z / (length / 2), 0, 1) ** 2
+    across = np.maximum(width * rounded * taper, 0.02)
+    start = axle + 0.06 * length
+    over = np.clip((np.abs(z) - start) / (length / 2 - start), 0, 1) ** 1.4
+    lift = np.where(z < 0, rises[0], rises[1]) * over
+
+    def layer(low: float, high: float) -> Mesh:
+        x = np.array([-0.5, -0.47, -0.25, 0.0, 0.25, 0.47, 0.5])
+        dip = np.array([0.9, 0.75, 0.2, 0.0, 0.2, 0.75, 0.9])
+        rings = []
+        for here, wide, up in zip(z, across, lift, strict=True):
+            upper = np.column_stack([x * wide, up + high + dip, np.full(len(x), here)])
+            lower = np.column_stack([x[::-1] * wide, up + low + dip[::-1], np.full(len(x), here)])
+            rings.append(np.concatenate([upper, lower]))
+        return loft(rings)
+
+    return layer

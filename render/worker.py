@@ -1,0 +1,115 @@
+"""What runs in a render process: one warm Blender, one object at a time."""
+
+import ctypes
+import importlib.util
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from render.plan import Job
+from render.settings import RenderSettings
+from render.staging import PixelSums, stage_object
+from shards.errors import UsageError
+from shards.images import decode_jpeg, encode_jpeg
+from shards.schema import SampleMetadata, draw_latents
+from shards.writer import Sample
+
+if TYPE_CHECKING:
+    from render.scene import Scene
+
+_PR_SET_PDEATHSIG = 1
+
+_scene: "Scene | None" = None
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What a finished job tells: how many views there are and how long they took, in seconds."""
+
+    views: int
+    seconds: float
+
+
+def require_blender() -> None:
+    """Makes sure that Blender can be imported here.
+
+    Raises:
+        UsageError: ``bpy`` is not installed; the message says what to install.
+    """
+    if importlib.util.find_spec("bpy") is None:
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        raise UsageError(
+            "rendering needs Blender as a Python module, which is not installed: "
+            f"`pip install 'iebench[render]'` in Python 3.11 (this is {version}); "
+            "the rest of iebench works without"
+        )
+
+
+def start_worker(settings: RenderSettings, staging: Path, parent: int) -> None:
+    """Prepares a fresh process: it ends with its parent, leaves Ctrl-C to it, and builds the scene.
+
+    Args:
+        settings: of the renders.
+        staging: the folder whose ``logs`` keep what Blender prints.
+        parent: process id of the parent.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _end_with_parent(parent)
+    _redirect_output(staging / "logs" / f"worker-{os.getpid()}.log")
+    global _scene
+    from render.scene import Scene
+
+    _scene = Scene(settings, threads=1)
+
+
+def render_object(job: Job) -> Rendered:
+    """Renders all views of one object and stages them.
+
+    Raises:
+        ModelError: the model cannot be rendered.
+    """
+    if _scene is None:
+        raise RuntimeError("start_worker has not run in this process")
+    start = time.perf_counter()
+    _scene.load(job.item.path)
+    views = [_render_view(_scene, job, view) for view in range(job.settings.views)]
+    _scene.clear()
+    pixels = sum((pixels for _, pixels in views), start=PixelSums())
+    stage_object(job.staging, job.item, (sample for sample, _ in views), pixels)
+    return Rendered(len(views), time.perf_counter() - start)
+
+
+def _render_view(scene: "Scene", job: Job, view: int) -> tuple[Sample, PixelSums]:
+    item, settings = job.item, job.settings
+    latents = draw_latents(settings.variant, settings.seed, item.synset, item.object_id, view)
+    jpeg = encode_jpeg(scene.render(latents), settings.render.jpeg_quality)
+    metadata = SampleMetadata(
+        synset=item.synset,
+        object=item.object_id,
+        view=view,
+        label=item.label,
+        latents=tuple(latents.tolist()),
+    )
+    sample: Sample = {"__key__": metadata.key, "jpg": jpeg, "json": metadata.encode()}
+    return sample, PixelSums.of(decode_jpeg(jpeg, metadata.key))
+
+
+def _end_with_parent(parent: int) -> None:
+    """On Linux the kernel ends this process when its parent dies, however busy Blender is."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the call above
+        os._exit(1)
+
+
+def _redirect_output(path: Path) -> None:
+    """Blender prints on the process's own descriptors, past ``sys.stdout``."""
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    os.close(descriptor)

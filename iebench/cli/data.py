@@ -1,0 +1,202 @@
+"""Commands that make and check data."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from tqdm import tqdm
+
+from iebench.cli.errors import FriendlyGroup, terminate_as_interrupt
+from iebench.cli.progress import RenderBar
+from shards.errors import IebenchError, UsageError
+
+# The commands import what they need when they run: PyTorch and webdataset take seconds to load.
+if TYPE_CHECKING:
+    from render.dataset import Summary
+    from render.plan import PlanSettings
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+MODELS_ARGUMENT = click.argument("models_folder", metavar="MODELS", type=FOLDER)
+DATASET_ARGUMENT = click.argument("dataset", metavar="DATASET", type=FOLDER)
+
+
+@click.group(cls=FriendlyGroup)
+def models() -> None:
+    """Make procedural 3D models, or check a folder of models."""
+
+
+@models.command(
+    "make", epilog="Example: iebench models make data/models --classes chair,mug --objects-per-class 20"
+)
+@click.argument("out", type=FOLDER)
+@click.option("--classes", default="all", show_default=True, help="Names or synset ids, separated by commas.")
+@click.option("--objects-per-class", default=20, show_default=True, type=click.IntRange(1))
+@click.option("--seed", default=0, show_default=True)
+def models_make(out: Path, classes: str, objects_per_class: int, seed: int) -> None:
+    """Make procedural 3D models in the layout of ShapeNetCore v2."""
+    from render.procedural import make_models
+
+    chosen = None if classes == "all" else [name.strip() for name in classes.split(",") if name.strip()]
+    with tqdm(desc="models", unit="obj") as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        made = make_models(out, chosen, objects_per_class, seed, progress)
+    click.echo(f"{len(made):,} models in {out}")
+
+
+@models.command("check", epilog="Example: iebench models check data/ShapeNetCore.v2")
+@MODELS_ARGUMENT
+@click.option("--workers", default=os.cpu_count(), show_default="cores", type=click.IntRange(1))
+def models_check(models_folder: Path, workers: int) -> None:
+    """Say what is there, per class, and what cannot be used and why."""
+    from render.catalog import scan_models
+    from render.check import check_models
+
+    objects = scan_models(models_folder)
+    with tqdm(total=len(objects), desc="check", unit="obj") as bar:
+        report = check_models(objects, workers, lambda: bar.update(1))
+    click.echo(report.text())
+    if not report.usable:
+        raise IebenchError(f"none of the {len(objects)} objects in {models_folder} can be used")
+
+
+@click.command(epilog="Example: iebench render data/models data/views --views 16 --size 64 --workers 2")
+@MODELS_ARGUMENT
+@click.argument("out", type=FOLDER)
+@click.option("--views", default=50, show_default=True, type=click.IntRange(2), help="Views of each object.")
+@click.option("--size", default=256, show_default=True, type=click.IntRange(16, 4096), help="Pixels a side.")
+@click.option(
+    "--samples", default=16, show_default=True, type=click.IntRange(1), help="Paths traced per pixel."
+)
+@click.option("--denoise/--no-denoise", default=True, show_default=True, help="Guided by albedo and normals.")
+@click.option("--seed", default=0, show_default=True, help="With the object's name, decides its latents.")
+@click.option("--workers", default=os.cpu_count(), show_default="cores", type=click.IntRange(1))
+@click.option("--limit", type=click.IntRange(1), help="Render so many objects, evenly over the catalogue.")
+@click.option("--objects-per-shard", default=100, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--object-timeout",
+    default=600.0,
+    show_default=True,
+    type=click.FloatRange(1),
+    help="Seconds for one object.",
+)
+def render(
+    models_folder: Path,
+    out: Path,
+    views: int,
+    size: int,
+    samples: int,
+    denoise: bool,
+    seed: int,
+    workers: int,
+    limit: int | None,
+    objects_per_shard: int,
+    object_timeout: float,
+) -> None:
+    """Render a folder of 3D models into the shards of a dataset.
+
+    The same command again goes on where it was stopped, and does nothing where nothing is missing. Objects
+    that cannot be rendered are named in OUT/failures.jsonl; delete that file to have them tried again.
+    """
+    from render.plan import PlanSettings
+    from render.settings import RenderSettings
+
+    settings = PlanSettings(
+        seed=seed,
+        views=views,
+        objects_per_shard=objects_per_shard,
+        render=RenderSettings(image_size=size, samples=samples, denoise=denoise),
+    )
+    summary = render_with_bar(models_folder, out, settings, workers, limit, object_timeout)
+    click.echo(describe(summary, out))
+
+
+def render_with_bar(
+    models_folder: Path, out: Path, settings: "PlanSettings", workers: int, limit: int | None, timeout: float
+) -> "Summary":
+    """Plans and renders a dataset under a progress bar; Ctrl-C and SIGTERM leave it resumable."""
+    from render.catalog import scan_models
+    from render.dataset import render_dataset
+    from render.plan import make_plan
+
+    plan = make_plan(scan_models(models_folder, limit), settings)
+    bar = RenderBar()
+    try:
+        with terminate_as_interrupt():
+            return render_dataset(plan, out, workers, timeout, bar)
+    finally:
+        bar.close()
+
+
+def describe(summary: "Summary", out: Path) -> str:
+    """What a render came to, in a few lines."""
+    from render.staging import FAILURES_NAME
+
+    splits = ", ".join(
+        f"{name}: {split.views:,} views of {split.objects:,} objects in {len(split.shards)} shards"
+        for name, split in summary.index.splits.items()
+    )
+    lines = [f"{out}: {splits}"]
+    if not summary.rendered_views:
+        lines.append("nothing was missing; nothing was rendered")
+    if summary.failures:
+        lines.append(f"{len(summary.failures)} objects failed ({out / FAILURES_NAME}):")
+        lines += [f"  {item.synset}/{item.object}: {item.reason}" for item in summary.failures[:10]]
+        if len(summary.failures) > 10:
+            lines.append(f"  and {len(summary.failures) - 10} more")
+    return "\n".join(lines)
+
+
+@click.command(epilog="Example: iebench show data/views --out sheet.png")
+@DATASET_ARGUMENT
+@click.option(
+    "--out", default="sheet.png", show_default=True, type=click.Path(path_type=Path, dir_okay=False)
+)
+@click.option("--split", help="train or val; without it, both.")
+@click.option(
+    "--rows", default=12, show_default=True, type=click.IntRange(1), help="Classes, one object each."
+)
+@click.option("--columns", default=8, show_default=True, type=click.IntRange(1), help="Views of each object.")
+def show(dataset: Path, out: Path, split: str | None, rows: int, columns: int) -> None:
+    """Draw a contact sheet of a dataset: views with their latents."""
+    from shards.schema import open_dataset
+    from shards.sheet import contact_sheet, pick_views
+
+    index = open_dataset(dataset)
+    if split is not None:
+        index.split(split)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    sheet = contact_sheet(pick_views(dataset, index, rows, columns, split), index.latents)
+    try:
+        sheet.save(out)
+    except ValueError:
+        raise UsageError(f"{out} names no image format that can be written; call it .png or .jpg") from None
+    click.echo(
+        f"{out}: a row per class; under each view rotation x y z, floor and light hue, light theta/phi"
+    )
+
+
+@click.command(epilog="Example: iebench verify data/views")
+@DATASET_ARGUMENT
+def verify(dataset: Path) -> None:
+    """Check every checksum and every sample against the data contract."""
+    from shards.verify import load_for_verification, verify_dataset
+
+    index = load_for_verification(dataset)
+    total = sum(split.views for split in index.splits.values())
+    found = 0
+    with tqdm(total=total, desc="verify", unit="img") as bar:
+        for problem in verify_dataset(dataset, index, lambda views: bar.update(views)):
+            found += 1
+            with bar.external_write_mode():
+                click.echo(str(problem))
+    if found:
+        raise IebenchError(
+            f"{dataset} has {found:,} problem{'s' if found > 1 else ''}; delete the shards named above and run "
+            "the command that made the dataset again: it rebuilds just these"
+        )
+    click.echo(f"{dataset}: {total:,} views, all as the index and the contract say")

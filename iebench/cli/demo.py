@@ -1,0 +1,72 @@
+"""The whole path once: models, views, shards, training, evaluation, report."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from iebench.cli.data import describe, render_with_bar
+from iebench.evaluate import evaluate
+from iebench.recipe import load_recipe
+from iebench.report import write_report
+from iebench.run import Run
+from iebench.tables import comparison, text_table
+from iebench.train import train
+from render.plan import PlanSettings
+from render.procedural import CLASSES, make_models
+from render.settings import RenderSettings
+
+IMAGE_SIZE = 64
+SAMPLES = 4
+OBJECT_TIMEOUT = 120.0  # seconds
+
+
+def run_demo(
+    out: Path, seed: int, workers: int | None, objects_per_class: int, views: int, overrides: tuple[str, ...]
+) -> None:
+    """Runs every stage into ``out``; stages that are done are not done again.
+
+    Args:
+        out: gets ``models``, ``views``, ``run`` and ``report.html``.
+        seed: of models, latents and training.
+        workers: render processes; by default all cores.
+        objects_per_class: how many models of each class.
+        views: of each object.
+        overrides: of the recipe, as ``--set`` takes them.
+    """
+    models, data, run = out / "models", out / "views", Run(out / "run")
+    with _stage("models"):
+        made = make_models(models, None, objects_per_class, seed)
+        click.echo(f"{len(made)} models of {len(CLASSES)} classes in {models}", err=True)
+    with _stage("views"):
+        settings = PlanSettings(
+            seed=seed,
+            views=views,
+            objects_per_shard=objects_per_class * 3,
+            render=RenderSettings(image_size=IMAGE_SIZE, samples=SAMPLES),
+        )
+        summary = render_with_bar(
+            models, data, settings, workers or os.cpu_count() or 1, None, OBJECT_TIMEOUT
+        )
+        click.echo(describe(summary, data), err=True)
+    with _stage("training"):
+        recipe = load_recipe("demo", (f"training.seed={seed}", *overrides))
+        train(recipe, data, run.folder, resume=run.config_path.is_file())
+    with _stage("evaluation"):
+        result = evaluate(run, data)
+    with _stage("report"):
+        report = out / "report.html"
+        write_report([run], report)
+    click.echo(text_table(comparison({"trained": result["networks"]["trained"]}, result)))
+    click.echo(f"\n{report}: open it in a browser")
+
+
+@contextmanager
+def _stage(name: str) -> Iterator[None]:
+    click.echo(f"== {name}", err=True)
+    start = time.perf_counter()
+    yield
+    click.echo(f"   {name}: {time.perf_counter() - start:.0f} s", err=True)

@@ -1,0 +1,63 @@
+"""Commands that train and evaluate."""
+
+from pathlib import Path
+
+import click
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+DATA_OPTION = click.option(
+    "--data", required=True, metavar="DATASET", type=FOLDER, help="Folder of the dataset."
+)
+DEVICE_OPTION = click.option(
+    "--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"])
+)
+
+
+@click.command(epilog="Example: iebench train demo --data data/views --out runs/a --set training.epochs=20")
+@click.argument("recipe", metavar="RECIPE")
+@DATA_OPTION
+@click.option("--out", required=True, metavar="RUN", type=FOLDER, help="Folder of the run.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a field of the recipe."
+)
+@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
+@DEVICE_OPTION
+def train(recipe: str, data: Path, out: Path, overrides: tuple[str, ...], resume: bool, device: str) -> None:
+    """Train a recipe on a dataset.
+
+    RECIPE is the name of a recipe in the package (demo, sie) or a TOML file. Ctrl-C saves the state;
+    --resume goes on from it.
+    """
+    from iebench.recipe import load_recipe
+    from iebench.train import train as run_training
+
+    run_training(load_recipe(recipe, overrides), data, out, device, resume)
+    click.echo(f"{out}: trained; now `iebench eval {out} --data {data}`")
+
+
+@click.command("eval", epilog="Example: iebench eval runs/a --data data/views")
+@click.argument("run", metavar="RUN", type=FOLDER)
+@DATA_OPTION
+@DEVICE_OPTION
+def evaluate(run: Path, data: Path, device: str) -> None:
+    """Evaluate a run next to its untrained network, on validation objects."""
+    from iebench.evaluate import evaluate as run_evaluation
+    from iebench.run import Run
+    from iebench.tables import comparison, text_table
+
+    result = run_evaluation(Run(run), data, device)
+    click.echo(text_table(comparison({"trained": result["networks"]["trained"]}, result)))
+
+
+@click.command(epilog="Example: iebench report runs/a runs/b --out report.html")
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=FOLDER)
+@click.option(
+    "--out", default="report.html", show_default=True, type=click.Path(path_type=Path, dir_okay=False)
+)
+def report(runs: tuple[Path, ...], out: Path) -> None:
+    """Write one self-contained page about evaluated runs."""
+    from iebench.report import write_report
+    from iebench.run import Run
+
+    write_report([Run(run) for run in runs], out)
+    click.echo(f"{out}: open it in a browser")

@@ -1,0 +1,39 @@
+"""Progress bars on stderr."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from render.catalog import ObjectRef
+
+
+class RenderBar:
+    """Shows images/s, the time left, and what failed."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm | None = None
+
+    def start(self, total: int, done: int) -> None:
+        """Draws the bar."""
+        if done:
+            click.echo(f"{done:,} of {total:,} views are there already", err=True)
+        self._bar = tqdm(
+            total=total, initial=done, unit="img", desc="render", file=sys.stderr, dynamic_ncols=True
+        )
+
+    def advance(self, views: int) -> None:
+        """So many more views are there."""
+        if self._bar is not None:
+            self._bar.update(views)
+
+    def failed(self, item: "ObjectRef", reason: str) -> None:
+        """Says above the bar which object failed and why."""
+        tqdm.write(f"failed: {item.synset}/{item.object_id}: {reason}", file=sys.stderr)
+
+    def close(self) -> None:
+        """Leaves the bar as it is."""
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,163 @@
+"""What works on this machine, and what to do about what does not.
+
+``python -m iebench.doctor`` looks at what set-up needs, and itself needs nothing but Python.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+BLENDER_PYTHON = (3, 11)
+LOW_DISK_BYTES = 5 * 10**9
+
+BLENDER_LIBRARIES = {
+    "libX11.so.6": "libx11-6",
+    "libXrender.so.1": "libxrender1",
+    "libXi.so.6": "libxi6",
+    "libXxf86vm.so.1": "libxxf86vm1",
+    "libXfixes.so.3": "libxfixes3",
+    "libxkbcommon.so.0": "libxkbcommon0",
+    "libSM.so.6": "libsm6",
+    "libICE.so.6": "libice6",
+    "libGL.so.1": "libgl1",
+    "libEGL.so.1": "libegl1",
+}
+"""Shared libraries that Blender loads, and the Debian packages that hold them."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding.
+
+    Attributes:
+        what: the thing looked at.
+        works: whether it is as it should be; None where it is only worth knowing.
+        detail: what was found.
+        remedy: what to do; empty where nothing.
+    """
+
+    what: str
+    works: bool | None
+    detail: str
+    remedy: str = ""
+
+
+def examine(folder: Path) -> Iterator[Check]:
+    """Looks at Python, Blender, its libraries, the GPU, cores and disk.
+
+    Args:
+        folder: whose disk is looked at.
+    """
+    yield _python()
+    yield _libraries()
+    yield _blender()
+    yield from _packages()
+    yield _gpu()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    yield Check("cores", None, f"{cores}")
+    yield _disk(folder)
+
+
+def missing_libraries() -> list[str]:
+    """Names of shared libraries that Blender needs and this machine lacks."""
+    if sys.platform != "linux":
+        return []
+    return [name for name in BLENDER_LIBRARIES if not _loads(name)]
+
+
+def install_line(libraries: list[str]) -> str:
+    """The one line that installs missing libraries on Debian and Ubuntu."""
+    return "apt-get install -y " + " ".join(BLENDER_LIBRARIES[name] for name in libraries)
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def _python() -> Check:
+    found = platform.python_version()
+    if sys.version_info[:2] == BLENDER_PYTHON:
+        return Check("Python", True, found)
+    return Check(
+        "Python", None, f"{found}: trains and evaluates; rendering needs 3.11", "make setup PYTHON=python3.11"
+    )
+
+
+def _libraries() -> Check:
+    missing = missing_libraries()
+    if missing:
+        return Check("system libraries", False, f"missing: {', '.join(missing)}", install_line(missing))
+    return Check("system libraries", True, "all that Blender loads are there")
+
+
+def _blender() -> Check:
+    if importlib.util.find_spec("bpy") is None:
+        return Check("Blender", False, "bpy is not installed", "pip install 'iebench[render]' in Python 3.11")
+    program = "import bpy, addon_utils; addon_utils.enable('cycles'); print('\\n' + bpy.app.version_string)"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
+    )
+    if result.returncode:
+        last = (result.stderr.strip().splitlines() or [f"exit code {result.returncode}"])[-1]
+        return Check("Blender", False, f"bpy does not start: {last}", "see the system libraries above")
+    return Check("Blender", True, f"{result.stdout.strip().splitlines()[-1]} with Cycles")
+
+
+def _packages() -> Iterator[Check]:
+    for name in ("torch", "torchvision", "lightning-fabric", "webdataset"):
+        try:
+            yield Check(name, True, version(name))
+        except PackageNotFoundError:
+            yield Check(name, False, "not installed", f"pip install {name}")
+
+
+def _gpu() -> Check:
+    import torch
+
+    if not torch.cuda.is_available():
+        return Check("GPU", None, "none that PyTorch can use; training runs on the CPU")
+    names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    return Check("GPU", True, ", ".join(names))
+
+
+def _disk(folder: Path) -> Check:
+    existing = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    works = free > LOW_DISK_BYTES
+    return Check("disk", works, f"{free / 1e9:,.0f} GB free at {existing}", "" if works else "make room")
+
+
+def setup_problems() -> list[str]:
+    """What keeps `make setup` from working with this Python: one sentence each, with the line that mends it."""
+    problems = []
+    if sys.version_info[:2] != BLENDER_PYTHON:
+        problems.append(
+            f"Blender's wheels are for Python 3.11 only, and this is {platform.python_version()}: "
+            "apt-get install -y python3.11 python3.11-venv, then make setup PYTHON=python3.11"
+        )
+    if importlib.util.find_spec("ensurepip") is None:
+        problems.append("this Python cannot make virtual environments: apt-get install -y python3.11-venv")
+    missing = missing_libraries()
+    if missing:
+        problems.append(
+            f"Blender loads {', '.join(missing)}, which this machine lacks: {install_line(missing)}"
+        )
+    return problems
+
+
+if __name__ == "__main__":
+    sys.exit("\n".join(setup_problems()) or 0)

@@ -1,0 +1,173 @@
+"""Evaluation: one frozen pass per network, then every probe and metric on the stored features."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from iebench.features import Features, extract_features
+from iebench.model import Model, build_model
+from iebench.probes import classify, median_angle_degrees, r2_score, regress_pairs
+from iebench.recipe import EvaluationConfig
+from iebench.retrieval import Retrieval, chance_mrr, retrieve
+from iebench.run import Run, load_checkpoint
+from iebench.train import start_fabric
+from iebench.transformations import LATENTS, relative_transformation
+from shards.errors import IebenchError, UsageError
+from shards.files import write_text
+from shards.schema import DatasetIndex, open_dataset
+
+EXAMPLES = 6
+EVALUATION_FORMAT = 1
+
+
+def evaluate(run: Run, data: Path, device: str = "auto") -> dict[str, Any]:
+    """Evaluates a run's trained network next to the same network untrained, on validation objects.
+
+    Writes the result to the run's ``eval.json`` and returns it.
+
+    Args:
+        run: a run with a checkpoint.
+        data: a dataset with both splits.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        UsageError: the run has no checkpoint, or the dataset lacks a split or a latent.
+        IebenchError: a checkpoint or a shard cannot be read.
+    """
+    recipe = run.recipe()
+    index = open_dataset(data)
+    for split in ("train", "val"):
+        index.split(split)
+    place = start_fabric(device).device
+    networks: dict[str, Any] = {}
+    examples: list[dict[str, Any]] = []
+    for name, path in (("trained", run.last_checkpoint), ("untrained", run.initial_checkpoint)):
+        model = _restored(path, build_model(recipe, index)).to(place)
+        networks[name], retrieval, val = _evaluate_network(model, data, index, recipe.evaluation, place, name)
+        if name == "trained":
+            examples = _examples(retrieval, val)
+    result = {
+        "format": EVALUATION_FORMAT,
+        "data": str(data.resolve()),
+        "objects": {split: index.split(split).objects for split in ("train", "val")},
+        "views_per_object": index.views_per_object,
+        "chance": {
+            "top1": 1 / len(index.classes),
+            "top5": min(1.0, 5 / len(index.classes)),
+            "mrr": chance_mrr(index.views_per_object),
+        },
+        "networks": networks,
+        "retrieval_examples": examples,
+    }
+    write_text(run.evaluation_path, json.dumps(result, indent=1) + "\n")
+    return result
+
+
+def read_evaluation(run: Run) -> dict[str, Any]:
+    """What ``evaluate`` wrote.
+
+    Raises:
+        UsageError: the run has not been evaluated.
+        IebenchError: the file cannot be read.
+    """
+    if not run.evaluation_path.is_file():
+        raise UsageError(
+            f"{run.folder} has not been evaluated; run `iebench eval {run.folder} --data DATASET` first"
+        )
+    try:
+        return json.loads(run.evaluation_path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise IebenchError(
+            f"{run.evaluation_path} cannot be read ({error}); run `iebench eval` again"
+        ) from None
+
+
+def _restored(path: Path, model: Model) -> Model:
+    state = load_checkpoint(path)
+    try:
+        model.load_state_dict(state["model"])
+    except (RuntimeError, KeyError) as error:
+        first_line = str(error).strip().split("\n")[0]
+        raise IebenchError(f"checkpoint {path} does not fit the run's recipe ({first_line})") from None
+    return model
+
+
+def _evaluate_network(
+    model: Model, data: Path, index: DatasetIndex, config: EvaluationConfig, device: torch.device, name: str
+) -> tuple[dict[str, Any], Retrieval, Features]:
+    train, val = (
+        extract_features(model, data, index, split, config.feature_batch_size, device)
+        for split in ("train", "val")
+    )
+    latent_names = model.latent_names
+    results: dict[str, Any] = {"classification": {}, "rotation": {}, "color": {}}
+    for part, (start, stop) in _parts(model).items():
+        _say(f"probing the {name} network: {part} representation")
+        train_part, val_part = train.part(start, stop), val.part(start, stop)
+        results["classification"][part] = classify(train_part, val_part, len(index.classes), config, device)
+        for group in ("rotation", "color"):
+
+            def target(first: Tensor, second: Tensor, group: Any = group) -> Tensor:
+                return relative_transformation(first, second, [group], latent_names)
+
+            predicted, expected = regress_pairs(train_part, val_part, target, config, device)
+            results[group][part] = {"r2": r2_score(predicted, expected)}
+            if group == "rotation":
+                results[group][part]["median_angle"] = median_angle_degrees(predicted, expected)
+    retrieval = _retrieve(model, val, device)
+    results["retrieval"] = retrieval.metrics()
+    return results, retrieval, val
+
+
+def _parts(model: Model) -> dict[str, tuple[int, int]]:
+    """Columns of the representation by part; ``whole`` first."""
+    invariant = model.method.invariant_dimension
+    whole = invariant + model.method.config.equivariant_dimension
+    return {"whole": (0, whole), "invariant": (0, invariant), "equivariant": (invariant, whole)}
+
+
+@torch.inference_mode()
+def _retrieve(model: Model, val: Features, device: torch.device) -> Retrieval:
+    objects, views, _ = val.representations.shape
+    embeddings = model.method.equivariant_embeddings(val.representations.flatten(0, 1).to(device))
+    embeddings = embeddings.unflatten(0, (objects, views))
+    latents = val.latents.to(device)
+    first = latents[:, :1].expand_as(latents)
+    transformation = model.transformation(first.flatten(0, 1), latents.flatten(0, 1))
+    sources = embeddings[:, :1].expand_as(embeddings).flatten(0, 1)
+    steered = model.method.predictor(sources, transformation).unflatten(0, (objects, views))
+    columns = [model.latent_names.index(name) for name in LATENTS["rotation"]]
+    return retrieve(steered, embeddings, latents[..., columns])
+
+
+def _examples(retrieval: Retrieval, val: Features) -> list[dict[str, Any]]:
+    """A few objects of different classes, with the views that the predictor retrieves for one target each."""
+    views = retrieval.ranks.shape[1]
+    chosen: dict[int, int] = {}
+    for position, label in enumerate(val.labels.tolist()):
+        chosen.setdefault(label, position)
+    positions = list(chosen.values())
+    step = max(1, len(positions) // EXAMPLES)
+    examples = []
+    for number, position in enumerate(positions[::step][:EXAMPLES]):
+        target = 1 + number % (views - 1)
+        synset, object_id = val.names[position]
+        examples.append(
+            {
+                "synset": synset,
+                "object": object_id,
+                "source": 0,
+                "target": target,
+                "rank": retrieval.ranks[position, target].item(),
+                "retrieved": retrieval.ranked[position, target, :5].tolist(),
+            }
+        )
+    return examples
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,0 +1,159 @@
+"""Training curves as inline SVG whose colours come from the page's style sheet."""
+
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+POINTS = 400
+"""Points of a curve at most; more are averaged in bins."""
+
+TERM_NAMES = {
+    "loss": "loss",
+    "repr_loss_inv": "invariance",
+    "repr_loss_equi": "equivariance",
+    "std_loss": "variance",
+    "pred_std_loss": "prediction variance",
+    "cov_loss": "covariance",
+}
+
+_NOT_TERMS = ("step", "epoch", "loss")
+_COLORS = 6
+_DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (1.5, 1.5), (6, 2, 1.5, 2))
+_INK, _GRID = "#010101", "#020202"
+_SETTINGS: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "iebench",
+    "font.size": 9,
+    "axes.formatter.useoffset": False,
+}
+_NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+
+
+@dataclass(frozen=True)
+class LineStyle:
+    """How one run is drawn in every panel: a colour of the style sheet and a dash pattern in points."""
+
+    color: int
+    dashes: tuple[float, ...]
+
+    @property
+    def variable(self) -> str:
+        """The CSS variable of the colour."""
+        return f"--series-{self.color}"
+
+    @property
+    def placeholder(self) -> str:
+        """What stands for the colour until the SVG is written."""
+        return f"#03030{self.color}"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One quantity over the epochs, all runs overlaid.
+
+    Attributes:
+        key: its name in ``metrics.jsonl``.
+        title: its name in words.
+        description: the curves in a sentence, for who cannot see them.
+        svg: markup to be put into a page as it is.
+    """
+
+    key: str
+    title: str
+    description: str
+    svg: str
+
+
+def line_style(number: int) -> LineStyle:
+    """The style of run ``number``, counted from 0; neighbours differ in colour and in dashes."""
+    return LineStyle(1 + number % _COLORS, _DASHES[number % len(_DASHES)])
+
+
+def training_panels(curves: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> list[Panel]:
+    """The loss and each of its terms over the epochs.
+
+    Args:
+        curves: (title, records of ``metrics.jsonl``) of each run.
+
+    Returns:
+        The loss first, then the terms in the order in which they are first met.
+    """
+    keys = {"loss": None} | {key: None for _, records in curves for record in records for key in record}
+    panels: list[Panel] = []
+    for key in keys:
+        lines = [(title, *_points(records, key)) for title, records in curves]
+        if (key == "loss" or key not in _NOT_TERMS) and any(epochs.size for _, epochs, _ in lines):
+            svg = _draw(f"panel{len(panels)}", [(epochs, values) for _, epochs, values in lines])
+            panels.append(Panel(key, TERM_NAMES.get(key, key), _describe(lines), svg))
+    return panels
+
+
+def _points(records: Sequence[dict[str, Any]], key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Epochs and values of one quantity, at most ``POINTS`` of them."""
+    pairs = [
+        (record["epoch"], record[key])
+        for record in records
+        if isinstance(record.get(key), int | float) and math.isfinite(record[key])
+    ]
+    columns = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+    if len(columns) > POINTS:
+        columns = np.array([part.mean(axis=0) for part in np.array_split(columns, POINTS)])
+    return columns[:, 0], columns[:, 1]
+
+
+def _describe(lines: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> str:
+    return "; ".join(
+        f"{title}: from {values[0]:.4g} at epoch {epochs[0]:.3g} to {values[-1]:.4g} at epoch {epochs[-1]:.4g}"
+        for title, epochs, values in lines
+        if epochs.size
+    )
+
+
+def _draw(name: str, lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
+    with matplotlib.rc_context(_SETTINGS):
+        figure = Figure(figsize=(3.9, 2.3), layout="constrained", facecolor="none")
+        axes = figure.subplots()
+        axes.set_facecolor("none")
+        for number, (epochs, values) in enumerate(lines):
+            style = line_style(number)
+            marker = "o" if epochs.size < 5 else ""
+            axes.plot(
+                epochs,
+                values,
+                color=style.placeholder,
+                linestyle=(0, style.dashes) if style.dashes else "solid",
+                linewidth=1.5,
+                marker=marker,
+                markersize=3.5,
+            )
+        axes.set_xlabel("epoch", color=_INK)
+        axes.tick_params(colors=_INK, length=0)
+        axes.grid(axis="y", color=_GRID, linewidth=0.7)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
+        for side in ("top", "right", "left"):
+            axes.spines[side].set_visible(False)
+        axes.spines["bottom"].set_color(_GRID)
+        stream = io.StringIO()
+        figure.savefig(stream, format="svg", metadata=_NO_METADATA)
+    return _for_page(stream.getvalue(), name, len(lines))
+
+
+def _for_page(document: str, name: str, lines: int) -> str:
+    """The ``svg`` element alone, without size, font or style sheet of its own; ids and colours fit the page."""
+    svg = document[document.index("<svg") :]
+    svg = re.sub(r"<svg [^>]*?(viewBox=\"[^\"]*\")[^>]*>", r'<svg \1 aria-hidden="true">', svg, count=1)
+    svg = re.sub(r"<style.*?</style>|font-family: [^;]*; ", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
+    svg = svg.replace(_INK, "var(--quiet)").replace(_GRID, "var(--rule)")
+    for style in {line_style(number) for number in range(lines)}:
+        svg = svg.replace(style.placeholder, f"var({style.variable})")
+    return svg

@@ -1,0 +1,23 @@
+"""Projectors: from a representation to the embedding on which a loss is computed."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import nn
+
+
+def mlp_projector(input_dimension: int, widths: Sequence[int]) -> nn.Sequential:
+    """Linear, batch norm and ReLU for each width but the last, which is a linear map without bias.
+
+    This is the expander of VICReg (arXiv 2105.04906, section 4.2).
+
+    Args:
+        input_dimension: of the representations.
+        widths: of the layers, such as (2048, 2048, 2048).
+    """
+    layers: list[nn.Module] = []
+    *hidden, last = (input_dimension, *widths)
+    for width_in, width_out in pairwise(hidden):
+        layers += [nn.Linear(width_in, width_out), nn.BatchNorm1d(width_out), nn.ReLU()]
+    layers.append(nn.Linear(hidden[-1], last, bias=False))
+    return nn.Sequential(*layers)

@@ -1,0 +1,180 @@
+"""Recipes: TOML files that hold every number of a training run, and overrides of single fields."""
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from iebench.methods.sie import SIEConfig
+from shards.errors import UsageError
+
+RECIPE_FORMAT = 1
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class BackboneConfig(_Section):
+    """The backbone: ResNet-18."""
+
+    small_image_stem: bool = False
+
+
+class OptimizerConfig(_Section):
+    """Adam at a constant learning rate."""
+
+    lr: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-6, ge=0)
+
+
+class TrainingConfig(_Section):
+    """How long and on what."""
+
+    epochs: int = Field(default=2000, ge=1, description="an epoch is one pair of views per object")
+    batch_size: int = Field(default=1024, ge=2, description="pairs per step, over all devices")
+    seed: int = Field(default=0, description="of the weights and of the order of pairs")
+    pairs_per_object: int | None = Field(
+        default=None, ge=1, description="per pass; by default half the views"
+    )
+    shuffle_buffer: int = Field(default=4096, ge=1, description="pairs held for shuffling")
+    workers: int = Field(
+        default=2, ge=0, description="processes that decode images; 0: none beside the training"
+    )
+    log_every: int = Field(default=10, ge=1, description="steps")
+    checkpoint_every: int = Field(default=10, ge=1, description="epochs")
+
+
+class EvaluationConfig(_Section):
+    """The probes on frozen features; the defaults are the published protocol."""
+
+    epochs: int = Field(default=300, ge=1)
+    batch_size: int = Field(default=256, ge=2)
+    lr: float = Field(default=1e-3, gt=0)
+    hidden_width: int = Field(default=1024, ge=1, description="of the MLP that regresses transformations")
+    feature_batch_size: int = Field(default=256, ge=1, description="views per step of the frozen backbone")
+
+
+class Recipe(_Section):
+    """The whole configuration of a run."""
+
+    format: int = RECIPE_FORMAT
+    method: SIEConfig = SIEConfig()
+    backbone: BackboneConfig = BackboneConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+
+def recipe_names() -> list[str]:
+    """The recipes in the package."""
+    return sorted(
+        item.name.removesuffix(".toml")
+        for item in resources.files("iebench.recipes").iterdir()
+        if item.name.endswith(".toml")
+    )
+
+
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Reads a recipe and applies overrides.
+
+    Args:
+        name: of a recipe in the package, or the path of a ``.toml`` file.
+        overrides: ``section.field=value`` each, where value is written as in TOML; a bare word is a string.
+
+    Raises:
+        UsageError: there is no such recipe or field, or a value is of the wrong type; the message names the
+            nearest that is valid.
+    """
+    try:
+        content = tomllib.loads(_recipe_text(name))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"recipe {name} is not valid TOML: {error}") from None
+    for override in overrides:
+        _apply(content, override)
+    return parse_recipe(content, f"recipe {name}")
+
+
+def parse_recipe(content: dict[str, Any], source: str) -> Recipe:
+    """Checks the content of a recipe.
+
+    Args:
+        content: as TOML or JSON gives it.
+        source: named in errors.
+
+    Raises:
+        UsageError: a field is unknown, ill-typed or out of range.
+    """
+    version = content.get("format", RECIPE_FORMAT)
+    if version != RECIPE_FORMAT:
+        raise UsageError(
+            f"{source} is of format {version} and this iebench reads format {RECIPE_FORMAT}; update it"
+        )
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise UsageError(f"{source}: {_sentence(error)}") from None
+
+
+def _recipe_text(name: str) -> str:
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise UsageError(f"there is no recipe file {name}")
+        return path.read_text(encoding="utf-8")
+    names = recipe_names()
+    if name not in names:
+        raise UsageError(
+            f"there is no recipe {name!r}{_suggestion(name, names)}; there are: {', '.join(names)}"
+        )
+    return resources.files("iebench.recipes").joinpath(f"{name}.toml").read_text(encoding="utf-8")
+
+
+def _apply(content: dict[str, Any], override: str) -> None:
+    field, equals, text = override.partition("=")
+    field = field.strip()
+    if not equals:
+        raise UsageError(
+            f"--set takes section.field=value, not {override!r}; for example --set training.epochs=10"
+        )
+    fields = list(_field_names(Recipe))
+    if field not in fields:
+        same_name = [name for name in fields if name.endswith(f".{field}")]
+        raise UsageError(f"a recipe has no field {field!r}{_suggestion(field, same_name or fields)}")
+    *sections, last = field.split(".")
+    target = content
+    for section in sections:
+        target = target.setdefault(section, {})
+    target[last] = _parse_value(text.strip())
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _field_names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _field_names(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"there is no field {field!r}{_suggestion(field, list(_field_names(Recipe)))}"
+    return f"{field} = {first['input']!r} will not do: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def _suggestion(name: str, candidates: Sequence[str]) -> str:
+    matches = difflib.get_close_matches(name, candidates, n=1, cutoff=0.0)
+    return f"; did you mean {matches[0]!r}?" if matches else ""

@@ -1,0 +1,85 @@
+"""What takes one view to another: relative transformations of whole batches of latents."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Group = Literal["rotation", "color"]
+
+LATENTS: dict[Group, tuple[str, ...]] = {
+    "rotation": ("rotation_x", "rotation_y", "rotation_z"),
+    "color": ("floor_hue", "light_hue"),
+}
+"""The latents that each group of transformations changes."""
+
+DIMENSIONS: dict[Group, int] = {"rotation": 4, "color": 2}
+"""How many numbers describe a transformation of each group."""
+
+
+def quaternion_from_euler(angles: Tensor) -> Tensor:
+    """Quaternions of extrinsic xyz Tait-Bryan angles, as SciPy's ``Rotation.from_euler("xyz", ...)``.
+
+    Args:
+        angles: (batch, 3), rad.
+
+    Returns:
+        (batch, 4), unit quaternions x y z w, with SciPy's sign.
+    """
+    (cx, cy, cz), (sx, sy, sz) = torch.cos(angles / 2).unbind(1), torch.sin(angles / 2).unbind(1)
+    return torch.stack(
+        (
+            sx * cy * cz - cx * sy * sz,
+            cx * sy * cz + sx * cy * sz,
+            cx * cy * sz - sx * sy * cz,
+            cx * cy * cz + sx * sy * sz,
+        ),
+        dim=1,
+    )
+
+
+def relative_rotation(first: Tensor, second: Tensor) -> Tensor:
+    """The rotation from one pose to another, as SciPy's ``(r1.inv() * r2).as_quat()``.
+
+    Args:
+        first: (batch, 3) extrinsic xyz angles, rad.
+        second: likewise.
+
+    Returns:
+        (batch, 4), unit quaternions x y z w.
+    """
+    x1, y1, z1, w1 = quaternion_from_euler(first).unbind(1)
+    x2, y2, z2, w2 = quaternion_from_euler(second).unbind(1)
+    return torch.stack(
+        (
+            w1 * x2 - x1 * w2 - y1 * z2 + z1 * y2,
+            w1 * y2 + x1 * z2 - y1 * w2 - z1 * x2,
+            w1 * z2 - x1 * y2 + y1 * x2 - z1 * w2,
+            w1 * w2 + x1 * x2 + y1 * y2 + z1 * z2,
+        ),
+        dim=1,
+    )
+
+
+def relative_transformation(
+    first: Tensor, second: Tensor, groups: Sequence[Group], latent_names: Sequence[str]
+) -> Tensor:
+    """What takes the first views to the second, for a union of groups.
+
+    Args:
+        first: (batch, number of latents) latents of the first views.
+        second: likewise of the second.
+        groups: in the order in which their numbers stand side by side.
+        latent_names: the names of the latents' columns.
+
+    Returns:
+        (batch, sum of the groups' dimensions) float: a quaternion for ``rotation``, two differences of hue
+        (floor, light; second minus first) for ``color``.
+    """
+    parts = []
+    for group in groups:
+        columns = [latent_names.index(name) for name in LATENTS[group]]
+        before, after = first[:, columns], second[:, columns]
+        parts.append(relative_rotation(before, after) if group == "rotation" else after - before)
+    return torch.cat(parts, dim=1)

@@ -19,8 +19,8 @@ import numpy as np
 from mathutils import Vector
 from PIL import Image
 
+from render.errors import ModelError
 from render.settings import LARGEST_EXTENT, RenderSettings
-from shards.errors import IebenchError
 
 CAMERA_DISTANCE = 2.5  # metres from the origin, looking down at 45 degrees from +Y
 CAMERA_ANGLE = 0.6911110281944275  # horizontal field of view, rad
@@ -28,10 +28,6 @@ SPOT_DISTANCE = 4.0  # metres
 FLOOR_HEIGHT = -1.0  # metres
 
 _NOT_FINITE = re.compile(rb"^[ \t]*v[ \t][^\n#]*\b(?:nan|inf(?:inity)?)\b", re.IGNORECASE | re.MULTILINE)
-
-
-class ModelError(IebenchError):
-    """The model file cannot be rendered; the message says why."""
 
 
 class Scene:

@@ -126,7 +126,9 @@ def _read_failures(path: Path) -> list[Failure]:
         lines = path.read_text(encoding="utf-8").split("\n")
         return [Failure.model_validate_json(line) for line in lines if line]
     except ValueError:  # pydantic's errors and those of UTF-8 are of it
-        raise UsageError(f"{path} cannot be read; delete it to have the objects that failed tried again") from None
+        raise UsageError(
+            f"{path} cannot be read; delete it to have the objects that failed tried again"
+        ) from None
 
 
 class Staging:

@@ -60,10 +60,13 @@ def read_shard(folder: Path, shard: ShardInfo) -> Iterator[View]:
     """
     path = folder / shard.name
     count = 0
-    for count, sample in enumerate(read_samples(path), start=1):
+    for sample in read_samples(path):
         yield parse_view(sample, path)
+        count += 1
     if count != shard.views:
-        raise IebenchError(f"shard {path} holds {count:,} views and should hold {shard.views:,}; {_BROKEN_SHARD}")
+        raise IebenchError(
+            f"shard {path} holds {count:,} views and should hold {shard.views:,}; {_BROKEN_SHARD}"
+        )
 
 
 def parse_view(sample: dict[str, Any], path: Path) -> View:

@@ -113,7 +113,9 @@ def _incomplete(last: View | None, shard: ShardInfo, index: DatasetIndex) -> Ite
     """Complains where the last view of an object is not the last that it should have."""
     if last is not None and last.metadata.view < index.views_per_object - 1:
         yield Problem(
-            shard.name, last.metadata.key, f"its object ends here and should have {index.views_per_object} views"
+            shard.name,
+            last.metadata.key,
+            f"its object ends here and should have {index.views_per_object} views",
         )
 
 

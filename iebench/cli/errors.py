@@ -56,7 +56,9 @@ def one_sentence_errors() -> Iterator[None]:
         raise
     except OSError as error:
         if error.errno in _PATH_ERRORS and error.filename:
-            raise _Sentence(f"{error.filename} cannot be used: {error.strerror}", UsageError.exit_code) from None
+            raise _Sentence(
+                f"{error.filename} cannot be used: {error.strerror}", UsageError.exit_code
+            ) from None
         if error.errno not in DISK_ERRORS:
             raise
         place = f" while writing {error.filename}" if error.filename else ""

@@ -1,0 +1,63 @@
+"""Datasets and models that many tests share; tests that change one work on a copy."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import pytest
+
+DATA = Path(__file__).parent / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without Blender, the tests that start it are skipped."""
+    if importlib.util.find_spec("bpy") is None:
+        reason = pytest.mark.skip(reason="Blender (bpy) is not installed")
+        for item in items:
+            if "blender" in item.keywords:
+                item.add_marker(reason)
+
+
+@pytest.fixture(scope="session")
+def toy_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small dataset that no Blender was needed for; not to be changed."""
+    from toys import make_toy_dataset
+
+    folder = tmp_path_factory.mktemp("toy") / "views"
+    make_toy_dataset(folder)
+    return folder
+
+
+@pytest.fixture
+def toy_copy(toy_dataset: Path, tmp_path: Path) -> Path:
+    """A toy dataset to break."""
+    return shutil.copytree(toy_dataset, tmp_path / "views")
+
+
+@pytest.fixture(scope="session")
+def toy_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight procedural models of two classes; not to be changed."""
+    from render.procedural import make_models
+
+    folder = tmp_path_factory.mktemp("models") / "toy"
+    make_models(folder, classes=["mug", "bottle"], objects_per_class=4)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def rendered_dataset(toy_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy models as one worker renders them, through the command line; not to be changed."""
+    if importlib.util.find_spec("bpy") is None:
+        pytest.skip("Blender (bpy) is not installed")
+    from commands import SMALL, run
+
+    folder = tmp_path_factory.mktemp("rendered") / "views"
+    result = run("render", toy_models, folder, *SMALL, "--workers", "1")
+    assert result.code == 0, result.err
+    return folder
+
+
+@pytest.fixture
+def golden_data() -> Path:
+    """Models, converged views and the facts of the published scene; see tests/data/README.md."""
+    return DATA

@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import click
+import pytest
+
+from commands import call, run
+from iebench.cli import main
+
+
+def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found = []
+    for name, command in group.commands.items():
+        inner = (*path, name)
+        found += commands(command, inner) if isinstance(command, click.Group) else [inner]
+    return found
+
+
+@pytest.mark.parametrize("path", commands(), ids=" ".join)
+def test_every_command_has_a_summary_and_an_example_that_parses(path: tuple[str, ...]):
+    assert "Example: iebench" in call(*path, "--help").out
+    command: click.Command = main
+    for name in path:
+        command = command.commands[name]
+    assert command.get_short_help_str()
+    example = command.epilog.removeprefix("Example: iebench ").split()
+    assert tuple(example[: len(path)]) == path
+    command.make_context(path[-1], example[len(path) :])
+
+
+def test_help_groups_all_commands():
+    text = call("--help").out
+    assert all(title in text for title in ("Start here", "Make and check data", "Train and evaluate"))
+    assert all(f"  {name} " in text for name in main.commands)
+
+
+def test_help_does_not_wait_for_pytorch():
+    import subprocess
+    import sys
+
+    program = "import sys, iebench.cli; sys.exit('torch' in sys.modules or 'webdataset' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "simpel", "--data", "{data}", "--out", "{out}"], "there is no recipe 'simpel'"),
+        (["train", "demo", "--data", "nowhere", "--out", "{out}"], "holds no dataset"),
+        (["train", "demo", "--data", "{data}", "--out", "{out}", "--set", "a.b=1"], "has no field 'a.b'"),
+        (["eval", "nowhere", "--data", "{data}"], "holds no run"),
+        (["report", "nowhere", "--out", "{out}/r.html"], "holds no run"),
+    ],
+)
+def test_wrong_use_is_one_sentence_and_exit_code_2(
+    toy_dataset: Path, tmp_path: Path, arguments: list[str], words: str
+):
+    filled = [word.format(data=toy_dataset, out=tmp_path / "out") for word in arguments]
+    result = call(*filled)
+    assert result.code == 2
+    assert words in result.error
+
+
+def test_an_error_leaves_a_process_without_traceback(tmp_path: Path):
+    result = run("verify", tmp_path)
+    assert result.code in (1, 2)
+    assert result.error

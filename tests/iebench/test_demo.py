@@ -1,0 +1,46 @@
+"""The whole path at toy size: real models, real Blender, real training, one command."""
+
+from pathlib import Path
+
+import pytest
+
+from commands import run
+from iebench.metrics import read_metrics
+from iebench.run import Run
+from shards.schema import open_dataset
+from toys import digests
+
+TOY = [
+    *("--objects-per-class", "3", "--views", "3", "--workers", "2"),
+    *(
+        "--set",
+        "training.epochs=2",
+        "--set",
+        "training.batch_size=8",
+        "--set",
+        "method.projector=[32, 32, 16]",
+    ),
+    *("--set", "evaluation.epochs=2", "--set", "evaluation.hidden_width=16"),
+]
+
+
+@pytest.mark.blender
+@pytest.mark.slow
+def test_one_command_goes_from_nothing_to_a_report_and_again_does_nothing_twice(tmp_path: Path):
+    out = tmp_path / "demo"
+    first = run("demo", "--out", out, *TOY, timeout=500)
+    assert first.code == 0, first.err
+    index = open_dataset(out / "views")
+    assert len(index.classes) >= 12
+    assert sum(split.objects for split in index.splits.values()) == 3 * len(index.classes)
+    assert read_metrics(Run(out / "run").metrics_path)
+    assert "MRR" in first.out
+    assert "untrained" in first.out
+    page = (out / "report.html").read_text()
+    assert "<html" in page
+    before = digests(out / "views")
+
+    second = run("demo", "--out", out, *TOY, timeout=500)
+    assert second.code == 0, second.err
+    assert digests(out / "views") == before
+    assert second.out == first.out

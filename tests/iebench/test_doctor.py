@@ -1,0 +1,45 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from commands import call
+from iebench import doctor
+
+
+def test_doctor_names_python_blender_libraries_gpu_and_disk():
+    result = call("doctor")
+    for what in ("Python", "Blender", "system libraries", "torch", "GPU", "disk"):
+        assert what in result.out
+
+
+def test_a_library_that_is_missing_comes_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(doctor.BLENDER_LIBRARIES, "libnowhere.so.7", "libnowhere7")
+    (problem,) = [problem for problem in doctor.setup_problems() if "libnowhere" in problem]
+    assert problem.endswith("apt-get install -y libnowhere7")
+    result = call("doctor")
+    assert result.code == 1
+    assert "-> apt-get install -y libnowhere7" in result.out
+
+
+def test_another_python_is_told_which_one_blender_needs(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "version_info", (3, 13, 0, "final", 0))
+    assert any("3.11 only" in problem and "PYTHON=" in problem for problem in doctor.setup_problems())
+
+
+def test_what_set_up_looks_at_needs_nothing_but_python():
+    root = Path(__file__).parents[2]
+    program = f"import sys; sys.path.insert(0, {str(root)!r}); import iebench.doctor as d; print(d.setup_problems())"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_rendering_without_blender_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, toy_models: Path, tmp_path: Path
+):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    result = call("render", toy_models, tmp_path / "views")
+    assert result.code == 2
+    assert "pip install 'iebench[render]'" in result.error
+    assert not (tmp_path / "views").exists()

@@ -1,0 +1,25 @@
+"""Model files written for one test: good ones and those that cannot be rendered."""
+
+from pathlib import Path
+
+TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 0 1\nf -3 -2 -1\n"
+
+UNUSABLE: dict[str, tuple[str | bytes | None, str]] = {
+    "garbage": (bytes(range(256)) * 20, "it holds no faces"),
+    "empty": ("", "it holds no faces"),
+    "faceless": ("v 0 0 0\nv 1 0 0\nv 0 1 0\n", "it holds no faces"),
+    "infinite": ("v -Inf 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", "it holds coordinates that are not finite"),
+    "nan": ("v 0 1 0\nv 0 nan 0\nv 1 0 0\nf 1 2 3\n", "it holds coordinates that are not finite"),
+    "missing": (None, r"it cannot be read \(No such file or directory\)"),
+    "huge": ("v 1e30 0 0\nv -1e30 0 0\nv 0 1e30 0\nf 1 2 3\n", r"it is 2e\+30 m large"),
+}
+"""Contents (None: no file) and why they cannot be rendered, as a regular expression."""
+
+
+def write_model(folder: Path, content: str | bytes | None) -> Path:
+    """Puts a model where ShapeNetCore v2 would; returns its path."""
+    path = folder / "models" / "model_normalized.obj"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if content is not None:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path

@@ -1,0 +1,112 @@
+"""Processes as the kernel lists them, and waiting for what they do."""
+
+import errno
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process by id and start time, so that an id that was given away again is not mistaken for it."""
+
+    pid: int
+    started: int
+
+    @property
+    def alive(self) -> bool:
+        """Whether any of its threads still runs, and so keeps its files open; a zombie does not."""
+        fields = _status_fields(Path(f"/proc/{self.pid}"))
+        if fields is None or int(fields[19]) != self.started:
+            return False
+        threads = map(_status_fields, Path(f"/proc/{self.pid}/task").glob("*"))
+        return any(thread is not None and thread[0] not in "ZX" for thread in threads)
+
+    @property
+    def libraries(self) -> str:
+        """The files that are mapped into its memory."""
+        return Path(f"/proc/{self.pid}/maps").read_text()
+
+
+def descendants(pid: int) -> list[Process]:
+    """The children of a process, their children, and so on."""
+    parents: dict[int, list[Process]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and (fields := _status_fields(folder)):
+            parents.setdefault(int(fields[1]), []).append(Process(int(folder.name), int(fields[19])))
+    found, queue = [], [pid]
+    while queue:
+        children = parents.get(queue.pop(), [])
+        found += children
+        queue += [child.pid for child in children]
+    return found
+
+
+def render_workers(pid: int) -> list[Process]:
+    """Those descendants that have a Blender loaded."""
+    return [child for child in descendants(pid) if _has_blender(child)]
+
+
+def wait_for(condition: Callable[[], T], seconds: float = 90.0, process: subprocess.Popen | None = None) -> T:
+    """Polls until ``condition`` gives something true, and returns that.
+
+    Args:
+        condition: asked again and again.
+        seconds: after which the test fails.
+        process: the test fails at once where it has ended.
+    """
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        if process is not None and process.poll() is not None:
+            raise AssertionError(f"the process ended with {process.returncode} before its time")
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds:g} s in vain")
+        time.sleep(0.02)
+    return value
+
+
+@contextmanager
+def wait_for_reader(fifo: Path, process: subprocess.Popen) -> Iterator[None]:
+    """Waits until some process reads ``fifo``, and within the context keeps it waiting for data."""
+
+    def opened() -> int | None:
+        try:
+            return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # nobody reads it yet
+                raise
+            return None
+
+    descriptor = wait_for(opened, process=process)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def default_interrupt() -> None:
+    """For ``preexec_fn``: a test run in the background hands down SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _has_blender(process: Process) -> bool:
+    try:
+        return "/bpy/" in process.libraries
+    except OSError:  # it has just ended
+        return False
+
+
+def _status_fields(folder: Path) -> list[str] | None:
+    """The fields of a process's or thread's ``stat`` after the command name."""
+    try:
+        return (folder / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None

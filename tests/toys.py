@@ -1,0 +1,115 @@
+"""A dataset without Blender: its views are drawn with NumPy, all else is as a render leaves it."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from shards.files import sha256_of
+from shards.images import encode_jpeg
+from shards.schema import (
+    INDEX_NAME,
+    VARIANTS,
+    ClassInfo,
+    DatasetIndex,
+    SampleMetadata,
+    SplitInfo,
+    draw_latents,
+    split_of,
+)
+from shards.writer import Sample, seal_shard
+
+CLASSES = {"02876657": "bottle", "03001627": "chair", "03797390": "mug"}
+OBJECTS_PER_CLASS = 7
+VIEWS = 4
+SIZE = 32
+OBJECTS_PER_SHARD = 5
+SEED = 3
+
+
+def make_toy_dataset(folder: Path) -> DatasetIndex:
+    """Writes 3 classes of 7 objects of 4 views of 32 px: several train shards, at least one for val."""
+    folder.mkdir(parents=True, exist_ok=True)
+    objects = [
+        (synset, f"{name}{number}") for synset, name in CLASSES.items() for number in range(OBJECTS_PER_CLASS)
+    ]
+    splits = {}
+    for split in ("train", "val"):
+        members = [item for item in objects if split_of(*item) == split]
+        shards = []
+        for number, start in enumerate(range(0, len(members), OBJECTS_PER_SHARD)):
+            chosen = members[start : start + OBJECTS_PER_SHARD]
+            samples = (sample for item in chosen for sample in toy_samples(*item))
+            shards.append(seal_shard(folder / f"{split}-{number:06d}.tar", samples, len(chosen)))
+        splits[split] = SplitInfo(shards=tuple(shards), objects=len(members), views=len(members) * VIEWS)
+    index = DatasetIndex(
+        variant="3diebench",
+        latents=VARIANTS["3diebench"],
+        classes=tuple(
+            ClassInfo(label=label, synset=synset, name=name)
+            for label, (synset, name) in enumerate(CLASSES.items())
+        ),
+        image_size=SIZE,
+        views_per_object=VIEWS,
+        seed=SEED,
+        channel_mean=(0.5, 0.5, 0.5),
+        channel_std=(0.25, 0.25, 0.25),
+        splits=splits,
+    )
+    (folder / INDEX_NAME).write_text(index.to_json())
+    return index
+
+
+def toy_samples(synset: str, object_id: str, views: int = VIEWS) -> Iterator[Sample]:
+    """The views of one object."""
+    label = sorted(CLASSES).index(synset)
+    for view in range(views):
+        latents = draw_latents("3diebench", SEED, synset, object_id, view)
+        metadata = SampleMetadata(
+            synset=synset, object=object_id, view=view, label=label, latents=tuple(latents.tolist())
+        )
+        yield {
+            "__key__": metadata.key,
+            "jpg": encode_jpeg(toy_image(label, object_id, latents)),
+            "json": metadata.encode(),
+        }
+
+
+def toy_image(label: int, object_id: str, latents: np.ndarray) -> np.ndarray:
+    """Stripes whose number tells the class, whose phase tells the object and whose slant tells the rotation."""
+    phase = hashlib.sha256(object_id.encode()).digest()[0] / 40
+    across, down = np.meshgrid(np.linspace(-1, 1, SIZE), np.linspace(-1, 1, SIZE))
+    slanted = across * np.cos(latents[2]) + down * np.sin(latents[2])
+    stripes = 0.5 + 0.5 * np.sin((2 + 3 * label) * slanted + phase)
+    floor = np.array([latents[3], 1 - latents[3], latents[6]])
+    inside = (across**2 + down**2 < 0.7)[..., None]
+    return (255 * np.where(inside, stripes[..., None], floor)).astype(np.uint8)
+
+
+def reseal(folder: Path, shard: str, samples: list[Sample], objects: int | None = None) -> DatasetIndex:
+    """Writes a shard anew with other samples and an index that agrees with its bytes."""
+    content = json.loads((folder / INDEX_NAME).read_text())
+    for split in content["splits"].values():
+        for record in split["shards"]:
+            if record["name"] == shard:
+                sealed = seal_shard(
+                    folder / shard, samples, record["objects"] if objects is None else objects
+                )
+                split["views"] += sealed.views - record["views"]
+                split["objects"] += sealed.objects - record["objects"]
+                record.update(sealed.model_dump())
+    return rewrite_index(folder, content)
+
+
+def rewrite_index(folder: Path, content: dict) -> DatasetIndex:
+    """Puts other content into ``dataset.json``."""
+    index = DatasetIndex.model_validate(content)
+    (folder / INDEX_NAME).write_text(index.to_json())
+    return index
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of a folder by name."""
+    return {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.is_file()}

@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,10 +26,12 @@ class BackboneConfig(_Section):
 
 
 class OptimizerConfig(_Section):
-    """Adam at a constant learning rate."""
+    """Adam; the published learning rate is constant."""
 
     lr: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=1e-6, ge=0)
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_steps: int = Field(default=0, ge=0, description="over which the learning rate rises from 0")
 
 
 class TrainingConfig(_Section):

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from iebench.interrupt import StopRequest, stop_on_signals
 from iebench.metrics import MetricsLog
 from iebench.model import Model, build_model
-from iebench.recipe import Recipe
+from iebench.recipe import OptimizerConfig, Recipe
 from iebench.run import Run, load_checkpoint, save_checkpoint
 from shards.errors import IebenchError, UsageError
 from shards.schema import DatasetIndex, open_dataset
@@ -104,6 +104,7 @@ def train(recipe: Recipe, data: Path, out: Path, device: str = "auto", resume: b
         for batch in pair_batches(recipe, index, data, fabric, position):
             if position.step >= schedule.steps:
                 break
+            set_learning_rate(optimizer, learning_rate(recipe.optimizer, position.step, schedule.steps))
             terms = trained(to_device(batch, fabric.device))
             optimizer.zero_grad()
             fabric.backward(terms["loss"])
@@ -162,6 +163,19 @@ def open_run(
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return Position(**state["position"])
+
+
+def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
+    """The learning rate of a step, counted from 0, of ``steps`` in all."""
+    warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+    decay = 0.5 * (1 + math.cos(math.pi * step / steps)) if config.schedule == "cosine" else 1.0
+    return config.lr * warmup * decay
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Gives every parameter the same learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
 
 
 def training_state(model: Model, optimizer: torch.optim.Optimizer, position: Position) -> dict[str, Any]:
@@ -254,7 +268,7 @@ def raise_if_stopped(stop: StopRequest, position: Position, schedule: Schedule, 
     if stop.signal and position.step < schedule.steps:
         raise TrainingStopped(
             f"stopped by {stop.signal.name} after step {position.step} of {schedule.steps}; the state is saved in "
-            f"{out}, run the same command with --resume to go on"
+            f"{out}: `iebench train --resume` goes on from it (and so does `iebench demo`)"
         )
 
 

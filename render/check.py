@@ -1,5 +1,6 @@
 """What a folder of models holds, and what of it cannot be rendered."""
 
+import signal
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -51,12 +52,16 @@ def check_models(objects: Sequence[ObjectRef], workers: int, advance: Callable[[
         advance: called after each object.
     """
     reasons = {}
-    with ProcessPoolExecutor(workers) as pool:
-        paths = [item.path for item in objects]
-        for item, reason in zip(objects, pool.map(why_unusable, paths, chunksize=8), strict=True):
-            if reason:
-                reasons[item.synset, item.object_id] = reason
-            advance()
+    with ProcessPoolExecutor(workers, initializer=_leave_interrupts_to_parent) as pool:
+        try:
+            found = pool.map(why_unusable, [item.path for item in objects], chunksize=8)
+            for item, reason in zip(objects, found, strict=True):
+                if reason:
+                    reasons[item.synset, item.object_id] = reason
+                advance()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return Report(tuple(objects), reasons)
 
 
@@ -82,3 +87,7 @@ def why_unusable(path: Path) -> str:
     if extent > LARGEST_EXTENT:
         return f"it is {extent:.3g} m large; at most {LARGEST_EXTENT:g} m can be rendered"
     return ""
+
+
+def _leave_interrupts_to_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

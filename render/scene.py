@@ -167,11 +167,11 @@ def _set_cycles(scene: "bpy.types.Scene", settings: RenderSettings) -> None:
     cycles.caustics_reflective = cycles.caustics_refractive = True
     cycles.pixel_filter_type = "BLACKMAN_HARRIS"
     cycles.filter_width = 1.5
-    cycles.use_denoising = settings.denoise
+    cycles.use_denoising = settings.denoiser != "none"
     cycles.denoiser = "OPENIMAGEDENOISE"
     cycles.denoising_input_passes = "RGB_ALBEDO_NORMAL"
     cycles.denoising_prefilter = "FAST"
-    cycles.denoising_quality = "HIGH"
+    cycles.denoising_quality = "FAST" if settings.denoiser == "fast" else "HIGH"
     cycles.denoising_use_gpu = False
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from processes import default_interrupt
 
 COMMAND = [sys.executable, "-m", "iebench"]
-SMALL = ["--views", "3", "--size", "16", "--samples", "1", "--no-denoise", "--objects-per-shard", "3"]
+SMALL = ["--views", "3", "--size", "16", "--samples", "1", "--denoiser", "none", "--objects-per-shard", "3"]
 """The settings of every tiny render in these tests."""
 
 

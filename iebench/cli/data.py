@@ -1,6 +1,7 @@
 """Commands that make and check data."""
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from shards.errors import IebenchError, UsageError
 if TYPE_CHECKING:
     from render.dataset import Summary
     from render.plan import PlanSettings
+    from render.settings import Denoiser
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 MODELS_ARGUMENT = click.argument("models_folder", metavar="MODELS", type=FOLDER)
@@ -35,17 +37,22 @@ def models() -> None:
 @click.option("--seed", default=0, show_default=True)
 def models_make(out: Path, classes: str, objects_per_class: int, seed: int) -> None:
     """Make procedural 3D models in the layout of ShapeNetCore v2."""
+    chosen = None if classes == "all" else [name.strip() for name in classes.split(",") if name.strip()]
+    made = make_models_with_bar(out, chosen, objects_per_class, seed)
+    click.echo(f"{made:,} models in {out}")
+
+
+def make_models_with_bar(out: Path, classes: list[str] | None, objects_per_class: int, seed: int) -> int:
+    """Makes procedural models under a progress bar and returns how many there are."""
     from render.procedural import make_models
 
-    chosen = None if classes == "all" else [name.strip() for name in classes.split(",") if name.strip()]
-    with tqdm(desc="models", unit="obj") as bar:
+    with tqdm(desc="models", unit="obj", file=sys.stderr) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        made = make_models(out, chosen, objects_per_class, seed, progress)
-    click.echo(f"{len(made):,} models in {out}")
+        return len(make_models(out, classes, objects_per_class, seed, progress))
 
 
 @models.command("check", epilog="Example: iebench models check data/ShapeNetCore.v2")
@@ -72,7 +79,13 @@ def models_check(models_folder: Path, workers: int) -> None:
 @click.option(
     "--samples", default=16, show_default=True, type=click.IntRange(1), help="Paths traced per pixel."
 )
-@click.option("--denoise/--no-denoise", default=True, show_default=True, help="Guided by albedo and normals.")
+@click.option(
+    "--denoiser",
+    default="high",
+    show_default=True,
+    type=click.Choice(["none", "fast", "high"]),
+    help="Guided by albedo and normals; fast takes half the time of high.",
+)
 @click.option("--seed", default=0, show_default=True, help="With the object's name, decides its latents.")
 @click.option("--workers", default=os.cpu_count(), show_default="cores", type=click.IntRange(1))
 @click.option("--limit", type=click.IntRange(1), help="Render so many objects, evenly over the catalogue.")
@@ -90,7 +103,7 @@ def render(
     views: int,
     size: int,
     samples: int,
-    denoise: bool,
+    denoiser: "Denoiser",
     seed: int,
     workers: int,
     limit: int | None,
@@ -109,7 +122,7 @@ def render(
         seed=seed,
         views=views,
         objects_per_shard=objects_per_shard,
-        render=RenderSettings(image_size=size, samples=samples, denoise=denoise),
+        render=RenderSettings(image_size=size, samples=samples, denoiser=denoiser),
     )
     summary = render_with_bar(models_folder, out, settings, workers, limit, object_timeout)
     click.echo(describe(summary, out))

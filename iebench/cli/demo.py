@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from iebench.cli.data import describe, render_with_bar
+from iebench.cli.data import describe, make_models_with_bar, render_with_bar
 from iebench.evaluate import evaluate
 from iebench.recipe import load_recipe
 from iebench.report import write_report
@@ -16,7 +16,7 @@ from iebench.run import Run
 from iebench.tables import comparison, text_table
 from iebench.train import train
 from render.plan import PlanSettings
-from render.procedural import CLASSES, make_models
+from render.procedural import CLASSES
 from render.settings import RenderSettings
 
 IMAGE_SIZE = 64
@@ -39,14 +39,14 @@ def run_demo(
     """
     models, data, run = out / "models", out / "views", Run(out / "run")
     with _stage("models"):
-        made = make_models(models, None, objects_per_class, seed)
-        click.echo(f"{len(made)} models of {len(CLASSES)} classes in {models}", err=True)
+        made = make_models_with_bar(models, None, objects_per_class, seed)
+        click.echo(f"{made} models of {len(CLASSES)} classes in {models}", err=True)
     with _stage("views"):
         settings = PlanSettings(
             seed=seed,
             views=views,
             objects_per_shard=objects_per_class * 3,
-            render=RenderSettings(image_size=IMAGE_SIZE, samples=SAMPLES),
+            render=RenderSettings(image_size=IMAGE_SIZE, samples=SAMPLES, denoiser="fast"),
         )
         summary = render_with_bar(
             models, data, settings, workers or os.cpu_count() or 1, None, OBJECT_TIMEOUT

@@ -14,7 +14,8 @@ _SIGNS = {True: "ok", False: "!!", None: "--"}
 @click.option(
     "--workers", default=None, type=click.IntRange(1), help="Render processes; by default all cores."
 )
-@click.option("--objects-per-class", default=16, show_default=True, type=click.IntRange(2))
+@click.option("--objects-per-class", default=20, show_default=True, type=click.IntRange(2))
+@click.option("--views", default=12, show_default=True, type=click.IntRange(2), help="Views of each object.")
 @click.option(
     "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a field of the recipe `demo`."
 )

@@ -13,12 +13,16 @@ from commands import Result, ended, run, started
 from iebench.metrics import read_metrics
 from iebench.recipe import Recipe, load_recipe
 from iebench.run import Run, load_checkpoint
-from iebench.train import Schedule, TrainingStopped, train
+from iebench.train import Schedule, TrainingStopped, learning_rate, train
 from processes import wait_for
 from shards.errors import UsageError
+from shards.reader import read_samples
 from shards.schema import open_dataset
+from toys import reseal
 
 SMALL = [
+    "optimizer.schedule=constant",  # so that a run may be prolonged
+    "optimizer.lr=1e-3",
     "method.projector=[64, 64, 32]",
     "training.batch_size=4",
     "training.log_every=1",
@@ -149,6 +153,22 @@ def test_a_recipe_whose_parts_do_not_fit_the_representation_is_an_error(toy_data
     assert not (tmp_path / "run").exists()
 
 
+def test_the_cosine_schedule_warms_up_and_ends_at_zero():
+    optimizer = small_recipe(
+        "optimizer.schedule=cosine", "optimizer.warmup_steps=10", "optimizer.lr=0.5"
+    ).optimizer
+    rates = [learning_rate(optimizer, step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.05, rel=0.01)
+    assert max(rates) < 0.5
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[-1] < 0.001
+
+
+def test_the_published_learning_rate_is_constant():
+    optimizer = load_recipe("sie").optimizer
+    assert {learning_rate(optimizer, step, 100) for step in range(100)} == {1e-3}
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
 def test_asking_for_a_gpu_that_is_not_there_is_an_error(toy_dataset: Path, tmp_path: Path):
     with pytest.raises(UsageError, match="--device cpu"):
@@ -157,6 +177,20 @@ def test_asking_for_a_gpu_that_is_not_there_is_an_error(toy_dataset: Path, tmp_p
 
 def test_a_stopped_training_exits_as_the_shell_expects():
     assert TrainingStopped("").exit_code == 130
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_view_that_does_not_decode_stops_a_training_with_one_sentence(
+    toy_copy: Path, tmp_path: Path, workers: int
+):
+    shard = open_dataset(toy_copy).splits["train"].shards[0].name
+    samples = list(read_samples(toy_copy / shard))
+    samples[0]["jpg"] = samples[0]["jpg"][:100]
+    reseal(toy_copy, shard, samples)
+    result = run(*command(toy_copy, tmp_path / "run", "--set", f"training.workers={workers}"))
+    assert result.code == 1
+    assert samples[0]["__key__"] in result.error
+    assert "iebench verify" in result.error
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from toys import digests
 pytestmark = pytest.mark.blender
 
 SETTINGS = PlanSettings(
-    views=3, objects_per_shard=3, render=RenderSettings(image_size=16, samples=1, denoise=False)
+    views=3, objects_per_shard=3, render=RenderSettings(image_size=16, samples=1, denoiser="none")
 )
 """What ``commands.SMALL`` asks for."""
 
@@ -54,7 +54,12 @@ def test_a_dataset_holds_every_view_of_every_model(rendered_dataset, toy_models)
 
 def test_the_index_tells_how_the_views_were_made(rendered_dataset):
     index = open_dataset(rendered_dataset)
-    assert index.renderer["render"] == {"image_size": 16, "samples": 1, "denoise": False, "jpeg_quality": 95}
+    assert index.renderer["render"] == {
+        "image_size": 16,
+        "samples": 1,
+        "denoiser": "none",
+        "jpeg_quality": 95,
+    }
     assert index.renderer["blender"].startswith("4.5")
     pixels = [view.pixels() / 255 for view in read_views(rendered_dataset, index, "train")]
     assert index.channel_mean == pytest.approx(

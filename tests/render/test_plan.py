@@ -43,7 +43,7 @@ def test_the_same_settings_may_go_on(objects, tmp_path):
         ({"views": 7}, "views 50, not 7"),
         ({"variant": "ood"}, 'variant "3diebench", not "ood"'),
         ({"render": RenderSettings(image_size=64)}, "image_size 256, not 64"),
-        ({"render": RenderSettings(denoise=False)}, "denoise true, not false"),
+        ({"render": RenderSettings(denoiser="none")}, 'denoiser "high", not "none"'),
         ({"objects_per_shard": 3}, "objects_per_shard 100, not 3"),
     ],
 )

@@ -31,7 +31,7 @@ def bpy():
 def scene(bpy):
     from render.scene import Scene
 
-    scene = Scene(RenderSettings(image_size=256, samples=64, denoise=False), threads=0)
+    scene = Scene(RenderSettings(image_size=256, samples=64, denoiser="none"), threads=0)
     yield scene
     scene.close()
 

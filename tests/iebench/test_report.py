@@ -245,7 +245,8 @@ def test_two_runs_share_their_panels_and_their_questions(run: Run, other_run: Ru
     assert all("var(--series-1)" in panel and "var(--series-2)" in panel for panel in panels)
     assert page.source.count('class="question"') == 3
     assert page.source.count('class="answer"') == 6
-    assert "Their recipes differ in training.epochs (60, 7)." in page.text
+    epochs = load_recipe("demo").training.epochs
+    assert f"Their recipes differ in training.epochs ({epochs}, 7)." in page.text
 
 
 def test_runs_on_different_datasets_are_told_apart(run: Run, toy_copy: Path, tmp_path: Path):

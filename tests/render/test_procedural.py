@@ -142,7 +142,7 @@ def _texel(uv: np.ndarray) -> tuple[int, int]:
 @pytest.mark.parametrize("name", CLASSES)
 def test_the_objects_of_a_class_differ_in_proportions(name):
     extents, face_counts, colours = [], set(), set()
-    for index in range(12):
+    for index in range(24):
         model = build_object(name, index)
         points = np.concatenate([part.mesh.vertices for part in model.parts])
         extents.append(np.ptp(points, axis=0))

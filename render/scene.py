@@ -36,15 +36,16 @@ class Scene:
     Args:
         settings: resolution, samples and denoiser.
         threads: threads that Cycles may use; 0 means all cores.
+        folder: gets the frame that Blender writes; by default the system's temporary folder.
     """
 
-    def __init__(self, settings: RenderSettings, threads: int = 1) -> None:
+    def __init__(self, settings: RenderSettings, threads: int = 1, folder: Path | None = None) -> None:
         bpy.ops.wm.read_factory_settings(use_empty=True)
         addon_utils.enable("cycles")
         self._scene = bpy.context.scene
-        self._folder = tempfile.TemporaryDirectory(prefix="iebench-")
+        self._folder = tempfile.TemporaryDirectory(prefix="iebench-", dir=folder)
         self._frame = Path(self._folder.name) / "frame.bmp"
-        self._frame_bytes = 4 * settings.image_size**2
+        self._frame_bytes = max(4 * settings.image_size**2, 2**20)
         self._object: bpy.types.Object | None = None
         _set_render(self._scene, settings, threads, self._frame)
         _set_cycles(self._scene, settings)

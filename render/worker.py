@@ -64,7 +64,7 @@ def start_worker(settings: RenderSettings, staging: Path, parent: int) -> None:
     global _scene
     from render.scene import Scene
 
-    _scene = Scene(settings, threads=1)
+    _scene = Scene(settings, threads=1, folder=staging)  # which goes with the staging folder
 
 
 def render_object(job: Job) -> Rendered:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from render.shapenet import SHAPENET_CLASSES
@@ -62,6 +62,23 @@ def scan_models(folder: Path, limit: int | None = None) -> list[ObjectRef]:
     return [
         ObjectRef(synset, name, path, labels[synset], split_of(synset, name)) for synset, name, path in found
     ]
+
+
+def select_objects(objects: Iterable[ObjectRef], names: Iterable[tuple[str, str]]) -> list[ObjectRef]:
+    """The objects of a catalogue with these (synset, object) names, labelled anew by their own synsets.
+
+    Raises:
+        UsageError: the catalogue lacks one.
+    """
+    wanted = set(names)
+    chosen = [item for item in objects if (item.synset, item.object_id) in wanted]
+    missing = wanted - {(item.synset, item.object_id) for item in chosen}
+    if missing:
+        raise UsageError(
+            f"the models lack {len(missing):,} of the objects asked for, such as {'/'.join(min(missing))}"
+        )
+    synsets = sorted({item.synset for item in chosen})
+    return [replace(item, label=synsets.index(item.synset)) for item in chosen]
 
 
 def class_name(synset: str) -> str:

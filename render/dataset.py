@@ -27,7 +27,7 @@ from shards.card import card_text
 from shards.errors import IebenchError, UsageError
 from shards.files import write_text
 from shards.reader import read_shard
-from shards.schema import INDEX_NAME, VARIANTS, DatasetIndex, ShardInfo, SplitInfo, parse_index
+from shards.schema import INDEX_NAME, DatasetIndex, ShardInfo, SplitInfo, parse_index
 from shards.writer import seal_shard
 
 
@@ -107,7 +107,7 @@ class _Run:
             ]
             pending[shard.name] = len(missing)
             shard_of.update((item, shard) for item in missing)
-            jobs += [Job(item, self._plan.settings, self._staging.folder) for item in missing]
+            jobs += [self._plan.job(item, self._staging.folder) for item in missing]
             if not missing:
                 self._seal(shard)
         views = self._plan.settings.views
@@ -142,11 +142,12 @@ class _Run:
         settings = self._plan.settings
         index = DatasetIndex(
             variant=settings.variant,
-            latents=VARIANTS[settings.variant],
+            latents=settings.latents,
             classes=classes_of(self._plan.objects),
             image_size=settings.render.image_size,
             views_per_object=settings.views,
             seed=settings.seed,
+            channel_order=settings.render.channel_order,
             channel_mean=mean,
             channel_std=std,
             renderer=settings.model_dump(mode="json"),

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from render.catalog import ObjectRef, fingerprint
+from render.catalog import ObjectRef, fingerprint, select_objects
+from render.latents import ExplicitLatents, Intervals, with_ranges
 from render.settings import RenderSettings
 from shards.errors import UsageError
-from shards.schema import Variant
+from shards.schema import VARIANTS, Latent, Variant, draw_latents
 
 
 class PlanSettings(BaseModel):
@@ -22,20 +24,43 @@ class PlanSettings(BaseModel):
 
     variant: Variant = "3diebench"
     seed: int = 0
-    views: int = Field(default=50, ge=2, description="views per object")
+    ranges: dict[str, Intervals] = Field(default={}, description="of latents, where not the variant's")
+    latents_sha256: str = Field(default="", description="of explicit latents; empty where they are drawn")
+    views: int = Field(default=50, ge=1, description="views per object")
     objects_per_shard: int = Field(default=100, ge=1)
     render: RenderSettings = RenderSettings()
     blender: str = ""
     catalogue_sha256: str = ""
 
+    @property
+    def latents(self) -> tuple[Latent, ...]:
+        """The latents of a view, each with its range.
+
+        Raises:
+            UsageError: ``ranges`` names a latent that the variant does not have.
+        """
+        return with_ranges(VARIANTS[self.variant], self.ranges)
+
 
 @dataclass(frozen=True)
 class Job:
-    """One object, all its views."""
+    """One object, all its views.
+
+    Attributes:
+        explicit: (views, latents) where the user gave the latents, else None.
+    """
 
     item: ObjectRef
     settings: PlanSettings
     staging: Path
+    explicit: np.ndarray | None = None
+
+    def latents(self, view: int) -> np.ndarray:
+        """The latents of one view, (number of latents,) float64."""
+        if self.explicit is not None:
+            return self.explicit[view]
+        settings, item = self.settings, self.item
+        return draw_latents(settings.latents, settings.seed, item.synset, item.object_id, view)
 
 
 @dataclass(frozen=True)
@@ -54,10 +79,34 @@ class Plan:
     settings: PlanSettings
     objects: tuple[ObjectRef, ...]
     shards: tuple[ShardPlan, ...]
+    explicit: ExplicitLatents | None = None
+
+    def job(self, item: ObjectRef, staging: Path) -> Job:
+        """The job that renders one of the objects into a staging folder."""
+        explicit = self.explicit.values[item.synset, item.object_id] if self.explicit else None
+        return Job(item, self.settings, staging, explicit)
 
 
-def make_plan(objects: Sequence[ObjectRef], settings: PlanSettings) -> Plan:
-    """Puts the objects of each split, in catalogue order, into shards of ``objects_per_shard``."""
+def make_plan(
+    objects: Sequence[ObjectRef], settings: PlanSettings, explicit: ExplicitLatents | None = None
+) -> Plan:
+    """Puts the objects of each split, in catalogue order, into shards of ``objects_per_shard``.
+
+    Args:
+        objects: the catalogue.
+        settings: of the dataset.
+        explicit: the latents of every view, where they are not drawn; the catalogue is limited to the objects
+            that they name, and number of views and ranges are theirs.
+
+    Raises:
+        UsageError: explicit latents name an object that the catalogue does not have.
+    """
+    if explicit is not None:
+        objects = select_objects(objects, explicit.values)
+        ranges = explicit.ranges(settings.latents)
+        settings = settings.model_copy(
+            update={"views": explicit.views, "ranges": ranges, "latents_sha256": explicit.sha256}
+        )
     blender = importlib.metadata.version("bpy") if importlib.util.find_spec("bpy") else "none"
     settings = settings.model_copy(update={"catalogue_sha256": fingerprint(objects), "blender": blender})
     shards = []
@@ -66,7 +115,7 @@ def make_plan(objects: Sequence[ObjectRef], settings: PlanSettings) -> Plan:
         size = settings.objects_per_shard
         for number, start in enumerate(range(0, len(members), size)):
             shards.append(ShardPlan(f"{split}-{number:06d}.tar", split, tuple(members[start : start + size])))
-    return Plan(settings, tuple(objects), tuple(shards))
+    return Plan(settings, tuple(objects), tuple(shards), explicit)
 
 
 def require_same_settings(recorded: str | dict, settings: PlanSettings, folder: Path) -> None:
@@ -102,7 +151,7 @@ def require_same_settings(recorded: str | dict, settings: PlanSettings, folder: 
 def _differences(old: dict, new: dict, prefix: str = "") -> list[tuple[str, object, object]]:
     found: list[tuple[str, object, object]] = []
     for name, value in new.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value and set(old[name]) == set(value):
             found += _differences(old[name], value)
         elif old[name] != value:
             found.append((name, old[name], value))

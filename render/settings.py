@@ -4,10 +4,17 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shards.images import ChannelOrder, Chroma
+
 LARGEST_EXTENT = 1e4  # metres; a model larger than the floor is a broken file
 
 
-Denoiser = Literal["none", "fast", "high"]
+Denoiser = Literal["none", "fast", "balanced", "high", "compositor"]
+"""Off, OpenImageDenoise within Cycles at one of its qualities, or as the published compositor runs it."""
+
+Guides = Literal["none", "albedo", "albedo_normal"]
+Prefilter = Literal["none", "fast", "accurate"]
+PresetName = Literal["draft", "standard", "reference"]
 
 
 class RenderSettings(BaseModel):
@@ -20,8 +27,35 @@ class RenderSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     image_size: int = Field(default=256, ge=16, le=4096, description="width and height in pixels")
-    samples: int = Field(default=16, ge=1, le=65536, description="paths traced for each pixel")
-    denoiser: Denoiser = Field(
-        default="high", description="quality of OpenImageDenoise, guided by albedo and normal passes"
+    samples: int = Field(default=16, ge=1, le=65536, description="paths traced for each pixel, at most")
+    adaptive_threshold: float = Field(
+        default=0.0, ge=0, le=1, description="noise at which a pixel gets no more samples; 0: all get all"
     )
+    min_samples: int = Field(
+        default=0, ge=0, le=4096, description="before a pixel may stop; 0: Blender's choice"
+    )
+    denoiser: Denoiser = "high"
+    guides: Guides = Field(default="albedo_normal", description="passes that the denoiser is shown")
+    prefilter: Prefilter = Field(default="fast", description="how the guides are denoised themselves")
     jpeg_quality: int = Field(default=95, ge=1, le=100)
+    chroma: Chroma = Field(default="4:4:4", description="chroma subsampling of the JPEG")
+    channel_order: ChannelOrder = Field(
+        default="rgb", description="bgr swaps red and blue, as the published images have them"
+    )
+
+
+PRESETS: dict[PresetName, RenderSettings] = {
+    "draft": RenderSettings(samples=4, denoiser="fast"),
+    "standard": RenderSettings(),
+    "reference": RenderSettings(
+        samples=100,
+        adaptive_threshold=0.01,
+        denoiser="compositor",
+        prefilter="accurate",
+        chroma="4:2:0",
+    ),
+}
+"""Settings by purpose; ``benchmarks/RESULTS.md`` has the measurements they were chosen from.
+
+``draft`` is for looking, ``standard`` for datasets, ``reference`` is what the published generator does.
+"""

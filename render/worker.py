@@ -15,11 +15,11 @@ from render.settings import RenderSettings
 from render.staging import PixelSums, stage_object
 from shards.errors import UsageError
 from shards.images import decode_jpeg, encode_jpeg
-from shards.schema import SampleMetadata, draw_latents
+from shards.schema import SampleMetadata
 from shards.writer import Sample
 
 if TYPE_CHECKING:
-    from render.scene import Scene
+    from render.blender.scene import Scene
 
 _PR_SET_PDEATHSIG = 1
 
@@ -62,7 +62,7 @@ def start_worker(settings: RenderSettings, staging: Path, parent: int) -> None:
     _end_with_parent(parent)
     _redirect_output(staging / "logs" / f"worker-{os.getpid()}.log")
     global _scene
-    from render.scene import Scene
+    from render.blender.scene import Scene
 
     _scene = Scene(settings, threads=1, folder=staging)  # which goes with the staging folder
 
@@ -85,9 +85,10 @@ def render_object(job: Job) -> Rendered:
 
 
 def _render_view(scene: "Scene", job: Job, view: int) -> tuple[Sample, PixelSums]:
-    item, settings = job.item, job.settings
-    latents = draw_latents(settings.variant, settings.seed, item.synset, item.object_id, view)
-    jpeg = encode_jpeg(scene.render(latents), settings.render.jpeg_quality)
+    item, settings = job.item, job.settings.render
+    latents = job.latents(view)
+    frame = scene.render(latents)
+    jpeg = encode_jpeg(frame.image, settings.jpeg_quality, settings.chroma, settings.channel_order)
     metadata = SampleMetadata(
         synset=item.synset,
         object=item.object_id,

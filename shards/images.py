@@ -1,17 +1,34 @@
-"""Views as JPEG bytes: quality 95 without chroma subsampling, because hue is a latent."""
+"""Views as JPEG bytes: quality 95 without chroma subsampling by default, because hue is a latent."""
 
 import io
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 
 from shards.errors import IebenchError
 
+Chroma = Literal["4:4:4", "4:2:2", "4:2:0"]
+"""Chroma subsampling, as Pillow names it."""
 
-def encode_jpeg(pixels: np.ndarray, quality: int = 95) -> bytes:
-    """Encodes (height, width, 3) uint8 RGB."""
+ChannelOrder = Literal["rgb", "bgr"]
+"""The order in which a JPEG stores the channels; the published images have red and blue swapped."""
+
+
+def encode_jpeg(
+    pixels: np.ndarray, quality: int = 95, chroma: Chroma = "4:4:4", channel_order: ChannelOrder = "rgb"
+) -> bytes:
+    """Encodes (height, width, 3) uint8 RGB.
+
+    Args:
+        pixels: the image.
+        quality: of the JPEG, 1 to 100.
+        chroma: subsampling.
+        channel_order: ``bgr`` stores blue where others look for red.
+    """
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=0)
+    stored = pixels if channel_order == "rgb" else np.ascontiguousarray(pixels[..., ::-1])
+    Image.fromarray(stored).save(buffer, "JPEG", quality=quality, subsampling=chroma)
     return buffer.getvalue()
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -12,6 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shards.errors import IebenchError, UsageError
+from shards.images import ChannelOrder
 
 FORMAT_VERSION = 1
 INDEX_NAME = "dataset.json"
@@ -110,6 +112,7 @@ class DatasetIndex(_Record):
     """``dataset.json``: everything about a dataset that is not a view.
 
     Attributes:
+        channel_order: of the stored JPEGs; ``bgr`` has red and blue swapped, as the published images.
         channel_mean: of the decoded training views, per channel, in [0, 1].
         channel_std: likewise.
         renderer: settings and versions of whatever made the views.
@@ -122,6 +125,7 @@ class DatasetIndex(_Record):
     image_size: int
     views_per_object: int
     seed: int
+    channel_order: ChannelOrder = "rgb"
     channel_mean: tuple[float, float, float]
     channel_std: tuple[float, float, float]
     renderer: dict[str, Any] = Field(default_factory=dict)
@@ -198,21 +202,27 @@ def split_of(synset: str, object_id: str) -> str:
     return "train" if int.from_bytes(digest[:8], "big") / 2**64 < TRAIN_SHARE else "val"
 
 
-def draw_latents(variant: str, seed: int, synset: str, object_id: str, view: int) -> np.ndarray:
+def draw_latents(latents: Sequence[Latent], seed: int, synset: str, object_id: str, view: int) -> np.ndarray:
     """The latents of one view, a function of the arguments alone.
 
     A counter-based generator (Philox) is keyed by a SHA-256 of seed, synset and object; each view has its own
     block of the counter. So any view can be rendered again alone, in any order, by any process.
 
+    Args:
+        latents: what to draw, such as ``VARIANTS["3diebench"]``.
+        seed: of the dataset.
+        synset: of the object's class.
+        object_id: of the object.
+        view: its number.
+
     Returns:
-        (number of latents,) float64, in the order and ranges of ``VARIANTS[variant]``.
+        (number of latents,) float64, in the order and ranges of ``latents``.
     """
     digest = hashlib.sha256(f"{seed}/{synset}/{object_id}".encode()).digest()
     key = [int.from_bytes(digest[start : start + 8], "little") for start in (0, 8)]
     generator = np.random.Philox(
         key=np.array(key, dtype=np.uint64), counter=np.array([0, view, 0, 0], dtype=np.uint64)
     )
-    latents = VARIANTS[variant]
     uniforms = [(int(raw) >> 11) * 2.0**-53 for raw in generator.random_raw(len(latents))]
     return np.array([latent.from_uniform(uniform) for latent, uniform in zip(latents, uniforms, strict=True)])
 

@@ -66,7 +66,7 @@ def toy_samples(synset: str, object_id: str, views: int = VIEWS) -> Iterator[Sam
     """The views of one object."""
     label = sorted(CLASSES).index(synset)
     for view in range(views):
-        latents = draw_latents("3diebench", SEED, synset, object_id, view)
+        latents = draw_latents(VARIANTS["3diebench"], SEED, synset, object_id, view)
         metadata = SampleMetadata(
             synset=synset, object=object_id, view=view, label=label, latents=tuple(latents.tolist())
         )

@@ -3,7 +3,7 @@
 import click
 
 from iebench import __version__
-from iebench.cli import data, learning, start
+from iebench.cli import data, learning, rendering, start
 from iebench.cli.errors import FriendlyGroup
 
 
@@ -28,7 +28,7 @@ for command in (
     start.demo,
     start.doctor,
     data.models,
-    data.render,
+    rendering.render,
     data.show,
     data.verify,
     learning.train,

@@ -3,21 +3,14 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from tqdm import tqdm
 
-from iebench.cli.errors import FriendlyGroup, terminate_as_interrupt
-from iebench.cli.progress import RenderBar
+from iebench.cli.errors import FriendlyGroup
 from shards.errors import IebenchError, UsageError
 
 # The commands import what they need when they run: PyTorch and webdataset take seconds to load.
-if TYPE_CHECKING:
-    from render.dataset import Summary
-    from render.plan import PlanSettings
-    from render.settings import Denoiser
-
 FOLDER = click.Path(path_type=Path, file_okay=False)
 MODELS_ARGUMENT = click.argument("models_folder", metavar="MODELS", type=FOLDER)
 DATASET_ARGUMENT = click.argument("dataset", metavar="DATASET", type=FOLDER)
@@ -69,99 +62,6 @@ def models_check(models_folder: Path, workers: int) -> None:
     click.echo(report.text())
     if not report.usable:
         raise IebenchError(f"none of the {len(objects)} objects in {models_folder} can be used")
-
-
-@click.command(epilog="Example: iebench render data/models data/views --views 16 --size 64 --workers 2")
-@MODELS_ARGUMENT
-@click.argument("out", type=FOLDER)
-@click.option("--views", default=50, show_default=True, type=click.IntRange(2), help="Views of each object.")
-@click.option("--size", default=256, show_default=True, type=click.IntRange(16, 4096), help="Pixels a side.")
-@click.option(
-    "--samples", default=16, show_default=True, type=click.IntRange(1), help="Paths traced per pixel."
-)
-@click.option(
-    "--denoiser",
-    default="high",
-    show_default=True,
-    type=click.Choice(["none", "fast", "high"]),
-    help="Guided by albedo and normals; fast takes half the time of high.",
-)
-@click.option("--seed", default=0, show_default=True, help="With the object's name, decides its latents.")
-@click.option("--workers", default=os.cpu_count(), show_default="cores", type=click.IntRange(1))
-@click.option("--limit", type=click.IntRange(1), help="Render so many objects, evenly over the catalogue.")
-@click.option("--objects-per-shard", default=100, show_default=True, type=click.IntRange(1))
-@click.option(
-    "--object-timeout",
-    default=600.0,
-    show_default=True,
-    type=click.FloatRange(1),
-    help="Seconds for one object.",
-)
-def render(
-    models_folder: Path,
-    out: Path,
-    views: int,
-    size: int,
-    samples: int,
-    denoiser: "Denoiser",
-    seed: int,
-    workers: int,
-    limit: int | None,
-    objects_per_shard: int,
-    object_timeout: float,
-) -> None:
-    """Render a folder of 3D models into the shards of a dataset.
-
-    The same command again goes on where it was stopped, and does nothing where nothing is missing. Objects
-    that cannot be rendered are named in OUT/failures.jsonl; delete that file to have them tried again.
-    """
-    from render.plan import PlanSettings
-    from render.settings import RenderSettings
-
-    settings = PlanSettings(
-        seed=seed,
-        views=views,
-        objects_per_shard=objects_per_shard,
-        render=RenderSettings(image_size=size, samples=samples, denoiser=denoiser),
-    )
-    summary = render_with_bar(models_folder, out, settings, workers, limit, object_timeout)
-    click.echo(describe(summary, out))
-
-
-def render_with_bar(
-    models_folder: Path, out: Path, settings: "PlanSettings", workers: int, limit: int | None, timeout: float
-) -> "Summary":
-    """Plans and renders a dataset under a progress bar; Ctrl-C and SIGTERM leave it resumable."""
-    from render.catalog import scan_models
-    from render.dataset import render_dataset
-    from render.plan import make_plan
-
-    plan = make_plan(scan_models(models_folder, limit), settings)
-    bar = RenderBar()
-    try:
-        with terminate_as_interrupt():
-            return render_dataset(plan, out, workers, timeout, bar)
-    finally:
-        bar.close()
-
-
-def describe(summary: "Summary", out: Path) -> str:
-    """What a render came to, in a few lines."""
-    from render.staging import FAILURES_NAME
-
-    splits = ", ".join(
-        f"{name}: {split.views:,} views of {split.objects:,} objects in {len(split.shards)} shards"
-        for name, split in summary.index.splits.items()
-    )
-    lines = [f"{out}: {splits}"]
-    if not summary.rendered_views:
-        lines.append("nothing was missing; nothing was rendered")
-    if summary.failures:
-        lines.append(f"{len(summary.failures)} objects failed ({out / FAILURES_NAME}):")
-        lines += [f"  {item.synset}/{item.object}: {item.reason}" for item in summary.failures[:10]]
-        if len(summary.failures) > 10:
-            lines.append(f"  and {len(summary.failures) - 10} more")
-    return "\n".join(lines)
 
 
 @click.command(epilog="Example: iebench show data/views --out sheet.png")

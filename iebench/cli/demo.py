@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from iebench.cli.data import describe, make_models_with_bar, render_with_bar
+from iebench.cli.data import make_models_with_bar
+from iebench.cli.rendering import Running, Selection, describe, render_with_bar
 from iebench.evaluate import evaluate
 from iebench.recipe import load_recipe
 from iebench.report import write_report
@@ -48,9 +49,8 @@ def run_demo(
             objects_per_shard=objects_per_class * 3,
             render=RenderSettings(image_size=IMAGE_SIZE, samples=SAMPLES, denoiser="fast"),
         )
-        summary = render_with_bar(
-            models, data, settings, workers or os.cpu_count() or 1, None, OBJECT_TIMEOUT
-        )
+        run_settings = Running(workers or os.cpu_count() or 1, OBJECT_TIMEOUT)
+        summary = render_with_bar(models, data, settings, None, Selection(), run_settings)
         click.echo(describe(summary, data), err=True)
     with _stage("training"):
         recipe = load_recipe("demo", (f"training.seed={seed}", *overrides))

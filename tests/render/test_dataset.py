@@ -13,7 +13,7 @@ from render.dataset import render_dataset
 from render.plan import PlanSettings, make_plan
 from render.settings import RenderSettings
 from shards.reader import read_views
-from shards.schema import INDEX_NAME, draw_latents, open_dataset
+from shards.schema import INDEX_NAME, VARIANTS, draw_latents, open_dataset
 from shards.verify import load_for_verification, verify_dataset
 from silence import Silence
 from toys import digests
@@ -42,7 +42,8 @@ def test_a_dataset_holds_every_view_of_every_model(rendered_dataset, toy_models)
     assert len(index.splits["train"].shards) > 1
     for view in views:
         assert (
-            list(view.latents) == draw_latents("3diebench", 0, view.synset, view.object, view.view).tolist()
+            list(view.latents)
+            == draw_latents(VARIANTS["3diebench"], 0, view.synset, view.object, view.view).tolist()
         )
     assert {path.name for path in rendered_dataset.iterdir()} == {
         INDEX_NAME,
@@ -54,12 +55,7 @@ def test_a_dataset_holds_every_view_of_every_model(rendered_dataset, toy_models)
 
 def test_the_index_tells_how_the_views_were_made(rendered_dataset):
     index = open_dataset(rendered_dataset)
-    assert index.renderer["render"] == {
-        "image_size": 16,
-        "samples": 1,
-        "denoiser": "none",
-        "jpeg_quality": 95,
-    }
+    assert index.renderer["render"] == SETTINGS.render.model_dump(mode="json")
     assert index.renderer["blender"].startswith("4.5")
     pixels = [view.pixels() / 255 for view in read_views(rendered_dataset, index, "train")]
     assert index.channel_mean == pytest.approx(

@@ -62,7 +62,7 @@ def test_the_reason_of_a_failure_reaches_a_parent_that_has_no_blender():
     script = (
         "import pickle, sys; from render.errors import ModelError; import render.dataset;"
         "assert str(pickle.loads(pickle.dumps(ModelError('why')))) == 'why';"
-        "sys.exit('bpy' in sys.modules or 'render.scene' in sys.modules)"
+        "sys.exit('bpy' in sys.modules or 'render.blender' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
 

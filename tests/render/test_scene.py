@@ -29,7 +29,7 @@ def bpy():
 
 @pytest.fixture(scope="module")
 def scene(bpy):
-    from render.scene import Scene
+    from render.blender.scene import Scene
 
     scene = Scene(RenderSettings(image_size=256, samples=64, denoiser="none"), threads=0)
     yield scene
@@ -72,7 +72,7 @@ def vertices_of(item) -> np.ndarray:
 def test_views_are_those_of_the_published_generator(scene, golden_data, name, view):
     folder = golden_data / "golden" / name
     scene.load(model_of(golden_data, name))
-    rendered = scene.render(np.load(folder / f"latent_{view}.npy")).astype(float)
+    rendered = scene.render(np.load(folder / f"latent_{view}.npy")).image.astype(float)
     with Image.open(folder / f"image_{view}.png") as image:
         converged = np.array(image.convert("RGB"), float)
     noise = 10 * math.log10(255**2 / ((rendered - converged) ** 2).mean())
@@ -129,7 +129,7 @@ def test_the_floor_is_that_of_the_published_generator(quick, bpy, facts, golden_
 @pytest.mark.parametrize(("hue", "channel"), [(0.0, 0), (1 / 3, 1), (2 / 3, 2)])
 def test_the_floor_has_its_hue_in_true_rgb(quick, golden_data, hue, channel):
     quick.load(model_of(golden_data, "03797390/mug0"))
-    corner = quick.render(np.array([0, 0, 0, hue, 0.1, 0, hue]))[-3:, :3].mean(axis=(0, 1))
+    corner = quick.render(np.array([0, 0, 0, hue, 0.1, 0, hue])).image[-3:, :3].mean(axis=(0, 1))
     assert corner.argmax() == channel and corner[channel] > 1.2 * np.delete(corner, channel).max()
 
 
@@ -147,18 +147,18 @@ def test_translation_moves_the_object_for_that_view_only(quick, bpy, golden_data
     assert np.allclose(loaded_object(bpy).matrix_world.translation, (0.3, -0.2, 0.1))
     central = quick.render(np.array(EXAMPLE))
     assert np.allclose(loaded_object(bpy).matrix_world.translation, 0)
-    assert not np.array_equal(moved, central)
+    assert not np.array_equal(moved.image, central.image)
 
 
 def test_a_view_does_not_depend_on_what_was_rendered_before(quick, golden_data):
     mug, bottle = (model_of(golden_data, name) for name, _ in GOLDEN)
     quick.load(mug)
-    first = quick.render(np.array(EXAMPLE))
+    first = quick.render(np.array(EXAMPLE)).image
     quick.render(np.array([1, 1, 1, 0.1, 0.1, 0.1, 0.1, 0.4, 0.4, 0.4]))
     quick.load(bottle)
-    other = quick.render(np.array(EXAMPLE))
+    other = quick.render(np.array(EXAMPLE)).image
     quick.load(mug)
-    assert np.array_equal(quick.render(np.array(EXAMPLE)), first)
+    assert np.array_equal(quick.render(np.array(EXAMPLE)).image, first)
     assert not np.array_equal(first, other)
 
 
@@ -206,7 +206,7 @@ def test_a_missing_texture_or_material_file_does_not_stop_a_render(quick, tmp_pa
     path = write_model(tmp_path, f"mtllib m.mtl\nmtllib none.mtl\nusemtl a\n{TRIANGLE}")
     path.with_name("m.mtl").write_text("newmtl a\nKd 1 1 1\nmap_Kd none.png\n")
     quick.load(path)
-    assert quick.render(np.array(EXAMPLE)).shape == (16, 16, 3)
+    assert quick.render(np.array(EXAMPLE)).image.shape == (16, 16, 3)
 
 
 @pytest.mark.parametrize("kind", UNUSABLE)

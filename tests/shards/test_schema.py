@@ -53,17 +53,19 @@ GOLDEN_LATENTS = {  # of seed 7, synset 03797390, object mug0, view 2; as first 
 class TestLatents:
     @pytest.mark.parametrize("variant", VARIANTS)
     def test_have_values_that_never_change(self, variant):
-        drawn = draw_latents(variant, 7, "03797390", "mug0", 2)
+        drawn = draw_latents(VARIANTS[variant], 7, "03797390", "mug0", 2)
         assert drawn.tolist() == GOLDEN_LATENTS[variant]
 
     def test_are_the_same_in_any_order_and_in_another_process(self):
         views = range(5)
-        forwards = [draw_latents("3diebench", 1, "a", "b", view).tolist() for view in views]
-        backwards = [draw_latents("3diebench", 1, "a", "b", view).tolist() for view in reversed(views)]
+        forwards = [draw_latents(VARIANTS["3diebench"], 1, "a", "b", view).tolist() for view in views]
+        backwards = [
+            draw_latents(VARIANTS["3diebench"], 1, "a", "b", view).tolist() for view in reversed(views)
+        ]
         assert forwards == backwards[::-1]
         script = (
-            "import json; from shards.schema import draw_latents;"
-            "print(json.dumps([draw_latents('3diebench', 1, 'a', 'b', view).tolist() for view in range(5)]))"
+            "import json; from shards.schema import VARIANTS, draw_latents;"
+            "print(json.dumps([draw_latents(VARIANTS['3diebench'], 1, 'a', 'b', view).tolist() for view in range(5)]))"
         )
         for hash_seed in ("1", "2"):
             environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
@@ -74,14 +76,18 @@ class TestLatents:
 
     def test_differ_between_seeds_synsets_objects_and_views(self):
         drawn = {
-            tuple(draw_latents("3diebench", seed, synset, name, view))
+            tuple(draw_latents(VARIANTS["3diebench"], seed, synset, name, view))
             for seed, synset, name, view in product((0, 1), ("a", "b"), ("x", "y"), (0, 1, 256, 2**32))
         }
         assert len(drawn) == 32
 
     def test_of_one_view_say_nothing_of_the_next(self):
         drawn = np.array(
-            [draw_latents("3diebench", 0, "a", str(name), view) for name in range(300) for view in (0, 1)]
+            [
+                draw_latents(VARIANTS["3diebench"], 0, "a", str(name), view)
+                for name in range(300)
+                for view in (0, 1)
+            ]
         )
         both = np.concatenate([drawn[0::2], drawn[1::2]], axis=1)
         correlation = np.corrcoef(both.T) - np.eye(14)
@@ -95,7 +101,7 @@ class TestLatents:
         view=st.integers(0, 2**20),
     )
     def test_lie_in_their_ranges(self, variant, seed, synset, name, view):
-        drawn = draw_latents(variant, seed, synset, name, view)
+        drawn = draw_latents(VARIANTS[variant], seed, synset, name, view)
         assert len(drawn) == len(VARIANTS[variant])
         for latent, value in zip(VARIANTS[variant], drawn, strict=True):
             assert any(low <= value <= high for low, high in latent.intervals)
@@ -103,7 +109,7 @@ class TestLatents:
 
     @pytest.mark.parametrize("variant", VARIANTS)
     def test_are_uniform_over_their_ranges(self, variant):
-        drawn = np.array([draw_latents(variant, 5, "a", str(number), 3) for number in range(2000)])
+        drawn = np.array([draw_latents(VARIANTS[variant], 5, "a", str(number), 3) for number in range(2000)])
         for latent, values in zip(VARIANTS[variant], drawn.T, strict=True):
             ends = np.cumsum([0.0, *(high - low for low, high in latent.intervals)])
             along = np.full(len(values), np.nan)

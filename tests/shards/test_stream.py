@@ -18,7 +18,7 @@ from toys import CLASSES, OBJECTS_PER_CLASS, SEED, VIEWS, reseal, toy_samples
 def owner_of():
     """Which object and view has these latents."""
     return {
-        tuple(draw_latents("3diebench", SEED, synset, f"{name}{number}", view)): (
+        tuple(draw_latents(VARIANTS["3diebench"], SEED, synset, f"{name}{number}", view)): (
             synset,
             f"{name}{number}",
             view,

@@ -1,4 +1,4 @@
-"""The scene of 3DIEBench in Blender: the one file that imports ``bpy``.
+"""The scene of 3DIEBench in Blender.
 
 The settings are facts of the published generator (SIE, arXiv 2302.10283) as Blender reports them: camera,
 floor, sun, spot, world, Filmic view and bounces. Images are true RGB.
@@ -8,7 +8,6 @@ import colorsys
 import errno
 import math
 import os
-import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -19,15 +18,16 @@ import numpy as np
 from mathutils import Vector
 from PIL import Image
 
+from render.blender.cycles import set_cycles, set_output
+from render.blender.models import import_model, one_centred_object
 from render.errors import ModelError
-from render.settings import LARGEST_EXTENT, RenderSettings
+from render.frame import Frame
+from render.settings import RenderSettings
 
 CAMERA_DISTANCE = 2.5  # metres from the origin, looking down at 45 degrees from +Y
 CAMERA_ANGLE = 0.6911110281944275  # horizontal field of view, rad
 SPOT_DISTANCE = 4.0  # metres
 FLOOR_HEIGHT = -1.0  # metres
-
-_NOT_FINITE = re.compile(rb"^[ \t]*v[ \t][^\n#]*\b(?:nan|inf(?:inity)?)\b", re.IGNORECASE | re.MULTILINE)
 
 
 class Scene:
@@ -47,8 +47,8 @@ class Scene:
         self._frame = Path(self._folder.name) / "frame.bmp"
         self._frame_bytes = max(4 * settings.image_size**2, 2**20)
         self._object: bpy.types.Object | None = None
-        _set_render(self._scene, settings, threads, self._frame)
-        _set_cycles(self._scene, settings)
+        set_output(self._scene, settings, threads, self._frame)
+        set_cycles(self._scene, settings)
         _add_world(self._scene)
         _add_camera(self._scene)
         _add_sun(self._scene)
@@ -68,27 +68,18 @@ class Scene:
             ModelError: the file is missing, does not parse, or holds no face or no finite geometry.
         """
         self.clear()
-        _require_finite_text(path)
-        try:
-            bpy.ops.wm.obj_import(filepath=str(path), forward_axis="NEGATIVE_Z", up_axis="Y")
-        except RuntimeError as error:
-            raise ModelError(f"Blender cannot import it: {str(error).strip()}") from error
-        meshes = [item for item in self._imported() if item.type == "MESH" and len(item.data.polygons) > 0]
-        if not meshes:
-            raise ModelError("it holds no faces")
-        self._object = _joined(meshes)
-        _centre(self._object)
-        self._object.rotation_mode = "XYZ"
+        import_model(path)
+        self._object = one_centred_object(self._imported())
 
-    def render(self, latents: np.ndarray) -> np.ndarray:
+    def render(self, latents: np.ndarray) -> Frame:
         """Renders one view of the loaded object.
 
         Args:
             latents: (7,) float: rotation x, y, z (rad, extrinsic xyz), floor hue [0, 1], light theta and
                 phi (rad), light hue [0, 1]; three more, translation x, y, z in metres, where given.
 
-        Returns:
-            (size, size, 3) uint8, RGB.
+        Raises:
+            ModelError: no model is loaded, or Blender cannot render it.
         """
         if self._object is None:
             raise ModelError("no model is loaded")
@@ -100,7 +91,7 @@ class Scene:
         try:
             bpy.ops.render.render(write_still=True)
             with Image.open(self._frame) as image:
-                return np.array(image.convert("RGB"))
+                return Frame(np.array(image.convert("RGB")))
         except (RuntimeError, OSError) as error:
             if shutil.disk_usage(self._folder.name).free < self._frame_bytes:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._frame)) from None
@@ -124,56 +115,6 @@ class Scene:
 def blender_version() -> str:
     """The version of the Blender in use, such as ``4.5.15 LTS``."""
     return str(bpy.app.version_string)
-
-
-def _set_render(scene: "bpy.types.Scene", settings: RenderSettings, threads: int, frame: Path) -> None:
-    render = scene.render
-    render.engine = "CYCLES"
-    render.resolution_x = render.resolution_y = settings.image_size
-    render.resolution_percentage = 100
-    render.film_transparent = False
-    render.filter_size = 1.5
-    render.use_persistent_data = True
-    render.dither_intensity = 0.0  # dither would be noise under the JPEG; the converged truth has none
-    render.threads_mode = "FIXED" if threads else "AUTO"
-    render.threads = threads or 1
-    render.image_settings.file_format = "BMP"
-    render.image_settings.color_mode = "RGB"
-    render.filepath = str(frame)
-    render.use_file_extension = False
-    scene.display_settings.display_device = "sRGB"
-    view = scene.view_settings
-    view.view_transform = "Filmic"
-    view.look = "None"
-    view.exposure, view.gamma = 0.0, 1.0
-    view.use_curve_mapping = False
-
-
-def _set_cycles(scene: "bpy.types.Scene", settings: RenderSettings) -> None:
-    cycles = scene.cycles
-    cycles.device = "CPU"
-    cycles.samples = settings.samples
-    cycles.seed = 0
-    cycles.use_animated_seed = False
-    cycles.use_adaptive_sampling = False
-    cycles.use_light_tree = False
-    cycles.light_sampling_threshold = 0.01
-    cycles.max_bounces = 3
-    cycles.diffuse_bounces = 3
-    cycles.glossy_bounces = cycles.transmission_bounces = cycles.volume_bounces = 0
-    cycles.transparent_max_bounces = 8
-    cycles.min_light_bounces = cycles.min_transparent_bounces = 0
-    cycles.sample_clamp_direct, cycles.sample_clamp_indirect = 0.0, 10.0
-    cycles.blur_glossy = 1.0
-    cycles.caustics_reflective = cycles.caustics_refractive = True
-    cycles.pixel_filter_type = "BLACKMAN_HARRIS"
-    cycles.filter_width = 1.5
-    cycles.use_denoising = settings.denoiser != "none"
-    cycles.denoiser = "OPENIMAGEDENOISE"
-    cycles.denoising_input_passes = "RGB_ALBEDO_NORMAL"
-    cycles.denoising_prefilter = "FAST"
-    cycles.denoising_quality = "FAST" if settings.denoiser == "fast" else "HIGH"
-    cycles.denoising_use_gpu = False
 
 
 def _add_world(scene: "bpy.types.Scene") -> None:
@@ -235,40 +176,3 @@ def _aim_spot(spot: "bpy.types.Object", theta: float, phi: float, hue: float) ->
     spot.location = SPOT_DISTANCE * direction
     spot.rotation_quaternion = (-direction).to_track_quat("-Z", "Y")
     spot.data.color = colorsys.hsv_to_rgb(hue, 1.0, 0.8)
-
-
-def _require_finite_text(path: Path) -> None:
-    """Blender takes a coordinate that is not finite for zero, and would render a model that is not there."""
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"it cannot be read ({error.strerror})") from None
-    if _NOT_FINITE.search(text):
-        raise ModelError("it holds coordinates that are not finite")
-
-
-def _joined(meshes: "list[bpy.types.Object]") -> "bpy.types.Object":
-    """One object of several, with the importer's change of axes baked into its vertices."""
-    bpy.ops.object.select_all(action="DESELECT")
-    for item in meshes:
-        item.select_set(True)
-    bpy.context.view_layer.objects.active = meshes[0]
-    if len(meshes) > 1:
-        bpy.ops.object.join()
-    bpy.ops.object.transform_apply(location=True, rotation=True, scale=True)
-    return bpy.context.view_layer.objects.active
-
-
-def _centre(item: "bpy.types.Object") -> None:
-    """Moves the vertices so that their bounding box is centred at the origin."""
-    vertices = np.empty((len(item.data.vertices), 3), dtype=np.float32)
-    item.data.vertices.foreach_get("co", vertices.reshape(-1))
-    if not np.isfinite(vertices).all():
-        raise ModelError("it holds coordinates that are not finite")
-    low, high = vertices.min(axis=0), vertices.max(axis=0)
-    if (high - low).max() > LARGEST_EXTENT:
-        raise ModelError(
-            f"it is {(high - low).max():.3g} m large; at most {LARGEST_EXTENT:g} m can be rendered"
-        )
-    item.data.vertices.foreach_set("co", (vertices - (low + high) / 2).reshape(-1))
-    item.data.update()

@@ -1,0 +1,58 @@
+"""Commands with many options: shown under headings, and handed over as a few objects."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class GroupedOption(click.Option):
+    """An option that ``--help`` shows under the heading ``group``."""
+
+    def __init__(self, *arguments: Any, group: str, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.group = group
+
+
+class GroupedCommand(click.Command):
+    """A command whose grouped options stand under their headings, in the order of definition."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes a table of options per heading; ungrouped ones come last."""
+        headings: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and not isinstance(parameter, click.Argument):
+                headings.setdefault(getattr(parameter, "group", "Options"), []).append(record)
+        for heading in sorted(headings, key=lambda name: name == "Options"):
+            with formatter.section(heading):
+                formatter.write_dl(headings[heading])
+
+
+def gathered(into: str, build: Callable[..., Any], *options: Decorator) -> Decorator:
+    """Gives a command several options as one argument.
+
+    Args:
+        into: the name of the command's argument.
+        build: makes its value of the options' values, which it takes by name.
+        options: as ``click.option`` makes them.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def wrapped(**values: Any) -> Any:
+            taken = {name: values.pop(name) for name in names}
+            return command(**values, **{into: build(**taken)})
+
+        decorated: Callable[..., Any] = wrapped
+        before = len(getattr(decorated, "__click_params__", []))
+        for option in reversed(options):
+            decorated = option(decorated)
+        parameters = getattr(decorated, "__click_params__", [])
+        names = [parameter.name for parameter in parameters[before:]]
+        return decorated
+
+    return decorate

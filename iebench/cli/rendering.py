@@ -1,0 +1,178 @@
+"""The command that renders, and what it shares with the demo."""
+
+import os
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from iebench.cli.data import FOLDER, MODELS_ARGUMENT
+from iebench.cli.errors import terminate_as_interrupt
+from iebench.cli.options import GroupedCommand, GroupedOption, gathered
+from iebench.cli.progress import RenderBar
+
+# The commands import what they need when they run: PyTorch and webdataset take seconds to load.
+if TYPE_CHECKING:
+    from render.dataset import Summary
+    from render.latents import ExplicitLatents
+    from render.plan import PlanSettings
+    from render.settings import PresetName, RenderSettings
+
+FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+
+which = partial(click.option, cls=GroupedOption, group="Which objects")
+shown = partial(click.option, cls=GroupedOption, group="What the views show")
+drawn = partial(click.option, cls=GroupedOption, group="How they are rendered")
+running = partial(click.option, cls=GroupedOption, group="How it runs")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which of the models are rendered."""
+
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Running:
+    """How the jobs are run."""
+
+    workers: int
+    object_timeout: float
+
+
+def _views(**values: Any) -> "tuple[PlanSettings, ExplicitLatents | None]":
+    """The dataset's settings, and the latents where a file gives them."""
+    from render.latents import parse_range, read_latents
+    from render.plan import PlanSettings
+
+    file = values.pop("latents")
+    settings = PlanSettings(ranges=dict(map(parse_range, values.pop("range"))), **values)
+    return settings, read_latents(file, settings.latents) if file else None
+
+
+def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings":
+    """A preset with what the user wants otherwise."""
+    from render.settings import PRESETS, RenderSettings
+
+    given = {name: value for name, value in overrides.items() if value is not None}
+    return RenderSettings.model_validate({**PRESETS[preset].model_dump(), **given})
+
+
+@click.command(
+    cls=GroupedCommand,
+    epilog="Example: iebench render data/models data/views --views 16 --size 64 --workers 2",
+)
+@MODELS_ARGUMENT
+@click.argument("out", type=FOLDER)
+@gathered(
+    "selection",
+    Selection,
+    which("--limit", type=click.IntRange(1), help="So many objects, evenly over the catalogue."),
+)
+@gathered(
+    "dataset",
+    _views,
+    shown(
+        "--variant",
+        default="3diebench",
+        show_default=True,
+        type=click.Choice(["3diebench", "translated", "ood"]),
+        help="Which latents there are, and their ranges.",
+    ),
+    shown("--views", default=50, show_default=True, type=click.IntRange(1), help="Views of each object."),
+    shown("--seed", default=0, show_default=True, help="With the object's name, decides its latents."),
+    shown("--range", multiple=True, metavar="LATENT=LOW:HIGH", help="Draw from here, as rotation_z=-pi:pi."),
+    shown("--latents", type=FILE, help="The very latents (.csv or .npy): rows of object, view, latents."),
+    shown("--objects-per-shard", default=100, show_default=True, type=click.IntRange(1)),
+)
+@gathered(
+    "pixels",
+    _render_settings,
+    drawn(
+        "--preset",
+        default="standard",
+        show_default=True,
+        type=click.Choice(["draft", "standard", "reference"]),
+        help="To look at, for datasets, or as the published generator does it.",
+    ),
+    drawn("--size", "image_size", type=click.IntRange(16, 4096), help="Pixels a side.  [default: 256]"),
+    drawn("--samples", type=click.IntRange(1), help="Paths traced per pixel; else the preset's."),
+    drawn(
+        "--denoiser",
+        type=click.Choice(["none", "fast", "balanced", "high", "compositor"]),
+        help="Else the preset's; fast takes half the time of high.",
+    ),
+    drawn("--channel-order", type=click.Choice(["rgb", "bgr"]), help="bgr: red and blue as published."),
+)
+@gathered(
+    "run",
+    Running,
+    running("--workers", default=os.cpu_count(), show_default="cores", type=click.IntRange(1)),
+    running(
+        "--object-timeout",
+        default=600.0,
+        show_default=True,
+        type=click.FloatRange(1),
+        help="Seconds for one object.",
+    ),
+)
+def render(
+    models_folder: Path,
+    out: Path,
+    selection: Selection,
+    dataset: "tuple[PlanSettings, ExplicitLatents | None]",
+    pixels: "RenderSettings",
+    run: Running,
+) -> None:
+    """Render a folder of 3D models into the shards of a dataset.
+
+    The same command again goes on where it was stopped, and does nothing where nothing is missing. Objects
+    that cannot be rendered are named in OUT/failures.jsonl; delete that file to have them tried again.
+    """
+    settings, explicit = dataset
+    settings = settings.model_copy(update={"render": pixels})
+    click.echo(describe(render_with_bar(models_folder, out, settings, explicit, selection, run), out))
+
+
+def render_with_bar(
+    models_folder: Path,
+    out: Path,
+    settings: "PlanSettings",
+    explicit: "ExplicitLatents | None",
+    selection: Selection,
+    run: Running,
+) -> "Summary":
+    """Plans and renders a dataset under a progress bar; Ctrl-C and SIGTERM leave it resumable."""
+    from render.catalog import scan_models
+    from render.dataset import render_dataset
+    from render.plan import make_plan
+
+    plan = make_plan(scan_models(models_folder, selection.limit), settings, explicit)
+    bar = RenderBar()
+    try:
+        with terminate_as_interrupt():
+            return render_dataset(plan, out, run.workers, run.object_timeout, bar)
+    finally:
+        bar.close()
+
+
+def describe(summary: "Summary", out: Path) -> str:
+    """What a render came to, in a few lines."""
+    from render.staging import FAILURES_NAME
+
+    splits = ", ".join(
+        f"{name}: {split.views:,} views of {split.objects:,} objects in {len(split.shards)} shards"
+        for name, split in summary.index.splits.items()
+    )
+    lines = [f"{out}: {splits}"]
+    if not summary.rendered_views:
+        lines.append("nothing was missing; nothing was rendered")
+    if summary.failures:
+        lines.append(f"{len(summary.failures)} objects failed ({out / FAILURES_NAME}):")
+        lines += [f"  {item.synset}/{item.object}: {item.reason}" for item in summary.failures[:10]]
+        if len(summary.failures) > 10:
+            lines.append(f"  and {len(summary.failures) - 10} more")
+    return "\n".join(lines)

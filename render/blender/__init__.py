@@ -1,0 +1,1 @@
+"""All that touches Blender: nothing outside this folder imports ``bpy``."""

@@ -37,6 +37,12 @@ class RenderSettings(BaseModel):
     denoiser: Denoiser = "high"
     guides: Guides = Field(default="albedo_normal", description="passes that the denoiser is shown")
     prefilter: Prefilter = Field(default="fast", description="how the guides are denoised themselves")
+    dither: float = Field(
+        default=0.0,
+        ge=0,
+        le=2,
+        description="noise before rounding to 8 bits; it would be noise under the JPEG",
+    )
     jpeg_quality: int = Field(default=95, ge=1, le=100)
     chroma: Chroma = Field(default="4:4:4", description="chroma subsampling of the JPEG")
     channel_order: ChannelOrder = Field(
@@ -52,6 +58,7 @@ PRESETS: dict[PresetName, RenderSettings] = {
         adaptive_threshold=0.01,
         denoiser="compositor",
         prefilter="accurate",
+        dither=1.0,
         chroma="4:2:0",
     ),
 }

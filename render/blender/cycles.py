@@ -25,7 +25,7 @@ def set_output(scene: "bpy.types.Scene", settings: RenderSettings, threads: int,
     render.film_transparent = False
     render.filter_size = 1.5
     render.use_persistent_data = True
-    render.dither_intensity = 0.0  # dither would be noise under the JPEG; the converged truth has none
+    render.dither_intensity = settings.dither
     render.threads_mode = "FIXED" if threads else "AUTO"
     render.threads = threads or 1
     render.image_settings.file_format = "BMP"
@@ -43,7 +43,6 @@ def set_output(scene: "bpy.types.Scene", settings: RenderSettings, threads: int,
 def set_cycles(scene: "bpy.types.Scene", settings: RenderSettings) -> None:
     """Samples, bounces and denoising; what is not in ``settings`` is as the published generator has it."""
     cycles = scene.cycles
-    cycles.device = "CPU"
     cycles.samples = settings.samples
     cycles.seed = 0
     cycles.use_animated_seed = False
@@ -68,7 +67,6 @@ def set_cycles(scene: "bpy.types.Scene", settings: RenderSettings) -> None:
     cycles.denoising_prefilter = settings.prefilter.upper()
     if cycles.use_denoising:
         cycles.denoising_quality = settings.denoiser.upper()
-    cycles.denoising_use_gpu = False
     if settings.denoiser == "compositor":
         _denoise_in_compositor(scene, settings)
 

@@ -19,7 +19,9 @@ from mathutils import Vector
 from PIL import Image
 
 from render.blender.cycles import set_cycles, set_output
+from render.blender.devices import use_device
 from render.blender.models import import_model, one_centred_object
+from render.devices import CPU, Device
 from render.errors import ModelError
 from render.frame import Frame
 from render.settings import RenderSettings
@@ -37,9 +39,16 @@ class Scene:
         settings: resolution, samples and denoiser.
         threads: threads that Cycles may use; 0 means all cores.
         folder: gets the frame that Blender writes; by default the system's temporary folder.
+        device: that traces and denoises.
     """
 
-    def __init__(self, settings: RenderSettings, threads: int = 1, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        settings: RenderSettings,
+        threads: int = 1,
+        folder: Path | None = None,
+        device: Device = CPU,
+    ) -> None:
         bpy.ops.wm.read_factory_settings(use_empty=True)
         addon_utils.enable("cycles")
         self._scene = bpy.context.scene
@@ -49,6 +58,7 @@ class Scene:
         self._object: bpy.types.Object | None = None
         set_output(self._scene, settings, threads, self._frame)
         set_cycles(self._scene, settings)
+        use_device(self._scene, device)
         _add_world(self._scene)
         _add_camera(self._scene)
         _add_sun(self._scene)

@@ -11,7 +11,7 @@ import sys
 import click
 import numpy as np
 
-from benchmarks.golden import Fidelity, golden_views, object_masks, rendered
+from golden import Fidelity, golden_views, object_masks, rendered
 from render.settings import PRESETS, PresetName, RenderSettings
 from shards.images import decode_jpeg, encode_jpeg
 

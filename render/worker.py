@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from render.plan import Job
 from render.settings import RenderSettings
 from render.staging import PixelSums, stage_object
+from render.threads import one_core
 from shards.errors import UsageError
 from shards.images import decode_jpeg, encode_jpeg
 from shards.schema import SampleMetadata
@@ -62,7 +63,8 @@ def start_worker(settings: RenderSettings, staging: Path, parent: int) -> None:
     _end_with_parent(parent)
     _redirect_output(staging / "logs" / f"worker-{os.getpid()}.log")
     global _scene
-    from render.blender.scene import Scene
+    with one_core():
+        from render.blender.scene import Scene
 
     _scene = Scene(settings, threads=1, folder=staging)  # which goes with the staging folder
 

@@ -65,6 +65,8 @@ class Scene:
         self._spot = _add_spot(self._scene)
         self._floor_material = _add_floor()
         self._fixtures = {item.name for item in self._scene.objects}
+        if device.kind != "cpu":
+            self._warm_up(settings)
 
     def load(self, path: Path) -> None:
         """Replaces the object by the model in ``path``, centred by its bounding box, not rescaled.
@@ -113,6 +115,15 @@ class Scene:
         for item in self._imported():
             bpy.data.objects.remove(item, do_unlink=True)
         bpy.ops.outliner.orphans_purge(do_local_ids=True, do_linked_ids=True, do_recursive=True)
+
+    def _warm_up(self, settings: RenderSettings) -> None:
+        """A first tiny frame, for which Cycles compiles or loads the GPU's kernels."""
+        render, cycles = self._scene.render, self._scene.cycles
+        render.resolution_x = render.resolution_y = 16
+        cycles.samples = 1
+        bpy.ops.render.render(write_still=False)
+        render.resolution_x = render.resolution_y = settings.image_size
+        cycles.samples = settings.samples
 
     def _imported(self) -> "list[bpy.types.Object]":
         return [item for item in self._scene.objects if item.name not in self._fixtures]

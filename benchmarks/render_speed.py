@@ -1,0 +1,206 @@
+"""How fast views are rendered: every preset against the published settings, and two workers against one.
+
+All of it in one run on the same models, the presets in turns, so that the ratios hold on a machine whose speed
+varies. `reference` does what the published generator does: its settings, the compositor's denoiser, and a PNG
+that is written and read back to become a JPEG::
+
+    python benchmarks/render_speed.py --models data/models --rounds 6
+"""
+
+import os
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import click
+import numpy as np
+from PIL import Image
+
+from render.catalog import ObjectRef, scan_models
+from render.dataset import render_dataset
+from render.plan import Job, PlanSettings, make_plan
+from render.procedural import make_models
+from render.settings import PRESETS, RenderSettings
+from render.worker import render_object, start_worker
+
+VIEWS = 6
+OBJECTS = 6
+
+
+@click.command()
+@click.option(
+    "--models", type=click.Path(path_type=Path, file_okay=False), help="Else procedural ones are made."
+)
+@click.option("--rounds", default=3, show_default=True, help="Turns of each preset.")
+@click.option("--size", default=256, show_default=True, help="Pixels a side.")
+def main(models: Path | None, rounds: int, size: int) -> None:
+    """Prints Markdown tables."""
+    with tempfile.TemporaryDirectory(prefix="iebench-speed-") as name:
+        folder = Path(name)
+        if models is None:
+            models = folder / "models"
+            make_models(models, None, objects_per_class=1)
+        objects = scan_models(models, OBJECTS)
+        _presets(objects, folder, rounds, size)
+        _shares(objects, folder, rounds, size)
+        _workers(objects, folder, size)
+
+
+def _presets(objects: list[ObjectRef], folder: Path, rounds: int, size: int) -> None:
+    """Images/s of each preset on one thread, in turns."""
+    settings = {name: preset.model_copy(update={"image_size": size}) for name, preset in PRESETS.items()}
+    seconds = _turns(
+        {
+            name: _Renderer(preset, folder / name, objects, through_png=name == "reference")
+            for name, preset in settings.items()
+        },
+        rounds,
+    )
+    print(f"\n{size} px, one thread, {rounds} turns of {OBJECTS} objects with {VIEWS} views each:\n")
+    print("| preset | s an image | images/s | times `reference` |\n|---|---|---|---|")
+    for name, times in seconds.items():
+        mean = np.mean(times)
+        ratio = np.median(np.array(seconds["reference"]) / np.array(times))
+        print(f"| `{name}` | {mean:.3f} | {1 / mean:.2f} | {ratio:.1f} |")
+
+
+def _shares(objects: list[ObjectRef], folder: Path, rounds: int, size: int) -> None:
+    """What of an image's time is path tracing, denoising, and neither.
+
+    Path tracing is the slope over samples; what is left of the time at one sample is neither. Denoising is
+    the difference that it makes.
+    """
+    standard = PRESETS["standard"].model_copy(update={"image_size": size})
+    more = 2 * standard.samples
+    variants = {
+        "standard": standard,
+        "bare": standard.model_copy(update={"denoiser": "none"}),
+        "more": standard.model_copy(update={"denoiser": "none", "samples": more}),
+    }
+    seconds = _turns(
+        {name: _Renderer(item, folder / f"share-{name}", objects) for name, item in variants.items()}, rounds
+    )
+    whole, bare, twice = (float(np.mean(seconds[name])) for name in variants)
+    sample = (twice - bare) / (more - standard.samples)
+    trace, denoise = sample * standard.samples, whole - bare
+    rest = whole - trace - denoise
+    print(
+        f"\nWhere an image of `standard` spends its {whole:.3f} s (import, JPEG and tar included in the rest):\n"
+    )
+    print("| path tracing | denoising | rest |\n|---|---|---|")
+    print(f"| {trace / whole:.0%} | {denoise / whole:.0%} | {rest / whole:.0%} |")
+
+
+def _workers(objects: list[ObjectRef], folder: Path, size: int) -> None:
+    """Images/s of whole renders with one worker and with two, from the first object's end to the last's."""
+    settings = PlanSettings(
+        views=2 * VIEWS,
+        render=PRESETS["standard"].model_copy(update={"image_size": size}),
+        objects_per_shard=2,
+    )
+    plan = make_plan(objects, settings)
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    for turn in range(3):
+        for workers in rates:
+            clock = _Clock()
+            render_dataset(plan, folder / f"views-{turn}-{workers}", workers, 600.0, clock)
+            rates[workers].append(clock.rate(skip=workers))
+    one, two = (float(np.mean(rates[workers])) for workers in (1, 2))
+    print(
+        f"\nWhole renders on {os.cpu_count()} cores: one worker {one:.2f} images/s, two {two:.2f}: ", end=""
+    )
+    print(
+        f"{two / one:.2f} times (turns: {', '.join(f'{b / a:.2f}' for a, b in zip(*rates.values(), strict=True))})"
+    )
+
+
+class _Renderer:
+    """A warm render process that renders all objects when asked, as a dataset's worker does."""
+
+    def __init__(
+        self, settings: RenderSettings, folder: Path, objects: list[ObjectRef], through_png: bool = False
+    ) -> None:
+        for name in ("logs", "objects"):
+            (folder / name).mkdir(parents=True)
+        plan = make_plan(objects, PlanSettings(views=VIEWS, render=settings))
+        self._jobs = [plan.job(item, folder) for item in objects]
+        self._png = folder / "frame.png" if through_png else None
+        self._pool = ProcessPoolExecutor(
+            1,
+            mp_context=get_context("spawn"),
+            initializer=start_worker,
+            initargs=(settings, folder, os.getpid()),
+        )
+
+    def __call__(self) -> float:
+        """Seconds an image."""
+        return self._pool.submit(_timed, self._jobs, self._png).result()
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._pool.shutdown()
+
+
+def _timed(jobs: list[Job], png: Path | None) -> float:
+    start = time.perf_counter()
+    images = 0
+    for job in jobs:
+        images += render_object(job).views
+    seconds = time.perf_counter() - start
+    return (seconds + (_png_seconds(png, jobs) if png else 0.0)) / images
+
+
+def _png_seconds(path: Path, jobs: list[Job]) -> float:
+    """What writing every image as PNG and reading it back takes."""
+    size = jobs[0].settings.render.image_size
+    pixels = np.random.default_rng(0).integers(0, 40, (size, size, 3)).astype(np.uint8)
+    start = time.perf_counter()
+    for _ in range(len(jobs) * VIEWS):
+        Image.fromarray(pixels).save(path)
+        with Image.open(path) as image:
+            np.array(image)
+    return time.perf_counter() - start
+
+
+def _turns(renderers: dict[str, _Renderer], rounds: int) -> dict[str, list[float]]:
+    """Lets each renderer work in turn; the first turn warms up and does not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in renderers}
+    try:
+        for turn in range(rounds + 1):
+            for name, renderer in renderers.items():
+                measured = renderer()
+                if turn:
+                    seconds[name].append(measured)
+    finally:
+        for renderer in renderers.values():
+            renderer.close()
+    return seconds
+
+
+class _Clock:
+    """Notes when each object is done."""
+
+    def __init__(self) -> None:
+        self._ends: list[tuple[float, int]] = []
+
+    def start(self, total: int, done: int) -> None:
+        """Nothing is timed before the first object ends."""
+
+    def advance(self, views: int) -> None:
+        """An object is done."""
+        self._ends.append((time.perf_counter(), views))
+
+    def failed(self, item: ObjectRef, reason: str) -> None:
+        """A benchmark on broken models would be none."""
+        raise RuntimeError(f"{item.object_id}: {reason}")
+
+    def rate(self, skip: int) -> float:
+        """Images/s after the first ``skip`` objects, which start with Blender."""
+        ends = self._ends[skip - 1 :]
+        return sum(views for _, views in ends[1:]) / (ends[-1][0] - ends[0][0])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""How many cores Blender believes to have."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """Shows this process a single core for a while.
+
+    Blender's thread library (TBB) counts the cores it may use when Blender is imported, and starts a thread
+    for each. Where a render process is told to use one thread, the others spin for work that never comes, on
+    the cores of its neighbours. Import Blender within this context, and they are not there.
+    """
+    if not hasattr(os, "sched_setaffinity"):  # macOS
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)

@@ -146,8 +146,10 @@ def _complaints(key: str, view: View, previous: View | None, index: DatasetIndex
 
 
 def _pass_complaints(view: View, index: DatasetIndex) -> Iterator[str]:
-    if (view.metadata.depth_scale is not None) != ("depth" in index.passes):
-        yield f"its metadata has depth_scale {view.metadata.depth_scale}, and passes are {list(index.passes)}"
+    if view.metadata.depth_scale is None and "depth" in index.passes:
+        yield "its metadata has no depth_scale, which the depth pass needs"
+    if view.metadata.depth_scale is not None and "depth" not in index.passes:
+        yield "its metadata has a depth_scale and there is no depth pass"
     for name in index.passes:
         if name not in view.passes:
             yield f"member .{member_of(name)} is missing"

@@ -102,7 +102,9 @@ def make_plan(
         UsageError: explicit latents name an object that the catalogue does not have, or a range is of a latent
             that the variant does not have.
     """
-    latents = settings.latents  # which refuses a range of a latent that there is not, before anything is begun
+    latents = (
+        settings.latents
+    )  # which refuses a range of a latent that there is not, before anything is begun
     if explicit is not None:
         objects = select_objects(objects, explicit.values)
         ranges = explicit.ranges(latents)

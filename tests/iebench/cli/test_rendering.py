@@ -172,9 +172,9 @@ def test_bgr_swaps_red_and_blue_as_the_published_images_have_them(egg, tmp_path)
     assert (rgb.channel_order, bgr.channel_order) == ("rgb", "bgr")
     for one, other in zip(straight, swapped, strict=True):
         assert one.pixels()[..., 0].mean() > one.pixels()[..., 2].mean() + 30
-        assert (
-            np.abs(one.pixels().astype(int) - other.pixels()[..., ::-1]).mean() < 3
-        )  # both went through a JPEG
+        first, second = one.pixels().astype(int), other.pixels().astype(int)
+        swapped_back = np.abs(first - second[..., ::-1]).mean()  # not 0: JPEG rounds the noise of one sample
+        assert swapped_back < np.abs(first - second).mean() / 4
     assert bgr.channel_mean == pytest.approx(rgb.channel_mean[::-1], abs=0.01)
     assert "red and blue swapped" in (tmp_path / "bgr" / "README.md").read_text()
 

@@ -148,6 +148,7 @@ class _Run:
             views_per_object=settings.views,
             seed=settings.seed,
             channel_order=settings.render.channel_order,
+            passes=settings.render.passes,
             channel_mean=mean,
             channel_std=std,
             renderer=settings.model_dump(mode="json"),

@@ -99,11 +99,15 @@ def make_plan(
             that they name, and number of views and ranges are theirs.
 
     Raises:
-        UsageError: explicit latents name an object that the catalogue does not have.
+        UsageError: explicit latents name an object that the catalogue does not have, or a range is of a latent
+            that the variant does not have.
     """
+    latents = (
+        settings.latents
+    )  # which refuses a range of a latent that there is not, before anything is begun
     if explicit is not None:
         objects = select_objects(objects, explicit.values)
-        ranges = explicit.ranges(settings.latents)
+        ranges = explicit.ranges(latents)
         settings = settings.model_copy(
             update={"views": explicit.views, "ranges": ranges, "latents_sha256": explicit.sha256}
         )

@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from shards.images import ChannelOrder, Chroma
+from shards.passes import Pass, in_order
 
 LARGEST_EXTENT = 1e4  # metres; a model larger than the floor is a broken file
 
@@ -48,6 +49,12 @@ class RenderSettings(BaseModel):
     channel_order: ChannelOrder = Field(
         default="rgb", description="bgr swaps red and blue, as the published images have them"
     )
+    passes: tuple[Pass, ...] = Field(default=(), description="stored beside the image, from the same render")
+
+    @field_validator("passes")
+    @classmethod
+    def _each_once(cls, passes: tuple[Pass, ...]) -> tuple[Pass, ...]:
+        return in_order(passes)
 
 
 PRESETS: dict[PresetName, RenderSettings] = {

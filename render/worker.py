@@ -16,6 +16,7 @@ from render.staging import PixelSums, stage_object
 from render.threads import one_core
 from shards.errors import UsageError
 from shards.images import decode_jpeg, encode_jpeg
+from shards.passes import DEPTH_SCALE, encode_pass, member_of
 from shards.schema import SampleMetadata
 from shards.writer import Sample
 
@@ -97,8 +98,11 @@ def _render_view(scene: "Scene", job: Job, view: int) -> tuple[Sample, PixelSums
         view=view,
         label=item.label,
         latents=tuple(latents.tolist()),
+        depth_scale=None if frame.depth is None else DEPTH_SCALE,
     )
     sample: Sample = {"__key__": metadata.key, "jpg": jpeg, "json": metadata.encode()}
+    for name, values in frame.passes().items():
+        sample[member_of(name)] = encode_pass(name, values)
     return sample, PixelSums.of(decode_jpeg(jpeg, metadata.key))
 
 

@@ -1,6 +1,15 @@
 """The dataset card: the ``README.md`` that stands beside the shards."""
 
+from shards.images import ChannelOrder
+from shards.passes import Pass, member_of
 from shards.schema import DatasetIndex
+
+_ORDERS: dict[ChannelOrder, str] = {"rgb": "true RGB", "bgr": "with red and blue swapped, as published"}
+_PASSES: dict[Pass, str] = {
+    "mask": "255 where the object is seen",
+    "depth": "16 bit, `depth_scale` of the `.json` is metres per unit along the camera's axis, 65535 is farther",
+    "normal": "(v - 128) / 127 is x right, y up, z towards the camera",
+}
 
 
 def card_text(index: DatasetIndex) -> str:
@@ -33,8 +42,8 @@ size_categories:
 Rendered by iebench in the scene of 3DIEBench (arXiv 2302.10283):
 variant `{index.variant}`, {index.views_per_object} views an object, {index.image_size} px, seed {index.seed}.
 
-Every sample is one view: a `.jpg` (true RGB) and a `.json` with `synset`, `object`, `view`, `label` and
-`latents`. All views of an object stand together, in order, in one shard. `dataset.json` holds the rest.
+Every sample is one view: a `.jpg` ({_ORDERS[index.channel_order]}) and a `.json` with `synset`, `object`, `view`, `label` and
+`latents`.{_passes_text(index)} All views of an object stand together, in order, in one shard. `dataset.json` holds the rest.
 
 | split | objects | views | shards | size |
 |---|---|---|---|---|
@@ -48,6 +57,14 @@ Every sample is one view: a `.jpg` (true RGB) and a `.json` with `synset`, `obje
 |---|---|---|
 {classes}
 """
+
+
+def _passes_text(index: DatasetIndex) -> str:
+    """A sentence on the images that stand beside the JPEG; empty where there are none."""
+    if not index.passes:
+        return ""
+    members = ", ".join(f"`.{member_of(name)}` ({_PASSES[name]})" for name in index.passes)
+    return f"\nFrom the same render: {members}."
 
 
 def _size_category(views: int) -> str:

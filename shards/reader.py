@@ -6,8 +6,8 @@ URL of any kind is followed.
 
 import json
 import tarfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ import numpy as np
 from pydantic import ValidationError
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
-from shards.errors import IebenchError
+from shards.errors import IebenchError, UsageError
 from shards.images import decode_jpeg
+from shards.passes import PASSES, Pass, decode_depth, decode_mask, decode_normal, member_of
 from shards.schema import DatasetIndex, SampleMetadata, ShardInfo
 
 _BROKEN_SHARD = "run `iebench verify` on the dataset to see what else is wrong"
@@ -24,14 +25,41 @@ _BROKEN_SHARD = "run `iebench verify` on the dataset to see what else is wrong"
 
 @dataclass(frozen=True)
 class View:
-    """One view as stored: its metadata and its JPEG bytes."""
+    """One view as stored: its metadata, its JPEG bytes and the PNG bytes of the passes it has.
+
+    The passes' methods raise a UsageError where the view lacks the pass, an IebenchError where its bytes are
+    broken.
+    """
 
     metadata: SampleMetadata
     jpeg: bytes
+    passes: Mapping[Pass, bytes] = field(default_factory=dict)
 
     def pixels(self) -> np.ndarray:
         """(height, width, 3) uint8, RGB."""
         return decode_jpeg(self.jpeg, self.metadata.key)
+
+    def mask(self) -> np.ndarray:
+        """(height, width) bool: whether the pixel's centre sees the object."""
+        return decode_mask(self._stored("mask"), self.metadata.key)
+
+    def depth(self) -> np.ndarray:
+        """(height, width) float32: metres along the camera's axis; infinite where it is too far to be stored."""
+        stored = self._stored("depth")
+        if self.metadata.depth_scale is None:
+            raise IebenchError(f"{self.metadata.key}: its metadata lacks depth_scale; {_BROKEN_SHARD}")
+        return decode_depth(stored, self.metadata.depth_scale, self.metadata.key)
+
+    def normal(self) -> np.ndarray:
+        """(height, width, 3) float32: unit vectors; x to the right, y up, z towards the camera."""
+        return decode_normal(self._stored("normal"), self.metadata.key)
+
+    def _stored(self, name: Pass) -> bytes:
+        if name not in self.passes:
+            raise UsageError(
+                f"{self.metadata.key} was read without a pass {name!r}; `iebench render --passes {name}` makes it"
+            )
+        return self.passes[name]
 
 
 def read_samples(path: Path) -> Iterator[dict[str, Any]]:
@@ -51,8 +79,8 @@ def read_samples(path: Path) -> Iterator[dict[str, Any]]:
         raise IebenchError(f"shard {path} cannot be read ({_first_line(error)}); {_BROKEN_SHARD}") from None
 
 
-def read_shard(folder: Path, shard: ShardInfo) -> Iterator[View]:
-    """The views of one shard in order.
+def read_shard(folder: Path, shard: ShardInfo, passes: Collection[Pass] = PASSES) -> Iterator[View]:
+    """The views of one shard in order, with those of their passes that are in ``passes``.
 
     Raises:
         IebenchError: the shard is no whole tar, or a sample lacks a member or breaks the contract, or there
@@ -61,7 +89,7 @@ def read_shard(folder: Path, shard: ShardInfo) -> Iterator[View]:
     path = folder / shard.name
     count = 0
     for sample in read_samples(path):
-        yield parse_view(sample, path)
+        yield parse_view(sample, path, passes)
         count += 1
     if count != shard.views:
         raise IebenchError(
@@ -69,8 +97,8 @@ def read_shard(folder: Path, shard: ShardInfo) -> Iterator[View]:
         )
 
 
-def parse_view(sample: dict[str, Any], path: Path) -> View:
-    """One raw sample as a view.
+def parse_view(sample: dict[str, Any], path: Path, passes: Collection[Pass] = PASSES) -> View:
+    """One raw sample as a view, with those of its passes that are in ``passes``.
 
     Raises:
         IebenchError: a member is missing or breaks the contract.
@@ -85,7 +113,8 @@ def parse_view(sample: dict[str, Any], path: Path) -> View:
         raise IebenchError(
             f"{place}: its metadata cannot be read ({_first_line(error)}); {_BROKEN_SHARD}"
         ) from None
-    return View(metadata, sample["jpg"])
+    stored = {name: sample[member_of(name)] for name in passes if member_of(name) in sample}
+    return View(metadata, sample["jpg"], stored)
 
 
 def read_views(folder: Path, index: DatasetIndex, split: str) -> Iterator[View]:

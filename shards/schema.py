@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shards.errors import IebenchError, UsageError
 from shards.images import ChannelOrder
+from shards.passes import Pass
 
 FORMAT_VERSION = 1
 INDEX_NAME = "dataset.json"
@@ -113,6 +114,7 @@ class DatasetIndex(_Record):
 
     Attributes:
         channel_order: of the stored JPEGs; ``bgr`` has red and blue swapped, as the published images.
+        passes: that every view has beside its JPEG.
         channel_mean: of the decoded training views, per channel, in [0, 1].
         channel_std: likewise.
         renderer: settings and versions of whatever made the views.
@@ -126,6 +128,7 @@ class DatasetIndex(_Record):
     views_per_object: int
     seed: int
     channel_order: ChannelOrder = "rgb"
+    passes: tuple[Pass, ...] = ()
     channel_mean: tuple[float, float, float]
     channel_std: tuple[float, float, float]
     renderer: dict[str, Any] = Field(default_factory=dict)
@@ -163,17 +166,22 @@ class DatasetIndex(_Record):
 
 
 class SampleMetadata(_Record):
-    """The ``.json`` member of a sample."""
+    """The ``.json`` member of a sample.
+
+    Attributes:
+        depth_scale: metres per unit of the ``.depth.png`` member; None where there is none.
+    """
 
     synset: str
     object: str
     view: int
     label: int
     latents: tuple[float, ...]
+    depth_scale: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
     def encode(self) -> bytes:
-        """JSON bytes; floating-point numbers survive the round trip exactly."""
-        return json.dumps(self.model_dump()).encode()
+        """JSON bytes without what is None; floating-point numbers survive the round trip exactly."""
+        return json.dumps(self.model_dump(exclude_none=True)).encode()
 
     @property
     def key(self) -> str:

@@ -96,7 +96,8 @@ class PairStream(torch.utils.data.IterableDataset):
     def _pairs(self, shards: list[ShardInfo], generator: random.Random) -> Iterator[tuple[View, View]]:
         for shard in shards:
             for _, group in groupby(
-                read_shard(self._folder, shard), key=lambda view: (view.metadata.synset, view.metadata.object)
+                read_shard(self._folder, shard, passes=()),  # the buffer holds thousands of views
+                key=lambda view: (view.metadata.synset, view.metadata.object),
             ):
                 views = list(group)
                 generator.shuffle(views)

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from shards.errors import IebenchError
 from shards.files import sha256_of
+from shards.passes import member_of, stored_values
 from shards.reader import View, parse_view, read_samples
 from shards.schema import INDEX_NAME, DatasetIndex, ShardInfo, parse_index
 
@@ -88,10 +90,12 @@ def _verify_samples(path: Path, shard: ShardInfo, index: DatasetIndex) -> Iterat
                     yield Problem(shard.name, sample["__key__"], "its object's views do not stand together")
                 seen.add(owner)
                 objects += 1
-            yield from (
-                Problem(shard.name, sample["__key__"], message)
-                for message in _complaints(sample["__key__"], view, previous, index)
-            )
+            messages = [
+                *_complaints(sample["__key__"], view, previous, index),
+                *_pass_complaints(view, index),
+            ]
+            messages += _member_complaints(sample, index)
+            yield from (Problem(shard.name, sample["__key__"], message) for message in messages)
             previous = view
     except IebenchError as error:
         yield Problem(shard.name, "", _without_place(error))
@@ -139,6 +143,30 @@ def _complaints(key: str, view: View, previous: View | None, index: DatasetIndex
         return
     if pixels.shape[:2] != (index.image_size, index.image_size):
         yield f"it is {pixels.shape[1]} x {pixels.shape[0]} px and should be {index.image_size} px square"
+
+
+def _pass_complaints(view: View, index: DatasetIndex) -> Iterator[str]:
+    if view.metadata.depth_scale is None and "depth" in index.passes:
+        yield "its metadata has no depth_scale, which the depth pass needs"
+    if view.metadata.depth_scale is not None and "depth" not in index.passes:
+        yield "its metadata has a depth_scale and there is no depth pass"
+    for name in index.passes:
+        if name not in view.passes:
+            yield f"member .{member_of(name)} is missing"
+            continue
+        try:
+            height, width = stored_values(name, view.passes[name], view.metadata.key).shape[:2]
+        except IebenchError as error:
+            yield _without_place(error)
+            continue
+        if (height, width) != (index.image_size, index.image_size):
+            yield f"its .{member_of(name)} is {width} x {height} px and should be {index.image_size} px square"
+
+
+def _member_complaints(sample: dict[str, Any], index: DatasetIndex) -> Iterator[str]:
+    expected = {"__key__", "jpg", "json", *map(member_of, index.passes)}
+    for extension in sorted(sample.keys() - expected):
+        yield f"member .{extension} should not be there: {INDEX_NAME} does not know it"
 
 
 def _latent_complaints(values: tuple[float, ...], index: DatasetIndex) -> Iterator[str]:

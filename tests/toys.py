@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from shards.files import sha256_of
 from shards.images import encode_jpeg
+from shards.passes import DEPTH_SCALE, PASSES, Pass, encode_pass, member_of
 from shards.schema import (
     INDEX_NAME,
     VARIANTS,
@@ -75,6 +76,24 @@ def toy_samples(synset: str, object_id: str, views: int = VIEWS) -> Iterator[Sam
             "jpg": encode_jpeg(toy_image(label, object_id, latents)),
             "json": metadata.encode(),
         }
+
+
+def with_passes(samples: Iterable[Sample], passes: Sequence[Pass] = PASSES) -> Iterator[Sample]:
+    """The samples with passes of a disk that floats before a wall."""
+    stored = {member_of(name): encode_pass(name, toy_passes()[name]) for name in passes}
+    for sample in samples:
+        metadata = SampleMetadata.model_validate_json(sample["json"])
+        if "depth" in passes:
+            metadata = metadata.model_copy(update={"depth_scale": DEPTH_SCALE})
+        yield {**sample, "json": metadata.encode(), **stored}
+
+
+def toy_passes() -> dict[Pass, np.ndarray]:
+    """Mask, depth in metres and normals of the disk."""
+    across, down = np.meshgrid(np.linspace(-1, 1, SIZE), np.linspace(-1, 1, SIZE))
+    mask = across**2 + down**2 < 0.5
+    normal = np.where(mask[..., None], (0.0, 0.0, 1.0), (0.0, 0.6, 0.8))
+    return {"mask": mask, "depth": np.where(mask, 2.0 + across / 8, 5.0), "normal": normal}
 
 
 def toy_image(label: int, object_id: str, latents: np.ndarray) -> np.ndarray:

@@ -56,8 +56,11 @@ def _views(**values: Any) -> "tuple[PlanSettings, ExplicitLatents | None]":
 def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings":
     """A preset with what the user wants otherwise."""
     from render.settings import PRESETS, RenderSettings
+    from shards.passes import parse_passes
 
     given = {name: value for name, value in overrides.items() if value is not None}
+    if "passes" in given:
+        given["passes"] = parse_passes(given["passes"])
     return RenderSettings.model_validate({**PRESETS[preset].model_dump(), **given})
 
 
@@ -91,6 +94,7 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
 @gathered(
     "pixels",
     _render_settings,
+    shown("--passes", metavar="NAMES", help="More images of each view, as mask,depth,normal."),
     drawn(
         "--preset",
         default="standard",

@@ -21,6 +21,7 @@ from PIL import Image
 from render.blender.cycles import set_cycles, set_output
 from render.blender.devices import use_device
 from render.blender.models import import_model, one_centred_object
+from render.blender.passes import OBJECT_INDEX, PassFiles
 from render.devices import CPU, Device
 from render.errors import ModelError
 from render.frame import Frame
@@ -36,9 +37,9 @@ class Scene:
     """A warm Blender: everything but the object is built once.
 
     Args:
-        settings: resolution, samples and denoiser.
+        settings: resolution, samples, denoiser and passes.
         threads: threads that Cycles may use; 0 means all cores.
-        folder: gets the frame that Blender writes; by default the system's temporary folder.
+        folder: gets the files that Blender writes; by default the system's temporary folder.
         device: that traces and denoises.
     """
 
@@ -54,11 +55,14 @@ class Scene:
         self._scene = bpy.context.scene
         self._folder = tempfile.TemporaryDirectory(prefix="iebench-", dir=folder)
         self._frame = Path(self._folder.name) / "frame.bmp"
-        self._frame_bytes = max(4 * settings.image_size**2, 2**20)
+        self._frame_bytes = max((4 + 16 * len(settings.passes)) * settings.image_size**2, 2**20)
         self._object: bpy.types.Object | None = None
         set_output(self._scene, settings, threads, self._frame)
         set_cycles(self._scene, settings)
         use_device(self._scene, device)
+        self._passes = (
+            PassFiles(self._scene, settings.passes, self._frame.parent) if settings.passes else None
+        )
         _add_world(self._scene)
         _add_camera(self._scene)
         _add_sun(self._scene)
@@ -82,6 +86,7 @@ class Scene:
         self.clear()
         import_model(path)
         self._object = one_centred_object(self._imported())
+        self._object.pass_index = OBJECT_INDEX
 
     def render(self, latents: np.ndarray) -> Frame:
         """Renders one view of the loaded object.
@@ -100,10 +105,13 @@ class Scene:
         self._floor_material.diffuse_color = (*colorsys.hsv_to_rgb(latents[3], 0.6, 0.6), 1.0)
         _aim_spot(self._spot, *(float(value) for value in latents[4:7]))
         self._frame.unlink(missing_ok=True)
+        if self._passes is not None:
+            self._passes.clear()
         try:
             bpy.ops.render.render(write_still=True)
             with Image.open(self._frame) as image:
-                return Frame(np.array(image.convert("RGB")))
+                pixels = np.array(image.convert("RGB"))
+            return Frame(pixels, **(self._passes.read() if self._passes is not None else {}))
         except (RuntimeError, OSError) as error:
             if shutil.disk_usage(self._folder.name).free < self._frame_bytes:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._frame)) from None

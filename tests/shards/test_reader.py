@@ -3,15 +3,17 @@
 import io
 import json
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from shards.errors import IebenchError, UsageError
+from shards.passes import PASSES
 from shards.reader import read_samples, read_shard, read_views
 from shards.schema import VARIANTS, open_dataset
 from shards.writer import seal_shard
-from toys import reseal, toy_image, toy_samples
+from toys import reseal, toy_image, toy_passes, toy_samples, with_passes
 
 SHARD = "train-000000.tar"
 
@@ -138,3 +140,44 @@ def test_optional_members_are_let_through(tmp_path):
         3,
     ]
     assert len(list(read_shard(tmp_path, info))) == 4
+
+
+@pytest.fixture
+def view_with_passes(tmp_path):
+    samples = with_passes(toy_samples("03797390", "mug1", views=1))
+    (view,) = read_shard(tmp_path, seal_shard(tmp_path / "train-000000.tar", samples, 1))
+    return view
+
+
+def test_a_view_gives_its_passes_as_arrays(view_with_passes):
+    drawn = toy_passes()
+    assert np.array_equal(view_with_passes.mask(), drawn["mask"])
+    depth, normal = view_with_passes.depth(), view_with_passes.normal()
+    assert depth.dtype == normal.dtype == np.float32
+    assert np.abs(depth - drawn["depth"]).max() < 6e-5  # m
+    assert np.allclose(normal, drawn["normal"], atol=0.01)
+    assert np.allclose(np.linalg.norm(normal, axis=-1), 1, atol=1e-6)
+
+
+def test_the_scale_of_the_depth_is_the_sample_s_own(view_with_passes):
+    metadata = view_with_passes.metadata.model_copy(update={"depth_scale": 1e-3})
+    assert np.allclose(replace(view_with_passes, metadata=metadata).depth(), 10 * view_with_passes.depth())
+    without = replace(view_with_passes, metadata=metadata.model_copy(update={"depth_scale": None}))
+    with pytest.raises(IebenchError, match="its metadata lacks depth_scale"):
+        without.depth()
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_a_pass_that_is_not_there_is_told_with_what_makes_it(toy_dataset, name):
+    view = next(read_views(toy_dataset, open_dataset(toy_dataset), "val"))
+    assert view.passes == {}
+    with pytest.raises(
+        UsageError, match=f"without a pass '{name}'; `iebench render --passes {name}` makes it"
+    ):
+        getattr(view, name)()
+
+
+def test_only_the_passes_asked_for_are_kept_in_memory(tmp_path):
+    shard = seal_shard(tmp_path / SHARD, with_passes(toy_samples("03797390", "mug1")), 1)
+    for wanted in ((), ("depth",), PASSES):
+        assert {tuple(view.passes) for view in read_shard(tmp_path, shard, wanted)} == {wanted}

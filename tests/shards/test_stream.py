@@ -1,5 +1,7 @@
 """Pairs of views, as training sees them."""
 
+import random
+import shutil
 from collections import Counter
 from itertools import pairwise
 
@@ -8,10 +10,10 @@ import pytest
 import torch
 
 from shards.errors import IebenchError
-from shards.reader import read_views
+from shards.reader import read_samples, read_views
 from shards.schema import VARIANTS, draw_latents, open_dataset
 from shards.stream import PairStream, raise_errors, view_tensor
-from toys import CLASSES, OBJECTS_PER_CLASS, SEED, VIEWS, reseal, toy_samples
+from toys import CLASSES, OBJECTS_PER_CLASS, SEED, VIEWS, reseal, toy_samples, with_passes
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +143,18 @@ def test_views_become_one_tensor_of_channels_first(train_views):
     tensor = view_tensor(views)
     assert tensor.shape == (3, 3, 32, 32) and tensor.is_contiguous()
     assert np.array_equal(tensor[2].permute(1, 2, 0).numpy(), views[2].pixels())
+
+
+def test_passes_change_nothing_in_training_and_are_not_held_in_memory(toy_dataset, tmp_path):
+    index = open_dataset(toy_dataset)
+    with_more = shutil.copytree(toy_dataset, tmp_path / "views")
+    for shard in index.splits["train"].shards:
+        reseal(with_more, shard.name, list(with_passes(read_samples(toy_dataset / shard.name))))
+    streams = [
+        PairStream(folder, open_dataset(folder), "train", batch_size=4, seed=1)
+        for folder in (toy_dataset, with_more)
+    ]
+    for plain, more in zip(*streams, strict=True):
+        assert all(map(torch.equal, plain.views + plain.latents, more.views + more.latents))
+    pairs = streams[1]._pairs(list(open_dataset(with_more).splits["train"].shards), random.Random(0))
+    assert all(not view.passes for pair in pairs for view in pair)

@@ -11,10 +11,11 @@ from PIL import Image
 
 from shards.errors import IebenchError
 from shards.images import encode_jpeg
+from shards.passes import PASSES, encode_pass
 from shards.schema import INDEX_NAME
 from shards.verify import load_for_verification, verify_dataset
 from shards.writer import Sample
-from toys import reseal, rewrite_index, toy_samples
+from toys import reseal, rewrite_index, toy_passes, toy_samples, with_passes
 
 SHARD = "train-000000.tar"
 MUG = "03797390-mug1"
@@ -205,3 +206,67 @@ def test_an_index_whose_totals_disagree_is_found(toy_copy, total):
 def test_a_dataset_without_an_index_cannot_be_verified(tmp_path):
     with pytest.raises(IebenchError, match=r"dataset\.json is not a dataset index that can be read"):
         load_for_verification(tmp_path)
+
+
+def reseal_with_passes(folder, samples: list[Sample], passes=PASSES) -> None:
+    """A dataset whose only shard has passes, and says so."""
+    reseal(folder, SHARD, samples, objects=1)
+    content = json.loads((folder / INDEX_NAME).read_text())
+    train = content["splits"]["train"]
+    train["shards"] = [shard for shard in train["shards"] if shard["name"] == SHARD]
+    train.update(objects=1, views=len(samples))
+    content["splits"]["val"] = {"shards": [], "objects": 0, "views": 0}
+    for path in folder.glob("*.tar"):
+        if path.name != SHARD:
+            path.unlink()
+    rewrite_index(folder, {**content, "passes": list(passes)})
+
+
+@pytest.mark.parametrize("passes", [PASSES, ("mask",), ("depth",), ("mask", "normal")])
+def test_passes_that_the_index_tells_of_are_no_problem(toy_copy, passes):
+    reseal_with_passes(toy_copy, list(with_passes(samples_with(0), passes)), passes)
+    assert problems(toy_copy) == []
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_a_missing_and_an_unexpected_pass_are_found(toy_copy, name):
+    samples = list(with_passes(samples_with(0)))
+    del samples[2][f"{name}.png"]
+    reseal_with_passes(toy_copy, samples)
+    assert problems(toy_copy) == [f"{SHARD}, sample {MUG}-002: member .{name}.png is missing"]
+    samples = samples_with(0)
+    samples[1][f"{name}.png"] = b""
+    reseal_with_passes(toy_copy, samples, ())
+    said = f"member .{name}.png should not be there: {INDEX_NAME} does not know it"
+    assert problems(toy_copy) == [f"{SHARD}, sample {MUG}-001: {said}"]
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_a_pass_of_another_size_or_kind_is_found(toy_copy, name):
+    samples = list(with_passes(samples_with(0)))
+    other = PASSES[PASSES.index(name) - 1]
+    samples[0][f"{name}.png"] = encode_pass(name, np.repeat(toy_passes()[name], 2, axis=1))
+    samples[1][f"{name}.png"] = samples[1][f"{other}.png"]
+    samples[2][f"{name}.png"] = samples[2][f"{name}.png"][:-20]
+    reseal_with_passes(toy_copy, samples)
+    first, second, third = problems(toy_copy)
+    said = f"its .{name}.png is 64 x 32 px and should be 32 px square"
+    assert first == f"{SHARD}, sample {MUG}-000: {said}"
+    for number, problem in ((1, second), (2, third)):
+        assert problem.startswith(f"{SHARD}, sample {MUG}-00{number}: its .{name}.png is no ")
+        assert problem.endswith("PNG that decodes")
+
+
+def test_a_depth_without_its_scale_and_a_scale_without_depth_are_found(toy_copy):
+    samples = list(with_passes(samples_with(0)))
+    samples[3]["json"] = samples_with(0)[3]["json"]
+    reseal_with_passes(toy_copy, samples)
+    assert problems(toy_copy) == [
+        f"{SHARD}, sample {MUG}-003: its metadata has no depth_scale, which the depth pass needs"
+    ]
+    samples = list(with_passes(samples_with(0), ("mask",)))
+    samples[0]["json"] = next(iter(with_passes(samples_with(0))))["json"]
+    reseal_with_passes(toy_copy, samples, ("mask",))
+    assert problems(toy_copy) == [
+        f"{SHARD}, sample {MUG}-000: its metadata has a depth_scale and there is no depth pass"
+    ]

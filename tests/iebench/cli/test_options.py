@@ -1,0 +1,71 @@
+"""Options under headings, handed over as a few objects."""
+
+import click
+from click.testing import CliRunner
+
+from commands import call
+from iebench.cli.options import GroupedCommand, GroupedOption, gathered
+
+
+@click.command(cls=GroupedCommand)
+@click.argument("name")
+@gathered(
+    "size",
+    lambda width, height: (width, height),
+    click.option("--width", cls=GroupedOption, group="How large", default=1, help="In metres."),
+    click.option("--height", cls=GroupedOption, group="How large", default=2),
+)
+@gathered(
+    "paint", dict, click.option("--colour", "hue", cls=GroupedOption, group="How it looks", default="red")
+)
+@click.option("--quiet", is_flag=True)
+def build(name: str, size: tuple[int, int], paint: dict, quiet: bool) -> None:
+    """Builds."""
+    click.echo(f"{name} {size} {paint} {quiet}")
+
+
+def test_options_arrive_as_the_objects_they_are_gathered_into():
+    result = CliRunner().invoke(build, ["--height", "5", "shed", "--colour", "blue", "--quiet"])
+    assert result.output == "shed (1, 5) {'hue': 'blue'} True\n"
+
+
+def test_help_has_headings_in_the_order_of_definition_and_ungrouped_options_last():
+    text = CliRunner().invoke(build, ["--help"]).output
+    places = [
+        text.index(part)
+        for part in (
+            "How large:",
+            "--width INTEGER",
+            "In metres.",
+            "--height",
+            "How it looks:",
+            "--colour",
+            "Options:",
+        )
+    ]
+    assert places == sorted(places)
+    assert text.index("--quiet") > places[-1] and text.index("--help") > places[-1]
+    assert text.count("How large:") == 1 and "[default]" not in text
+
+
+def test_the_render_command_shows_its_options_under_four_headings():
+    text = call("render", "--help").out
+    headings = [
+        "Which objects:",
+        "What the views show:",
+        "How they are rendered:",
+        "How it runs:",
+        "Options:",
+    ]
+    places = [text.index(heading) for heading in headings]
+    assert places == sorted(places)
+    sections = [text[start:end] for start, end in zip(places, [*places[1:], None], strict=True)]
+    members = [
+        ["--limit"],
+        ["--range", "--latents", "--passes"],
+        ["--preset", "--size"],
+        ["--workers"],
+        ["-h,"],
+    ]
+    for section, options in zip(sections, members, strict=True):
+        assert all(f"  {option} " in section for option in options)

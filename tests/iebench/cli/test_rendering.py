@@ -1,0 +1,196 @@
+"""What `iebench render` is told about views ends in the shards and in dataset.json."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from commands import SMALL, call, run
+from geometry import seen, write_ellipsoid
+from render.catalog import scan_models
+from render.latents import ExplicitLatents, read_latents
+from render.settings import PRESETS
+from shards.passes import PASSES
+from shards.reader import View, read_views
+from shards.schema import VARIANTS, DatasetIndex, open_dataset
+
+pytestmark = pytest.mark.blender
+
+TINY = ["--views", "2", "--size", "16", "--samples", "1", "--denoiser", "none", "--workers", "1"]
+
+
+def rendered(models: Path, out: Path, *options: str | Path) -> tuple[DatasetIndex, list[View]]:
+    """A dataset that `iebench verify` finds whole, and its views."""
+    result = run("render", models, out, *options)
+    assert result.code == 0, result.err
+    assert call("verify", out).code == 0
+    index = open_dataset(out)
+    filled = [name for name, split in index.splits.items() if split.views]
+    return index, [view for name in filled for view in read_views(out, index, name)]
+
+
+@pytest.fixture(scope="module")
+def egg(tmp_path_factory) -> Path:
+    """A catalogue of one ellipsoid."""
+    folder = tmp_path_factory.mktemp("models")
+    write_ellipsoid(folder / "03797390" / "egg", (0.55, 0.25, 0.4), rings=64)
+    return folder
+
+
+def test_passes_stand_beside_each_view_and_are_those_of_its_latents(egg, tmp_path):
+    options = [
+        *TINY[:2],
+        "--size",
+        "32",
+        *TINY[4:],
+        "--variant",
+        "translated",
+        "--passes",
+        "normal,depth,mask",
+    ]
+    index, views = rendered(egg, tmp_path / "views", *options)
+    assert index.passes == PASSES and index.renderer["render"]["passes"] == list(PASSES)
+    for view in views:
+        truth = seen((0.55, 0.25, 0.4), np.array(view.metadata.latents), 32)
+        sure = truth.clearance > 0.05
+        assert np.array_equal(view.mask()[sure], truth.mask[sure])
+        assert np.abs(view.depth() - truth.depth)[sure].max() < 2.5e-3  # m
+        cosine = (view.normal() * truth.normal).sum(axis=-1)
+        assert np.median(np.degrees(np.arccos(np.clip(cosine, -1, 1)))) < 0.5
+    card = (tmp_path / "views" / "README.md").read_text()
+    assert all(f"`.{name}.png`" in card for name in PASSES)
+
+
+def test_passes_leave_the_other_members_as_they_are(rendered_dataset, toy_models, tmp_path):
+    index, views = rendered(toy_models, tmp_path / "views", *SMALL, "--passes", "mask")
+    plain = open_dataset(rendered_dataset)
+    assert index.channel_mean == plain.channel_mean
+    before = [view for name in plain.splits for view in read_views(rendered_dataset, plain, name)]
+    assert [view.jpeg for view in views] == [view.jpeg for view in before]
+    assert [view.metadata for view in views] == [view.metadata for view in before]
+    refused = call("render", toy_models, tmp_path / "views", *SMALL, "--passes", "depth")
+    assert refused.code == 2 and 'passes ["mask"], not ["depth"]' in refused.error
+
+
+def test_without_passes_nothing_tells_of_them(rendered_dataset):
+    index = open_dataset(rendered_dataset)
+    assert index.passes == ()
+    assert all(not view.passes for view in read_views(rendered_dataset, index, "train"))
+    assert "depth_scale" not in next(read_views(rendered_dataset, index, "train")).metadata.encode().decode()
+    assert ".png" not in (rendered_dataset / "README.md").read_text()
+
+
+@pytest.mark.parametrize("text", ["mask,colour", "", "depth;mask"])
+def test_an_unknown_pass_is_one_sentence(toy_models, tmp_path, text):
+    result = call("render", toy_models, tmp_path / "views", "--passes", text)
+    assert result.code == 2
+    assert result.error.startswith("there is no pass ") and "mask, depth, normal" in result.error
+    assert not (tmp_path / "views").exists()
+
+
+@pytest.mark.parametrize("variant", ["translated", "ood"])
+def test_a_variant_has_its_latents_in_their_ranges(egg, tmp_path, variant):
+    index, views = rendered(egg, tmp_path / "views", *TINY, "--variant", variant)
+    assert index.variant == variant and index.latents == VARIANTS[variant]
+    assert len(views) == 2
+    for view in views:
+        pairs = list(zip(index.latents, view.metadata.latents, strict=True))
+        assert all(latent.contains(value) for latent, value in pairs)
+        if variant == "ood":
+            assert all(abs(value) >= np.pi / 2 for value in view.metadata.latents[:3])
+
+
+def test_a_range_is_drawn_from_and_recorded(egg, tmp_path):
+    options = ["--range", "rotation_z=-pi:-3*pi/4,3*pi/4:pi", "--range", "floor_hue=0.25:0.5"]
+    index, views = rendered(egg, tmp_path / "views", *TINY, *options)
+    by_name = {latent.name: latent.intervals for latent in index.latents}
+    assert by_name["rotation_z"] == ((-np.pi, -3 * np.pi / 4), (3 * np.pi / 4, np.pi))
+    assert by_name["floor_hue"] == ((0.25, 0.5),)
+    assert by_name["rotation_x"] == VARIANTS["3diebench"][0].intervals
+    assert all(abs(view.metadata.latents[2]) >= 3 * np.pi / 4 for view in views)
+    assert all(0.25 <= view.metadata.latents[3] <= 0.5 for view in views)
+    refused = call("render", egg, tmp_path / "views", *TINY, *options[:2])
+    assert refused.code == 2 and "choose another folder or the same settings" in refused.error
+
+
+def test_a_range_of_an_unknown_latent_is_one_sentence(egg, tmp_path):
+    result = call("render", egg, tmp_path / "views", *TINY, "--range", "translation_x=0:1")
+    assert result.code == 2 and "there is no latent 'translation_x' in this variant" in result.error
+
+
+def write_table(path: Path, models: Path, views: int) -> ExplicitLatents:
+    """Latents for half of the models, such that no decimal notation of few digits holds them."""
+    generator = np.random.default_rng(5)
+    rows = [
+        (f"{item.synset}/{item.object_id}", view, tuple(generator.normal(size=7)))
+        for item in scan_models(models)[::2]
+        for view in range(views)
+    ]
+    if path.suffix == ".csv":
+        names = ",".join(latent.name for latent in VARIANTS["3diebench"])
+        lines = [f"{name},{view},{','.join(map(repr, values))}" for name, view, values in rows]
+        path.write_text("\n".join([f"object,view,{names}", *lines]).replace("np.float64", ""))
+    else:
+        np.save(path, np.array(rows, dtype=[("object", "U64"), ("view", "i8"), ("latents", "f8", (7,))]))
+    return read_latents(path, VARIANTS["3diebench"])
+
+
+@pytest.mark.parametrize("kind", ["csv", "npy"])
+def test_explicit_latents_stand_exactly_in_the_shards(toy_models, tmp_path, kind):
+    path, out = tmp_path / f"latents.{kind}", tmp_path / "views"
+    table = write_table(path, toy_models, views=3)
+    options = [*TINY[2:], "--latents", path]
+    index, views = rendered(toy_models, out, *options)
+    assert index.views_per_object == 3 and index.renderer["latents_sha256"] == table.sha256
+    assert {(view.metadata.synset, view.metadata.object) for view in views} == set(table.values)
+    for view in views:
+        metadata = view.metadata
+        wanted = table.values[metadata.synset, metadata.object][metadata.view]
+        assert np.array(metadata.latents).tobytes() == wanted.tobytes()
+    assert {latent.name: latent.intervals for latent in index.latents} == table.ranges(VARIANTS["3diebench"])
+
+    assert "nothing was missing" in call("render", toy_models, out, *options).out
+    other = tmp_path / f"other.{kind}"
+    write_table(other, toy_models, views=2)
+    refused = call("render", toy_models, out, *TINY[2:], "--latents", other)
+    assert refused.code == 2 and "choose another folder or the same settings" in refused.error
+
+
+def test_latents_of_an_object_that_is_not_there_are_one_sentence(toy_models, egg, tmp_path):
+    write_table(tmp_path / "latents.csv", toy_models, views=1)
+    result = call("render", egg, tmp_path / "views", "--latents", tmp_path / "latents.csv")
+    assert result.code == 2 and "the models lack 4 of the objects asked for, such as " in result.error
+
+
+def test_bgr_swaps_red_and_blue_as_the_published_images_have_them(egg, tmp_path):
+    red = ["--range", "floor_hue=0:0.01", "--range", "light_hue=0:0.01"]
+    rgb, straight = rendered(egg, tmp_path / "rgb", *TINY, *red)
+    bgr, swapped = rendered(egg, tmp_path / "bgr", *TINY, *red, "--channel-order", "bgr")
+    assert (rgb.channel_order, bgr.channel_order) == ("rgb", "bgr")
+    for one, other in zip(straight, swapped, strict=True):
+        assert one.pixels()[..., 0].mean() > one.pixels()[..., 2].mean() + 30
+        first, second = one.pixels().astype(int), other.pixels().astype(int)
+        swapped_back = np.abs(first - second[..., ::-1]).mean()  # not 0: JPEG rounds the noise of one sample
+        assert swapped_back < np.abs(first - second).mean() / 4
+    assert bgr.channel_mean == pytest.approx(rgb.channel_mean[::-1], abs=0.01)
+    assert "red and blue swapped" in (tmp_path / "bgr" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(("preset", "sampling"), [("reference", "4:2:0"), ("draft", "4:4:4")])
+def test_a_preset_decides_what_the_command_does_not(egg, tmp_path, preset, sampling):
+    index, views = rendered(egg, tmp_path / "views", "--preset", preset, "--views", "1", "--size", "16")
+    expected = PRESETS[preset].model_copy(update={"image_size": 16})
+    assert index.renderer["render"] == json.loads(expected.model_dump_json())
+    with Image.open(io.BytesIO(views[0].jpeg)) as image:
+        factors = {component[1:3] for component in image.layer[:1]}
+    assert factors == {(2, 2) if sampling == "4:2:0" else (1, 1)}
+
+
+def test_the_command_overrides_a_preset(egg, tmp_path):
+    index, _ = rendered(egg, tmp_path / "views", "--preset", "reference", *TINY)
+    settings = index.renderer["render"]
+    assert (settings["samples"], settings["denoiser"], settings["image_size"]) == (1, "none", 16)
+    assert (settings["chroma"], settings["adaptive_threshold"]) == ("4:2:0", 0.01)

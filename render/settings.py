@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shards.images import ChannelOrder, Chroma
 
 LARGEST_EXTENT = 1e4  # metres; a model larger than the floor is a broken file
+LARGEST_RESCALED_EXTENT = 1e8  # of models that come in any unit and are scaled
 
 
 Denoiser = Literal["none", "fast", "balanced", "high", "compositor"]

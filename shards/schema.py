@@ -163,17 +163,24 @@ class DatasetIndex(_Record):
 
 
 class SampleMetadata(_Record):
-    """The ``.json`` member of a sample."""
+    """The ``.json`` member of a sample.
+
+    Attributes:
+        scale: the factor that the model was scaled by; None where it has its own size.
+        notes: what the view lacks of the model, such as a texture that is missing.
+    """
 
     synset: str
     object: str
     view: int
     label: int
     latents: tuple[float, ...]
+    scale: float | None = None
+    notes: tuple[str, ...] = ()
 
     def encode(self) -> bytes:
-        """JSON bytes; floating-point numbers survive the round trip exactly."""
-        return json.dumps(self.model_dump()).encode()
+        """JSON bytes without what is absent; floating-point numbers survive the round trip exactly."""
+        return json.dumps(self.model_dump(exclude_defaults=True)).encode()
 
     @property
     def key(self) -> str:

@@ -20,7 +20,9 @@ from PIL import Image
 
 from render.blender.cycles import set_cycles, set_output
 from render.blender.devices import use_device
-from render.blender.models import import_model, one_centred_object
+from render.blender.importers import import_model
+from render.blender.materials import mend_textures
+from render.blender.models import Loaded, one_centred_object
 from render.devices import CPU, Device
 from render.errors import ModelError
 from render.frame import Frame
@@ -66,20 +68,26 @@ class Scene:
         self._floor_material = _add_floor()
         self._fixtures = {item.name for item in self._scene.objects}
 
-    def load(self, path: Path) -> None:
-        """Replaces the object by the model in ``path``, centred by its bounding box, not rescaled.
+    def load(self, path: Path, rescaled: bool = False) -> Loaded:
+        """Replaces the object by the model in ``path``, centred by its bounding box.
 
-        Several objects in the file become one.
+        Several objects in the file become one. Textures are read when the first view is rendered.
 
         Args:
-            path: a Wavefront OBJ file, +Y up, in metres.
+            path: a model file; OBJ and glTF are +Y up, others +Z up; in metres unless it is rescaled.
+            rescaled: whether it is scaled to a unit diagonal.
+
+        Returns:
+            What was done to it.
 
         Raises:
             ModelError: the file is missing, does not parse, or holds no face or no finite geometry.
         """
         self.clear()
         import_model(path)
-        self._object = one_centred_object(self._imported())
+        notes = mend_textures(path)
+        self._object, scale = one_centred_object(self._imported(), rescaled)
+        return Loaded(scale, notes)
 
     def render(self, latents: np.ndarray) -> Frame:
         """Renders one view of the loaded object.
@@ -112,6 +120,8 @@ class Scene:
         self._object = None
         for item in self._imported():
             bpy.data.objects.remove(item, do_unlink=True)
+        for collection in list(bpy.data.collections):  # only importers make them
+            bpy.data.collections.remove(collection)
         bpy.ops.outliner.orphans_purge(do_local_ids=True, do_linked_ids=True, do_recursive=True)
 
     def _imported(self) -> "list[bpy.types.Object]":

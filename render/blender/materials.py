@@ -1,0 +1,72 @@
+"""What a model's surface shows where its file leaves something out: a texture, or any material at all."""
+
+from pathlib import Path
+
+import bpy
+
+from render.sources.textures import find_texture, image_size
+
+MOST_NOTES = 20
+"""Per model; a sample's metadata is no log."""
+
+
+def mend_textures(model: Path) -> tuple[str, ...]:
+    """Finds textures whose paths are of another machine, and takes out those that are not there.
+
+    Blender shows a missing texture in magenta; the material's own colour is closer to what was meant.
+
+    Args:
+        model: the file that was imported.
+
+    Returns:
+        A note for each texture that is missing.
+    """
+    missing = []
+    for image in [item for item in bpy.data.images if item.source == "FILE"]:
+        if _is_there(image):
+            continue
+        found = find_texture(image.filepath, model) if image.packed_file is None else None
+        if found is not None and image_size(found):
+            image.filepath = str(found)
+            image.reload()
+        else:
+            missing.append(_name_of(image))
+            _take_out(image)
+    notes = [f"texture {name} is missing" for name in sorted(set(missing))]
+    if len(notes) > MOST_NOTES:
+        notes[MOST_NOTES:] = [f"and {len(notes) - MOST_NOTES} more textures are missing"]
+    return tuple(notes)
+
+
+def show_colours(item: "bpy.types.Object") -> None:
+    """Gives a mesh without a material one that shows its vertex colours, where it has some."""
+    mesh = item.data
+    if any(mesh.materials) or not mesh.color_attributes:
+        return
+    material = bpy.data.materials.new("vertex colours")
+    material.use_nodes = True
+    nodes = material.node_tree.nodes
+    colour = nodes.new("ShaderNodeVertexColor")
+    colour.layer_name = (mesh.color_attributes.active_color or mesh.color_attributes[0]).name
+    material.node_tree.links.new(colour.outputs["Color"], nodes["Principled BSDF"].inputs["Base Color"])
+    mesh.materials.clear()
+    mesh.materials.append(material)
+
+
+def _is_there(image: "bpy.types.Image") -> bool:
+    if image.packed_file is not None:
+        return bool(image.size[0])
+    path = Path(bpy.path.abspath(image.filepath))
+    return path.is_file() and (image_size(path) is not None or bool(image.size[0]))
+
+
+def _take_out(image: "bpy.types.Image") -> None:
+    trees = [material.node_tree for material in bpy.data.materials if material.node_tree is not None]
+    for tree in [*trees, *bpy.data.node_groups]:
+        for node in [node for node in tree.nodes if node.type == "TEX_IMAGE" and node.image == image]:
+            tree.nodes.remove(node)
+
+
+def _name_of(image: "bpy.types.Image") -> str:
+    name = (image.filepath or image.name).replace("\\", "/").rpartition("/")[2]
+    return name.encode(errors="replace").decode()

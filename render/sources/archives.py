@@ -47,13 +47,13 @@ def objects_in_archive(path: Path) -> list[Found]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+            names = [name for name in archive.namelist() if not name.startswith("__MACOSX/")]
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise UsageError(f"{path} is no zip file that can be read ({error}); download it again") from None
     meshes: dict[str, str] = {}
     for name in names:
         for place in reversed(MODEL_FILES):
-            if name.endswith(f"/{place}") and not name.startswith("__MACOSX/"):
+            if name.endswith(f"/{place}"):
                 folder = name.removesuffix(f"/{place}")
                 if place == MODEL_FILES[0] or folder not in meshes:
                     meshes[folder] = name

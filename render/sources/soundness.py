@@ -19,7 +19,7 @@ NOT_FINITE = "it holds coordinates that are not finite"
 
 _NOT_FINITE_OBJ = re.compile(
     rb"^[ \t]*v[ \t][^\n#]*(?<![\w.])"
-    rb"[-+]?(?:nan|inf(?:inity)?|[\d.]+e\+?0*(?:39|[4-9]\d|[1-9]\d{2,}))\b",  # in single precision
+    rb"[-+]?(?:nan|inf(?:inity)?|\d{40,}\.?\d*|[\d.]+e\+?0*(?:39|[4-9]\d|[1-9]\d{2,}))\b",  # in single precision
     re.IGNORECASE | re.MULTILINE,
 )
 _PLAIN = (".ply", ".stl", ".off")
@@ -95,4 +95,7 @@ def _require_finite_file(path: Path) -> None:
     if suffix == ".obj" and _NOT_FINITE_OBJ.search(path.read_bytes()):
         raise ModelError(NOT_FINITE)
     if suffix in _PLAIN:
-        require_finite(read_plain(path).vertices)
+        mesh = read_plain(path)
+        if not len(getattr(mesh, "faces", ())):  # a cloud of points has none
+            raise ModelError(NO_FACES)
+        require_finite(mesh.vertices)

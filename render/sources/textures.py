@@ -4,7 +4,6 @@ Only their headers are read: an image of 30,000 px takes gigabytes once it is de
 """
 
 import base64
-import binascii
 import contextlib
 import io
 import json
@@ -34,6 +33,7 @@ _MAP = re.compile(
     r"^[ \t]*(?:map_\w+|bump|disp|decal|refl|norm)[ \t]+([^\r\n]+)", re.MULTILINE | re.IGNORECASE
 )
 _LONGEST_GLTF = 2**28  # bytes of JSON
+_BAD_CONTENT = (ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error)
 
 
 def require_bounded_textures(model: Path) -> None:
@@ -119,7 +119,7 @@ def _of_gltf(model: Path) -> Iterator[tuple[str, Path | io.BytesIO]]:
                 yield name, io.BytesIO(base64.b64decode(uri.partition(",")[2]))
             elif uri is not None and (path := find_texture(unquote(uri), model)) is not None:
                 yield path.name, path
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, struct.error, binascii.Error):
+    except _BAD_CONTENT:
         raise ModelError(f"it cannot be read as {model.suffix[1:].upper()}") from None
 
 
@@ -127,11 +127,18 @@ def _gltf_content(model: Path) -> tuple[dict[str, Any], int | None]:
     """The JSON of a glTF file, and where the binary chunk starts in a .glb."""
     with model.open("rb") as stream:
         if model.suffix.lower() == ".gltf":
-            return json.loads(stream.read(_LONGEST_GLTF)), None
+            return _json(stream.read(_LONGEST_GLTF)), None
         magic, _, _, length, kind = struct.unpack("<4sIII4s", stream.read(20))
         if magic != b"glTF" or kind != b"JSON" or length > _LONGEST_GLTF:
             raise ValueError("no GLB header")
-        return json.loads(stream.read(length)), 20 + length + 8
+        return _json(stream.read(length)), 20 + length + 8
+
+
+def _json(text: bytes) -> dict[str, Any]:
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no JSON")  # nor does Blender take it
+
+    return json.loads(text, parse_constant=refuse)
 
 
 def _bytes_of(path: Path, start: int, length: int) -> bytes:

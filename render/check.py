@@ -12,9 +12,9 @@ import numpy as np
 import trimesh
 
 from render.catalog import ObjectRef, class_name
-from render.errors import ModelError
+from render.errors import ModelError, unreadable
 from render.sources.opening import opened_model
-from render.sources.soundness import NO_FACES, require_extent, require_finite, require_sound, unreadable
+from render.sources.soundness import NO_FACES, require_extent, require_finite, require_sound
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import bpy
 
-from render.errors import ModelError
-from render.sources.soundness import read_plain, require_sound, unreadable
+from render.errors import ModelError, unreadable
+from render.sources.soundness import read_plain, require_sound
 
 
 def import_model(path: Path) -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from render.errors import ModelError
+from render.errors import ModelError, unreadable
 from render.settings import LARGEST_EXTENT, LARGEST_RESCALED_EXTENT
+from render.sources.gltf import Gltf
 from render.sources.textures import require_bounded_textures
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _NOT_FINITE_OBJ = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _PLAIN = (".ply", ".stl", ".off")
+_GLTF = (".glb", ".gltf")
 
 
 def require_sound(path: Path) -> None:
@@ -36,8 +38,8 @@ def require_sound(path: Path) -> None:
     try:
         _require_finite_file(path)
         require_bounded_textures(path)
-    except FileNotFoundError:
-        raise ModelError(f"there is no {path}") from None
+    except FileNotFoundError as error:
+        raise ModelError(f"there is no {error.filename or path}") from None
     except OSError as error:
         raise ModelError(f"it cannot be read ({error.strerror})") from None
 
@@ -53,11 +55,6 @@ def require_extent(extent: float, rescaled: bool) -> None:
         raise ModelError(f"it is {extent:.3g} m large; at most {largest:g} m can be rendered")
     if rescaled and extent <= 0:
         raise ModelError("all its vertices are in one place")
-
-
-def unreadable(path: Path) -> ModelError:
-    """The error of a file that is not what its suffix says."""
-    return ModelError(f"it cannot be read as {path.suffix[1:].upper()}")
 
 
 def read_plain(path: Path) -> "trimesh.Trimesh":
@@ -94,6 +91,9 @@ def _require_finite_file(path: Path) -> None:
     suffix = path.suffix.lower()
     if suffix == ".obj" and _NOT_FINITE_OBJ.search(path.read_bytes()):
         raise ModelError(NOT_FINITE)
+    if suffix in _GLTF:
+        for positions in Gltf(path).positions():
+            require_finite(positions)
     if suffix in _PLAIN:
         mesh = read_plain(path)
         if not len(getattr(mesh, "faces", ())):  # a cloud of points has none

@@ -3,21 +3,18 @@
 Only their headers are read: an image of 30,000 px takes gigabytes once it is decoded.
 """
 
-import base64
 import contextlib
 import io
-import json
 import re
 import struct
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote
 
 from PIL import Image, UnidentifiedImageError
 
 from render.errors import ModelError
+from render.sources.gltf import Gltf
 
 LARGEST_SIDE = 16_384
 """Pixels."""
@@ -32,8 +29,6 @@ _LIBRARY = re.compile(rb"^[ \t]*mtllib[ \t]+([^\r\n]+)", re.MULTILINE)
 _MAP = re.compile(
     r"^[ \t]*(?:map_\w+|bump|disp|decal|refl|norm)[ \t]+([^\r\n]+)", re.MULTILINE | re.IGNORECASE
 )
-_LONGEST_GLTF = 2**28  # bytes of JSON
-_BAD_CONTENT = (ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error)
 
 
 def require_bounded_textures(model: Path) -> None:
@@ -106,45 +101,12 @@ def _after_options(reference: str, library: Path) -> Path | None:
 
 
 def _of_gltf(model: Path) -> Iterator[tuple[str, Path | io.BytesIO]]:
-    try:
-        content, chunk = _gltf_content(model)
-        views = content.get("bufferViews", [])
-        for number, image in enumerate(content.get("images", [])):
-            name, uri = image.get("name") or f"number {number}", image.get("uri")
-            if uri is None and chunk is not None:
-                view = views[image["bufferView"]]
-                start = chunk + view.get("byteOffset", 0)
-                yield name, io.BytesIO(_bytes_of(model, start, view["byteLength"]))
-            elif uri is not None and uri.startswith("data:"):
-                yield name, io.BytesIO(base64.b64decode(uri.partition(",")[2]))
-            elif uri is not None and (path := find_texture(unquote(uri), model)) is not None:
-                yield path.name, path
-    except _BAD_CONTENT:
-        raise ModelError(f"it cannot be read as {model.suffix[1:].upper()}") from None
-
-
-def _gltf_content(model: Path) -> tuple[dict[str, Any], int | None]:
-    """The JSON of a glTF file, and where the binary chunk starts in a .glb."""
-    with model.open("rb") as stream:
-        if model.suffix.lower() == ".gltf":
-            return _json(stream.read(_LONGEST_GLTF)), None
-        magic, _, _, length, kind = struct.unpack("<4sIII4s", stream.read(20))
-        if magic != b"glTF" or kind != b"JSON" or length > _LONGEST_GLTF:
-            raise ValueError("no GLB header")
-        return _json(stream.read(length)), 20 + length + 8
-
-
-def _json(text: bytes) -> dict[str, Any]:
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is no JSON")  # nor does Blender take it
-
-    return json.loads(text, parse_constant=refuse)
-
-
-def _bytes_of(path: Path, start: int, length: int) -> bytes:
-    with path.open("rb") as stream:
-        stream.seek(start)
-        return stream.read(length)
+    gltf = Gltf(model)
+    for name, uri, content in gltf.images():
+        if content is not None:
+            yield name, io.BytesIO(content)
+        elif (path := find_texture(uri, model)) is not None:
+            yield path.name, path
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """What a file leaves out of a model's surface is made up for without magenta."""
 
 import colorsys
+import json
 
 import numpy as np
 import pytest
@@ -105,9 +106,11 @@ def test_a_gltf_file_whose_texture_is_missing_is_rendered_with_a_note(scene, tmp
     mesh = trimesh.creation.box()
     material = trimesh.visual.material.PBRMaterial(baseColorTexture=Image.new("RGB", (4, 4), (0, 255, 0)))
     mesh.visual = trimesh.visual.TextureVisuals(uv=np.full((8, 2), 0.5), material=material)
-    for name, content in trimesh.exchange.gltf.export_gltf(trimesh.Scene(mesh)).items():
-        if not name.endswith(".png"):
-            (tmp_path / name).write_bytes(content)
+    files = trimesh.exchange.gltf.export_gltf(trimesh.Scene(mesh))
+    content = json.loads(files["model.gltf"])
+    content["images"] = [{"uri": "my%20wood.png"}]
+    for name, data in {**files, "model.gltf": json.dumps(content).encode()}.items():
+        (tmp_path / name).write_bytes(data)
     (note,) = scene.load(tmp_path / "model.gltf", rescaled=True).notes
-    assert note.endswith("is missing")
+    assert note == "texture my wood.png is missing"
     assert not is_near(hue_in_the_middle(scene), 5 / 6)  # magenta

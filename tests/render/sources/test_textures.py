@@ -1,6 +1,7 @@
 """Textures that would take all memory are found before anything is decoded."""
 
 import base64
+import json
 import struct
 import zlib
 
@@ -61,14 +62,14 @@ def test_images_within_and_beside_gltf_files_are_looked_at_too(tmp_path, form):
     if form == "glb":
         path.write_bytes(glb_with(large))
     else:
-        path.write_text('{"asset": {"version": "2.0"}, "images": [{"uri": "%s"}]}' % uri)
+        path.write_text(json.dumps({"asset": {"version": "2.0"}, "images": [{"uri": uri}]}))
     with pytest.raises(ModelError, match="has 30,000 x 20 px"):
         require_bounded_textures(path)
 
 
 def glb_with(image):
-    json = b'{"asset":{"version":"2.0"},"images":[{"bufferView":0}],"bufferViews":[{"buffer":0,"byteLength":%d}]}'
-    text = json % len(image)
+    text = b'{"asset":{"version":"2.0"},"images":[{"bufferView":0}],"bufferViews":[{"buffer":0,"byteLength":%d}]}'
+    text %= len(image)
     text += b" " * (-len(text) % 4)
     chunks = (
         struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(image), b"BIN\0") + image

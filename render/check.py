@@ -86,7 +86,7 @@ def _require_geometry(path: Path, rescaled: bool) -> None:
             warnings.simplefilter("ignore")
             scene = trimesh.load_scene(path, process=False, skip_materials=True)
             placed = scene.dump() if path.suffix.lower() in (".glb", ".gltf") else scene.geometry.values()
-            meshes = [mesh for mesh in placed if isinstance(mesh, trimesh.Trimesh) and len(mesh.faces)]
+            meshes = [mesh for mesh in placed if isinstance(mesh, trimesh.Trimesh) and _has_faces(mesh)]
     except Exception as error:  # trimesh raises whatever its parser stumbles over
         raise unreadable(path) from error
     if not meshes:
@@ -94,6 +94,12 @@ def _require_geometry(path: Path, rescaled: bool) -> None:
     vertices = np.concatenate([mesh.vertices for mesh in meshes])
     require_finite(vertices)
     require_extent(float(np.ptp(vertices, axis=0).max()), rescaled)
+
+
+def _has_faces(mesh: trimesh.Trimesh) -> bool:
+    """Whether a face has three different corners; Blender drops others."""
+    first, second, third = mesh.faces.reshape(-1, 3).T
+    return bool(((first != second) & (second != third) & (third != first)).any())
 
 
 def _leave_interrupts_to_parent() -> None:

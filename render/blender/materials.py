@@ -4,13 +4,13 @@ from pathlib import Path
 
 import bpy
 
-from render.sources.textures import find_texture, image_size
+from render.sources.textures import find_texture, image_size, material_files
 
 MOST_NOTES = 20
 """Per model; a sample's metadata is no log."""
 
 
-def mend_textures(model: Path) -> tuple[str, ...]:
+def mend_materials(model: Path) -> tuple[str, ...]:
     """Finds textures whose paths are of another machine, and takes out those that are not there.
 
     Blender shows a missing texture in magenta; the material's own colour is closer to what was meant.
@@ -19,22 +19,16 @@ def mend_textures(model: Path) -> tuple[str, ...]:
         model: the file that was imported.
 
     Returns:
-        A note for each texture that is missing.
+        A note for each texture or material file that is missing.
     """
-    missing = []
-    for image in [item for item in bpy.data.images if item.source == "FILE"]:
-        if _is_there(image):
-            continue
-        found = find_texture(image.filepath, model) if image.packed_file is None else None
-        if found is not None and image_size(found):
-            image.filepath = str(found)
-            image.reload()
-        else:
-            missing.append(_name_of(image))
-            _take_out(image)
-    notes = [f"texture {name} is missing" for name in sorted(set(missing))]
+    notes = [f"texture {name} is missing" for name in sorted(_mended_images(model))]
+    if model.suffix.lower() == ".obj":
+        found, missing = material_files(model)
+        notes += [f"material file {_shown(name)} is missing" for name in missing]
+        if missing and not found:
+            _drop_materials_for_colours()
     if len(notes) > MOST_NOTES:
-        notes[MOST_NOTES:] = [f"and {len(notes) - MOST_NOTES} more textures are missing"]
+        notes[MOST_NOTES:] = [f"and {len(notes) - MOST_NOTES} more are missing"]
     return tuple(notes)
 
 
@@ -53,6 +47,27 @@ def show_colours(item: "bpy.types.Object") -> None:
     mesh.materials.append(material)
 
 
+def _mended_images(model: Path) -> set[str]:
+    """Sets the paths of images right, and returns the names of those that are nowhere."""
+    missing = set()
+    for image in [item for item in bpy.data.images if item.source == "FILE" and not _is_there(item)]:
+        found = find_texture(image.filepath, model) if image.packed_file is None else None
+        if found is not None and image_size(found):
+            image.filepath = str(found)
+            image.reload()
+        else:
+            missing.add(_shown(image.filepath or image.name))
+            _take_out(image)
+    return missing
+
+
+def _drop_materials_for_colours() -> None:
+    """The materials that Blender makes up for names nobody defines would hide vertex colours."""
+    for mesh in bpy.data.meshes:
+        if mesh.color_attributes:
+            mesh.materials.clear()
+
+
 def _is_there(image: "bpy.types.Image") -> bool:
     if image.packed_file is not None:
         return bool(image.size[0])
@@ -67,6 +82,6 @@ def _take_out(image: "bpy.types.Image") -> None:
             tree.nodes.remove(node)
 
 
-def _name_of(image: "bpy.types.Image") -> str:
-    name = (image.filepath or image.name).replace("\\", "/").rpartition("/")[2]
-    return name.encode(errors="replace").decode()
+def _shown(path: str) -> str:
+    """The last part of a path, as text."""
+    return path.replace("\\", "/").rpartition("/")[2].encode(errors="replace").decode()

@@ -21,7 +21,7 @@ from PIL import Image
 from render.blender.cycles import set_cycles, set_output
 from render.blender.devices import use_device
 from render.blender.importers import import_model
-from render.blender.materials import mend_textures
+from render.blender.materials import mend_materials
 from render.blender.models import Loaded, one_centred_object
 from render.devices import CPU, Device
 from render.errors import ModelError
@@ -85,7 +85,7 @@ class Scene:
         """
         self.clear()
         import_model(path)
-        notes = mend_textures(path)
+        notes = mend_materials(path)
         self._object, scale = one_centred_object(self._imported(), rescaled)
         return Loaded(scale, notes)
 

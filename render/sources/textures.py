@@ -5,6 +5,7 @@ Only their headers are read: an image of 30,000 px takes gigabytes once it is de
 
 import contextlib
 import io
+import os
 import re
 import struct
 import warnings
@@ -71,6 +72,17 @@ def find_texture(reference: str, model: Path) -> Path | None:
     return None
 
 
+def material_files(model: Path) -> tuple[list[Path], list[str]]:
+    """The material files of an OBJ file as Blender looks for them, and the names of those that are not there."""
+    with model.open("rb") as stream:
+        lines = _LIBRARY.findall(stream.read())
+    names = dict.fromkeys(line.decode(errors="surrogateescape").strip() for line in lines)
+    places = {name: model.parent / name for name in names if "\0" not in name}
+    default = model.with_suffix(".mtl")
+    found = [path for path in dict.fromkeys([*places.values(), default]) if os.path.isfile(path)]  # noqa: PTH113
+    return found, [name for name, path in places.items() if path not in found]
+
+
 def _images(model: Path) -> Iterator[tuple[str, Path | io.BytesIO]]:
     """The name of each image that a model refers to or holds, with its file or bytes."""
     readers = {".obj": _of_obj, ".gltf": _of_gltf, ".glb": _of_gltf}
@@ -81,10 +93,7 @@ def _images(model: Path) -> Iterator[tuple[str, Path | io.BytesIO]]:
 
 def _of_obj(model: Path) -> Iterator[tuple[str, Path]]:
     seen: set[Path] = set()
-    for line in _LIBRARY.findall(model.read_bytes()):
-        library = find_texture(line.decode(errors="surrogateescape"), model)
-        if library is None:
-            continue
+    for library in material_files(model)[0]:
         for reference in _MAP.findall(library.read_text(errors="surrogateescape")):
             image = _after_options(reference, library)
             if image is not None and image.resolve() not in seen:

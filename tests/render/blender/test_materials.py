@@ -79,7 +79,7 @@ def test_notes_are_no_log(scene, tmp_path):
     path.with_name("m.mtl").write_text(materials)
     path.write_text("mtllib m.mtl\n" + "".join(f"usemtl m{n}\n{TRIANGLE}" for n in range(50)))
     notes = scene.load(path).notes
-    assert len(notes) == 21 and notes[-1] == "and 30 more textures are missing"
+    assert len(notes) == 21 and notes[-1] == "and 30 more are missing"
 
 
 @pytest.mark.parametrize("suffix", ["obj", "ply", "glb"])
@@ -114,3 +114,12 @@ def test_a_gltf_file_whose_texture_is_missing_is_rendered_with_a_note(scene, tmp
     (note,) = scene.load(tmp_path / "model.gltf", rescaled=True).notes
     assert note == "texture my wood.png is missing"
     assert not is_near(hue_in_the_middle(scene), 5 / 6)  # magenta
+
+
+def test_a_missing_material_file_is_noted_and_does_not_hide_vertex_colours(scene, tmp_path):
+    path = textured_box(tmp_path)
+    path.with_name("m.mtl").unlink()
+    lines = path.read_text().replace("mtllib m.mtl", "mtllib C:\\maps\\gone.mtl").splitlines()
+    path.write_text("\n".join(f"{line} 0 1 0" if line.startswith("v ") else line for line in lines))
+    assert scene.load(path).notes == ("material file gone.mtl is missing",)
+    assert is_near(hue_in_the_middle(scene), 1 / 3)

@@ -43,7 +43,7 @@ def scan_models(folder: Path, limit: int | None = None) -> list[ObjectRef]:
     """Lists the objects of a folder, sorted by synset and object.
 
     Each class may be a folder as in ShapeNetCore v1 or v2, a zip file of that, or a class folder (see
-    ``render.sources``). What lies in a folder goes before what lies in an archive. In ShapeNet's layout an
+    ``render.sources.classes``). What lies in a folder goes before what lies in an archive. In ShapeNet's layout an
     object folder without a mesh is listed too, with the path where the mesh should be, so that rendering
     names it among the failures.
 

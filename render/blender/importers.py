@@ -43,25 +43,33 @@ def _import_gltf(path: Path) -> None:
     bpy.ops.import_scene.gltf(
         filepath=str(path), disable_bone_shape=True, import_scene_extras=False, import_pack_images=False
     )
+    shown = set(bpy.context.view_layer.objects)
+    for item in set(bpy.context.scene.objects) - shown:  # of scenes that are not the default one
+        bpy.data.objects.remove(item, do_unlink=True)
+    _bake([item for item in bpy.context.view_layer.objects if item.type == "MESH" and _is_bound(item)])
+
+
+def _is_bound(item: "bpy.types.Object") -> bool:
+    return bool(item.parent or item.modifiers or item.data.shape_keys or item.animation_data)
+
+
+def _bake(items: "list[bpy.types.Object]") -> None:
+    """Gives meshes the form and place they have by parents, armatures and morphs, and frees them of these."""
     bpy.context.view_layer.update()
     graph = bpy.context.evaluated_depsgraph_get()
-    for item in [item for item in bpy.context.view_layer.objects if item.type == "MESH"]:
-        if item.parent or item.modifiers or item.data.shape_keys or item.animation_data:
-            _bake(item, graph)
-
-
-def _bake(item: "bpy.types.Object", graph: "bpy.types.Depsgraph") -> None:
-    """Gives a mesh the form and place it has by its parents, armature and morphs, and frees it of them."""
-    mesh = bpy.data.meshes.new_from_object(
-        item.evaluated_get(graph), preserve_all_data_layers=True, depsgraph=graph
-    )
-    place = item.matrix_world.copy()
-    item.animation_data_clear()
-    item.modifiers.clear()
-    item.shape_key_clear() if item.data.shape_keys else None
-    item.parent = None
-    item.data = mesh
-    item.matrix_world = place
+    meshes = [
+        bpy.data.meshes.new_from_object(
+            item.evaluated_get(graph), preserve_all_data_layers=True, depsgraph=graph
+        )
+        for item in items
+    ]
+    places = [item.matrix_world.copy() for item in items]
+    for item, mesh, place in zip(items, meshes, places, strict=True):
+        item.animation_data_clear()
+        item.modifiers.clear()
+        item.parent = None
+        item.data = mesh
+        item.matrix_world = place
 
 
 def _import_ply(path: Path) -> None:

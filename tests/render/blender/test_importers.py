@@ -1,5 +1,6 @@
 """Each format comes in upright, whole, and alone."""
 
+import json
 import struct
 
 import numpy as np
@@ -117,6 +118,56 @@ def test_parents_of_gltf_files_place_their_meshes_and_all_else_is_dropped(scene,
     assert {item.type for item in bpy.data.objects} == {"MESH", "CAMERA", "LIGHT"}
     assert len(bpy.data.cameras) == 1 and len(bpy.data.objects) <= len(fixtures) + 2
     assert why_unusable(as_object(path)) == ""
+
+
+def posed_model(bpy, path):
+    """A cube on a bone of a scaled armature that moves it up, and one with a morph; made by Blender itself."""
+    import addon_utils
+
+    addon_utils.enable("io_scene_gltf2")
+    bpy.ops.object.select_all(action="DESELECT")
+    bpy.ops.object.armature_add()
+    armature = bpy.context.object
+    bpy.ops.mesh.primitive_cube_add()
+    cube = bpy.context.object
+    cube.vertex_groups.new(name="Bone").add(range(8), 1.0, "REPLACE")
+    cube.parent = armature
+    cube.modifiers.new("armature", "ARMATURE").object = armature
+    armature.scale = (3, 3, 3)
+    for frame, height in ((1, 1), (20, 5)):
+        armature.pose.bones[0].location = (0, height, 0)
+        armature.pose.bones[0].keyframe_insert("location", frame=frame)
+    bpy.ops.mesh.primitive_cube_add(location=(0, 0, 9))
+    morphed = bpy.context.object
+    morphed.shape_key_add(name="Basis")
+    key = morphed.shape_key_add(name="longer")
+    key.data[0].co.x -= 5
+    key.value = 1
+    for item in (armature, cube, morphed):
+        item.select_set(True)
+    bpy.ops.export_scene.gltf(filepath=str(path), use_selection=True)
+
+
+def test_armatures_and_morphs_shape_their_meshes_as_in_the_first_frame(scene, bpy, tmp_path):
+    scene.clear()
+    posed_model(bpy, tmp_path / "m.glb")
+    scene.load(tmp_path / "m.glb")
+    assert np.allclose(np.ptp(mesh_of(bpy)[1], axis=0), (9, 6, 10), atol=1e-4)
+    assert {item.type for item in bpy.data.objects} == {"MESH", "CAMERA", "LIGHT"}
+    scene.clear()
+    assert not (len(bpy.data.armatures) + len(bpy.data.actions) + len(bpy.data.shape_keys))
+
+
+def test_of_several_scenes_in_a_gltf_file_the_default_one_is_taken(scene, bpy, tmp_path):
+    pair = trimesh.Scene([trimesh.creation.box((1, 1, 1)), trimesh.creation.box((7, 7, 7))])
+    files = trimesh.exchange.gltf.export_gltf(pair)
+    content = json.loads(files["model.gltf"])
+    leaves = [number for number, node in enumerate(content["nodes"]) if "mesh" in node]
+    content.update(scenes=[{"nodes": leaves[1:]}, {"nodes": leaves[:1]}], scene=1)
+    for name, data in {**files, "model.gltf": json.dumps(content).encode()}.items():
+        (tmp_path / name).write_bytes(data)
+    scene.load(tmp_path / "model.gltf")
+    assert np.allclose(np.ptp(mesh_of(bpy)[1], axis=0), 1)
 
 
 def test_nothing_piles_up_and_the_scene_stays_over_models_of_all_formats(scene, bpy, tmp_path, golden_data):

@@ -64,6 +64,7 @@ def start_worker(settings: RenderSettings, staging: Path, parent: int) -> None:
     _end_with_parent(parent)
     _redirect_output(staging / "logs" / f"worker-{os.getpid()}.log")
     global _scene
+    _leave_parents_blender()
     from render.blender.scene import Scene
 
     _scene = Scene(settings, threads=1, folder=staging)  # which goes with the staging folder
@@ -103,6 +104,11 @@ def _render_view(scene: "Scene", job: Job, view: int, loaded: "Loaded") -> tuple
     )
     sample: Sample = {"__key__": metadata.key, "jpg": jpeg, "json": metadata.encode()}
     return sample, PixelSums.of(decode_jpeg(jpeg, metadata.key))
+
+
+def _leave_parents_blender() -> None:
+    """A parent that has loaded Blender hands down a path on which Blender's scripts hide Blender itself."""
+    sys.path[:] = [place for place in sys.path if "/bpy/" not in Path(place).as_posix()]
 
 
 def _end_with_parent(parent: int) -> None:

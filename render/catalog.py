@@ -2,27 +2,36 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from render.shapenet import SHAPENET_CLASSES
+from render.sources.archives import objects_in_archive
+from render.sources.classes import FORMATS, objects_in_class
+from render.sources.found import Found
+from render.sources.shapenet import MODEL_FILES, has_mesh, objects_in_synset
 from shards.errors import UsageError
 from shards.schema import ClassInfo, object_key, split_of
-
-MODEL_FILES = ("models/model_normalized.obj", "model.obj")
-"""Where ShapeNetCore v2 and v1 keep an object's mesh."""
 
 
 @dataclass(frozen=True)
 class ObjectRef:
-    """One object of the catalogue."""
+    """One object of the catalogue.
+
+    Attributes:
+        path: its model's file, or the archive that holds it.
+        member: the model's name in the archive; empty where ``path`` is the model itself.
+        rescaled: whether the model is scaled to a unit diagonal, which ShapeNet's have already.
+    """
 
     synset: str
     object_id: str
     path: Path
     label: int
     split: str
+    member: str = ""
+    rescaled: bool = False
 
     @property
     def key(self) -> str:
@@ -31,37 +40,32 @@ class ObjectRef:
 
 
 def scan_models(folder: Path, limit: int | None = None) -> list[ObjectRef]:
-    """Lists the objects of a ShapeNetCore v1 or v2 folder, sorted by synset and object.
+    """Lists the objects of a folder, sorted by synset and object.
 
-    An object folder without a mesh is listed too, with the path where the mesh should be, so that rendering
+    Each class may be a folder as in ShapeNetCore v1 or v2, a zip file of that, or a class folder (see
+    ``render.sources.classes``). What lies in a folder goes before what lies in an archive. In ShapeNet's layout an
+    object folder without a mesh is listed too, with the path where the mesh should be, so that rendering
     names it among the failures.
 
     Args:
-        folder: holds ``synset/object/models/model_normalized.obj`` (v2) or ``synset/object/model.obj`` (v1).
+        folder: holds the classes.
         limit: at most so many objects, taken evenly over the catalogue so that every class keeps its share.
 
     Raises:
-        UsageError: the folder does not exist or holds no model.
+        UsageError: the folder does not exist or holds no model, or an archive cannot be read.
     """
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}; make one with `iebench models make {folder}`")
-    found = [
-        (synset.name, item.name, _model_path(item))
-        for synset in _subfolders(folder)
-        for item in _subfolders(synset)
-    ]
-    if not any(path.is_file() for *_, path in found):
-        raise UsageError(
-            f"{folder} holds no model: expected synset/object/{MODEL_FILES[0]} as in ShapeNetCore; "
-            f"`iebench models make {folder}` makes procedural ones"
-        )
-    _require_text(path for *_, path in found)
-    if limit is not None and limit < len(found):
-        found = [found[position * len(found) // limit] for position in range(limit)]
-    labels = {synset: label for label, synset in enumerate(sorted({synset for synset, *_ in found}))}
-    return [
-        ObjectRef(synset, name, path, labels[synset], split_of(synset, name)) for synset, name, path in found
-    ]
+    found = _scan(folder)
+    _require_text(f"{item.path}/{item.member}" for item in found)
+    return limited([_as_ref(item) for item in found], limit)
+
+
+def limited(objects: Sequence[ObjectRef], limit: int | None) -> list[ObjectRef]:
+    """At most so many objects, taken evenly over the catalogue; labels are those of their own synsets."""
+    if limit is not None and limit < len(objects):
+        objects = [objects[position * len(objects) // limit] for position in range(limit)]
+    return _labelled(objects)
 
 
 def select_objects(objects: Iterable[ObjectRef], names: Iterable[tuple[str, str]]) -> list[ObjectRef]:
@@ -77,8 +81,29 @@ def select_objects(objects: Iterable[ObjectRef], names: Iterable[tuple[str, str]
         raise UsageError(
             f"the models lack {len(missing):,} of the objects asked for, such as {'/'.join(min(missing))}"
         )
-    synsets = sorted({item.synset for item in chosen})
-    return [replace(item, label=synsets.index(item.synset)) for item in chosen]
+    return _labelled(chosen)
+
+
+def with_splits(
+    objects: Iterable[ObjectRef], splits: Mapping[tuple[str, str], str], folder: Path
+) -> list[ObjectRef]:
+    """The objects that are in one of the splits, in it, labelled anew by their own synsets.
+
+    An object that a split names and the catalogue lacks is listed with the path where it should be, so that
+    rendering names it among the failures.
+
+    Args:
+        objects: the catalogue.
+        splits: the split of each (synset, object).
+        folder: that the catalogue is of.
+    """
+    there = {(item.synset, item.object_id): item for item in objects}
+    examples = {item.synset: item for item in there.values()}
+    chosen = []
+    for (synset, name), split in sorted(splits.items()):
+        item = there.get((synset, name)) or _expected(synset, name, folder, examples.get(synset))
+        chosen.append(replace(item, split=split))
+    return _labelled(chosen)
 
 
 def class_name(synset: str) -> str:
@@ -98,22 +123,60 @@ def fingerprint(objects: Iterable[ObjectRef]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(
-        (item for item in folder.iterdir() if item.is_dir() and not item.name.startswith(".")),
-        key=lambda item: item.name,
-    )
+def _scan(folder: Path) -> list[Found]:
+    """The objects of every class, of which at least one has a model."""
+    with os.scandir(folder) as entries:
+        visible = [entry for entry in entries if not entry.name.startswith(".") and entry.name != "__MACOSX"]
+        folders = [Path(entry.path) for entry in visible if entry.is_dir()]
+        archives = [Path(entry.path) for entry in visible if entry.name.lower().endswith(".zip")]
+    objects = {item[:2]: item for path in sorted(archives) for item in objects_in_archive(path)}
+    there = bool(objects)
+    for path in folders:
+        in_class = objects_in_synset(path)
+        if not any(map(has_mesh, in_class)):
+            in_class = objects_in_class(path) or in_class
+        for item in in_class:
+            if has_mesh(item):
+                there = True
+                objects[item[:2]] = item
+            else:
+                objects.setdefault(item[:2], item)
+    if not there:
+        raise UsageError(
+            f"{folder} holds no model: expected synset/object/{MODEL_FILES[0]} or synset/object/{MODEL_FILES[1]} "
+            f"as in ShapeNetCore, synset.zip with these inside, or folders of classes with "
+            f"{', '.join(FORMATS)} files; `iebench models make {folder}` makes procedural ones"
+        )
+    return sorted(objects.values())
 
 
-def _require_text(paths: Iterable[Path]) -> None:
+def _as_ref(item: Found) -> ObjectRef:
+    split = item.split or split_of(item.synset, item.object_id)
+    return ObjectRef(item.synset, item.object_id, item.path, 0, split, item.member, item.rescaled)
+
+
+def _labelled(objects: Iterable[ObjectRef]) -> list[ObjectRef]:
+    chosen = list(objects)
+    labels = {synset: label for label, synset in enumerate(sorted({item.synset for item in chosen}))}
+    return [replace(item, label=labels[item.synset]) for item in chosen]
+
+
+def _expected(synset: str, name: str, folder: Path, example: ObjectRef | None) -> ObjectRef:
+    """An object that is not there: where it would be, as others of its class are."""
+    expected = ObjectRef(synset, name, folder / synset / name / MODEL_FILES[0], 0, "train")
+    if example is not None and example.member:
+        place = example.member.replace(f"{example.object_id}/", f"{name}/", 1)
+        return replace(expected, path=example.path, member=place)
+    if example is not None and example.rescaled:
+        path = folder / synset / f"{name}{example.path.suffix}"
+        return replace(expected, path=path, rescaled=True)
+    return expected
+
+
+def _require_text(paths: Iterable[str]) -> None:
     """Names go into keys and JSON, which hold text: a file name may be any bytes."""
     for path in paths:
         try:
-            str(path).encode()
+            path.encode()
         except UnicodeEncodeError:
             raise UsageError(f"the name of {os.fsencode(path)!r} is no text; rename it") from None
-
-
-def _model_path(folder: Path) -> Path:
-    candidates = [folder / name for name in MODEL_FILES]
-    return next((path for path in candidates if path.is_file()), candidates[0])

@@ -12,7 +12,9 @@ import numpy as np
 import trimesh
 
 from render.catalog import ObjectRef, class_name
-from render.settings import LARGEST_EXTENT
+from render.errors import ModelError, unreadable
+from render.sources.opening import opened_model
+from render.sources.soundness import NO_FACES, require_extent, require_finite, require_sound
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def check_models(objects: Sequence[ObjectRef], workers: int, advance: Callable[[
     reasons = {}
     with ProcessPoolExecutor(workers, initializer=_leave_interrupts_to_parent) as pool:
         try:
-            found = pool.map(why_unusable, [item.path for item in objects], chunksize=8)
+            found = pool.map(why_unusable, objects, chunksize=8)
             for item, reason in zip(objects, found, strict=True):
                 if reason:
                     reasons[item.synset, item.object_id] = reason
@@ -65,28 +67,39 @@ def check_models(objects: Sequence[ObjectRef], workers: int, advance: Callable[[
     return Report(tuple(objects), reasons)
 
 
-def why_unusable(path: Path) -> str:
-    """Why a model cannot be rendered; empty where it can."""
-    if not path.is_file():
-        return f"there is no {path.name}"
+def why_unusable(item: ObjectRef) -> str:
+    """Why a model cannot be rendered, in the words of a render; empty where it can."""
+    try:
+        with opened_model(item) as path:
+            if path.exists() and not path.is_file():
+                return "it is no file"
+            require_sound(path)
+            _require_geometry(path, item.rescaled)
+    except ModelError as error:
+        return str(error)
+    return ""
+
+
+def _require_geometry(path: Path, rescaled: bool) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             scene = trimesh.load_scene(path, process=False, skip_materials=True)
-        meshes = [
-            mesh for mesh in scene.geometry.values() if isinstance(mesh, trimesh.Trimesh) and len(mesh.faces)
-        ]
+            placed = scene.dump() if path.suffix.lower() in (".glb", ".gltf") else scene.geometry.values()
+            meshes = [mesh for mesh in placed if isinstance(mesh, trimesh.Trimesh) and _has_faces(mesh)]
     except Exception as error:  # trimesh raises whatever its parser stumbles over
-        return f"it cannot be read ({type(error).__name__}: {error})"
+        raise unreadable(path) from error
     if not meshes:
-        return "it holds no faces"
-    if not all(np.isfinite(mesh.vertices).all() for mesh in meshes):
-        return "it holds coordinates that are not finite"
+        raise ModelError(NO_FACES)
     vertices = np.concatenate([mesh.vertices for mesh in meshes])
-    extent = np.ptp(vertices, axis=0).max()
-    if extent > LARGEST_EXTENT:
-        return f"it is {extent:.3g} m large; at most {LARGEST_EXTENT:g} m can be rendered"
-    return ""
+    require_finite(vertices)
+    require_extent(float(np.ptp(vertices, axis=0).max()), rescaled)
+
+
+def _has_faces(mesh: trimesh.Trimesh) -> bool:
+    """Whether a face has three different corners; Blender drops others."""
+    first, second, third = mesh.faces.reshape(-1, 3).T
+    return bool(((first != second) & (second != third) & (third != first)).any())
 
 
 def _leave_interrupts_to_parent() -> None:

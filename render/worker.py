@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from render.plan import Job
 from render.settings import RenderSettings
+from render.sources.opening import opened_model
 from render.staging import PixelSums, stage_object
 from render.threads import one_core
 from shards.errors import UsageError
@@ -21,6 +22,7 @@ from shards.schema import SampleMetadata
 from shards.writer import Sample
 
 if TYPE_CHECKING:
+    from render.blender.models import Loaded
     from render.blender.scene import Scene
 
 _PR_SET_PDEATHSIG = 1
@@ -64,6 +66,7 @@ def start_worker(settings: RenderSettings, staging: Path, parent: int) -> None:
     _end_with_parent(parent)
     _redirect_output(staging / "logs" / f"worker-{os.getpid()}.log")
     global _scene
+    _leave_parents_blender()
     with one_core():
         from render.blender.scene import Scene
 
@@ -79,15 +82,16 @@ def render_object(job: Job) -> Rendered:
     if _scene is None:
         raise RuntimeError("start_worker has not run in this process")
     start = time.perf_counter()
-    _scene.load(job.item.path)
-    views = [_render_view(_scene, job, view) for view in range(job.settings.views)]
-    _scene.clear()
+    with opened_model(job.item, job.staging) as path:
+        loaded = _scene.load(path, job.item.rescaled)
+        views = [_render_view(_scene, job, view, loaded) for view in range(job.settings.views)]
+        _scene.clear()
     pixels = sum((pixels for _, pixels in views), start=PixelSums())
     stage_object(job.staging, job.item, (sample for sample, _ in views), pixels)
     return Rendered(len(views), time.perf_counter() - start)
 
 
-def _render_view(scene: "Scene", job: Job, view: int) -> tuple[Sample, PixelSums]:
+def _render_view(scene: "Scene", job: Job, view: int, loaded: "Loaded") -> tuple[Sample, PixelSums]:
     item, settings = job.item, job.settings.render
     latents = job.latents(view)
     frame = scene.render(latents)
@@ -99,11 +103,18 @@ def _render_view(scene: "Scene", job: Job, view: int) -> tuple[Sample, PixelSums
         label=item.label,
         latents=tuple(latents.tolist()),
         depth_scale=None if frame.depth is None else DEPTH_SCALE,
+        scale=loaded.scale,
+        notes=loaded.notes,
     )
     sample: Sample = {"__key__": metadata.key, "jpg": jpeg, "json": metadata.encode()}
     for name, values in frame.passes().items():
         sample[member_of(name)] = encode_pass(name, values)
     return sample, PixelSums.of(decode_jpeg(jpeg, metadata.key))
+
+
+def _leave_parents_blender() -> None:
+    """A parent that has loaded Blender hands down a path on which Blender's scripts hide Blender itself."""
+    sys.path[:] = [place for place in sys.path if "/bpy/" not in Path(place).as_posix()]
 
 
 def _end_with_parent(parent: int) -> None:

@@ -170,6 +170,8 @@ class SampleMetadata(_Record):
 
     Attributes:
         depth_scale: metres per unit of the ``.depth.png`` member; None where there is none.
+        scale: the factor that the model was scaled by; None where it has its own size.
+        notes: what the view lacks of the model, such as a texture that is missing.
     """
 
     synset: str
@@ -177,11 +179,13 @@ class SampleMetadata(_Record):
     view: int
     label: int
     latents: tuple[float, ...]
+    scale: float | None = None
+    notes: tuple[str, ...] = ()
     depth_scale: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
     def encode(self) -> bytes:
-        """JSON bytes without what is None; floating-point numbers survive the round trip exactly."""
-        return json.dumps(self.model_dump(exclude_none=True)).encode()
+        """JSON bytes without what is absent; floating-point numbers survive the round trip exactly."""
+        return json.dumps(self.model_dump(exclude_defaults=True)).encode()
 
     @property
     def key(self) -> str:

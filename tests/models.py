@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from render.catalog import ObjectRef
+
 TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 0 1\nf -3 -2 -1\n"
 
 UNUSABLE: dict[str, tuple[str | bytes | None, str]] = {
@@ -10,7 +12,7 @@ UNUSABLE: dict[str, tuple[str | bytes | None, str]] = {
     "faceless": ("v 0 0 0\nv 1 0 0\nv 0 1 0\n", "it holds no faces"),
     "infinite": ("v -Inf 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", "it holds coordinates that are not finite"),
     "nan": ("v 0 1 0\nv 0 nan 0\nv 1 0 0\nf 1 2 3\n", "it holds coordinates that are not finite"),
-    "missing": (None, r"it cannot be read \(No such file or directory\)"),
+    "missing": (None, r"there is no .*model_normalized\.obj"),
     "huge": ("v 1e30 0 0\nv -1e30 0 0\nv 0 1e30 0\nf 1 2 3\n", r"it is 2e\+30 m large"),
 }
 """Contents (None: no file) and why they cannot be rendered, as a regular expression."""
@@ -23,3 +25,8 @@ def write_model(folder: Path, content: str | bytes | None) -> Path:
     if content is not None:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
+
+
+def as_object(path: Path, rescaled: bool = False) -> ObjectRef:
+    """One model file as a catalogue of its own."""
+    return ObjectRef("class", path.stem, path, label=0, split="train", rescaled=rescaled)

@@ -15,6 +15,7 @@ from iebench.cli.progress import RenderBar
 
 # The commands import what they need when they run: PyTorch and webdataset take seconds to load.
 if TYPE_CHECKING:
+    from render.catalog import ObjectRef
     from render.dataset import Summary
     from render.latents import ExplicitLatents
     from render.plan import PlanSettings
@@ -33,6 +34,20 @@ class Selection:
     """Which of the models are rendered."""
 
     limit: int | None = None
+    objects: Path | None = None
+    split_files: tuple[Path, Path] | None = None
+
+    def of(self, models_folder: Path) -> "list[ObjectRef]":
+        """The chosen objects of a folder, in their splits."""
+        from render.catalog import limited, scan_models, select_objects, with_splits
+        from render.sources.lists import read_names, read_splits
+
+        found = scan_models(models_folder)
+        if self.split_files is not None:
+            found = with_splits(found, read_splits(*self.split_files), models_folder)
+        if self.objects is not None:
+            found = select_objects(found, read_names(self.objects))
+        return limited(found, self.limit)
 
 
 @dataclass(frozen=True)
@@ -73,6 +88,13 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
 @gathered(
     "selection",
     Selection,
+    which("--objects", type=FILE, help="Only those named here, synset/object in each line (or .npy)."),
+    which(
+        "--split-files",
+        type=(FILE, FILE),
+        metavar="TRAIN VAL",
+        help="Lists of the objects of each split, as the published .npy; else split by a hash.",
+    ),
     which("--limit", type=click.IntRange(1), help="So many objects, evenly over the catalogue."),
 )
 @gathered(
@@ -150,11 +172,10 @@ def render_with_bar(
     run: Running,
 ) -> "Summary":
     """Plans and renders a dataset under a progress bar; Ctrl-C and SIGTERM leave it resumable."""
-    from render.catalog import scan_models
     from render.dataset import render_dataset
     from render.plan import make_plan
 
-    plan = make_plan(scan_models(models_folder, selection.limit), settings, explicit)
+    plan = make_plan(selection.of(models_folder), settings, explicit)
     bar = RenderBar()
     try:
         with terminate_as_interrupt():

@@ -1,53 +1,64 @@
-"""A model file becomes the one object of the scene."""
+"""What was imported becomes the one object of the scene."""
 
-import re
-from pathlib import Path
+from dataclasses import dataclass
 
 import bpy
 import numpy as np
 
+from render.blender.materials import show_colours
 from render.errors import ModelError
-from render.settings import LARGEST_EXTENT
+from render.sources.soundness import NO_FACES, NOT_FINITE, require_extent
 
-_NOT_FINITE = re.compile(rb"^[ \t]*v[ \t][^\n#]*\b(?:nan|inf(?:inity)?)\b", re.IGNORECASE | re.MULTILINE)
+UNIT_TOLERANCE = 0.01
+"""A diagonal within so much of one is one."""
+
+MOST_FACES = 20_000_000
+"""Of which each takes a few hundred bytes in Blender and in Cycles."""
 
 
-def import_model(path: Path) -> None:
-    """Imports a Wavefront OBJ file (+Y up, metres) into the scene.
+@dataclass(frozen=True)
+class Loaded:
+    """What a model needed before it could be shown.
 
-    Raises:
-        ModelError: the file is missing, does not parse, or holds coordinates that are not finite.
+    Attributes:
+        scale: the factor it was scaled by; None where it has its own size.
+        notes: what is missing of it.
     """
-    _require_finite_text(path)
-    try:
-        bpy.ops.wm.obj_import(filepath=str(path), forward_axis="NEGATIVE_Z", up_axis="Y")
-    except RuntimeError as error:
-        raise ModelError(f"Blender cannot import it: {str(error).strip()}") from error
+
+    scale: float | None = None
+    notes: tuple[str, ...] = ()
 
 
-def one_centred_object(imported: "list[bpy.types.Object]") -> "bpy.types.Object":
-    """Makes one object of what was imported, its bounding box centred at the origin, not rescaled.
+def one_centred_object(
+    imported: "list[bpy.types.Object]", rescaled: bool = False
+) -> "tuple[bpy.types.Object, float | None]":
+    """Makes one object of what was imported, its bounding box centred at the origin.
+
+    Args:
+        imported: objects of any kind; all but meshes are deleted.
+        rescaled: whether it is scaled to a unit diagonal.
+
+    Returns:
+        The object, and the factor it was scaled by or None.
 
     Raises:
-        ModelError: there is no face, or no finite geometry.
+        ModelError: there is no face, or no finite geometry, or too much of it.
     """
     meshes = [item for item in imported if item.type == "MESH" and len(item.data.polygons) > 0]
     if not meshes:
-        raise ModelError("it holds no faces")
+        raise ModelError(NO_FACES)
+    faces = sum(len(item.data.polygons) for item in meshes)
+    if faces > MOST_FACES:
+        raise ModelError(f"it has {faces:,} faces; at most {MOST_FACES:,} can be rendered")
+    for item in imported:
+        if item not in meshes:
+            bpy.data.objects.remove(item, do_unlink=True)
+    for item in meshes:
+        show_colours(item)
     item = _joined(meshes)
-    _centre(item)
+    scale = _centre(item, rescaled)
     item.rotation_mode = "XYZ"
-    return item
-
-
-def _require_finite_text(path: Path) -> None:
-    """Blender takes a coordinate that is not finite for zero, and would render a model that is not there."""
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"it cannot be read ({error.strerror})") from None
-    if _NOT_FINITE.search(text):
-        raise ModelError("it holds coordinates that are not finite")
+    return item, scale
 
 
 def _joined(meshes: "list[bpy.types.Object]") -> "bpy.types.Object":
@@ -55,6 +66,8 @@ def _joined(meshes: "list[bpy.types.Object]") -> "bpy.types.Object":
     bpy.ops.object.select_all(action="DESELECT")
     for item in meshes:
         item.select_set(True)
+        if item.data.users > 1:  # instances of one mesh
+            item.data = item.data.copy()
     bpy.context.view_layer.objects.active = meshes[0]
     if len(meshes) > 1:
         bpy.ops.object.join()
@@ -62,16 +75,20 @@ def _joined(meshes: "list[bpy.types.Object]") -> "bpy.types.Object":
     return bpy.context.view_layer.objects.active
 
 
-def _centre(item: "bpy.types.Object") -> None:
-    """Moves the vertices so that their bounding box is centred at the origin."""
+def _centre(item: "bpy.types.Object", rescaled: bool) -> float | None:
+    """Moves the vertices so that their bounding box is centred at the origin, and scales them if asked."""
     vertices = np.empty((len(item.data.vertices), 3), dtype=np.float32)
     item.data.vertices.foreach_get("co", vertices.reshape(-1))
     if not np.isfinite(vertices).all():
-        raise ModelError("it holds coordinates that are not finite")
+        raise ModelError(NOT_FINITE)
     low, high = vertices.min(axis=0), vertices.max(axis=0)
-    if (high - low).max() > LARGEST_EXTENT:
-        raise ModelError(
-            f"it is {(high - low).max():.3g} m large; at most {LARGEST_EXTENT:g} m can be rendered"
-        )
-    item.data.vertices.foreach_set("co", (vertices - (low + high) / 2).reshape(-1))
+    require_extent(float((high - low).max()), rescaled)
+    vertices -= (low + high) / 2
+    scale = None
+    diagonal = float(np.linalg.norm((high - low).astype(np.float64)))
+    if rescaled and abs(diagonal - 1) > UNIT_TOLERANCE:
+        scale = 1 / diagonal
+        vertices *= np.float32(scale)
+    item.data.vertices.foreach_set("co", vertices.reshape(-1))
     item.data.update()
+    return scale

@@ -20,7 +20,9 @@ from PIL import Image
 
 from render.blender.cycles import set_cycles, set_output
 from render.blender.devices import use_device
-from render.blender.models import import_model, one_centred_object
+from render.blender.importers import import_model
+from render.blender.materials import mend_materials
+from render.blender.models import Loaded, one_centred_object
 from render.blender.passes import OBJECT_INDEX, PassFiles
 from render.devices import CPU, Device
 from render.errors import ModelError
@@ -72,21 +74,27 @@ class Scene:
         if device.kind != "cpu":
             self._warm_up(settings)
 
-    def load(self, path: Path) -> None:
-        """Replaces the object by the model in ``path``, centred by its bounding box, not rescaled.
+    def load(self, path: Path, rescaled: bool = False) -> Loaded:
+        """Replaces the object by the model in ``path``, centred by its bounding box.
 
-        Several objects in the file become one.
+        Several objects in the file become one. Textures are read when the first view is rendered.
 
         Args:
-            path: a Wavefront OBJ file, +Y up, in metres.
+            path: a model file; OBJ and glTF are +Y up, others +Z up; in metres unless it is rescaled.
+            rescaled: whether it is scaled to a unit diagonal.
+
+        Returns:
+            What was done to it.
 
         Raises:
             ModelError: the file is missing, does not parse, or holds no face or no finite geometry.
         """
         self.clear()
         import_model(path)
-        self._object = one_centred_object(self._imported())
+        notes = mend_materials(path)
+        self._object, scale = one_centred_object(self._imported(), rescaled)
         self._object.pass_index = OBJECT_INDEX
+        return Loaded(scale, notes)
 
     def render(self, latents: np.ndarray) -> Frame:
         """Renders one view of the loaded object.
@@ -122,6 +130,8 @@ class Scene:
         self._object = None
         for item in self._imported():
             bpy.data.objects.remove(item, do_unlink=True)
+        for collection in list(bpy.data.collections):  # only importers make them
+            bpy.data.collections.remove(collection)
         bpy.ops.outliner.orphans_purge(do_local_ids=True, do_linked_ids=True, do_recursive=True)
 
     def _warm_up(self, settings: RenderSettings) -> None:

@@ -198,6 +198,18 @@ class TestMetadata:
         metadata = SampleMetadata(synset="a", object="é", view=1, label=2, latents=tuple(latents))
         assert SampleMetadata.model_validate_json(metadata.encode()) == metadata
 
+    def test_of_a_model_with_nothing_to_tell_are_the_bytes_they_always_were(self):
+        metadata = SampleMetadata(synset="a", object="é", view=0, label=0, latents=(0.0, 0.5))
+        expected = b'{"synset": "a", "object": "\\u00e9", "view": 0, "label": 0, "latents": [0.0, 0.5]}'
+        assert metadata.encode() == expected
+
+    def test_tell_of_a_models_scale_and_of_what_is_missing(self):
+        metadata = SampleMetadata(
+            synset="a", object="b", view=0, label=0, latents=(), scale=0.5, notes=("texture x is missing",)
+        )
+        assert SampleMetadata.model_validate_json(metadata.encode()) == metadata
+        assert metadata.encode().endswith(b'"scale": 0.5, "notes": ["texture x is missing"]}')
+
 
 def with_index(folder: Path, **changes: object) -> Path:
     path = folder / INDEX_NAME

@@ -1,0 +1,106 @@
+"""A model file into the scene, by its format.
+
+OBJ and glTF are +Y up by convention and definition; PLY, STL and OFF say nothing and are taken as +Z up.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import bpy
+
+from render.errors import ModelError, unreadable
+from render.sources.soundness import read_plain, require_sound
+
+
+def import_model(path: Path) -> None:
+    """Imports a model file into the scene: its meshes, and whatever else it holds.
+
+    Args:
+        path: an .obj, .glb, .gltf, .ply, .stl or .off file; the suffix tells the format.
+
+    Raises:
+        ModelError: the file is missing, does not parse, holds coordinates that are not finite, or textures
+            that are too large.
+    """
+    require_sound(path)
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise ModelError(f"{path.suffix or 'a file without suffix'} is no format that can be read")
+    try:
+        reader(path)
+    except RuntimeError as error:
+        raise unreadable(path) from error
+
+
+def _import_obj(path: Path) -> None:
+    bpy.ops.wm.obj_import(filepath=str(path), forward_axis="NEGATIVE_Z", up_axis="Y")
+
+
+def _import_gltf(path: Path) -> None:
+    import addon_utils
+
+    addon_utils.enable("io_scene_gltf2")
+    bpy.ops.import_scene.gltf(
+        filepath=str(path), disable_bone_shape=True, import_scene_extras=False, import_pack_images=False
+    )
+    shown = set(bpy.context.view_layer.objects)
+    for item in set(bpy.context.scene.objects) - shown:  # of scenes that are not the default one
+        bpy.data.objects.remove(item, do_unlink=True)
+    _bake([item for item in bpy.context.view_layer.objects if item.type == "MESH" and _is_bound(item)])
+
+
+def _is_bound(item: "bpy.types.Object") -> bool:
+    return bool(item.parent or item.modifiers or item.data.shape_keys or item.animation_data)
+
+
+def _bake(items: "list[bpy.types.Object]") -> None:
+    """Gives meshes the form and place they have by parents, armatures and morphs, and frees them of these."""
+    bpy.context.view_layer.update()
+    graph = bpy.context.evaluated_depsgraph_get()
+    meshes = [
+        bpy.data.meshes.new_from_object(
+            item.evaluated_get(graph), preserve_all_data_layers=True, depsgraph=graph
+        )
+        for item in items
+    ]
+    places = [item.matrix_world.copy() for item in items]
+    for item, mesh, place in zip(items, meshes, places, strict=True):
+        item.animation_data_clear()
+        item.modifiers.clear()
+        item.parent = None
+        item.data = mesh
+        item.matrix_world = place
+
+
+def _import_ply(path: Path) -> None:
+    bpy.ops.wm.ply_import(filepath=str(path), forward_axis="Y", up_axis="Z", import_colors="SRGB")
+
+
+def _import_stl(path: Path) -> None:
+    bpy.ops.wm.stl_import(filepath=str(path), forward_axis="Y", up_axis="Z")
+
+
+def _import_off(path: Path) -> None:
+    """Blender has no importer of OFF; trimesh reads it."""
+    loaded = read_plain(path)
+    vertices, faces = loaded.vertices, loaded.faces
+    mesh = bpy.data.meshes.new(path.stem)
+    mesh.vertices.add(len(vertices))
+    mesh.vertices.foreach_set("co", vertices.astype("f4").reshape(-1))
+    mesh.loops.add(faces.size)
+    mesh.loops.foreach_set("vertex_index", faces.astype("i4").reshape(-1))
+    mesh.polygons.add(len(faces))
+    mesh.polygons.foreach_set("loop_start", range(0, faces.size, 3))
+    mesh.update(calc_edges=True)
+    mesh.validate()
+    bpy.context.scene.collection.objects.link(bpy.data.objects.new(path.stem, mesh))
+
+
+_READERS: dict[str, Callable[[Path], None]] = {
+    ".obj": _import_obj,
+    ".glb": _import_gltf,
+    ".gltf": _import_gltf,
+    ".ply": _import_ply,
+    ".stl": _import_stl,
+    ".off": _import_off,
+}

@@ -1,0 +1,109 @@
+"""A look into a glTF file without an importer: its images and its coordinates."""
+
+import base64
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+
+from render.errors import unreadable
+
+_LONGEST_TEXT = 2**28  # bytes of JSON
+_FLOAT = 5126  # componentType of glTF
+_BAD_CONTENT = (ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error)
+
+
+class Gltf:
+    """A .gltf or .glb file.
+
+    Raises:
+        ModelError: its structure is not that of glTF.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._chunk = 0  # where the binary part starts
+        try:
+            self._content = self._read()
+        except _BAD_CONTENT:
+            raise unreadable(path) from None
+
+    def images(self) -> Iterator[tuple[str, str, bytes | None]]:
+        """The name, URI and bytes of each image; no bytes where it is a file of its own.
+
+        Raises:
+            ModelError: its structure is not that of glTF.
+        """
+        try:
+            for number, image in enumerate(self._content.get("images", [])):
+                uri = image.get("uri") or ""
+                name = str(image.get("name") or f"number {number}")
+                if not uri:
+                    yield name, "", self._bytes_of_view(image["bufferView"])
+                elif uri.startswith("data:"):
+                    yield name, "", _data_of(uri)
+                else:
+                    yield name, unquote(uri), None
+        except _BAD_CONTENT:
+            raise unreadable(self._path) from None
+
+    def positions(self) -> Iterator[np.ndarray]:
+        """The coordinates of each part of each mesh, (n, 3) float32, where they are stored plainly.
+
+        Raises:
+            ModelError: its structure is not that of glTF.
+        """
+        try:
+            parts = [part for mesh in self._content.get("meshes", []) for part in mesh["primitives"]]
+            numbers = {part["attributes"].get("POSITION") for part in parts}
+            accessors = [self._content["accessors"][number] for number in sorted(numbers - {None})]
+            for accessor in accessors:
+                if accessor["componentType"] == _FLOAT and "bufferView" in accessor:  # else it is compressed
+                    yield self._vectors(accessor)
+        except _BAD_CONTENT:
+            raise unreadable(self._path) from None
+
+    def _read(self) -> dict[str, Any]:
+        with self._path.open("rb") as stream:
+            if self._path.suffix.lower() == ".gltf":
+                return _parsed(stream.read(_LONGEST_TEXT))
+            magic, _, _, length, kind = struct.unpack("<4sIII4s", stream.read(20))
+            if magic != b"glTF" or kind != b"JSON" or length > _LONGEST_TEXT:
+                raise ValueError("no header of GLB")
+            self._chunk = 20 + length + 8
+            return _parsed(stream.read(length))
+
+    def _vectors(self, accessor: dict[str, Any]) -> np.ndarray:
+        count, start = accessor["count"], accessor.get("byteOffset", 0)
+        stride = self._content["bufferViews"][accessor["bufferView"]].get("byteStride") or 12
+        content = self._bytes_of_view(accessor["bufferView"])
+        return np.ndarray((count, 3), "<f4", content, start, (stride, 4))
+
+    def _bytes_of_view(self, number: int) -> bytes:
+        view = self._content["bufferViews"][number]
+        start, length = view.get("byteOffset", 0), view["byteLength"]
+        uri = self._content["buffers"][view["buffer"]].get("uri") if "buffers" in self._content else None
+        if uri is not None and uri.startswith("data:"):
+            return _data_of(uri)[start : start + length]
+        path = self._path if uri is None else self._path.parent / unquote(uri)
+        with path.open("rb") as stream:
+            stream.seek(start + (self._chunk if uri is None else 0))
+            return stream.read(length)
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no JSON")  # nor does Blender take it
+
+    content = json.loads(text, parse_constant=refuse)
+    if not isinstance(content, dict):
+        raise ValueError("no object")
+    return content
+
+
+def _data_of(uri: str) -> bytes:
+    return base64.b64decode(uri.partition(",")[2])

@@ -1,0 +1,29 @@
+"""The layout of ShapeNetCore: a folder per synset, a folder per object."""
+
+import os
+from pathlib import Path
+
+from render.sources.found import Found
+
+MODEL_FILES = ("models/model_normalized.obj", "model.obj")
+"""Where ShapeNetCore v2 and v1 keep an object's mesh, from the object's folder."""
+
+
+def objects_in_synset(folder: Path) -> list[Found]:
+    """The objects of one synset's folder, whether their meshes are there or not.
+
+    An object without a mesh is listed with the place where ShapeNetCore v2 would have it.
+    """
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+    return [Found(folder.name, name, Path(_mesh_of(os.path.join(folder, name)))) for name in names]  # noqa: PTH118
+
+
+def has_mesh(item: Found) -> bool:
+    """Whether the model of an object in a folder is there."""
+    return os.path.isfile(item.path)  # noqa: PTH113  (tens of thousands are asked for)
+
+
+def _mesh_of(folder: str) -> str:
+    places = [f"{folder}/{name}" for name in MODEL_FILES]
+    return next((place for place in places if os.path.isfile(place)), places[0])  # noqa: PTH113

@@ -1,0 +1,101 @@
+"""What a model file must be before it is given to an importer; asked by the renderer and by the check alike."""
+
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from render.errors import ModelError, unreadable
+from render.settings import LARGEST_EXTENT, LARGEST_RESCALED_EXTENT
+from render.sources.gltf import Gltf
+from render.sources.textures import require_bounded_textures
+
+if TYPE_CHECKING:
+    import trimesh
+
+NO_FACES = "it holds no faces"
+NOT_FINITE = "it holds coordinates that are not finite"
+
+_NOT_FINITE_OBJ = re.compile(
+    rb"^[ \t]*v[ \t][^\n#]*(?<![\w.])"
+    rb"[-+]?(?:nan|inf(?:inity)?|\d{40,}\.?\d*|[\d.]+e\+?0*(?:39|[4-9]\d|[1-9]\d{2,}))\b",  # in single precision
+    re.IGNORECASE | re.MULTILINE,
+)
+_PLAIN = (".ply", ".stl", ".off")
+_GLTF = (".glb", ".gltf")
+
+
+def require_sound(path: Path) -> None:
+    """Makes sure of what an importer would get wrong without a word.
+
+    Blender takes a coordinate that is not finite for zero, and would render a model that is not there.
+
+    Raises:
+        ModelError: the file cannot be read, holds such coordinates, or has textures that are too large.
+    """
+    try:
+        _require_finite_file(path)
+        require_bounded_textures(path)
+    except FileNotFoundError as error:
+        raise ModelError(f"there is no {error.filename or path}") from None
+    except OSError as error:
+        raise ModelError(f"it cannot be read ({error.strerror})") from None
+
+
+def require_extent(extent: float, rescaled: bool) -> None:
+    """Makes sure that a model's longest side, in its own units, is that of a model.
+
+    Raises:
+        ModelError: it is too large, or it has none and was to be scaled.
+    """
+    largest = LARGEST_RESCALED_EXTENT if rescaled else LARGEST_EXTENT
+    if extent > largest:
+        raise ModelError(f"it is {extent:.3g} m large; at most {largest:g} m can be rendered")
+    if rescaled and extent <= 0:
+        raise ModelError("all its vertices are in one place")
+
+
+def read_plain(path: Path) -> "trimesh.Trimesh":
+    """The geometry of a .ply, .stl or .off file, as it stands there.
+
+    Raises:
+        ModelError: it does not parse.
+    """
+    import trimesh
+
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            return trimesh.load_mesh(path, process=False)
+    except OSError:
+        raise
+    except Exception as error:  # trimesh raises whatever its parser stumbles over
+        raise unreadable(path) from error
+
+
+def require_finite(vertices: np.ndarray) -> None:
+    """Makes sure that coordinates are numbers in single precision, which is Blender's.
+
+    Raises:
+        ModelError: one is not.
+    """
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(np.asarray(vertices).astype(np.float32)).all()
+    if not finite:
+        raise ModelError(NOT_FINITE)
+
+
+def _require_finite_file(path: Path) -> None:
+    suffix = path.suffix.lower()
+    if suffix == ".obj" and _NOT_FINITE_OBJ.search(path.read_bytes()):
+        raise ModelError(NOT_FINITE)
+    if suffix in _GLTF:
+        for positions in Gltf(path).positions():
+            require_finite(positions)
+    if suffix in _PLAIN:
+        mesh = read_plain(path)
+        if not len(getattr(mesh, "faces", ())):  # a cloud of points has none
+            raise ModelError(NO_FACES)
+        require_finite(mesh.vertices)

@@ -1,0 +1,131 @@
+"""The images that a model refers to: where they are and how large they say they are.
+
+Only their headers are read: an image of 30,000 px takes gigabytes once it is decoded.
+"""
+
+import contextlib
+import io
+import os
+import re
+import struct
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from render.errors import ModelError
+from render.sources.gltf import Gltf
+
+LARGEST_SIDE = 16_384
+"""Pixels."""
+
+LARGEST_PIXELS = 2**28
+"""Of all images of a model together: a gigabyte, decoded."""
+
+FOLDERS = (".", "images", "../images", "textures", "../textures")
+"""Where a texture is looked for by its name, from the model's folder."""
+
+_LIBRARY = re.compile(rb"^[ \t]*mtllib[ \t]+([^\r\n]+)", re.MULTILINE)
+_MAP = re.compile(
+    r"^[ \t]*(?:map_\w+|bump|disp|decal|refl|norm)[ \t]+([^\r\n]+)", re.MULTILINE | re.IGNORECASE
+)
+
+
+def require_bounded_textures(model: Path) -> None:
+    """Makes sure that the images of a model can be decoded in a sensible amount of memory.
+
+    Raises:
+        ModelError: one is more than 16,384 px a side, or all together have more than 2^28 pixels.
+    """
+    total = 0
+    for name, image in _images(model):
+        width, height = image_size(image) or (0, 0)
+        if max(width, height) > LARGEST_SIDE:
+            raise ModelError(
+                f"its texture {name} has {width:,} x {height:,} px; at most {LARGEST_SIDE:,} a side can be rendered"
+            )
+        total += width * height
+    if total > LARGEST_PIXELS:
+        raise ModelError(f"its textures have {total:,} px in all; at most {LARGEST_PIXELS:,} can be rendered")
+
+
+def image_size(image: Path | io.BytesIO) -> tuple[int, int] | None:
+    """Width and height that an image's header tells; None where there is no image that Pillow knows."""
+    with _any_size_allowed():
+        try:
+            with Image.open(image) as opened:
+                return opened.size
+        except (OSError, UnidentifiedImageError, ValueError, SyntaxError, struct.error):
+            return None
+
+
+def find_texture(reference: str, model: Path) -> Path | None:
+    """The file that a model means by a texture's name, which may be absolute or written on Windows."""
+    name = re.split(r"[\\/]", reference.strip().strip('"'))[-1]
+    if not name:
+        return None
+    with contextlib.suppress(OSError, ValueError):
+        direct = model.parent / reference.strip().replace("\\", "/")
+        places = [direct, *(model.parent / folder / name for folder in FOLDERS)]
+        return next((place for place in places if place.is_file()), None)
+    return None
+
+
+def material_files(model: Path) -> tuple[list[Path], list[str]]:
+    """The material files of an OBJ file as Blender looks for them, and the names of those that are not there."""
+    with model.open("rb") as stream:
+        lines = _LIBRARY.findall(stream.read())
+    names = dict.fromkeys(line.decode(errors="surrogateescape").strip() for line in lines)
+    places = {name: model.parent / name for name in names if "\0" not in name}
+    default = model.with_suffix(".mtl")
+    found = [path for path in dict.fromkeys([*places.values(), default]) if os.path.isfile(path)]  # noqa: PTH113
+    return found, [name for name, path in places.items() if path not in found]
+
+
+def _images(model: Path) -> Iterator[tuple[str, Path | io.BytesIO]]:
+    """The name of each image that a model refers to or holds, with its file or bytes."""
+    readers = {".obj": _of_obj, ".gltf": _of_gltf, ".glb": _of_gltf}
+    reader = readers.get(model.suffix.lower())
+    if reader is not None:
+        yield from reader(model)
+
+
+def _of_obj(model: Path) -> Iterator[tuple[str, Path]]:
+    seen: set[Path] = set()
+    for library in material_files(model)[0]:
+        for reference in _MAP.findall(library.read_text(errors="surrogateescape")):
+            image = _after_options(reference, library)
+            if image is not None and image.resolve() not in seen:
+                seen.add(image.resolve())
+                yield image.name, image
+
+
+def _after_options(reference: str, library: Path) -> Path | None:
+    """A texture's file behind options such as ``-s 1 1 1``; its name may have spaces."""
+    words = reference.split()
+    texts = (" ".join(words[start:]) for start in range(len(words)))
+    found = (find_texture(text, library) for text in texts)
+    return next((path for path in found if path is not None), None)
+
+
+def _of_gltf(model: Path) -> Iterator[tuple[str, Path | io.BytesIO]]:
+    gltf = Gltf(model)
+    for name, uri, content in gltf.images():
+        if content is not None:
+            yield name, io.BytesIO(content)
+        elif (path := find_texture(uri, model)) is not None:
+            yield path.name, path
+
+
+@contextlib.contextmanager
+def _any_size_allowed() -> Iterator[None]:
+    """Pillow refuses large images even to tell their size; nothing is decoded here."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from render.catalog import ObjectRef, classes_of
-from render.executor import run_local
+from render.executor import Execution, run_jobs
 from render.plan import Job, Plan, ShardPlan, require_same_settings
 from render.staging import (
     FAILURES_NAME,
@@ -53,14 +53,13 @@ class Summary:
     rendered_views: int
 
 
-def render_dataset(plan: Plan, out: Path, workers: int, timeout: float, progress: Progress) -> Summary:
+def render_dataset(plan: Plan, out: Path, execution: Execution, progress: Progress) -> Summary:
     """Renders what is missing of a planned dataset.
 
     Args:
         plan: what the dataset holds.
         out: its folder; new, or begun by the same plan.
-        workers: render processes.
-        timeout: seconds that one object may take.
+        execution: how its jobs are run.
         progress: told how it goes.
 
     Raises:
@@ -73,7 +72,7 @@ def render_dataset(plan: Plan, out: Path, workers: int, timeout: float, progress
     try:
         write_text(staging.settings_path, plan.settings.model_dump_json())
         run = _Run(plan, out, staging)
-        rendered = run.render(workers, timeout, progress)
+        rendered = run.render(execution, progress)
         index = run.finish()
         staging.remove()
         return Summary(index, tuple(run.failures), rendered)
@@ -93,7 +92,7 @@ class _Run:
         self._earlier = parse_index(index_path) if index_path.is_file() else None
         self._adopt_finished_shards()
 
-    def render(self, workers: int, timeout: float, progress: Progress) -> int:
+    def render(self, execution: Execution, progress: Progress) -> int:
         """Renders all missing objects, sealing each shard once its objects are there; returns the views."""
         pending: dict[str, int] = {}
         jobs: list[Job] = []
@@ -113,7 +112,7 @@ class _Run:
         views = self._plan.settings.views
         progress.start(len(self._plan.objects) * views, (len(self._plan.objects) - len(jobs)) * views)
         rendered = 0
-        with contextlib.closing(run_local(jobs, workers, timeout)) as outcomes:
+        with contextlib.closing(run_jobs(jobs, execution)) as outcomes:
             for outcome in outcomes:
                 item = outcome.job.item
                 if outcome.rendered is None:

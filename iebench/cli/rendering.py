@@ -1,6 +1,5 @@
 """The command that renders, and what it shares with the demo."""
 
-import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from iebench.cli.progress import RenderBar
 # The commands import what they need when they run: PyTorch and webdataset take seconds to load.
 if TYPE_CHECKING:
     from render.dataset import Summary
+    from render.executor import EngineName, Execution
     from render.latents import ExplicitLatents
     from render.plan import PlanSettings
     from render.settings import PresetName, RenderSettings
@@ -39,8 +39,16 @@ class Selection:
 class Running:
     """How the jobs are run."""
 
-    workers: int
+    workers: int | None
     object_timeout: float
+    engine: "EngineName" = "local"
+
+    @property
+    def execution(self) -> "Execution":
+        """The same in the renderer's words."""
+        from render.executor import Execution
+
+        return Execution(self.workers, self.object_timeout, self.engine)
 
 
 def _views(**values: Any) -> "tuple[PlanSettings, ExplicitLatents | None]":
@@ -114,13 +122,24 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
 @gathered(
     "run",
     Running,
-    running("--workers", default=os.cpu_count(), show_default="cores", type=click.IntRange(1)),
+    running(
+        "--workers",
+        type=click.IntRange(1),
+        help="Render processes.  [default: cores, or those of the cluster]",
+    ),
     running(
         "--object-timeout",
         default=600.0,
         show_default=True,
         type=click.FloatRange(1),
         help="Seconds for one object.",
+    ),
+    running(
+        "--engine",
+        default="local",
+        show_default=True,
+        type=click.Choice(["local", "ray"]),
+        help="This machine, or a Ray cluster (RAY_ADDRESS).",
     ),
 )
 def render(
@@ -158,7 +177,7 @@ def render_with_bar(
     bar = RenderBar()
     try:
         with terminate_as_interrupt():
-            return render_dataset(plan, out, run.workers, run.object_timeout, bar)
+            return render_dataset(plan, out, run.execution, bar)
     finally:
         bar.close()
 

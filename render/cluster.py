@@ -4,11 +4,13 @@ An actor holds a worker of its node (``render.local``), so that a Blender that c
 on every engine alike; an actor that is gone went with its node or was ended from outside.
 """
 
+import contextlib
 import importlib.util
 import logging
 import os
 import signal
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -26,10 +28,11 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # it would carry the working directory to every node
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_LOG_TO_STDERR": "0",
-    "RAY_DEDUP_LOGS": "0",
+    "RAY_BACKEND_LOG_LEVEL": "error",
 }
 """Ray's settings that must stand before it is imported; what the user has set stays."""
+
+_CONNECT_TIMEOUT = 10.0  # seconds
 
 
 def require_ray() -> None:
@@ -87,16 +90,22 @@ class RayEngine:
 
     def _connect(self, workers: int | None) -> None:
         address = os.environ.get("RAY_ADDRESS")
-        own = {"num_cpus": workers, "include_dashboard": False, "object_store_memory": 100 * 2**20}
+        own: dict[str, Any] = {
+            "num_cpus": workers,
+            "include_dashboard": False,
+            "object_store_memory": 100 * 2**20,
+        }
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            self._ray.init(
-                address or "local",
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,
-                **({} if address else own),
-            )
-        except (ConnectionError, RuntimeError, ValueError) as error:
+            _require_listener(address)
+            with _stderr_into(self._first.staging / "logs" / "ray.log"):
+                self._ray.init(
+                    address or "local",
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                    **({} if address else own),
+                )
+        except (OSError, RuntimeError, ValueError) as error:
             place = f"at RAY_ADDRESS={address}" if address else "on this machine"
             raise IebenchError(f"no Ray cluster could be reached {place}: {_first_line(error)}") from None
         finally:
@@ -167,6 +176,30 @@ def _plain(error: BaseException, ray: Any) -> BaseException:
     if isinstance(error, ray.exceptions.RayTaskError):
         return error.cause
     return WorkerLost(f"its worker or its node was lost ({type(error).__name__})")
+
+
+def _require_listener(address: str | None) -> None:
+    """Ray itself would try for minutes to reach a cluster that is not there.
+
+    Raises:
+        OSError: nobody listens at ``address``, where it is a host and a port.
+    """
+    host, _, port = (address or "").rpartition(":")
+    if host and "/" not in host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_TIMEOUT).close()
+
+
+@contextlib.contextmanager
+def _stderr_into(path: Path) -> Iterator[None]:
+    """Ray's C++ side writes to the descriptor itself while it connects."""
+    kept = os.dup(2)
+    with path.open("ab") as log:
+        os.dup2(log.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _python_path() -> str:

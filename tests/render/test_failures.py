@@ -147,6 +147,7 @@ def test_an_object_that_costs_every_worker_is_given_up(tmp_path, number, attempt
 
 @pytest.mark.skipif(not Path("/proc/self/oom_score_adj").exists(), reason="only Linux has it")
 def test_when_memory_runs_out_the_kernel_would_end_workers_before_their_parent(tmp_path):
+    write_model(tmp_path / "models" / "02876657" / "bottle1", TRIANGLE)
     waits = write_model(tmp_path / "models" / "02876657" / "bottle0", None)
     os.mkfifo(waits)
 

@@ -7,29 +7,44 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from commands import MANY_VIEWS, ended, run, started
 from processes import descendants, render_workers, wait_for
+from render.retries import ATTEMPTS
 from toys import digests
 
 pytestmark = pytest.mark.blender
 
 
+MOST_KILLS = ATTEMPTS - 1
+"""However they fall, no innocent object meets so many that it would be given up."""
+
+
 @contextlib.contextmanager
-def a_killer_of_workers(parent: int, chance: random.Random) -> Iterator[list[int]]:
-    """Kills a random render worker of ``parent`` every few seconds; gives the ids of those it killed."""
+def a_killer_of_workers(parent: int, out: Path, chance: random.Random) -> Iterator[list[int]]:
+    """Kills a random render worker each time some progress is made; gives the ids of those it killed."""
     over = threading.Event()
     killed: list[int] = []
 
+    def progress() -> int:
+        with contextlib.suppress(OSError):
+            return (out / ".render" / "objects").stat().st_mtime_ns
+        return 0
+
     def kill() -> None:
-        while not over.wait(chance.uniform(2.0, 3.5)):
+        seen = progress()
+        while len(killed) < MOST_KILLS and not over.wait(0.05):
+            if progress() == seen:
+                continue
+            over.wait(chance.uniform(0.0, 0.5))
             if workers := render_workers(parent):
-                victim = chance.choice(workers)
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(victim.pid, signal.SIGKILL)
-                    killed.append(victim.pid)
+                    os.kill(victim := chance.choice(workers).pid, signal.SIGKILL)
+                    killed.append(victim)
+                seen = progress()
 
     thread = threading.Thread(target=kill)
     thread.start()
@@ -44,7 +59,7 @@ def test_workers_killed_at_random_change_nothing(quiet_run, mixed_models, tmp_pa
     out = tmp_path / "views"
     with (
         started("render", mixed_models, out, *MANY_VIEWS) as process,
-        a_killer_of_workers(process.pid, random.Random(20)) as killed,
+        a_killer_of_workers(process.pid, out, random.Random(20)) as killed,
     ):
         result = ended(process, timeout=120)
     assert result.code == 0, result.err

@@ -10,18 +10,11 @@ from pathlib import Path
 from typing import Protocol
 
 from render.catalog import ObjectRef, classes_of
-from render.executor import run_local
+from render.executor import Execution, run_jobs
+from render.failures import FAILURES_NAME, Failure, Failures
+from render.part import Part
 from render.plan import Job, Plan, ShardPlan, require_same_settings
-from render.staging import (
-    FAILURES_NAME,
-    FOLDER_NAME,
-    Channels,
-    Failure,
-    Failures,
-    PixelSums,
-    SealedShard,
-    Staging,
-)
+from render.staging import FOLDER_NAME, Channels, PixelSums, SealedShard, Staging
 from render.worker import require_blender
 from shards.card import card_text
 from shards.errors import IebenchError, UsageError
@@ -46,22 +39,32 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Summary:
-    """What a dataset came to: its index, what failed, and how many views this run rendered."""
+    """What a run came to.
 
-    index: DatasetIndex
+    Attributes:
+        index: of the dataset; None after a part of it, since only a run over all writes it.
+        failures: what failed.
+        rendered_views: how many views this run rendered.
+        shards: how many shards were this run's to do.
+    """
+
+    index: DatasetIndex | None
     failures: tuple[Failure, ...]
     rendered_views: int
+    shards: int
 
 
-def render_dataset(plan: Plan, out: Path, workers: int, timeout: float, progress: Progress) -> Summary:
+def render_dataset(
+    plan: Plan, out: Path, execution: Execution, progress: Progress, part: Part | None = None
+) -> Summary:
     """Renders what is missing of a planned dataset.
 
     Args:
         plan: what the dataset holds.
         out: its folder; new, or begun by the same plan.
-        workers: render processes.
-        timeout: seconds that one object may take.
+        execution: how its jobs are run.
         progress: told how it goes.
+        part: renders this share of the shards only; a run without one finishes the dataset.
 
     Raises:
         UsageError: ``out`` holds something else, or another process renders into it, or there is no Blender.
@@ -69,14 +72,15 @@ def render_dataset(plan: Plan, out: Path, workers: int, timeout: float, progress
     """
     require_blender()
     _require_ours(out, plan)
-    staging = Staging(out)
+    staging = Staging(out, part)
     try:
-        write_text(staging.settings_path, plan.settings.model_dump_json())
-        run = _Run(plan, out, staging)
-        rendered = run.render(workers, timeout, progress)
-        index = run.finish()
-        staging.remove()
-        return Summary(index, tuple(run.failures), rendered)
+        staging.begin(plan.settings.model_dump_json(), lambda: _require_ours(out, plan))
+        run = _Run(plan, out, staging, part)
+        rendered = run.render(execution, progress)
+        index = run.finish() if part is None else None
+        if part is None:
+            staging.remove()
+        return Summary(index, tuple(run.failures), rendered, len(run.shards))
     finally:
         staging.release()
 
@@ -84,36 +88,29 @@ def render_dataset(plan: Plan, out: Path, workers: int, timeout: float, progress
 class _Run:
     """One run over a plan: which shards are sealed, which objects are missing."""
 
-    def __init__(self, plan: Plan, out: Path, staging: Staging) -> None:
+    def __init__(self, plan: Plan, out: Path, staging: Staging, part: Part | None) -> None:
         self._plan = plan
         self._out = out
         self._staging = staging
-        self.failures = Failures(out / FAILURES_NAME)
+        self.shards = plan.shards if part is None else part.shards(plan.shards)
+        if part is None:
+            self.failures = Failures(out / FAILURES_NAME)
+            self.failures.absorb(staging.part_failures())
+        else:
+            beside = (out / FAILURES_NAME, *staging.part_failures())
+            self.failures = Failures(staging.failures_path(part), beside)
         index_path = out / INDEX_NAME
         self._earlier = parse_index(index_path) if index_path.is_file() else None
         self._adopt_finished_shards()
 
-    def render(self, workers: int, timeout: float, progress: Progress) -> int:
+    def render(self, execution: Execution, progress: Progress) -> int:
         """Renders all missing objects, sealing each shard once its objects are there; returns the views."""
-        pending: dict[str, int] = {}
-        jobs: list[Job] = []
-        shard_of: dict[ObjectRef, ShardPlan] = {}
-        for shard in self._plan.shards:
-            if self._is_complete(shard):
-                self._staging.forget(shard.objects)
-                continue
-            missing = [
-                item for item in shard.objects if not (self._staging.holds(item) or item in self.failures)
-            ]
-            pending[shard.name] = len(missing)
-            shard_of.update((item, shard) for item in missing)
-            jobs += [self._plan.job(item, self._staging.folder) for item in missing]
-            if not missing:
-                self._seal(shard)
+        jobs, shard_of, pending = self._missing()
         views = self._plan.settings.views
-        progress.start(len(self._plan.objects) * views, (len(self._plan.objects) - len(jobs)) * views)
+        objects = sum(len(shard.objects) for shard in self.shards)
+        progress.start(objects * views, (objects - len(jobs)) * views)
         rendered = 0
-        with contextlib.closing(run_local(jobs, workers, timeout)) as outcomes:
+        with contextlib.closing(run_jobs(jobs, execution)) as outcomes:
             for outcome in outcomes:
                 item = outcome.job.item
                 if outcome.rendered is None:
@@ -127,6 +124,28 @@ class _Run:
                 if not pending[shard.name]:
                     self._seal(shard)
         return rendered
+
+    def _missing(self) -> tuple[list[Job], dict[ObjectRef, ShardPlan], dict[str, int]]:
+        """The jobs to do, the shard of each one's object, and how many each shard lacks.
+
+        Shards that lack none are sealed.
+        """
+        jobs: list[Job] = []
+        shard_of: dict[ObjectRef, ShardPlan] = {}
+        pending: dict[str, int] = {}
+        for shard in self.shards:
+            if self._is_complete(shard):
+                self._staging.forget(shard.objects)
+                continue
+            missing = [
+                item for item in shard.objects if not (self._staging.holds(item) or item in self.failures)
+            ]
+            pending[shard.name] = len(missing)
+            shard_of.update((item, shard) for item in missing)
+            jobs += [self._plan.job(item, self._staging.folder) for item in missing]
+            if not missing:
+                self._seal(shard)
+        return jobs, shard_of, pending
 
     def finish(self) -> DatasetIndex:
         """Writes the index, the dataset card and the list of failures."""
@@ -169,9 +188,10 @@ class _Run:
         """Where the dataset was whole once, its index speaks for the shards that are still there."""
         if self._earlier is None:
             return
+        own = {shard.name for shard in self.shards}
         for split in self._earlier.splits.values():
             for info in split.shards:
-                if self._staging.sealed(info.name) is None:
+                if info.name in own and self._staging.sealed(info.name) is None:
                     self._staging.record_shard(SealedShard(info=info))
 
     def _is_complete(self, shard: ShardPlan) -> bool:

@@ -1,121 +1,237 @@
-"""Ways to run jobs in other processes; each takes the same arguments and yields the same outcomes."""
+"""Runs jobs on workers that may crash, hang or vanish; an engine says where the workers are."""
 
-import multiprocessing
-import os
-import signal
-from collections import deque
-from collections.abc import Generator, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+import time
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from itertools import islice
+from pathlib import Path
+from typing import Literal, Protocol
 
-from pebble import ProcessExpired, ProcessPool
+from pebble import ProcessExpired
 
 from render.plan import Job
-from render.worker import Rendered, render_object, start_worker
+from render.retries import Attempt, JobQueue, Outcome, TimedOut, WorkerLost, blame_and_reason
+from render.worker import Rendered
 from shards.errors import IebenchError
 from shards.files import DISK_ERRORS
 
-JOBS_IN_FLIGHT_PER_WORKER = 2
+EngineName = Literal["local", "ray"]
+FAILED_STARTS = 5
+"""So many workers in a row, and one more per worker asked for, may die before they are ready."""
+_LONGEST_WAIT = 1.0  # seconds
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a job ended: with ``rendered``, or with a ``reason`` after so many ``attempts``."""
+class Execution:
+    """How jobs are run.
 
-    job: Job
-    rendered: Rendered | None
-    reason: str
-    attempts: int
+    Attributes:
+        workers: render processes; None means all cores.
+        timeout: seconds after which a job counts as hung.
+        engine: ``local`` runs on this machine, ``ray`` on a Ray cluster.
+    """
+
+    workers: int | None = None
+    timeout: float = 600.0
+    engine: EngineName = "local"
 
 
-@dataclass
-class _Attempt:
-    job: Job
-    number: int
+class Worker(Protocol):
+    """A process somewhere with a Blender of its own, which does one thing at a time.
+
+    The futures it hands out fail with what the job raised, with pebble's ``ProcessExpired`` or
+    ``BrokenProcessPool`` where the process died, and with ``WorkerLost`` where nobody knows.
+    """
+
+    def start(self) -> Future[None]:
+        """Gets Blender ready."""
+
+    def submit(self, job: Job) -> Future[Rendered]:
+        """Renders an object.
+
+        Raises:
+            WorkerLost: the process is gone already; the job has not begun.
+        """
+
+    def stop(self) -> None:
+        """Ends the process, whatever it is doing, and waits until it is gone."""
 
 
-def run_local(
-    jobs: Iterable[Job], workers: int, timeout: float, attempts: int = 2
-) -> Generator[Outcome, None, None]:
-    """Runs jobs in a pool of processes on this machine, in which a process may crash or hang.
+class Engine(Protocol):
+    """Where workers come from."""
 
-    A job that crashes or hangs its process is tried again in a fresh one; a model that Blender reads but
-    refuses is not, since it would be refused again.
+    @property
+    def workers(self) -> int:
+        """How many there should be."""
+
+    def worker(self) -> Worker:
+        """A new one, not started."""
+
+    def close(self) -> None:
+        """Ends what the engine itself holds; all workers are stopped by then."""
+
+
+def open_engine(execution: Execution, first: Job) -> Engine:
+    """The engine that is asked for.
 
     Args:
-        jobs: what to run; a few at a time are in flight.
-        workers: number of processes, each with a Blender of its own.
-        timeout: seconds after which a job counts as hung.
-        attempts: how often a job is tried in all.
+        execution: how jobs are run.
+        first: any of the jobs; its settings and staging folder are those of all.
+
+    Raises:
+        UsageError: it is not installed here.
+        IebenchError: it cannot be reached.
+    """
+    if execution.engine == "ray":
+        from render.cluster import RayEngine
+
+        return RayEngine(first, execution.workers)
+    from render.local import LocalEngine
+
+    return LocalEngine(first, execution.workers)
+
+
+def run_jobs(jobs: Sequence[Job], execution: Execution) -> Generator[Outcome, None, None]:
+    """Runs jobs; what is tried again and how often is told in ``render.retries``.
+
+    Args:
+        jobs: what to run.
+        execution: how.
 
     Yields:
         One outcome per job, as they end.
 
     Raises:
-        IebenchError: the processes themselves cannot start, or the disk is full.
+        UsageError: the engine is not installed.
+        IebenchError: the workers cannot start, or the engine cannot be reached.
+        OSError: the disk is full.
     """
-    waiting = deque[_Attempt]()
-    source = iter(jobs)
-    first = next(source, None)
-    if first is None:
+    if not jobs:
         return
-    waiting.append(_Attempt(first, 1))
-    pool = ProcessPool(
-        max_workers=workers,
-        initializer=start_worker,
-        initargs=(first.settings.render, first.staging, os.getpid()),
-        context=multiprocessing.get_context("spawn"),
-    )
-    running: dict[Future, _Attempt] = {}
+    queue = JobQueue(jobs)
+    crew = _Crew(open_engine(execution, jobs[0]), execution.timeout, jobs[0].staging / "logs")
     try:
-        while True:
-            room = max(0, workers * JOBS_IN_FLIGHT_PER_WORKER - len(running) - len(waiting))
-            waiting.extend(_Attempt(job, 1) for job in islice(source, room))
-            while waiting:
-                attempt = waiting.popleft()
-                running[pool.schedule(render_object, args=(attempt.job,), timeout=timeout)] = attempt
-            if not running:
-                break
-            done, _ = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
-            for future in done:
-                attempt = running.pop(future)
-                outcome = _outcome(future, attempt, attempts, timeout)
-                if outcome is None:
-                    waiting.append(_Attempt(attempt.job, attempt.number + 1))
-                else:
+        while queue or crew.busy:
+            crew.staff(len(queue) + crew.busy)
+            while crew.idle and (attempt := queue.take(crew.busy)):
+                if not crew.give(attempt):
+                    queue.put_back(attempt)
+            for attempt, end in crew.wait():
+                if isinstance(end, Rendered):
+                    yield Outcome(attempt.job, end, "", attempt.number)
+                elif outcome := queue.failed(attempt, end):
                     yield outcome
     finally:
-        pool.stop()
-        pool.join()
+        crew.dismiss()
 
 
-def _outcome(future: Future, attempt: _Attempt, attempts: int, timeout: float) -> Outcome | None:
-    """The end of a job, or None where it should be tried again."""
-    try:
-        return Outcome(attempt.job, future.result(), "", attempt.number)
-    except IebenchError as error:
-        return Outcome(attempt.job, None, str(error), attempt.number)
-    except BrokenProcessPool:
-        raise IebenchError(
-            "the render processes end before they can work; "
-            f"see {attempt.job.staging / 'logs'} and `iebench doctor`"
-        ) from None
-    except TimeoutError:
-        reason = f"it took longer than {timeout:g} s"
-    except ProcessExpired as error:
-        reason = _death(error.exitcode)
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-            raise
-        reason = f"{type(error).__name__}: {error}"
-    if attempt.number < attempts:
-        return None
-    return Outcome(attempt.job, None, reason, attempt.number)
+@dataclass(frozen=True)
+class _Task:
+    """What a worker is doing: starting where there is no attempt."""
+
+    worker: Worker
+    attempt: Attempt | None = None
+    deadline: float = float("inf")  # of time.monotonic()
 
 
-def _death(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        return f"Blender was ended by {signal.Signals(-exit_code).name}"
-    return f"Blender ended with exit code {exit_code}"
+class _Crew:
+    """The workers of one run: starting, idle or busy."""
+
+    def __init__(self, engine: Engine, timeout: float, logs: Path) -> None:
+        self._engine = engine
+        self._timeout = timeout
+        self._logs = logs
+        self._tasks: dict[Future, _Task] = {}
+        self._idle: list[Worker] = []
+        self._failed_starts = 0
+
+    @property
+    def idle(self) -> int:
+        """How many workers wait for a job."""
+        return len(self._idle)
+
+    @property
+    def busy(self) -> int:
+        """How many workers run a job."""
+        return sum(task.attempt is not None for task in self._tasks.values())
+
+    def staff(self, jobs: int) -> None:
+        """Starts workers until there are as many as the engine wants, or as there are jobs."""
+        for _ in range(min(self._engine.workers, jobs) - len(self._tasks) - len(self._idle)):
+            worker = self._engine.worker()
+            self._tasks[worker.start()] = _Task(worker)
+
+    def give(self, attempt: Attempt) -> bool:
+        """Has an idle worker run an attempt; False where that worker turns out to be gone."""
+        worker = self._idle.pop()
+        try:
+            future = worker.submit(attempt.job)
+        except WorkerLost:
+            worker.stop()
+            return False
+        self._tasks[future] = _Task(worker, attempt, time.monotonic() + self._timeout)
+        return True
+
+    def wait(self) -> Iterator[tuple[Attempt, Rendered | BaseException]]:
+        """Waits a moment; yields the attempts that ended, with what came of them."""
+        nearest = min((task.deadline for task in self._tasks.values()), default=0.0) - time.monotonic()
+        done, running = wait(
+            self._tasks, timeout=max(0.0, min(_LONGEST_WAIT, nearest)), return_when=FIRST_COMPLETED
+        )
+        for future in done:
+            task = self._tasks.pop(future)
+            if task.attempt is None:
+                self._started(task.worker, future.exception())
+            else:
+                yield task.attempt, self._end(task.worker, future)
+        now = time.monotonic()
+        for future in running:
+            task = self._tasks[future]
+            if task.attempt is not None and now > task.deadline:
+                del self._tasks[future]
+                task.worker.stop()
+                yield task.attempt, TimedOut(f"it took longer than {self._timeout:g} s")
+
+    def dismiss(self) -> None:
+        """Ends all workers and the engine."""
+        workers = [*self._idle, *(task.worker for task in self._tasks.values())]
+        try:
+            if workers:
+                with ThreadPoolExecutor(len(workers)) as threads:  # each may take a while to be gone
+                    list(threads.map(lambda worker: worker.stop(), workers))
+        finally:
+            self._engine.close()
+
+    def _started(self, worker: Worker, error: BaseException | None) -> None:
+        if error is None:
+            self._failed_starts = 0
+            self._idle.append(worker)
+            return
+        worker.stop()
+        self._failed_starts += 1
+        _raise_what_concerns_all(error)
+        died = isinstance(error, (ProcessExpired, BrokenProcessPool, WorkerLost))
+        if not died or self._failed_starts > FAILED_STARTS + self._engine.workers:
+            raise IebenchError(
+                f"the render processes end before they can work ({blame_and_reason(error)[1]}); "
+                f"see {self._logs} and `iebench doctor`"
+            ) from None
+
+    def _end(self, worker: Worker, future: "Future[Rendered]") -> Rendered | BaseException:
+        error = future.exception()
+        if isinstance(error, (ProcessExpired, BrokenProcessPool, WorkerLost)):
+            worker.stop()
+            return error
+        self._idle.append(worker)
+        if error is None:
+            return future.result()
+        if not isinstance(error, IebenchError):
+            _raise_what_concerns_all(error)
+        return error
+
+
+def _raise_what_concerns_all(error: BaseException) -> None:
+    """A full disk, or a device that is not there, is no fault of one job."""
+    if isinstance(error, IebenchError) or (isinstance(error, OSError) and error.errno in DISK_ERRORS):
+        raise error

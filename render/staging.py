@@ -5,25 +5,24 @@ record per sealed shard, the settings and the logs. Each file appears whole or n
 be left at any moment and taken up again. When the dataset is whole, the folder goes.
 """
 
-import fcntl
 import hashlib
-import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from render.catalog import ObjectRef
-from shards.errors import UsageError
+from render.locks import FolderLock, one_at_a_time
+from render.part import Part
 from shards.files import atomic_write, write_text
 from shards.reader import read_samples
 from shards.schema import ShardInfo
 from shards.writer import Sample, write_samples
 
 FOLDER_NAME = ".render"
-FAILURES_NAME = "failures.jsonl"
+_REMOVED_NAME = ".render-removed"
 LONGEST_NAME = 200  # file systems take 255 bytes, with what is put before and behind a name
 Channels = tuple[float, float, float]
 
@@ -72,15 +71,6 @@ def _channels(values: np.ndarray) -> Channels:
     return red, green, blue
 
 
-class Failure(_Record):
-    """One line of ``failures.jsonl``: an object that could not be rendered, and why."""
-
-    synset: str
-    object: str
-    reason: str
-    attempts: int
-
-
 class SealedShard(_Record):
     """What is known of a shard once it is sealed."""
 
@@ -88,80 +78,60 @@ class SealedShard(_Record):
     pixels: PixelSums | None = None  # None where an earlier, finished run sealed it
 
 
-class Failures:
-    """``failures.jsonl``: kept in catalogue order, written anew with each failure.
-
-    Whoever deletes the file asks for its objects to be tried again.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._by_object: dict[tuple[str, str], Failure] = {}
-        if path.is_file():
-            for failure in _read_failures(path):
-                self._by_object[failure.synset, failure.object] = failure
-
-    def __contains__(self, item: ObjectRef) -> bool:
-        return (item.synset, item.object_id) in self._by_object
-
-    def __iter__(self) -> Iterator[Failure]:
-        return iter(sorted(self._by_object.values(), key=lambda failure: (failure.synset, failure.object)))
-
-    def __len__(self) -> int:
-        return len(self._by_object)
-
-    def add(self, item: ObjectRef, reason: str, attempts: int) -> None:
-        """Records that an object could not be rendered."""
-        failure = Failure(synset=item.synset, object=item.object_id, reason=reason, attempts=attempts)
-        self._by_object[item.synset, item.object_id] = failure
-        self.write()
-
-    def write(self) -> None:
-        """Writes the file; it is empty where nothing failed."""
-        write_text(self._path, "".join(failure.model_dump_json() + "\n" for failure in self))
-
-
-def _read_failures(path: Path) -> list[Failure]:
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-        return [Failure.model_validate_json(line) for line in lines if line]
-    except ValueError:  # pydantic's errors and those of UTF-8 are of it
-        raise UsageError(
-            f"{path} cannot be read; delete it to have the objects that failed tried again"
-        ) from None
-
-
 class Staging:
-    """The ``.render`` folder of one dataset, held by one process at a time.
+    """The ``.render`` folder of one dataset, held by one process at a time, or by one for each part.
 
     Args:
         out: the dataset's folder; it is made where it does not exist.
+        part: what this process renders; None means all.
 
     Raises:
         UsageError: another process holds it.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, part: Part | None = None) -> None:
         self.out = out
         self.folder = out / FOLDER_NAME
-        for name in ("objects", "shards", "logs"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR, 0o644)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._lock)
-            raise UsageError(
-                f"another process is rendering into {out}; wait for it or choose another folder"
-            ) from None
+        self._lock = FolderLock(self.folder, part)
+        for name in ("objects", "shards", "logs", "failures"):
+            (self.folder / name).mkdir(exist_ok=True)
+        if part is None:
+            self._clean_up()
 
     def release(self) -> None:
         """Lets another process have the folder."""
-        os.close(self._lock)
+        self._lock.release()
 
     def remove(self) -> None:
         """Deletes the folder: the dataset is whole."""
-        shutil.rmtree(self.folder)
+        done = self.out / _REMOVED_NAME
+        self.folder.rename(done)  # at once, so that nobody finds half of it
+        shutil.rmtree(done)
+
+    def _clean_up(self) -> None:
+        """Removes what processes left that were killed while they wrote."""
+        for path in self.out.glob(".*.part"):
+            path.unlink()
+        shutil.rmtree(self.out / _REMOVED_NAME, ignore_errors=True)
+
+    def begin(self, settings: str, check: Callable[[], None]) -> None:
+        """Records the dataset's settings, unless another part has done so with others.
+
+        Args:
+            settings: as JSON.
+            check: raises where the folder holds something else.
+        """
+        with one_at_a_time(self.folder):
+            check()
+            write_text(self.settings_path, settings)
+
+    def part_failures(self) -> tuple[Path, ...]:
+        """The lists of failures of all parts so far."""
+        return tuple(sorted((self.folder / "failures").glob("*.jsonl")))
+
+    def failures_path(self, part: Part) -> Path:
+        """Where a part lists its failures."""
+        return self.folder / "failures" / f"{part.file_name}.jsonl"
 
     @property
     def settings_path(self) -> Path:

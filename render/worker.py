@@ -1,5 +1,6 @@
 """What runs in a render process: one warm Blender, one object at a time."""
 
+import contextlib
 import ctypes
 import importlib.util
 import os
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from render.blender.scene import Scene
 
 _PR_SET_PDEATHSIG = 1
+_FIRST_TO_BE_KILLED = 1000  # of /proc/PID/oom_score_adj, whose range is -1000 to 1000
 
 _scene: "Scene | None" = None
 
@@ -56,6 +58,8 @@ def require_blender() -> None:
 def start_worker(settings: RenderSettings, staging: Path, parent: int) -> None:
     """Prepares a fresh process: it ends with its parent, leaves Ctrl-C to it, and builds the scene.
 
+    When memory runs out, the kernel shall end this process, whose object is then tried again, not the parent.
+
     Args:
         settings: of the renders.
         staging: the folder whose ``logs`` keep what Blender prints.
@@ -64,6 +68,7 @@ def start_worker(settings: RenderSettings, staging: Path, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _end_with_parent(parent)
+    _be_first_when_memory_runs_out()
     _redirect_output(staging / "logs" / f"worker-{os.getpid()}.log")
     global _scene
     _leave_parents_blender()
@@ -71,6 +76,11 @@ def start_worker(settings: RenderSettings, staging: Path, parent: int) -> None:
         from render.blender.scene import Scene
 
     _scene = Scene(settings, threads=1, folder=staging)  # which goes with the staging folder
+
+
+def is_started() -> bool:
+    """Whether this process is ready to render."""
+    return _scene is not None
 
 
 def render_object(job: Job) -> Rendered:
@@ -123,6 +133,12 @@ def _end_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the call above
         os._exit(1)
+
+
+def _be_first_when_memory_runs_out() -> None:
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # some containers forbid it
+            Path("/proc/self/oom_score_adj").write_text(str(_FIRST_TO_BE_KILLED))
 
 
 def _redirect_output(path: Path) -> None:

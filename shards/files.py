@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -18,7 +19,8 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
     On an error the temporary file is removed and what stood at ``path`` stays.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Processes of several machines may have the same id.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with temporary.open("wb") as stream:
             yield stream

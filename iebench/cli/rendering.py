@@ -1,6 +1,5 @@
 """The command that renders, and what it shares with the demo."""
 
-import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,9 @@ from iebench.cli.progress import RenderBar
 if TYPE_CHECKING:
     from render.catalog import ObjectRef
     from render.dataset import Summary
+    from render.executor import EngineName, Execution
     from render.latents import ExplicitLatents
+    from render.part import Part
     from render.plan import PlanSettings
     from render.settings import PresetName, RenderSettings
 
@@ -54,8 +55,24 @@ class Selection:
 class Running:
     """How the jobs are run."""
 
-    workers: int
+    workers: int | None
     object_timeout: float
+    engine: "EngineName" = "local"
+    part: "Part | None" = None
+
+    @property
+    def execution(self) -> "Execution":
+        """The same in the renderer's words."""
+        from render.executor import Execution
+
+        return Execution(self.workers, self.object_timeout, self.engine)
+
+
+def _part(_context: click.Context, _option: click.Parameter, text: str | None) -> "Part | None":
+    """The part that ``--part`` names."""
+    from render.part import parse_part
+
+    return None if text is None else parse_part(text)
 
 
 def _views(**values: Any) -> "tuple[PlanSettings, ExplicitLatents | None]":
@@ -136,7 +153,11 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
 @gathered(
     "run",
     Running,
-    running("--workers", default=os.cpu_count(), show_default="cores", type=click.IntRange(1)),
+    running(
+        "--workers",
+        type=click.IntRange(1),
+        help="Render processes.  [default: cores, or those of the cluster]",
+    ),
     running(
         "--object-timeout",
         default=600.0,
@@ -144,6 +165,14 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
         type=click.FloatRange(1),
         help="Seconds for one object.",
     ),
+    running(
+        "--engine",
+        default="local",
+        show_default=True,
+        type=click.Choice(["local", "ray"]),
+        help="This machine, or a Ray cluster (RAY_ADDRESS).",
+    ),
+    running("--part", callback=_part, metavar="N/COUNT", help="One share, as 3/16; see docs/scaling.md."),
 )
 def render(
     models_folder: Path,
@@ -160,7 +189,8 @@ def render(
     """
     settings, explicit = dataset
     settings = settings.model_copy(update={"render": pixels})
-    click.echo(describe(render_with_bar(models_folder, out, settings, explicit, selection, run), out))
+    summary = render_with_bar(models_folder, out, settings, explicit, selection, run)
+    click.echo(describe(summary, out, run.part))
 
 
 def render_with_bar(
@@ -179,24 +209,34 @@ def render_with_bar(
     bar = RenderBar()
     try:
         with terminate_as_interrupt():
-            return render_dataset(plan, out, run.workers, run.object_timeout, bar)
+            return render_dataset(plan, out, run.execution, bar, run.part)
     finally:
         bar.close()
 
 
-def describe(summary: "Summary", out: Path) -> str:
+def describe(summary: "Summary", out: Path, part: "Part | None" = None) -> str:
     """What a render came to, in a few lines."""
-    from render.staging import FAILURES_NAME
+    from render.failures import FAILURES_NAME
 
-    splits = ", ".join(
-        f"{name}: {split.views:,} views of {split.objects:,} objects in {len(split.shards)} shards"
-        for name, split in summary.index.splits.items()
-    )
-    lines = [f"{out}: {splits}"]
+    lines = []
+    if summary.index is not None:
+        splits = ", ".join(
+            f"{name}: {split.views:,} views of {split.objects:,} objects in {len(split.shards)} shards"
+            for name, split in summary.index.splits.items()
+        )
+        lines.append(f"{out}: {splits}")
+    elif not summary.shards:
+        return f"part {part} has nothing to do: the dataset has fewer shards than parts"
+    else:
+        lines.append(
+            f"part {part} of {out} is done: {summary.shards} shards; "
+            "once all parts are, run the same command without --part"
+        )
     if not summary.rendered_views:
         lines.append("nothing was missing; nothing was rendered")
     if summary.failures:
-        lines.append(f"{len(summary.failures)} objects failed ({out / FAILURES_NAME}):")
+        where = f" ({out / FAILURES_NAME})" if part is None else ""
+        lines.append(f"{len(summary.failures)} objects failed{where}:")
         lines += [f"  {item.synset}/{item.object}: {item.reason}" for item in summary.failures[:10]]
         if len(summary.failures) > 10:
             lines.append(f"  and {len(summary.failures) - 10} more")

@@ -33,6 +33,8 @@ CAMERA_DISTANCE = 2.5  # metres from the origin, looking down at 45 degrees from
 CAMERA_ANGLE = 0.6911110281944275  # horizontal field of view, rad
 SPOT_DISTANCE = 4.0  # metres
 FLOOR_HEIGHT = -1.0  # metres
+OBJECTS_PER_SESSION = 10
+"""Cycles keeps its session from frame to frame, and with it some 20 kB of every object that it has seen."""
 
 
 class Scene:
@@ -59,6 +61,7 @@ class Scene:
         self._frame = Path(self._folder.name) / "frame.bmp"
         self._frame_bytes = max((4 + 16 * len(settings.passes)) * settings.image_size**2, 2**20)
         self._object: bpy.types.Object | None = None
+        self._loaded = 0
         set_output(self._scene, settings, threads, self._frame)
         set_cycles(self._scene, settings)
         use_device(self._scene, device)
@@ -90,6 +93,9 @@ class Scene:
             ModelError: the file is missing, does not parse, or holds no face or no finite geometry.
         """
         self.clear()
+        self._loaded += 1
+        if self._loaded % OBJECTS_PER_SESSION == 0:
+            self._end_session()
         import_model(path)
         notes = mend_materials(path)
         self._object, scale = one_centred_object(self._imported(), rescaled)
@@ -142,6 +148,10 @@ class Scene:
         bpy.ops.render.render(write_still=False)
         render.resolution_x = render.resolution_y = settings.image_size
         cycles.samples = settings.samples
+
+    def _end_session(self) -> None:
+        self._scene.render.use_persistent_data = False  # which lets go of all that Cycles holds
+        self._scene.render.use_persistent_data = True
 
     def _imported(self) -> "list[bpy.types.Object]":
         return [item for item in self._scene.objects if item.name not in self._fixtures]

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -118,22 +119,47 @@ def test_a_worker_that_is_killed_is_replaced_and_its_object_tried_again(tmp_path
     assert call("verify", out).code == 0
 
 
-def test_an_object_that_kills_every_worker_is_given_up(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "attempts", "reason"),
+    [
+        (signal.SIGSEGV, 2, "Blender was ended by SIGSEGV"),
+        (signal.SIGKILL, 5, "Blender was ended by SIGKILL, as the kernel does when memory runs out"),
+    ],
+    ids=["crash", "killed"],
+)
+def test_an_object_that_costs_every_worker_is_given_up(tmp_path, number, attempts, reason):
     models, out = tmp_path / "models", tmp_path / "views"
-    write_model(models / "02876657" / "bottle0", TRIANGLE)
-    waits = write_model(models / "02876657" / "bottle1", None)
+    waits = write_model(models / "02876657" / "bottle0", None)
+    write_model(models / "02876657" / "bottle1", TRIANGLE)
     os.mkfifo(waits)
     with started("render", models, out, *SMALL, "--workers", "1") as process:
-        for _ in range(2):
+        for _ in range(attempts):
             with wait_for_reader(waits, process):
                 (worker,) = render_workers(process.pid)
-                os.kill(worker.pid, signal.SIGKILL)
+                os.kill(worker.pid, number)
                 wait_for(lambda worker=worker: not worker.alive)
         result = ended(process)
     assert result.code == 0, result.err
-    failure = failures_of(out)["bottle1"]
-    assert (failure["reason"], failure["attempts"]) == ("Blender was ended by SIGKILL", 2)
+    failure = failures_of(out)["bottle0"]
+    assert (failure["reason"], failure["attempts"]) == (reason, attempts)
     assert objects_of(out) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/oom_score_adj").exists(), reason="only Linux has it")
+def test_when_memory_runs_out_the_kernel_would_end_workers_before_their_parent(tmp_path):
+    write_model(tmp_path / "models" / "02876657" / "bottle1", TRIANGLE)
+    waits = write_model(tmp_path / "models" / "02876657" / "bottle0", None)
+    os.mkfifo(waits)
+
+    def score(pid: int) -> int:
+        return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
+
+    with (
+        started("render", tmp_path / "models", tmp_path / "views", *SMALL, "--workers", "1") as process,
+        wait_for_reader(waits, process),
+    ):
+        (worker,) = render_workers(process.pid)
+        assert score(worker.pid) == 1000 > score(process.pid)
 
 
 def test_a_blender_that_does_not_start_is_one_sentence(tmp_path):

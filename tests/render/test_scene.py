@@ -227,3 +227,13 @@ def test_nothing_is_rendered_without_a_model(scene):
 def test_words_that_are_no_coordinates_are_let_through(scene, bpy, tmp_path, comment):
     scene.load(write_model(tmp_path, f"{comment}\n{TRIANGLE}"))
     assert len(loaded_object(bpy).data.polygons) == 1
+
+
+def test_a_view_stays_the_same_when_cycles_lets_go_of_its_session(quick, golden_data):
+    from render.blender.scene import OBJECTS_PER_SESSION
+
+    views = []
+    for _ in range(OBJECTS_PER_SESSION + 1):
+        quick.load(model_of(golden_data, "02946921/fuze0"))
+        views.append(quick.render(np.array(EXAMPLE)).image)
+    assert all(np.array_equal(view, views[0]) for view in views)

@@ -5,7 +5,8 @@ import pytest
 
 from models import TRIANGLE, write_model
 from render.catalog import scan_models
-from render.staging import Failures, PixelSums, SealedShard, Staging, stage_object
+from render.failures import Failures
+from render.staging import PixelSums, SealedShard, Staging, stage_object
 from shards.errors import UsageError
 from shards.writer import seal_shard
 from toys import toy_samples

@@ -1,0 +1,212 @@
+"""Workers on the nodes of a Ray cluster.
+
+An actor holds a worker of its node (``render.local``), so that a Blender that crashes is known by its exit code
+on every engine alike; an actor that is gone went with its node or was ended from outside.
+"""
+
+import contextlib
+import importlib.util
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import render
+from render.local import LocalWorker
+from render.plan import Job
+from render.retries import WorkerLost
+from render.settings import RenderSettings
+from render.worker import Rendered
+from shards.errors import IebenchError, UsageError
+
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # it would carry the working directory to every node
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_BACKEND_LOG_LEVEL": "error",
+}
+"""Ray's settings that must stand before it is imported; what the user has set stays."""
+
+_CONNECT_TIMEOUT = 10.0  # seconds
+
+
+def require_ray() -> None:
+    """Makes sure that Ray can be imported here.
+
+    Raises:
+        UsageError: it is not installed; the message says what to install.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise UsageError(
+            "--engine ray needs Ray, which is not installed: `pip install 'iebench[ray]'`; "
+            "--engine local does without"
+        )
+
+
+class RayEngine:
+    """Makes actors on the cluster that RAY_ADDRESS names, else on one that is started on this machine.
+
+    Args:
+        first: any of the jobs.
+        workers: how many actors; None means one for each CPU of the cluster.
+
+    Raises:
+        UsageError: Ray is not installed.
+        IebenchError: the cluster does not answer.
+    """
+
+    def __init__(self, first: Job, workers: int | None) -> None:
+        require_ray()
+        for name, value in _QUIET.items():
+            os.environ.setdefault(name, value)
+        import ray
+
+        self._ray = ray
+        self._first = on_every_node(first)
+        self._connect(workers)
+        self.workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        environment = {"PYTHONPATH": _python_path(), **_QUIET}
+        self._actor = ray.remote(
+            num_cpus=1,
+            max_restarts=0,
+            max_task_retries=0,
+            scheduling_strategy="SPREAD",
+            runtime_env={"env_vars": environment},
+        )(_Actor)
+
+    def worker(self) -> "RayWorker":
+        """A new one, not started; it starts once a node has a CPU to spare."""
+        handle = self._actor.remote(self._first.settings.render, self._first.staging)
+        return RayWorker(self._ray, handle)
+
+    def close(self) -> None:
+        """Leaves the cluster, or ends it where it was started here."""
+        self._ray.shutdown()
+
+    def _connect(self, workers: int | None) -> None:
+        address = os.environ.get("RAY_ADDRESS")
+        own: dict[str, Any] = {
+            "num_cpus": workers,
+            "include_dashboard": False,
+            "object_store_memory": 100 * 2**20,
+        }
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            _require_listener(address)
+            with _stderr_into(self._first.staging / "logs" / "ray.log"):
+                self._ray.init(
+                    address or "local",
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                    **({} if address else own),
+                )
+        except (OSError, RuntimeError, ValueError) as error:
+            place = f"at RAY_ADDRESS={address}" if address else "on this machine"
+            raise IebenchError(f"no Ray cluster could be reached {place}: {_first_line(error)}") from None
+        finally:
+            for number, handler in handlers.items():  # Ray takes SIGTERM for itself
+                signal.signal(number, handler)
+
+
+class RayWorker:
+    """An actor and the Blender beside it.
+
+    Args:
+        ray: the module.
+        handle: of the actor.
+    """
+
+    def __init__(self, ray: Any, handle: Any) -> None:
+        self._ray = ray
+        self._handle = handle
+
+    def start(self) -> Future[None]:
+        """Gets Blender ready, once there is room."""
+        return self._call(self._handle.start.remote)
+
+    def submit(self, job: Job) -> Future[Rendered]:
+        """Renders an object."""
+        return self._call(self._handle.render.remote, on_every_node(job))
+
+    def stop(self) -> None:
+        """Ends the actor; the kernel of its node ends Blender with it."""
+        self._ray.kill(self._handle, no_restart=True)
+
+    def _call(self, method: Callable, *arguments: Any) -> Future:
+        """What the actor's method returns or raises, in a future of ``render.executor``'s kind."""
+        future: Future = Future()
+
+        def finish(answer: Future) -> None:
+            error = answer.exception()
+            if error is None:
+                future.set_result(answer.result())
+            else:
+                future.set_exception(_plain(error, self._ray))
+
+        method(*arguments).future().add_done_callback(finish)
+        return future
+
+
+def on_every_node(job: Job) -> Job:
+    """The same job with paths that do not depend on the working directory."""
+    item = replace(job.item, path=job.item.path.absolute())
+    return replace(job, item=item, staging=job.staging.absolute())
+
+
+class _Actor:
+    """Runs on a node: a worker of that machine."""
+
+    def __init__(self, settings: RenderSettings, staging: Path) -> None:
+        self._worker = LocalWorker(settings, staging)
+
+    def start(self) -> None:
+        self._worker.start().result()
+
+    def render(self, job: Job) -> Rendered:
+        return self._worker.submit(job).result()
+
+
+def _plain(error: BaseException, ray: Any) -> BaseException:
+    """The error itself where the actor raised one, else that the actor is lost."""
+    if isinstance(error, ray.exceptions.RayTaskError):
+        return error.cause
+    return WorkerLost(f"its worker or its node was lost ({type(error).__name__})")
+
+
+def _require_listener(address: str | None) -> None:
+    """Ray itself would try for minutes to reach a cluster that is not there.
+
+    Raises:
+        OSError: nobody listens at ``address``, where it is a host and a port.
+    """
+    host, _, port = (address or "").rpartition(":")
+    if host and "/" not in host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_TIMEOUT).close()
+
+
+@contextlib.contextmanager
+def _stderr_into(path: Path) -> Iterator[None]:
+    """Ray's C++ side writes to the descriptor itself while it connects."""
+    kept = os.dup(2)
+    with path.open("ab") as log:
+        os.dup2(log.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _python_path() -> str:
+    """Where the workers find the packages that this process uses."""
+    root = str(Path(render.__file__).parents[1])
+    return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")

@@ -1,0 +1,153 @@
+"""What becomes of a job whose process died, hung or failed: the policy that all engines share.
+
+Who is to blame decides. A model that Blender refuses would be refused again. A crash of Blender and a time-out
+are the object's fault, as far as anybody can tell, and it gets a second try. SIGKILL and SIGTERM come from
+outside (the kernel's memory killer, a scheduler, a person), as does the loss of a node: an innocent object may
+meet several of these, so it is tried more often, after all others and in the end with nothing beside it.
+"""
+
+import enum
+import signal
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+
+from pebble import ProcessExpired
+
+from render.plan import Job
+from render.worker import Rendered
+from shards.errors import IebenchError
+
+CRASHES = 2
+"""So often may an object crash or hang its process before it is given up."""
+ATTEMPTS = 5
+"""So often is an object tried whose processes were ended from outside."""
+
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+class WorkerLost(Exception):
+    """A worker is gone and nobody knows how it ended, as with its node."""
+
+
+class TimedOut(Exception):
+    """A job took too long; the message says so."""
+
+
+class Blame(enum.Enum):
+    """Where the cause of a job's end lies."""
+
+    MODEL = enum.auto()
+    PROCESS = enum.auto()
+    OUTSIDE = enum.auto()
+
+
+class Turn(enum.Enum):
+    """When a job is tried again."""
+
+    NEXT = enum.auto()
+    LAST = enum.auto()
+    ALONE = enum.auto()
+    NEVER = enum.auto()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: with ``rendered``, or with a ``reason`` after so many ``attempts``."""
+
+    job: Job
+    rendered: Rendered | None
+    reason: str
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A job that is about to run, and what it met before."""
+
+    job: Job
+    crashes: int = 0
+    losses: int = 0
+
+    @property
+    def number(self) -> int:
+        """Of this attempt, from 1."""
+        return self.crashes + self.losses + 1
+
+    def after(self, blame: Blame) -> tuple["Attempt", Turn]:
+        """The job's next attempt and its turn, given why this one ended."""
+        if blame is Blame.MODEL:
+            return self, Turn.NEVER
+        if blame is Blame.PROCESS:
+            crashed = replace(self, crashes=self.crashes + 1)
+            return crashed, Turn.NEXT if crashed.crashes < CRASHES else Turn.NEVER
+        lost = replace(self, losses=self.losses + 1)
+        if self.number >= ATTEMPTS:
+            return lost, Turn.NEVER
+        return lost, Turn.LAST if lost.losses == 1 else Turn.ALONE
+
+
+def blame_and_reason(error: BaseException) -> tuple[Blame, str]:
+    """Why a job ended, as the person reads it in ``failures.jsonl``, and whose fault that is."""
+    if isinstance(error, IebenchError):
+        return Blame.MODEL, str(error)
+    if isinstance(error, TimedOut):
+        return Blame.PROCESS, str(error)
+    if isinstance(error, WorkerLost):
+        return Blame.OUTSIDE, str(error)
+    if isinstance(error, BrokenProcessPool):  # pebble's word for a process that ended before it took the job
+        return Blame.OUTSIDE, "its process was ended before it could begin"
+    if isinstance(error, ProcessExpired):
+        return _death(error.exitcode)
+    return Blame.PROCESS, f"{type(error).__name__}: {error}"
+
+
+def _death(exit_code: int | None) -> tuple[Blame, str]:
+    if exit_code is None or exit_code >= 0:
+        return Blame.PROCESS, f"Blender ended with exit code {exit_code}"
+    if -exit_code not in set(signal.Signals):
+        return Blame.PROCESS, f"Blender was ended by signal {-exit_code}"
+    number = signal.Signals(-exit_code)
+    memory = ", as the kernel does when memory runs out" if number == signal.SIGKILL else ""
+    blame = Blame.OUTSIDE if number in _FROM_OUTSIDE else Blame.PROCESS
+    return blame, f"Blender was ended by {number.name}{memory}"
+
+
+class JobQueue:
+    """The jobs that are still to run, in the order of their turns.
+
+    Args:
+        jobs: all of them, in order.
+    """
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self._waiting = {turn: deque[Attempt]() for turn in (Turn.NEXT, Turn.LAST, Turn.ALONE)}
+        self._waiting[Turn.NEXT].extend(map(Attempt, jobs))
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def take(self, running: int) -> Attempt | None:
+        """The next attempt, or None where it has to wait for those that are running.
+
+        Args:
+            running: how many jobs run at the moment.
+        """
+        for turn, attempts in self._waiting.items():
+            if attempts:
+                return None if turn is Turn.ALONE and running else attempts.popleft()
+        return None
+
+    def put_back(self, attempt: Attempt) -> None:
+        """Makes an attempt that never began the next one."""
+        self._waiting[Turn.NEXT].appendleft(attempt)
+
+    def failed(self, attempt: Attempt, error: BaseException) -> Outcome | None:
+        """Queues a failed attempt's job again; where it is given up, returns its outcome."""
+        blame, reason = blame_and_reason(error)
+        following, turn = attempt.after(blame)
+        if turn is Turn.NEVER:
+            return Outcome(attempt.job, None, reason, attempt.number)
+        self._waiting[turn].append(following)
+        return None

@@ -1,0 +1,28 @@
+"""Models between which some cannot be rendered, and what a run that nothing disturbs makes of them."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from commands import MANY_VIEWS, run
+from models import UNUSABLE, write_model
+from toys import digests
+
+
+@pytest.fixture(scope="session")
+def mixed_models(toy_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight good objects and two that cannot be rendered; not to be changed."""
+    folder = shutil.copytree(toy_models, tmp_path_factory.mktemp("mixed") / "models")
+    for kind in ("faceless", "nan"):
+        write_model(folder / "03797390" / kind, UNUSABLE[kind][0])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def quiet_run(mixed_models: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """SHA-256 of the files that an undisturbed run leaves, ``failures.jsonl`` among them."""
+    out = tmp_path_factory.mktemp("quiet") / "views"
+    result = run("render", mixed_models, out, *MANY_VIEWS)
+    assert result.code == 0, result.err
+    return digests(out)

@@ -10,8 +10,6 @@ that is written and read back to become a JPEG::
 import os
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import click
@@ -20,10 +18,11 @@ from PIL import Image
 
 from render.catalog import ObjectRef, scan_models
 from render.dataset import render_dataset
+from render.executor import Execution
+from render.local import LocalWorker
 from render.plan import Job, PlanSettings, make_plan
 from render.procedural import make_models
 from render.settings import PRESETS, RenderSettings
-from render.worker import render_object, start_worker
 
 VIEWS = 6
 OBJECTS = 6
@@ -105,7 +104,7 @@ def _workers(objects: list[ObjectRef], folder: Path, size: int) -> None:
     for turn in range(3):
         for workers in rates:
             clock = _Clock()
-            render_dataset(plan, folder / f"views-{turn}-{workers}", workers, 600.0, clock)
+            render_dataset(plan, folder / f"views-{turn}-{workers}", Execution(workers, device="cpu"), clock)
             rates[workers].append(clock.rate(skip=workers))
     one, two = (float(np.mean(rates[workers])) for workers in (1, 2))
     print(
@@ -127,29 +126,20 @@ class _Renderer:
         plan = make_plan(objects, PlanSettings(views=VIEWS, render=settings))
         self._jobs = [plan.job(item, folder) for item in objects]
         self._png = folder / "frame.png" if through_png else None
-        self._pool = ProcessPoolExecutor(
-            1,
-            mp_context=get_context("spawn"),
-            initializer=start_worker,
-            initargs=(settings, folder, os.getpid()),
-        )
+        self._worker = LocalWorker(settings, folder, "cpu")
+        self._worker.start().result()
 
     def __call__(self) -> float:
         """Seconds an image."""
-        return self._pool.submit(_timed, self._jobs, self._png).result()
+        rendered = [self._worker.submit(job).result() for job in self._jobs]
+        seconds = sum(item.seconds for item in rendered)
+        if self._png:
+            seconds += _png_seconds(self._png, self._jobs)
+        return seconds / sum(item.views for item in rendered)
 
     def close(self) -> None:
         """Ends the process."""
-        self._pool.shutdown()
-
-
-def _timed(jobs: list[Job], png: Path | None) -> float:
-    start = time.perf_counter()
-    images = 0
-    for job in jobs:
-        images += render_object(job).views
-    seconds = time.perf_counter() - start
-    return (seconds + (_png_seconds(png, jobs) if png else 0.0)) / images
+        self._worker.stop()
 
 
 def _png_seconds(path: Path, jobs: list[Job]) -> float:

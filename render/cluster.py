@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import render
+from render.devices import DeviceChoice
 from render.local import LocalWorker
 from render.plan import Job
 from render.retries import WorkerLost
@@ -54,13 +55,14 @@ class RayEngine:
     Args:
         first: any of the jobs.
         workers: how many actors; None means one for each CPU of the cluster.
+        device: what to render on, on each node.
 
     Raises:
         UsageError: Ray is not installed.
         IebenchError: the cluster does not answer.
     """
 
-    def __init__(self, first: Job, workers: int | None) -> None:
+    def __init__(self, first: Job, workers: int | None, device: DeviceChoice) -> None:
         require_ray()
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
@@ -68,6 +70,7 @@ class RayEngine:
 
         self._ray = ray
         self._first = on_every_node(first)
+        self._device = device
         self._connect(workers)
         self.workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         environment = {"PYTHONPATH": _python_path(), **_QUIET}
@@ -81,7 +84,7 @@ class RayEngine:
 
     def worker(self) -> "RayWorker":
         """A new one, not started; it starts once a node has a CPU to spare."""
-        handle = self._actor.remote(self._first.settings.render, self._first.staging)
+        handle = self._actor.remote(self._first.settings.render, self._first.staging, self._device)
         return RayWorker(self._ray, handle)
 
     def close(self) -> None:
@@ -161,8 +164,8 @@ def on_every_node(job: Job) -> Job:
 class _Actor:
     """Runs on a node: a worker of that machine."""
 
-    def __init__(self, settings: RenderSettings, staging: Path) -> None:
-        self._worker = LocalWorker(settings, staging)
+    def __init__(self, settings: RenderSettings, staging: Path, device: DeviceChoice) -> None:
+        self._worker = LocalWorker(settings, staging, device)
 
     def start(self) -> None:
         self._worker.start().result()

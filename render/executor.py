@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from pebble import ProcessExpired
 
+from render.devices import DeviceChoice
 from render.plan import Job
 from render.retries import Attempt, JobQueue, Outcome, TimedOut, WorkerLost, blame_and_reason
 from render.worker import Rendered
@@ -30,11 +31,13 @@ class Execution:
         workers: render processes; None means all cores.
         timeout: seconds after which a job counts as hung.
         engine: ``local`` runs on this machine, ``ray`` on a Ray cluster.
+        device: what each worker renders on.
     """
 
     workers: int | None = None
     timeout: float = 600.0
     engine: EngineName = "local"
+    device: DeviceChoice = "auto"
 
 
 class Worker(Protocol):
@@ -86,10 +89,10 @@ def open_engine(execution: Execution, first: Job) -> Engine:
     if execution.engine == "ray":
         from render.cluster import RayEngine
 
-        return RayEngine(first, execution.workers)
+        return RayEngine(first, execution.workers, execution.device)
     from render.local import LocalEngine
 
-    return LocalEngine(first, execution.workers)
+    return LocalEngine(first, execution.workers, execution.device)
 
 
 def run_jobs(jobs: Sequence[Job], execution: Execution) -> Generator[Outcome, None, None]:

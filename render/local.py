@@ -10,10 +10,14 @@ from typing import Any
 from pebble import ProcessPool
 
 from render import worker
+from render.devices import DeviceChoice
 from render.plan import Job
 from render.retries import WorkerLost
 from render.settings import RenderSettings
 from render.worker import Rendered
+
+_Setup = tuple[RenderSettings, Path, int, DeviceChoice]
+"""The arguments of ``start_worker``."""
 
 
 class LocalWorker:
@@ -25,10 +29,11 @@ class LocalWorker:
     Args:
         settings: of the renders.
         staging: the folder that finished objects go to.
+        device: what to render on.
     """
 
-    def __init__(self, settings: RenderSettings, staging: Path) -> None:
-        self._setup = (settings, staging, os.getpid())
+    def __init__(self, settings: RenderSettings, staging: Path, device: DeviceChoice = "auto") -> None:
+        self._setup: _Setup = (settings, staging, os.getpid(), device)
         self._pool = ProcessPool(max_workers=1, context=multiprocessing.get_context("spawn"))
 
     def start(self) -> Future[None]:
@@ -61,15 +66,17 @@ class LocalEngine:
     Args:
         first: any of the jobs.
         workers: how many; None means one for each core that this process may use.
+        device: what to render on.
     """
 
-    def __init__(self, first: Job, workers: int | None) -> None:
+    def __init__(self, first: Job, workers: int | None, device: DeviceChoice) -> None:
         self.workers = workers or available_cores()
         self._first = first
+        self._device = device
 
     def worker(self) -> LocalWorker:
         """A new one, not started."""
-        return LocalWorker(self._first.settings.render, self._first.staging)
+        return LocalWorker(self._first.settings.render, self._first.staging, self._device)
 
     def close(self) -> None:
         """There is nothing to close."""
@@ -80,7 +87,7 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _render(setup: tuple[RenderSettings, Path, int], job: Job) -> Rendered:
+def _render(setup: _Setup, job: Job) -> Rendered:
     if not worker.is_started():  # the pool replaced a process that ended quietly
         worker.start_worker(*setup)
     return worker.render_object(job)

@@ -70,9 +70,14 @@ class FolderLock:
 
 
 @contextlib.contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
-    """For the moments in which processes that share a folder settle who does what; waits for its turn."""
-    descriptor = os.open(folder / "turn", os.O_CREAT | os.O_RDWR, 0o644)
+def one_at_a_time(folder: Path, name: str = "turn") -> Iterator[None]:
+    """For the moments in which only one of the processes that share a folder may work; waits for its turn.
+
+    Args:
+        folder: the staging folder.
+        name: of the file that is locked; different names do not exclude one another.
+    """
+    descriptor = os.open(folder / name, os.O_CREAT | os.O_RDWR, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

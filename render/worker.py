@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from render.devices import CPU, DeviceChoice, choose_devices, device_of
+from render.locks import one_at_a_time
 from render.plan import Job
 from render.settings import RenderSettings
+from render.slots import take_slot
 from render.sources.opening import opened_model
 from render.staging import PixelSums, stage_object
 from render.threads import one_core
@@ -55,7 +58,7 @@ def require_blender() -> None:
         )
 
 
-def start_worker(settings: RenderSettings, staging: Path, parent: int) -> None:
+def start_worker(settings: RenderSettings, staging: Path, parent: int, device: DeviceChoice = "auto") -> None:
     """Prepares a fresh process: it ends with its parent, leaves Ctrl-C to it, and builds the scene.
 
     When memory runs out, the kernel shall end this process, whose object is then tried again, not the parent.
@@ -64,6 +67,10 @@ def start_worker(settings: RenderSettings, staging: Path, parent: int) -> None:
         settings: of the renders.
         staging: the folder whose ``logs`` keep what Blender prints.
         parent: process id of the parent.
+        device: what to render on; with several GPUs, each worker of this machine takes the next.
+
+    Raises:
+        UsageError: this machine has no such device.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -73,9 +80,15 @@ def start_worker(settings: RenderSettings, staging: Path, parent: int) -> None:
     global _scene
     _leave_parents_blender()
     with one_core():
+        from render.blender.devices import list_gpus
         from render.blender.scene import Scene
 
-    _scene = Scene(settings, threads=1, folder=staging)  # which goes with the staging folder
+    own = device_of(take_slot(staging), choose_devices(device, list_gpus))
+    alone = (
+        contextlib.nullcontext() if own == CPU else one_at_a_time(staging, "kernels")
+    )  # one compiles for all
+    with alone:
+        _scene = Scene(settings, threads=1, folder=staging, device=own)  # which goes with the staging folder
 
 
 def is_started() -> bool:

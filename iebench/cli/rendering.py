@@ -16,6 +16,7 @@ from iebench.cli.progress import RenderBar
 if TYPE_CHECKING:
     from render.catalog import ObjectRef
     from render.dataset import Summary
+    from render.devices import DeviceChoice
     from render.executor import EngineName, Execution
     from render.latents import ExplicitLatents
     from render.part import Part
@@ -59,13 +60,14 @@ class Running:
     object_timeout: float
     engine: "EngineName" = "local"
     part: "Part | None" = None
+    device: "DeviceChoice" = "auto"
 
     @property
     def execution(self) -> "Execution":
         """The same in the renderer's words."""
         from render.executor import Execution
 
-        return Execution(self.workers, self.object_timeout, self.engine)
+        return Execution(self.workers, self.object_timeout, self.engine, self.device)
 
 
 def _part(_context: click.Context, _option: click.Parameter, text: str | None) -> "Part | None":
@@ -172,6 +174,13 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
         type=click.Choice(["local", "ray"]),
         help="This machine, or a Ray cluster (RAY_ADDRESS).",
     ),
+    running(
+        "--device",
+        default="auto",
+        show_default=True,
+        type=click.Choice(["auto", "cpu", "cuda", "optix", "hip", "metal"]),
+        help="auto takes the GPUs if there are any, else the CPU.",
+    ),
     running("--part", callback=_part, metavar="N/COUNT", help="One share, as 3/16; see docs/scaling.md."),
 )
 def render(
@@ -203,9 +212,12 @@ def render_with_bar(
 ) -> "Summary":
     """Plans and renders a dataset under a progress bar; Ctrl-C and SIGTERM leave it resumable."""
     from render.dataset import render_dataset
+    from render.devices import has_gpu_driver
     from render.plan import make_plan
 
     plan = make_plan(selection.of(models_folder), settings, explicit)
+    if run.device != "cpu" and run.engine == "local" and has_gpu_driver():
+        click.echo("the first render on a GPU compiles Blender's kernels, which takes minutes once", err=True)
     bar = RenderBar()
     try:
         with terminate_as_interrupt():

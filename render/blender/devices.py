@@ -1,4 +1,4 @@
-"""Blender's own list of devices; run as a module it prints them, one JSON object a line."""
+"""Blender's own list of devices."""
 
 import bpy  # isort: skip  (makes the next import possible)
 import addon_utils
@@ -32,8 +32,3 @@ def use_device(scene: "bpy.types.Scene", device: Device) -> None:
 def _cycles_preferences() -> "bpy.types.AddonPreferences":
     addon_utils.enable("cycles")
     return bpy.context.preferences.addons["cycles"].preferences
-
-
-if __name__ == "__main__":
-    for gpu in list_gpus():
-        print(gpu.to_json(), flush=True)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from render.devices import CPU, Device, choose_devices, device_of, has_gpu_driver, probe_gpus
+from commands import SMALL, call
+from render.devices import CPU, Device, choose_devices, device_of, has_gpu_driver
 from shards.errors import UsageError
 
 OPTIX = [Device("optix", f"H200 {number}", f"OPTIX_{number}") for number in range(2)]
@@ -14,8 +15,8 @@ def never():
 
 
 def test_without_a_driver_the_cpu_renders_and_blender_is_not_asked():
-    assert choose_devices("auto", driver=lambda: False, probe=never) == (CPU,)
-    assert choose_devices("cpu", driver=lambda: True, probe=never) == (CPU,)
+    assert choose_devices("auto", never, driver=lambda: False) == (CPU,)
+    assert choose_devices("cpu", never, driver=lambda: True) == (CPU,)
 
 
 def test_the_quickest_way_to_the_gpus_is_taken():
@@ -36,17 +37,18 @@ def test_workers_are_dealt_out_evenly_over_the_gpus():
     assert [device_of(slot, OPTIX).id for slot in range(4)] == ["OPTIX_0", "OPTIX_1"] * 2
 
 
-def test_a_device_survives_the_way_between_processes():
-    assert Device.from_json(OPTIX[0].to_json()) == OPTIX[0]
-
-
 @pytest.mark.blender
 @pytest.mark.skipif(has_gpu_driver(), reason="this machine has a GPU")
-def test_blender_itself_is_asked():
-    assert probe_gpus() == []
+def test_blender_itself_is_asked_for_its_gpus(toy_models, tmp_path):
+    result = call("render", toy_models, tmp_path / "views", *SMALL, "--workers", "1", "--device", "cuda")
+    assert result.code == 2
+    assert "finds no cuda device here (GPUs it can use: none)" in result.error
 
 
 @pytest.mark.gpu
 @pytest.mark.blender
-def test_blender_finds_the_gpu():
-    assert {device.kind for device in probe_gpus()} & {"optix", "cuda", "hip", "metal"}
+def test_a_gpu_renders_the_views(toy_models, tmp_path):
+    gpu = call("render", toy_models, tmp_path / "gpu", *SMALL, "--workers", "2")
+    assert gpu.code == 0, gpu.err
+    assert "compiles" in gpu.err
+    assert call("verify", tmp_path / "gpu").code == 0

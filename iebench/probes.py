@@ -5,7 +5,6 @@ transformations by an MLP from the representations of two views. Features are st
 split's mean and deviation, so that scale, which training changes, does not decide how well a probe learns.
 """
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -79,29 +78,6 @@ def regress_pairs(
     _fit(network, draw, F.mse_loss, config)
     with torch.inference_mode():
         return network(pairs), expected
-
-
-def r2_score(predicted: Tensor, expected: Tensor) -> float:
-    """Coefficient of determination, the mean over target dimensions; 1 is perfect, 0 is predicting the mean.
-
-    Args:
-        predicted: (pairs, dimension).
-        expected: (pairs, dimension).
-    """
-    residual = (expected - predicted).double().pow(2).sum(dim=0)
-    total = (expected - expected.mean(dim=0)).double().pow(2).sum(dim=0)
-    return (1 - residual / total).mean().item()
-
-
-def median_angle_degrees(predicted: Tensor, expected: Tensor) -> float:
-    """Median angle between rotations given as quaternions, in degrees, in [0, 180].
-
-    Args:
-        predicted: (pairs, 4), of any length.
-        expected: (pairs, 4), unit quaternions.
-    """
-    cosine = (F.normalize(predicted.double(), dim=1) * expected.double()).sum(dim=1).abs().clamp(max=1)
-    return math.degrees(2 * torch.acos(cosine).median().item())
 
 
 def _fit(

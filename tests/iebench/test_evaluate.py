@@ -53,7 +53,7 @@ def test_both_networks_are_measured_by_every_metric(evaluated: Path):
     result = json.loads((evaluated / "eval.json").read_text())
     assert set(result["networks"]) == {"trained", "untrained"}
     for network in result["networks"].values():
-        assert set(network) == {"classification", "rotation", "color", "retrieval"}
+        assert set(network) == {"classification", "rotation", "color", "light", "retrieval"}
         for part in ("whole", "invariant", "equivariant"):
             assert (
                 0 <= network["classification"][part]["top1"] <= network["classification"][part]["top5"] <= 1

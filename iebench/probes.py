@@ -100,9 +100,13 @@ def _fit(
 
 
 def _standardised(train: Features, val: Features) -> tuple[Tensor, Tensor]:
-    """Representations of both splits, standardised by the training split's statistics per column."""
+    """Representations of both splits, standardised by the training split's statistics per column.
+
+    A column that is constant in training is not scaled: what little it does in validation would drown the rest.
+    """
     mean = train.representations.mean(dim=(0, 1))
-    deviation = train.representations.std(dim=(0, 1)).clamp(min=1e-6)
+    deviation = train.representations.std(dim=(0, 1))
+    deviation = torch.where(deviation > 1e-6, deviation, 1.0)
     first, second = ((features.representations - mean) / deviation for features in (train, val))
     return first, second
 

@@ -101,7 +101,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"recipe {name} is not valid TOML: {error}") from None
     for override in overrides:
-        _apply(content, override)
+        apply_override(content, override)
     return parse_recipe(content, f"recipe {name}")
 
 
@@ -156,7 +156,16 @@ def _recipe_text(name: str) -> str:
     return recipe_text(name)
 
 
-def _apply(content: dict[str, Any], override: str) -> None:
+def apply_override(content: dict[str, Any], override: str) -> None:
+    """Sets one field of a recipe's content.
+
+    Args:
+        content: as TOML gives it; changed in place.
+        override: ``section.field=value``.
+
+    Raises:
+        UsageError: there is no such field.
+    """
     field, equals, text = override.partition("=")
     field = field.strip()
     if not equals:

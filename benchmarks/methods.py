@@ -145,8 +145,8 @@ def section(evaluations: dict[str, dict[str, Any]], index: DatasetIndex, image_v
     )
     return f"""## Methods compared
 {image_views:,} image views for each recipe, on {objects["train"]} objects of {len(index.classes)} classes with {views} \
-views of {index.image_size} px each; evaluated on {objects["val"]} other objects. Of rotation and colour, the part of \
-the representation that holds most.
+views of {index.image_size} px each; evaluated on {objects["val"]} other objects, by probes of the whole \
+representation.
 
 {markdown(overview(evaluations))}
 
@@ -205,7 +205,7 @@ def compare(
     found = []
     for more, less in pairs:
         if more in networks and less in networks:
-            first, second = key.read(networks[more]), key.read(networks[less])
+            first, second = key.metric.read(networks[more]), key.metric.read(networks[less])
             if first is not None and second is not None:
                 numbers = f"{key.metric.show(first)} against {key.metric.show(second)}"
                 found.append(Finding(f"{more} over {less}", numbers, first > second - slack))
@@ -215,7 +215,7 @@ def compare(
 def against_chance(networks: dict[str, dict[str, Any]], chance: float) -> list[Finding]:
     """Whether the MRR of each method that has one is above chance."""
     key = number("MRR")
-    values = {name: key.read(results) for name, results in networks.items()}
+    values = {name: key.metric.read(results) for name, results in networks.items()}
     return [
         Finding(name, f"{key.metric.show(value)} against {key.metric.show(chance)}", value > chance)
         for name, value in values.items()

@@ -145,7 +145,7 @@ class Overview:
 
 
 def overview(evaluations: Mapping[str, dict[str, Any]]) -> Overview:
-    """A table for many runs: their trained networks; of rotation and colour, the part that holds most.
+    """A table for many runs: their trained networks by what the whole representation holds.
 
     The last row is the untrained network, where it is the same for all. What its predictor does is left out,
     because predictors differ.
@@ -160,7 +160,7 @@ def overview(evaluations: Mapping[str, dict[str, Any]]) -> Overview:
     shown: list[tuple[str, tuple[tuple[str, bool], ...]]] = []
     cells = []
     for key_number in KEY_NUMBERS:
-        values = [key_number.read(results) for results in columns.values()]
+        values = [key_number.metric.read(results) for results in columns.values()]
         best = _best(key_number.metric, values)
         printed = (key_number.metric.cell(value) for value in values)
         cells.append([(text, number in best) for number, text in enumerate(printed)])
@@ -171,20 +171,15 @@ def overview(evaluations: Mapping[str, dict[str, Any]]) -> Overview:
 
 @dataclass(frozen=True)
 class KeyNumber:
-    """A column of the overview: the best of one metric over the parts of a representation."""
+    """A column of the overview: of the whole representation, so that all methods are probed alike."""
 
     header: str
-    paths: tuple[tuple[str, ...], ...]
+    path: tuple[str, ...]
 
     @property
     def metric(self) -> Metric:
-        """How it is printed, and whether more is better."""
-        return metric_at(self.paths[0])
-
-    def read(self, results: Mapping[str, Any]) -> float | None:
-        """The value in one network's results; None where it has none."""
-        values = [value for path in self.paths if (value := metric_at(path).read(results)) is not None]
-        return (max if self.metric.higher_is_better else min)(values, default=None)
+        """How it is found and printed."""
+        return metric_at(self.path)
 
 
 def metric_at(path: tuple[str, ...]) -> Metric:
@@ -198,18 +193,14 @@ def _of_whole(results: Mapping[str, Any]) -> dict[str, Any]:
     return {name: {"whole": value["whole"]} for name, value in probes.items()}
 
 
-def _over_parts(*path: str) -> tuple[tuple[str, ...], ...]:
-    return tuple((path[0], part, *path[1:]) for part in PARTS)
-
-
 KEY_NUMBERS = (
-    KeyNumber("top-1", (("classification", "whole", "top1"),)),
-    KeyNumber("rotation R²", _over_parts("rotation", "r2")),
-    KeyNumber("rotation error ↓", _over_parts("rotation", "median_angle")),
-    KeyNumber("colour R²", _over_parts("color", "r2")),
-    KeyNumber("MRR", (("retrieval", "mrr"),)),
-    KeyNumber("H@1", (("retrieval", "h@1"),)),
-    KeyNumber("PRE ↓", (("retrieval", "pre"),)),
+    KeyNumber("top-1", ("classification", "whole", "top1")),
+    KeyNumber("rotation R²", ("rotation", "whole", "r2")),
+    KeyNumber("rotation error ↓", ("rotation", "whole", "median_angle")),
+    KeyNumber("colour R²", ("color", "whole", "r2")),
+    KeyNumber("MRR", ("retrieval", "mrr")),
+    KeyNumber("H@1", ("retrieval", "h@1")),
+    KeyNumber("PRE ↓", ("retrieval", "pre")),
 )
 """What tells methods apart at a glance."""
 

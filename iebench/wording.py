@@ -122,8 +122,8 @@ def overview_sentence(evaluation: dict[str, Any]) -> str:
     """How the overview is to be read."""
     chance = evaluation["chance"]
     return (
-        "Of rotation and colour, the part of the representation that holds most. A dash stands where a method has no "
-        f"predictor that steers embeddings. Chance is {_TOP1.show(chance['top1'])} for top-1 and "
+        "Probes see the whole representation of every method. A dash stands where a method has no predictor that "
+        f"steers embeddings. Chance is {_TOP1.show(chance['top1'])} for top-1 and "
         f"{_MRR.show(chance['mrr'])} for MRR."
     )
 

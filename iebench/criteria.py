@@ -18,7 +18,7 @@ VARIANCE_EPSILON = 1e-4
 P = ParamSpec("P")
 
 
-def _in_float32(criterion: Callable[P, Tensor]) -> Callable[P, Tensor]:
+def in_float32(criterion: Callable[P, Tensor]) -> Callable[P, Tensor]:
     """Widens tensors to float32 and keeps autocast off inside."""
 
     def widened(value: object) -> object:
@@ -34,7 +34,7 @@ def _in_float32(criterion: Callable[P, Tensor]) -> Callable[P, Tensor]:
     return computed
 
 
-@_in_float32
+@in_float32
 def invariance_loss(first: Tensor, second: Tensor) -> Tensor:
     """Mean squared error between two batches of embeddings (VICReg, arXiv 2105.04906, eq. 5).
 
@@ -45,7 +45,7 @@ def invariance_loss(first: Tensor, second: Tensor) -> Tensor:
     return F.mse_loss(first, second)
 
 
-@_in_float32
+@in_float32
 def variance_loss(embeddings: Tensor) -> Tensor:
     """Hinge that keeps each dimension's standard deviation at 1 or above (VICReg, eq. 1 and 2).
 
@@ -56,7 +56,7 @@ def variance_loss(embeddings: Tensor) -> Tensor:
     return F.relu(1 - deviation).mean()
 
 
-@_in_float32
+@in_float32
 def covariance_loss(embeddings: Tensor) -> Tensor:
     """Sum of squared covariances between different dimensions, over the dimension (VICReg, eq. 3 and 4).
 
@@ -82,7 +82,7 @@ def collapse_terms(views: Sequence[Tensor]) -> dict[str, Tensor]:
     }
 
 
-@_in_float32
+@in_float32
 def contrastive_loss(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     """NT-Xent: each embedding finds its partner among all others of both batches (SimCLR, arXiv 2002.05709, eq. 1).
 
@@ -99,7 +99,7 @@ def contrastive_loss(first: Tensor, second: Tensor, temperature: float) -> Tenso
     return F.cross_entropy(similarity.masked_fill(itself, float("-inf")), partners)
 
 
-@_in_float32
+@in_float32
 def alignment_loss(first: Tensor, second: Tensor) -> Tensor:
     """Mean squared distance between normalised embeddings, in [0, 4] (BYOL, arXiv 2006.07733, eq. 2).
 
@@ -110,7 +110,7 @@ def alignment_loss(first: Tensor, second: Tensor) -> Tensor:
     return (F.normalize(first, dim=1) - F.normalize(second, dim=1)).pow(2).sum(dim=1).mean()
 
 
-@_in_float32
+@in_float32
 def uniformity_loss(embeddings: Tensor, sharpness: float = 2.0) -> Tensor:
     """Logarithm of the mean Gaussian potential of pairs on the sphere (Wang and Isola, arXiv 2005.10242, sec. 4.1.2).
 
@@ -126,13 +126,13 @@ def uniformity_loss(embeddings: Tensor, sharpness: float = 2.0) -> Tensor:
     return (-sharpness * squared_distances).logsumexp(dim=0) - math.log(len(rows))
 
 
-@_in_float32
+@in_float32
 def regression_loss(predicted: Tensor, expected: Tensor) -> Tensor:
     """Mean squared error of predicted numbers (batch, numbers)."""
     return F.mse_loss(predicted, expected)
 
 
-@_in_float32
+@in_float32
 def classification_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy of (batch, classes) logits with (batch,) labels."""
     return F.cross_entropy(logits, labels)

@@ -9,6 +9,7 @@ from commands import call, run
 from iebench.evaluate import evaluate
 from iebench.features import extract_features
 from iebench.model import build_model
+from iebench.recipe import load_recipe
 from iebench.run import Run, save_checkpoint
 from iebench.train import train
 from shards.errors import IebenchError, UsageError
@@ -60,6 +61,23 @@ def test_both_networks_are_measured_by_every_metric(evaluated: Path):
             )
             assert 0 <= network["rotation"][part]["median_angle"] <= 180
         assert {"mrr", "h@1", "h@5", "h@10", "pre"} == set(network["retrieval"])
+
+
+def test_a_method_without_a_predictor_has_no_retrieval_and_all_else(toy_dataset: Path, tmp_path: Path):
+    small = ["training.batch_size=4", "training.epochs=1", "training.workers=0"]
+    probes = ["evaluation.epochs=1", "evaluation.hidden_width=8"]
+    recipe = load_recipe("vicreg", ["method.projector=[32, 16]", *small, *probes])
+    train(recipe, toy_dataset, tmp_path / "run", "cpu")
+    result = evaluate(Run(tmp_path / "run"), toy_dataset, "cpu")
+    assert result["retrieval_examples"] == []
+    for network in result["networks"].values():
+        assert network["retrieval"] is None
+        assert set(network["classification"]) == set(network["rotation"]) == {"whole"}
+    table = call("report", tmp_path / "run", "--out", tmp_path / "report.html")
+    assert table.code == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "VICReg was trained" in page
+    assert "It has no predictor that steers embeddings, so there is no MRR, H@k or PRE." in page
 
 
 def test_examples_name_views_of_validation_objects(evaluated: Path, toy_dataset: Path):

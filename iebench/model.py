@@ -14,7 +14,6 @@ from iebench.recipe import Recipe
 from iebench.target import cosine_momentum, follow, frozen_copy
 from iebench.transformations import DIMENSIONS, LATENTS, Group, groups_of, relative_transformation
 from shards.schema import DatasetIndex
-from shards.stream import Pair
 
 
 class Step(NamedTuple):
@@ -69,23 +68,29 @@ class Model(nn.Module):
         """What takes the first (batch, latents) to the second, in the given groups, in float32."""
         return relative_transformation(first, second, groups, self.latent_names).float()
 
-    def forward(self, pair: Pair) -> Step:
-        """The loss and its terms for one batch of pairs."""
-        first, second = self._views(self.backbone, pair)
+    def forward(self, views: Views, latents: Views, labels: Tensor) -> Step:
+        """The loss and its terms for one batch of pairs.
+
+        Args:
+            views: two (batch, 3, height, width) uint8 tensors.
+            latents: two (batch, number of latents) tensors.
+            labels: (batch,) classes.
+        """
+        first, second = self._both(self.backbone, views)
         targets = None
         if self.target_backbone is not None:
             with torch.no_grad():
-                targets = self._views(self.target_backbone, pair)
+                targets = self._both(self.target_backbone, views)
         groups = self.method.groups
-        transformation = self.transformation(*pair.latents, groups) if groups else None
-        outcome = self.method(Batch(first, second, transformation, pair.labels, targets))
+        transformation = self.transformation(*latents, groups) if groups else None
+        outcome = self.method(Batch(first, second, transformation, labels, targets))
 
         spaces = {"representation": (first.detach(), second.detach())}
         if outcome.embeddings is not None:
             before, after = outcome.embeddings
             spaces["embedding"] = (own_rows(before).detach(), own_rows(after).detach())
-        rotation = self.transformation(*pair.latents, ["rotation"]) if self.has_rotation else None
-        reading = self.online(spaces, pair.labels, rotation)
+        rotation = self.transformation(*latents, ["rotation"]) if self.has_rotation else None
+        reading = self.online(spaces, labels, rotation)
         return Step(outcome.terms["loss"] + reading.loss, {**outcome.terms, **reading.scores}, spaces)
 
     def after_step(self, progress: float) -> None:
@@ -99,11 +104,11 @@ class Model(nn.Module):
             follow(self.target_backbone, self.backbone, momentum)
             self.method.follow(momentum)
 
-    def _views(self, backbone: nn.Module, pair: Pair) -> Views:
+    def _both(self, backbone: nn.Module, views: Views) -> Views:
         if self.joint_views:
-            first, second = backbone(self._normalised(torch.cat(pair.views))).chunk(2)
+            first, second = backbone(self._normalised(torch.cat(views))).chunk(2)
         else:
-            first, second = (backbone(self._normalised(view)) for view in pair.views)
+            first, second = (backbone(self._normalised(view)) for view in views)
         return first, second
 
     def _normalised(self, views: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from iebench.gallery import (
     Gallery,
     Picture,
     ViewName,
-    hues_in_words,
+    changes_in_words,
     picture,
     read_gallery,
     rotation_in_words,
@@ -72,7 +72,7 @@ class Example:
     target: Picture
     angle: str
     axis: str
-    hues: str
+    changes: str
     answers: list[Answer]
 
 
@@ -242,7 +242,7 @@ def _example(question: Question, gallery: Gallery, index: DatasetIndex) -> Examp
         target=picture(target, index, class_name),
         angle=angle,
         axis=axis,
-        hues=hues_in_words(source, target, index) if "color" in question.groups else "",
+        changes=changes_in_words(source, target, index, question.groups),
         answers=answers,
     )
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from iebench.interrupt import StopRequest, stop_on_signals
 from iebench.metrics import MetricsLog
 from iebench.model import Model, Step, build_model
-from iebench.online import collapse_statistics
+from iebench.online import Views, collapse_statistics
 from iebench.recipe import OptimizerConfig, Recipe
 from iebench.run import Run, load_checkpoint, save_checkpoint
 from shards.errors import IebenchError, UsageError
@@ -104,7 +104,7 @@ def train(recipe: Recipe, data: Path, out: Path, device: str = "auto", resume: b
             if position.step >= schedule.steps:
                 break
             set_learning_rate(optimizer, learning_rate(recipe.optimizer, position.step, schedule.steps))
-            outcome = trained(to_device(batch, fabric.device))
+            outcome = trained(*on_device(batch, fabric.device))
             optimizer.zero_grad()
             fabric.backward(outcome.loss)
             optimizer.step()
@@ -236,13 +236,13 @@ def pair_batches(
         position.pass_number, position.batch = position.pass_number + 1, 0
 
 
-def to_device(batch: Pair, device: torch.device) -> Pair:
-    """The batch on ``device``."""
+def on_device(batch: Pair, device: torch.device) -> tuple[Views, Views, torch.Tensor]:
+    """Views, latents and labels on ``device``; plain tuples, which mixed precision can look into."""
     (first, second), (before, after) = (
         tuple(tensor.to(device, non_blocking=True) for tensor in tensors)
         for tensors in (batch.views, batch.latents)
     )
-    return Pair((first, second), (before, after), batch.labels.to(device, non_blocking=True))
+    return (first, second), (before, after), batch.labels.to(device, non_blocking=True)
 
 
 def log_record(step: int, outcome: Step, schedule: Schedule) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 
 from iebench.model import Model, build_model
 from iebench.recipe import Recipe, load_recipe
 from iebench.recipes import recipe_names
-from iebench.train import build_optimizer, set_learning_rate
+from iebench.train import build_optimizer, on_device, set_learning_rate
 from shards.errors import UsageError
 from shards.schema import DatasetIndex, open_dataset
 from shards.stream import Pair, PairStream
@@ -21,7 +22,8 @@ SMALL = {"projector": "[32, 16]", "prediction_width": "16", "free_dimension": "4
 def small_recipe(name: str, *overrides: str) -> Recipe:
     fields = type(load_recipe(name).method).model_fields
     small = [f"method.{field}={value}" for field, value in SMALL.items() if field in fields]
-    return load_recipe(name, [*small, "online.hidden_width=8", *overrides])
+    quick = ["online.hidden_width=8", "backbone.small_image_stem=false"]
+    return load_recipe(name, [*small, *quick, *overrides])
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def step(model: Model, recipe: Recipe, pair: Pair) -> dict[str, float]:
     """One step of training."""
     optimizer = build_optimizer(model, recipe)
     set_learning_rate(optimizer, recipe.optimizer.lr)
-    outcome = model(pair)
+    outcome = model(*on_device(pair, torch.device("cpu")))
     outcome.loss.backward()
     optimizer.step()
     model.after_step(0.5)
@@ -55,6 +57,20 @@ def test_every_recipe_takes_a_step_and_watches_it(index: DatasetIndex, pair: Pai
     assert ("online_embedding_top1" in terms) is not name.startswith("supervised")
     missing = [key for key, value in model.named_parameters() if value.requires_grad and value.grad is None]
     assert not missing
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_takes_a_step_in_mixed_precision(index: DatasetIndex, pair: Pair, name: str):
+    recipe = small_recipe(name)
+    fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+    model = build_model(recipe, index)
+    trained, optimizer = fabric.setup(model, build_optimizer(model, recipe))
+    outcome = trained(*on_device(pair, fabric.device))
+    assert outcome.loss.dtype == torch.float32
+    fabric.backward(outcome.loss)
+    gradients = [value.grad for value in model.parameters() if value.grad is not None]
+    assert all(torch.isfinite(value).all() for value in (outcome.loss, *gradients))
+    optimizer.step()
 
 
 @pytest.mark.parametrize("name", ["byol", "equimod_byol"])
@@ -83,7 +99,10 @@ def test_views_run_together_share_their_batch_statistics_and_apart_they_do_not(
     calls: list[int] = []
     for model in (together, apart):
         model.backbone.register_forward_hook(lambda module, inputs, output: calls.append(len(inputs[0])))
-    first, second = (model(pair).spaces["representation"][0] for model in (together, apart))
+    first, second = (
+        model(*on_device(pair, torch.device("cpu"))).spaces["representation"][0]
+        for model in (together, apart)
+    )
     assert calls == [8, 4, 4]
     assert not torch.allclose(first, second)
     expected = apart.represent(pair.views[0])

@@ -40,6 +40,7 @@ BYOL = [
     "training.log_every=1",
     "training.checkpoint_every=1",
     "training.workers=0",
+    "backbone.small_image_stem=false",
 ]
 
 

@@ -23,7 +23,7 @@ from iebench.recipes import recipe_names, recipe_text
 from iebench.report import write_report
 from iebench.run import Run
 from iebench.tables import KEY_NUMBERS, KeyNumber, Overview, overview
-from iebench.train import train
+from iebench.train import TrainingStopped, train
 from shards.errors import IebenchError
 from shards.files import write_text
 from shards.schema import DatasetIndex, open_dataset
@@ -82,17 +82,28 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     index = open_dataset(options.data)
     names = options.recipes or [name for name in recipe_names() if name != "demo"]
-    for number, name in enumerate(names, start=1):
+    recipes = {name: small_recipe(name, index, options) for name in names}
+    runs = []
+    for name, recipe in recipes.items():
         start = time.perf_counter()
-        print(f"== {name} ({number} of {len(names)})", file=sys.stderr)
-        run_recipe(Run(options.out / name), small_recipe(name, index, options), options.data)
+        print(f"== {name} ({1 + names.index(name)} of {len(names)})", file=sys.stderr)
+        run = Run(options.out / name)
+        try:
+            run_recipe(run, recipe, options.data)
+        except TrainingStopped:
+            raise
+        except IebenchError as error:
+            print(f"   {name} is left out: {error}", file=sys.stderr)
+            continue
+        runs.append(run)
         print(f"   {name}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
-    runs = [Run(options.out / name) for name in names]
     write_report(runs, options.out / "report.html")
     text = section({run.folder.name: read_evaluation(run) for run in runs}, index, options.image_views)
     put_section(options.results, text)
     print(text)
     print(f"\n{options.results} and {options.out / 'report.html'} are written")
+    if len(runs) < len(names):
+        sys.exit(f"{len(names) - len(runs)} of {len(names)} recipes are left out; the messages above say why")
 
 
 def parse_options() -> argparse.Namespace:

@@ -50,7 +50,7 @@ def build_backbone(config: BackboneConfig, image_size: int) -> nn.Module:
     Raises:
         UsageError: patches do not divide the image.
     """
-    is_small = image_size <= SMALL_IMAGE if config.small_image_stem is None else config.small_image_stem
+    is_small = with_stem(config, image_size).small_image_stem
     if config.name == "vit_s_16":
         return _vision_transformer(image_size, _SMALL_PATCH if is_small else _PATCH)
     network = _RESNETS[config.name]()
@@ -59,6 +59,12 @@ def build_backbone(config: BackboneConfig, image_size: int) -> nn.Module:
         network.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
         network.maxpool = nn.Identity()
     return network
+
+
+def with_stem(config: BackboneConfig, image_size: int) -> BackboneConfig:
+    """The same with the choice of the stem made, so that it does not depend on what a run is evaluated on."""
+    is_small = image_size <= SMALL_IMAGE if config.small_image_stem is None else config.small_image_stem
+    return config.model_copy(update={"small_image_stem": is_small})
 
 
 def _vision_transformer(image_size: int, patch: int) -> nn.Module:

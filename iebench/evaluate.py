@@ -11,7 +11,7 @@ from torch import Tensor
 from iebench.features import Features, extract_features
 from iebench.model import Model, build_model
 from iebench.probes import classify, regress_pairs
-from iebench.recipe import EvaluationConfig
+from iebench.recipe import EvaluationConfig, Recipe
 from iebench.retrieval import Retrieval, chance_mrr, retrieve
 from iebench.run import Run, load_checkpoint
 from iebench.scores import median_angle_degrees, r2_score
@@ -23,6 +23,8 @@ from shards.schema import DatasetIndex, open_dataset
 
 EXAMPLES = 6
 EVALUATION_FORMAT = 1
+CLASSES_KEY = "online.classifiers.representation.bias"
+"""The weights in a checkpoint that are as many as the classes of its training."""
 
 
 def evaluate(run: Run, data: Path, device: str = "auto") -> dict[str, Any]:
@@ -47,7 +49,7 @@ def evaluate(run: Run, data: Path, device: str = "auto") -> dict[str, Any]:
     networks: dict[str, Any] = {}
     examples: list[dict[str, Any]] = []
     for name, path in (("trained", run.last_checkpoint), ("untrained", run.initial_checkpoint)):
-        model = _restored(path, build_model(recipe, index)).to(place)
+        model = _restored(path, recipe, index).to(place)
         networks[name], retrieval, val = _evaluate_network(model, data, index, recipe.evaluation, place, name)
         if name == "trained" and retrieval:
             examples = _examples(retrieval, val)
@@ -87,9 +89,11 @@ def read_evaluation(run: Run) -> dict[str, Any]:
         ) from None
 
 
-def _restored(path: Path, model: Model) -> Model:
+def _restored(path: Path, recipe: Recipe, index: DatasetIndex) -> Model:
+    """The network of a checkpoint, with the normalisation and the classes of its own training."""
     state = load_checkpoint(path)
     try:
+        model = build_model(recipe, index, len(state["model"][CLASSES_KEY]))
         model.load_state_dict(state["model"])
     except (RuntimeError, KeyError) as error:
         first_line = str(error).strip().split("\n")[0]

@@ -35,15 +35,16 @@ class Model(nn.Module):
 
     Args:
         recipe: sizes and coefficients.
-        index: of the dataset, for its channel statistics, classes and the names of its latents.
+        index: of the dataset, for its channel statistics and the names of its latents.
+        classes: that supervision and the heads which watch tell apart.
     """
 
     channel_mean: Tensor
     channel_std: Tensor
 
-    def __init__(self, recipe: Recipe, index: DatasetIndex) -> None:
+    def __init__(self, recipe: Recipe, index: DatasetIndex, classes: int) -> None:
         super().__init__()
-        sizes = Sizes(REPRESENTATION_DIMENSIONS[recipe.backbone.name], len(index.classes))
+        sizes = Sizes(REPRESENTATION_DIMENSIONS[recipe.backbone.name], classes)
         self.joint_views = recipe.backbone.joint_views
         self.latent_names = [latent.name for latent in index.latents]
         self.backbone = build_backbone(recipe.backbone, index.image_size)
@@ -116,13 +117,18 @@ class Model(nn.Module):
         return normalised.contiguous(memory_format=torch.channels_last)
 
 
-def build_model(recipe: Recipe, index: DatasetIndex) -> Model:
+def build_model(recipe: Recipe, index: DatasetIndex, classes: int | None = None) -> Model:
     """The model of a recipe with its initial weights, a function of ``training.seed``.
+
+    Args:
+        recipe: sizes and coefficients.
+        index: of the dataset.
+        classes: of the dataset that it is, or was, trained on; by default those of ``index``.
 
     Raises:
         UsageError: the dataset lacks a latent that the recipe's groups need, or sizes do not fit.
     """
     torch.manual_seed(recipe.training.seed)
-    model = Model(recipe, index)
+    model = Model(recipe, index, classes or len(index.classes))
     index.latent_index(tuple(name for group in model.method.groups for name in LATENTS[group]))
     return model.to(memory_format=torch.channels_last)

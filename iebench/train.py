@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from iebench.backbones import with_stem
 from iebench.interrupt import StopRequest, stop_on_signals
 from iebench.metrics import MetricsLog
 from iebench.model import Model, Step, build_model
@@ -90,6 +91,7 @@ def train(recipe: Recipe, data: Path, out: Path, device: str = "auto", resume: b
         IebenchError: a shard cannot be read, or the loss is not finite.
     """
     index = open_dataset(data)
+    recipe = recipe.model_copy(update={"backbone": with_stem(recipe.backbone, index.image_size)})
     fabric = start_fabric(device)
     model = build_model(recipe, index)
     optimizer = build_optimizer(model, recipe)

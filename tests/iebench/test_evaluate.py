@@ -15,6 +15,7 @@ from iebench.train import train
 from shards.errors import IebenchError, UsageError
 from shards.reader import read_views
 from shards.schema import open_dataset
+from toys import rewrite_index
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +94,21 @@ def test_examples_name_views_of_validation_objects(evaluated: Path, toy_dataset:
 def test_evaluating_twice_gives_the_same_numbers(evaluated: Path, toy_dataset: Path):
     before = json.loads((evaluated / "eval.json").read_text())
     assert evaluate(Run(evaluated), toy_dataset, "cpu")["networks"] == before["networks"]
+
+
+def test_a_run_is_evaluated_on_a_dataset_of_other_classes_and_size(
+    toy_copy: Path, toy_dataset: Path, tmp_path: Path
+):
+    small = ["training.batch_size=4", "training.epochs=1", "training.workers=0"]
+    probes = ["evaluation.epochs=1", "evaluation.hidden_width=8"]
+    recipe = load_recipe("supervised", [*small, *probes])
+    train(recipe, toy_dataset, tmp_path / "run", "cpu")
+    content = json.loads((toy_copy / "dataset.json").read_text())
+    content["classes"].append({"label": 3, "synset": "09999999", "name": "other"})
+    rewrite_index(toy_copy, {**content, "image_size": 128})
+    result = evaluate(Run(tmp_path / "run"), toy_copy, "cpu")
+    assert result["chance"]["top1"] == 0.25
+    assert Run(tmp_path / "run").recipe().backbone.small_image_stem is True
 
 
 def test_a_run_without_checkpoint_is_one_sentence(toy_dataset: Path, tmp_path: Path):

@@ -1,5 +1,6 @@
 """What every method is: a module over representations, and what training and evaluation ask of it."""
 
+import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -164,5 +165,8 @@ def find_method(name: str) -> Entry:
         for point in entry_points(group=ENTRY_POINTS, name=name):
             point.load()
     if name not in _METHODS:
-        raise UsageError(f"there is no method {name!r}; there are: {', '.join(sorted(_METHODS))}")
+        (nearest, *_) = difflib.get_close_matches(name, sorted(_METHODS), n=1, cutoff=0.0)
+        raise UsageError(
+            f"there is no method {name!r}; did you mean {nearest!r}? There are: {', '.join(sorted(_METHODS))}"
+        )
     return _METHODS[name]

@@ -27,6 +27,9 @@ format: $(READY) ## Mend style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+benchmark: $(READY) ## Every method on the demo's dataset: a table in benchmarks/RESULTS.md and a report (hours)
+	$(BIN)/python benchmarks/methods.py --data runs/demo/views --out runs/methods
+
 clean: ## Delete .venv and caches, not data or runs
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 

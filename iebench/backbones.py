@@ -1,20 +1,82 @@
 """Backbones: from normalised images to representations."""
 
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
-from torchvision.models import resnet18
+from torchvision.models import VisionTransformer, resnet18, resnet34, resnet50
 
-REPRESENTATION_DIMENSION = 512
+from shards.errors import UsageError
+
+Name = Literal["resnet18", "resnet34", "resnet50", "vit_s_16"]
+
+REPRESENTATION_DIMENSIONS: dict[Name, int] = {
+    "resnet18": 512,
+    "resnet34": 512,
+    "resnet50": 2048,
+    "vit_s_16": 384,
+}
+SMALL_IMAGE = 64
+"""Pixels up to which images get the stem for small ones, where the recipe does not say."""
+
+_RESNETS = {"resnet18": resnet18, "resnet34": resnet34, "resnet50": resnet50}
+_PATCH, _SMALL_PATCH = 16, 8
 
 
-def build_backbone(small_image_stem: bool) -> nn.Module:
-    """ResNet-18 without its classifier: (batch, 3, height, width) to (batch, 512), after pooling.
+class BackboneConfig(BaseModel):
+    """Which backbone, and how it is run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: Name = "resnet18"
+    small_image_stem: bool | None = Field(
+        default=None, description="for images of few pixels; by default up to 64 px"
+    )
+    joint_views: bool = Field(
+        default=True, description="both views in one call, so that batch norm sees them together"
+    )
+
+
+def build_backbone(config: BackboneConfig, image_size: int) -> nn.Module:
+    """A network without its classifier: (batch, 3, height, width) to (batch, representation dimension).
+
+    With the stem for small images, a ResNet begins with a 3 x 3 convolution of stride 1 and has no max pooling,
+    as for CIFAR; a ViT has patches of 8 px rather than 16.
 
     Args:
-        small_image_stem: a 3 x 3 convolution of stride 1 and no max pooling, as for images of 32 px.
+        config: of the recipe.
+        image_size: of the dataset, in pixels.
+
+    Raises:
+        UsageError: patches do not divide the image.
     """
-    network = resnet18()
+    is_small = with_stem(config, image_size).small_image_stem
+    if config.name == "vit_s_16":
+        return _vision_transformer(image_size, _SMALL_PATCH if is_small else _PATCH)
+    network = _RESNETS[config.name]()
     network.fc = nn.Identity()
-    if small_image_stem:
+    if is_small:
         network.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
         network.maxpool = nn.Identity()
+    return network
+
+
+def with_stem(config: BackboneConfig, image_size: int) -> BackboneConfig:
+    """The same with the choice of the stem made, so that it does not depend on what a run is evaluated on."""
+    is_small = image_size <= SMALL_IMAGE if config.small_image_stem is None else config.small_image_stem
+    return config.model_copy(update={"small_image_stem": is_small})
+
+
+def _vision_transformer(image_size: int, patch: int) -> nn.Module:
+    """ViT-S (DeiT, arXiv 2012.12877, table 1): 12 layers of 6 heads, 384 wide."""
+    if image_size % patch:
+        raise UsageError(
+            f"a vision transformer cuts images into patches of {patch} px, which do not divide {image_size} px; "
+            "choose a ResNet as backbone.name, or render the views at another size"
+        )
+    width = REPRESENTATION_DIMENSIONS["vit_s_16"]
+    network = VisionTransformer(
+        image_size, patch, num_layers=12, num_heads=6, hidden_dim=width, mlp_dim=4 * width
+    )
+    network.heads = nn.Identity()
     return network

@@ -10,18 +10,21 @@ from torch import Tensor
 
 from iebench.features import Features, extract_features
 from iebench.model import Model, build_model
-from iebench.probes import classify, median_angle_degrees, r2_score, regress_pairs
-from iebench.recipe import EvaluationConfig
+from iebench.probes import classify, regress_pairs
+from iebench.recipe import EvaluationConfig, Recipe
 from iebench.retrieval import Retrieval, chance_mrr, retrieve
 from iebench.run import Run, load_checkpoint
+from iebench.scores import median_angle_degrees, r2_score
 from iebench.train import start_fabric
-from iebench.transformations import LATENTS, relative_transformation
+from iebench.transformations import LATENTS, Group, groups_of, relative_transformation
 from shards.errors import IebenchError, UsageError
 from shards.files import write_text
 from shards.schema import DatasetIndex, open_dataset
 
 EXAMPLES = 6
 EVALUATION_FORMAT = 1
+CLASSES_KEY = "online.classifiers.representation.bias"
+"""The weights in a checkpoint that are as many as the classes of its training."""
 
 
 def evaluate(run: Run, data: Path, device: str = "auto") -> dict[str, Any]:
@@ -46,9 +49,9 @@ def evaluate(run: Run, data: Path, device: str = "auto") -> dict[str, Any]:
     networks: dict[str, Any] = {}
     examples: list[dict[str, Any]] = []
     for name, path in (("trained", run.last_checkpoint), ("untrained", run.initial_checkpoint)):
-        model = _restored(path, build_model(recipe, index)).to(place)
+        model = _restored(path, recipe, index).to(place)
         networks[name], retrieval, val = _evaluate_network(model, data, index, recipe.evaluation, place, name)
-        if name == "trained":
+        if name == "trained" and retrieval:
             examples = _examples(retrieval, val)
     result = {
         "format": EVALUATION_FORMAT,
@@ -86,9 +89,11 @@ def read_evaluation(run: Run) -> dict[str, Any]:
         ) from None
 
 
-def _restored(path: Path, model: Model) -> Model:
+def _restored(path: Path, recipe: Recipe, index: DatasetIndex) -> Model:
+    """The network of a checkpoint, with the normalisation and the classes of its own training."""
     state = load_checkpoint(path)
     try:
+        model = build_model(recipe, index, len(state["model"][CLASSES_KEY]))
         model.load_state_dict(state["model"])
     except (RuntimeError, KeyError) as error:
         first_line = str(error).strip().split("\n")[0]
@@ -98,20 +103,21 @@ def _restored(path: Path, model: Model) -> Model:
 
 def _evaluate_network(
     model: Model, data: Path, index: DatasetIndex, config: EvaluationConfig, device: torch.device, name: str
-) -> tuple[dict[str, Any], Retrieval, Features]:
+) -> tuple[dict[str, Any], Retrieval | None, Features]:
     train, val = (
         extract_features(model, data, index, split, config.feature_batch_size, device)
         for split in ("train", "val")
     )
     latent_names = model.latent_names
-    results: dict[str, Any] = {"classification": {}, "rotation": {}, "color": {}}
-    for part, (start, stop) in _parts(model).items():
+    groups = groups_of(latent_names)
+    results: dict[str, Any] = {"classification": {}, **{group: {} for group in groups}}
+    for part, (start, stop) in model.method.parts().items():
         _say(f"probing the {name} network: {part} representation")
         train_part, val_part = train.part(start, stop), val.part(start, stop)
         results["classification"][part] = classify(train_part, val_part, len(index.classes), config, device)
-        for group in ("rotation", "color"):
+        for group in groups:
 
-            def target(first: Tensor, second: Tensor, group: Any = group) -> Tensor:
+            def target(first: Tensor, second: Tensor, group: Group = group) -> Tensor:
                 return relative_transformation(first, second, [group], latent_names)
 
             predicted, expected = regress_pairs(train_part, val_part, target, config, device)
@@ -119,27 +125,27 @@ def _evaluate_network(
             if group == "rotation":
                 results[group][part]["median_angle"] = median_angle_degrees(predicted, expected)
     retrieval = _retrieve(model, val, device)
-    results["retrieval"] = retrieval.metrics()
+    results["retrieval"] = retrieval.metrics() if retrieval else None
     return results, retrieval, val
 
 
-def _parts(model: Model) -> dict[str, tuple[int, int]]:
-    """Columns of the representation by part; ``whole`` first."""
-    invariant = model.method.invariant_dimension
-    whole = invariant + model.method.config.equivariant_dimension
-    return {"whole": (0, whole), "invariant": (0, invariant), "equivariant": (invariant, whole)}
-
-
 @torch.inference_mode()
-def _retrieve(model: Model, val: Features, device: torch.device) -> Retrieval:
+def _retrieve(model: Model, val: Features, device: torch.device) -> Retrieval | None:
+    """Retrieval by the method's predictor; None where it has none, or where views have no rotation.
+
+    All of MRR, H@k and PRE are defined by where a predictor steers an embedding.
+    """
+    predictor = model.method.predictor
+    if predictor is None or not model.has_rotation:
+        return None
     objects, views, _ = val.representations.shape
-    embeddings = model.method.equivariant_embeddings(val.representations.flatten(0, 1).to(device))
+    embeddings = model.method.steered_embeddings(val.representations.flatten(0, 1).to(device))
     embeddings = embeddings.unflatten(0, (objects, views))
     latents = val.latents.to(device)
     first = latents[:, :1].expand_as(latents)
-    transformation = model.transformation(first.flatten(0, 1), latents.flatten(0, 1))
+    transformation = model.transformation(first.flatten(0, 1), latents.flatten(0, 1), model.method.groups)
     sources = embeddings[:, :1].expand_as(embeddings).flatten(0, 1)
-    steered = model.method.predictor(sources, transformation).unflatten(0, (objects, views))
+    steered = predictor(sources, transformation).unflatten(0, (objects, views))
     columns = [model.latent_names.index(name) for name in LATENTS["rotation"]]
     return retrieve(steered, embeddings, latents[..., columns])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from iebench.transformations import LATENTS, relative_rotation
+from iebench.transformations import LATENTS, Group, relative_rotation
 from shards.reader import View, read_views
 from shards.schema import DatasetIndex
 
@@ -139,11 +139,29 @@ def rotation_in_words(first: View, second: View, index: DatasetIndex) -> tuple[s
     return angle, f"({axis})"
 
 
-def hues_in_words(first: View, second: View, index: DatasetIndex) -> str:
-    """The differences of hue from one view to another, as the predictor is told them."""
-    columns = index.latent_index(LATENTS["color"])
-    floor, light = (second.metadata.latents[column] - first.metadata.latents[column] for column in columns)
-    return f"floor hue {360 * floor:+.0f}°, light hue {360 * light:+.0f}°"
+def changes_in_words(first: View, second: View, index: DatasetIndex, groups: Sequence[str]) -> str:
+    """What besides rotation leads from one view to another, as far as a predictor is told it."""
+    words = []
+    others: tuple[Group, ...] = ("color", "light", "translation")
+    for group in others:
+        if group in groups:
+            columns = index.latent_index(LATENTS[group])
+            before, after = (
+                [view.metadata.latents[column] for column in columns] for view in (first, second)
+            )
+            words.append(_change_in_words(group, before, after))
+    return "; ".join(words)
+
+
+def _change_in_words(group: Group, before: Sequence[float], after: Sequence[float]) -> str:
+    if group == "light":
+        places = (f"{math.degrees(theta):.0f}°/{math.degrees(phi):.0f}°" for theta, phi in (before, after))
+        return f"light from {' to '.join(places)} (from the vertical/azimuth)"
+    differences = [later - earlier for earlier, later in zip(before, after, strict=True)]
+    if group == "color":
+        floor, light = differences
+        return f"floor hue {360 * floor:+.0f}°, light hue {360 * light:+.0f}°"
+    return "moved by " + ", ".join(f"{difference:+.2f}" for difference in differences)
 
 
 def _css_color(hue: float, saturation: float, value: float) -> str:

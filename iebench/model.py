@@ -1,15 +1,33 @@
-"""The network that is trained: a backbone and a method's head on it."""
+"""The network that is trained: a backbone, a method on it, and heads that watch."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from iebench.backbones import REPRESENTATION_DIMENSION, build_backbone
-from iebench.methods.sie import SIE
+from iebench.backbones import REPRESENTATION_DIMENSIONS, build_backbone
+from iebench.gather import own_rows
+from iebench.methods import Batch, Sizes, find_method
+from iebench.online import OnlineEvaluation, Views
 from iebench.recipe import Recipe
-from iebench.transformations import LATENTS, relative_transformation
-from shards.errors import UsageError
+from iebench.target import cosine_momentum, follow, frozen_copy
+from iebench.transformations import DIMENSIONS, LATENTS, Group, groups_of, relative_transformation
 from shards.schema import DatasetIndex
-from shards.stream import Pair
+
+
+class Step(NamedTuple):
+    """What one batch came to.
+
+    Attributes:
+        loss: to be minimised: the method's, and that of the heads, on which nothing else depends.
+        terms: scalars by name: the method's ``loss`` and its terms, and the heads' scores.
+        spaces: detached representations and embeddings of both views, of this process.
+    """
+
+    loss: Tensor
+    terms: dict[str, Tensor]
+    spaces: dict[str, Views]
 
 
 class Model(nn.Module):
@@ -18,49 +36,99 @@ class Model(nn.Module):
     Args:
         recipe: sizes and coefficients.
         index: of the dataset, for its channel statistics and the names of its latents.
+        classes: that supervision and the heads which watch tell apart.
     """
 
     channel_mean: Tensor
     channel_std: Tensor
 
-    def __init__(self, recipe: Recipe, index: DatasetIndex) -> None:
+    def __init__(self, recipe: Recipe, index: DatasetIndex, classes: int) -> None:
         super().__init__()
-        self.backbone = build_backbone(recipe.backbone.small_image_stem)
-        self.method = SIE(recipe.method, REPRESENTATION_DIMENSION)
+        sizes = Sizes(REPRESENTATION_DIMENSIONS[recipe.backbone.name], classes)
+        self.joint_views = recipe.backbone.joint_views
         self.latent_names = [latent.name for latent in index.latents]
+        self.backbone = build_backbone(recipe.backbone, index.image_size)
+        self.method = find_method(recipe.method.name).build(recipe.method, sizes)
+        self.target_backbone = None if self.method.base_momentum is None else frozen_copy(self.backbone)
+        spaces = {"representation": sizes.representation, "embedding": self.method.embedding_dimension}
+        self.has_rotation = "rotation" in groups_of(self.latent_names)
+        self.online = OnlineEvaluation(
+            {name: dimension for name, dimension in spaces.items() if dimension},
+            sizes.classes,
+            recipe.online,
+            DIMENSIONS["rotation"] if self.has_rotation else 0,
+        )
         self.register_buffer("channel_mean", torch.tensor(index.channel_mean).view(1, 3, 1, 1))
         self.register_buffer("channel_std", torch.tensor(index.channel_std).view(1, 3, 1, 1))
 
     def represent(self, views: Tensor) -> Tensor:
-        """Representations (batch, 512) of (batch, 3, height, width) uint8 views."""
-        normalised = (views.float() / 255 - self.channel_mean) / self.channel_std
-        return self.backbone(normalised.contiguous(memory_format=torch.channels_last))
+        """Representations (batch, dimension) of (batch, 3, height, width) uint8 views."""
+        return self.backbone(self._normalised(views))
 
-    def transformation(self, first: Tensor, second: Tensor) -> Tensor:
-        """What takes the first (batch, latents) to the second, in the method's groups, in float32."""
-        groups = self.method.config.groups
+    def transformation(self, first: Tensor, second: Tensor, groups: Sequence[Group]) -> Tensor:
+        """What takes the first (batch, latents) to the second, in the given groups, in float32."""
         return relative_transformation(first, second, groups, self.latent_names).float()
 
-    def forward(self, pair: Pair) -> dict[str, Tensor]:
+    def forward(self, views: Views, latents: Views, labels: Tensor) -> Step:
         """The loss and its terms for one batch of pairs.
 
-        Both views go through the backbone in one call, each normalised by statistics over both.
+        Args:
+            views: two (batch, 3, height, width) uint8 tensors.
+            latents: two (batch, number of latents) tensors.
+            labels: (batch,) classes.
         """
-        first, second = self.represent(torch.cat(pair.views)).chunk(2)
-        return self.method(first, second, self.transformation(*pair.latents))
+        first, second = self._both(self.backbone, views)
+        targets = None
+        if self.target_backbone is not None:
+            with torch.no_grad():
+                targets = self._both(self.target_backbone, views)
+        groups = self.method.groups
+        transformation = self.transformation(*latents, groups) if groups else None
+        outcome = self.method(Batch(first, second, transformation, labels, targets))
+
+        spaces = {"representation": (first.detach(), second.detach())}
+        if outcome.embeddings is not None:
+            before, after = outcome.embeddings
+            spaces["embedding"] = (own_rows(before).detach(), own_rows(after).detach())
+        rotation = self.transformation(*latents, ["rotation"]) if self.has_rotation else None
+        reading = self.online(spaces, labels, rotation)
+        return Step(outcome.terms["loss"] + reading.loss, {**outcome.terms, **reading.scores}, spaces)
+
+    def after_step(self, progress: float) -> None:
+        """Moves target networks after an optimizer step.
+
+        Args:
+            progress: share of the training that is done, in [0, 1].
+        """
+        if self.target_backbone is not None and self.method.base_momentum is not None:
+            momentum = cosine_momentum(self.method.base_momentum, progress)
+            follow(self.target_backbone, self.backbone, momentum)
+            self.method.follow(momentum)
+
+    def _both(self, backbone: nn.Module, views: Views) -> Views:
+        if self.joint_views:
+            first, second = backbone(self._normalised(torch.cat(views))).chunk(2)
+        else:
+            first, second = (backbone(self._normalised(view)) for view in views)
+        return first, second
+
+    def _normalised(self, views: Tensor) -> Tensor:
+        normalised = (views.float() / 255 - self.channel_mean) / self.channel_std
+        return normalised.contiguous(memory_format=torch.channels_last)
 
 
-def build_model(recipe: Recipe, index: DatasetIndex) -> Model:
+def build_model(recipe: Recipe, index: DatasetIndex, classes: int | None = None) -> Model:
     """The model of a recipe with its initial weights, a function of ``training.seed``.
+
+    Args:
+        recipe: sizes and coefficients.
+        index: of the dataset.
+        classes: of the dataset that it is, or was, trained on; by default those of ``index``.
 
     Raises:
         UsageError: the dataset lacks a latent that the recipe's groups need, or sizes do not fit.
     """
-    index.latent_index(tuple(name for group in recipe.method.groups for name in LATENTS[group]))
-    if recipe.method.equivariant_dimension >= REPRESENTATION_DIMENSION:
-        raise UsageError(
-            f"method.equivariant_dimension = {recipe.method.equivariant_dimension} leaves nothing for the invariant "
-            f"part of a representation of {REPRESENTATION_DIMENSION}"
-        )
     torch.manual_seed(recipe.training.seed)
-    return Model(recipe, index).to(memory_format=torch.channels_last)
+    model = Model(recipe, index, classes or len(index.classes))
+    index.latent_index(tuple(name for group in model.method.groups for name in LATENTS[group]))
+    return model.to(memory_format=torch.channels_last)

@@ -22,6 +22,15 @@ TERM_NAMES = {
     "std_loss": "variance",
     "pred_std_loss": "prediction variance",
     "cov_loss": "covariance",
+    "uniformity_loss": "uniformity",
+    "online_representation_top1": "online top-1",
+    "online_representation_rotation_r2": "online rotation R²",
+    "online_embedding_top1": "online top-1, embedding",
+    "online_embedding_rotation_r2": "online rotation R², embedding",
+    "representation_std": "standard deviation",
+    "representation_correlation": "correlation",
+    "embedding_std": "standard deviation, embedding",
+    "embedding_correlation": "correlation, embedding",
 }
 
 _NOT_TERMS = ("step", "epoch", "loss")
@@ -73,8 +82,9 @@ class Panel:
 
 
 def line_style(number: int) -> LineStyle:
-    """The style of run ``number``, counted from 0; neighbours differ in colour and in dashes."""
-    return LineStyle(1 + number % _COLORS, _DASHES[number % len(_DASHES)])
+    """The style of run ``number``, counted from 0; neighbours differ in both, and 24 runs in one or the other."""
+    period = math.lcm(_COLORS, len(_DASHES))
+    return LineStyle(1 + number % _COLORS, _DASHES[(number + number // period) % len(_DASHES)])
 
 
 def training_panels(curves: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> list[Panel]:

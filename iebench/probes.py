@@ -5,7 +5,6 @@ transformations by an MLP from the representations of two views. Features are st
 split's mean and deviation, so that scale, which training changes, does not decide how well a probe learns.
 """
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -81,29 +80,6 @@ def regress_pairs(
         return network(pairs), expected
 
 
-def r2_score(predicted: Tensor, expected: Tensor) -> float:
-    """Coefficient of determination, the mean over target dimensions; 1 is perfect, 0 is predicting the mean.
-
-    Args:
-        predicted: (pairs, dimension).
-        expected: (pairs, dimension).
-    """
-    residual = (expected - predicted).double().pow(2).sum(dim=0)
-    total = (expected - expected.mean(dim=0)).double().pow(2).sum(dim=0)
-    return (1 - residual / total).mean().item()
-
-
-def median_angle_degrees(predicted: Tensor, expected: Tensor) -> float:
-    """Median angle between rotations given as quaternions, in degrees, in [0, 180].
-
-    Args:
-        predicted: (pairs, 4), of any length.
-        expected: (pairs, 4), unit quaternions.
-    """
-    cosine = (F.normalize(predicted.double(), dim=1) * expected.double()).sum(dim=1).abs().clamp(max=1)
-    return math.degrees(2 * torch.acos(cosine).median().item())
-
-
 def _fit(
     network: nn.Module,
     draw: Callable[[torch.Generator], tuple[Tensor, Tensor]],
@@ -124,9 +100,13 @@ def _fit(
 
 
 def _standardised(train: Features, val: Features) -> tuple[Tensor, Tensor]:
-    """Representations of both splits, standardised by the training split's statistics per column."""
+    """Representations of both splits, standardised by the training split's statistics per column.
+
+    A column that is constant in training is not scaled: what little it does in validation would drown the rest.
+    """
     mean = train.representations.mean(dim=(0, 1))
-    deviation = train.representations.std(dim=(0, 1)).clamp(min=1e-6)
+    deviation = train.representations.std(dim=(0, 1))
+    deviation = torch.where(deviation > 1e-6, deviation, 1.0)
     first, second = ((features.representations - mean) / deviation for features in (train, val))
     return first, second
 

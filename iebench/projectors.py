@@ -3,7 +3,19 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from torch import nn
+from torch import Tensor, nn
+
+from iebench.gather import gather, own_rows, world_size
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch norm by the statistics of the whole batch, over however many processes it is spread."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Normalises (batch, dimension)."""
+        if not self.training or world_size() == 1:
+            return super().forward(rows)
+        return own_rows(super().forward(gather(rows)))
 
 
 def mlp_projector(input_dimension: int, widths: Sequence[int]) -> nn.Sequential:
@@ -18,6 +30,19 @@ def mlp_projector(input_dimension: int, widths: Sequence[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
     *hidden, last = (input_dimension, *widths)
     for width_in, width_out in pairwise(hidden):
-        layers += [nn.Linear(width_in, width_out), nn.BatchNorm1d(width_out), nn.ReLU()]
+        layers += [nn.Linear(width_in, width_out), BatchNorm(width_out), nn.ReLU()]
     layers.append(nn.Linear(hidden[-1], last, bias=False))
     return nn.Sequential(*layers)
+
+
+def mlp(widths: Sequence[int], bias: bool = True) -> nn.Sequential:
+    """Linear maps with ReLU between them.
+
+    Args:
+        widths: from the input's to the output's; two are one linear map.
+        bias: of every map.
+    """
+    layers: list[nn.Module] = []
+    for width_in, width_out in pairwise(widths):
+        layers += [nn.Linear(width_in, width_out, bias=bias), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])

@@ -3,26 +3,31 @@
 import difflib
 import tomllib
 from collections.abc import Iterator, Sequence
-from importlib import resources
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from iebench.methods.sie import SIEConfig
+from iebench.backbones import BackboneConfig
+from iebench.methods import MethodConfig, find_method
+from iebench.online import OnlineConfig
+from iebench.recipes import recipe_names, recipe_text
 from shards.errors import UsageError
 
 RECIPE_FORMAT = 1
+DEFAULT_METHOD = "sie"
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class BackboneConfig(_Section):
-    """The backbone: ResNet-18."""
+class AboutConfig(_Section):
+    """What a recipe is, for the list of recipes; no number depends on it."""
 
-    small_image_stem: bool = False
+    what: str = ""
+    paper: str = ""
 
 
 class OptimizerConfig(_Section):
@@ -62,23 +67,22 @@ class EvaluationConfig(_Section):
 
 
 class Recipe(_Section):
-    """The whole configuration of a run."""
+    """The whole configuration of a run; ``recipe_class`` knows the fields of its method."""
 
     format: int = RECIPE_FORMAT
-    method: SIEConfig = SIEConfig()
+    about: AboutConfig = AboutConfig()
+    method: MethodConfig
     backbone: BackboneConfig = BackboneConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     training: TrainingConfig = TrainingConfig()
+    online: OnlineConfig = OnlineConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 
 
-def recipe_names() -> list[str]:
-    """The recipes in the package."""
-    return sorted(
-        item.name.removesuffix(".toml")
-        for item in resources.files("iebench.recipes").iterdir()
-        if item.name.endswith(".toml")
-    )
+@cache
+def recipe_class(config: type[MethodConfig]) -> type[Recipe]:
+    """Recipes whose method section is a ``config``."""
+    return create_model("Recipe", __base__=Recipe, method=(config, ...))
 
 
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -97,7 +101,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"recipe {name} is not valid TOML: {error}") from None
     for override in overrides:
-        _apply(content, override)
+        apply_override(content, override)
     return parse_recipe(content, f"recipe {name}")
 
 
@@ -116,10 +120,26 @@ def parse_recipe(content: dict[str, Any], source: str) -> Recipe:
         raise UsageError(
             f"{source} is of format {version} and this iebench reads format {RECIPE_FORMAT}; update it"
         )
+    name = _method_name(content)
     try:
-        return Recipe.model_validate(content)
+        model = _model_of(name)
+    except UsageError as error:
+        raise UsageError(f"{source}: {error}") from None
+    method = content.get("method", {})
+    method = {**method, "name": name} if isinstance(method, dict) else method
+    try:
+        return model.model_validate({**content, "method": method})
     except ValidationError as error:
-        raise UsageError(f"{source}: {_sentence(error)}") from None
+        raise UsageError(f"{source}: {_sentence(error, model)}") from None
+
+
+def _method_name(content: dict[str, Any]) -> str:
+    method = content.get("method")
+    return str(method.get("name", DEFAULT_METHOD)) if isinstance(method, dict) else DEFAULT_METHOD
+
+
+def _model_of(method: str) -> type[Recipe]:
+    return recipe_class(find_method(method).config)
 
 
 def _recipe_text(name: str) -> str:
@@ -133,17 +153,26 @@ def _recipe_text(name: str) -> str:
         raise UsageError(
             f"there is no recipe {name!r}{_suggestion(name, names)}; there are: {', '.join(names)}"
         )
-    return resources.files("iebench.recipes").joinpath(f"{name}.toml").read_text(encoding="utf-8")
+    return recipe_text(name)
 
 
-def _apply(content: dict[str, Any], override: str) -> None:
+def apply_override(content: dict[str, Any], override: str) -> None:
+    """Sets one field of a recipe's content.
+
+    Args:
+        content: as TOML gives it; changed in place.
+        override: ``section.field=value``.
+
+    Raises:
+        UsageError: there is no such field.
+    """
     field, equals, text = override.partition("=")
     field = field.strip()
     if not equals:
         raise UsageError(
             f"--set takes section.field=value, not {override!r}; for example --set training.epochs=10"
         )
-    fields = list(_field_names(Recipe))
+    fields = list(_field_names(_model_of(_method_name(content))))
     if field not in fields:
         same_name = [name for name in fields if name.endswith(f".{field}")]
         raise UsageError(f"a recipe has no field {field!r}{_suggestion(field, same_name or fields)}")
@@ -169,11 +198,13 @@ def _field_names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield prefix + name
 
 
-def _sentence(error: ValidationError) -> str:
+def _sentence(error: ValidationError, model: type[Recipe]) -> str:
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"there is no field {field!r}{_suggestion(field, list(_field_names(Recipe)))}"
+        return f"there is no field {field!r}{_suggestion(field, list(_field_names(model)))}"
+    if first["type"] == "value_error":
+        return f"{field}: {first['ctx']['error']}"
     return f"{field} = {first['input']!r} will not do: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 

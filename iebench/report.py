@@ -14,7 +14,7 @@ from iebench.gallery import (
     Gallery,
     Picture,
     ViewName,
-    hues_in_words,
+    changes_in_words,
     picture,
     read_gallery,
     rotation_in_words,
@@ -22,12 +22,14 @@ from iebench.gallery import (
 from iebench.plots import line_style, training_panels
 from iebench.run import Run, dataset_sha256
 from iebench.subjects import Subject, by_dataset, flatten, read_subjects
-from iebench.tables import Table, side_by_side
+from iebench.tables import Overview, Table, overview, side_by_side
 from shards.errors import IebenchError
 from shards.files import write_text
 from shards.schema import DatasetIndex, open_dataset
 
 TEMPLATE = "report.html.j2"
+QUESTIONS_OF_MANY = 2
+"""Retrieval questions on a page about many runs, each of which answers them all."""
 
 
 @dataclass
@@ -70,7 +72,7 @@ class Example:
     target: Picture
     angle: str
     axis: str
-    hues: str
+    changes: str
     answers: list[Answer]
 
 
@@ -89,6 +91,7 @@ class DatasetPart:
 
     Attributes:
         table: trained and untrained networks side by side.
+        overview: where there are many runs, the numbers that tell them apart, a run a row.
         warnings: sentences on what is missing or has changed.
         index: None where the dataset cannot be read; then there are no examples and no sheet either.
     """
@@ -96,6 +99,7 @@ class DatasetPart:
     folder: Path
     subjects: list[Subject]
     table: Table
+    overview: Overview | None = None
     warnings: list[str] = field(default_factory=list)
     index: DatasetIndex | None = None
     examples: list[Example] = field(default_factory=list)
@@ -123,16 +127,19 @@ def write_report(runs: Sequence[Run], out: Path) -> None:
     """
     subjects = read_subjects(runs)
     parts = [describe_dataset(folder, group) for folder, group in by_dataset(subjects).items()]
+    styles = [line_style(number) for number in range(len(subjects))]
     page = _template().render(
-        title=wording.enumerate_words([subject.title for subject in subjects]),
+        title=wording.page_title(subjects),
         subjects=subjects,
         parts=parts,
         indices={subject.title: part.index for part in parts for subject in part.subjects},
         words=wording,
-        styles=[line_style(number) for number in range(len(subjects))],
+        styles=styles,
+        styles_by_title={subject.title: style for subject, style in zip(subjects, styles, strict=True)},
         panels=training_panels([(subject.title, subject.records) for subject in subjects]),
         without_curve=[subject.title for subject in subjects if not subject.records],
         configuration=configuration(parts),
+        papers=papers(subjects),
         version=version("iebench"),
     )
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -141,8 +148,9 @@ def write_report(runs: Sequence[Run], out: Path) -> None:
 
 def describe_dataset(folder: Path, subjects: list[Subject]) -> DatasetPart:
     """The part of the report about one dataset and the runs evaluated on it."""
-    part = DatasetPart(folder, subjects, network_table(subjects))
-    questions = collect_questions(subjects)
+    many = len(subjects) > wording.MANY
+    part = DatasetPart(folder, subjects, network_table(subjects), overview_table(subjects) if many else None)
+    questions = collect_questions(subjects)[: QUESTIONS_OF_MANY if many else None]
     try:
         index = open_dataset(folder)
         gallery = read_gallery(folder, index, {name for question in questions for name in question.views()})
@@ -158,6 +166,11 @@ def describe_dataset(folder: Path, subjects: list[Subject]) -> DatasetPart:
     part.warnings += [wording.changed_sentence(subject, sha256) for subject in subjects]
     part.warnings = [warning for warning in part.warnings if warning]
     return part
+
+
+def overview_table(subjects: Sequence[Subject]) -> Overview:
+    """The trained networks, a row each."""
+    return overview({subject.title: subject.evaluation for subject in subjects})
 
 
 def network_table(subjects: Sequence[Subject]) -> Table:
@@ -183,6 +196,12 @@ def collect_questions(subjects: Sequence[Subject]) -> list[Question]:
             asked = (answer["synset"], answer["object"], answer["source"], answer["target"], subject.groups)
             questions.setdefault(asked, Question(*asked)).answers.append((subject.title, answer))
     return list(questions.values())
+
+
+def papers(subjects: Sequence[Subject]) -> list[str]:
+    """Where the runs' methods are from, each paper once."""
+    found = (subject.config["recipe"].get("about", {}).get("paper", "") for subject in subjects)
+    return list(dict.fromkeys(paper for paper in found if paper))
 
 
 def configuration(parts: Sequence[DatasetPart]) -> list[tuple[str, list[str], bool]]:
@@ -223,7 +242,7 @@ def _example(question: Question, gallery: Gallery, index: DatasetIndex) -> Examp
         target=picture(target, index, class_name),
         angle=angle,
         axis=axis,
-        hues=hues_in_words(source, target, index) if "color" in question.groups else "",
+        changes=changes_in_words(source, target, index, question.groups),
         answers=answers,
     )
 

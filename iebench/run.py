@@ -25,6 +25,8 @@ MAY_CHANGE_ON_RESUME = {
     "training.workers",
     "training.log_every",
     "training.checkpoint_every",
+    "about.what",
+    "about.paper",
 }
 
 

@@ -11,6 +11,20 @@ from iebench.run import Run, dataset_sha256
 from shards.errors import UsageError
 from shards.schema import INDEX_NAME
 
+METHOD_NAMES = {
+    "sie": "SIE",
+    "vicreg": "VICReg",
+    "simclr": "SimCLR",
+    "simclr_only_equivariant": "SimCLR with the predictor only",
+    "byol": "BYOL",
+    "augself": "AugSelf",
+    "steerable": "A steerable representation",
+    "supervised": "A supervised network",
+    "equimod_simclr": "EquiMod on SimCLR",
+    "equimod_vicreg": "EquiMod on VICReg",
+    "equimod_byol": "EquiMod on BYOL",
+}
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -30,7 +44,13 @@ class Subject:
     @property
     def groups(self) -> tuple[str, ...]:
         """The groups of transformations that its predictor is told."""
-        return tuple(self.config["recipe"]["method"]["groups"])
+        return tuple(self.config["recipe"]["method"].get("groups", ()))
+
+    @property
+    def method(self) -> str:
+        """The method's name, as one writes it."""
+        name = self.config["recipe"]["method"]["name"]
+        return METHOD_NAMES.get(name, name.replace("_", " "))
 
 
 def read_subjects(runs: Sequence[Run]) -> list[Subject]:

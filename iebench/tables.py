@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 PARTS = ("whole", "invariant", "equivariant")
+MISSING = "–"
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,16 @@ class Metric:
     higher_is_better: bool = True
     chance: str = ""
 
-    def read(self, results: Mapping[str, Any]) -> float:
-        """The value in one network's results."""
+    def read(self, results: Mapping[str, Any]) -> float | None:
+        """The value in one network's results; None where the network has no such part or predictor."""
         value: Any = results
         for name in self.path:
-            value = value[name]
-        return float(value)
+            value = value.get(name) if value is not None else None
+        return None if value is None else float(value)
+
+    def cell(self, value: float | None) -> str:
+        """A value as printed."""
+        return MISSING if value is None else self.show(value)
 
 
 @dataclass(frozen=True)
@@ -37,13 +42,13 @@ class Row:
     """
 
     metric: Metric
-    values: tuple[float, ...]
+    values: tuple[float | None, ...]
     best: tuple[int, ...]
     chance: float | None
 
     def cells(self) -> list[str]:
         """The values as printed."""
-        return [self.metric.show(value) for value in self.values]
+        return [self.metric.cell(value) for value in self.values]
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,8 @@ METRICS = (
         for part in PARTS
     ),
     *(
-        Metric("Colour between two views", f"R² ({part})", ("color", part, "r2"), _three_digits)
+        Metric(f"{name} between two views", f"R² ({part})", (group, part, "r2"), _three_digits)
+        for name, group in (("Colour", "color"), ("Light direction", "light"), ("Position", "translation"))
         for part in PARTS
     ),
     Metric("Predictor, retrieval", "MRR", ("retrieval", "mrr"), _three_digits, True, "mrr"),
@@ -111,7 +117,7 @@ def comparison(networks: Mapping[str, dict[str, Any]], evaluation: dict[str, Any
 
 
 def side_by_side(columns: Mapping[str, dict[str, Any]], chance: Mapping[str, float]) -> Table:
-    """Every metric for the columns as given.
+    """Every metric that one of the columns has, for the columns as given.
 
     Args:
         columns: results by column title, as under ``networks`` in ``eval.json``.
@@ -120,8 +126,83 @@ def side_by_side(columns: Mapping[str, dict[str, Any]], chance: Mapping[str, flo
     rows = []
     for metric in METRICS:
         values = tuple(metric.read(results) for results in columns.values())
-        rows.append(Row(metric, values, _best(metric, values), chance.get(metric.chance)))
+        if any(value is not None for value in values):
+            rows.append(Row(metric, values, _best(metric, values), chance.get(metric.chance)))
     return Table(tuple(columns), tuple(rows))
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Networks as rows and the few numbers that tell methods apart as columns.
+
+    Attributes:
+        headers: of the columns.
+        rows: title, and cells with whether each is the best of its column.
+    """
+
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[tuple[str, bool], ...]], ...]
+
+
+def overview(evaluations: Mapping[str, dict[str, Any]]) -> Overview:
+    """A table for many runs: their trained networks by what the whole representation holds.
+
+    The last row is the untrained network, where it is the same for all. What its predictor does is left out,
+    because predictors differ.
+
+    Args:
+        evaluations: ``eval.json`` by title.
+    """
+    columns = {title: evaluation["networks"]["trained"] for title, evaluation in evaluations.items()}
+    untrained = [_of_whole(evaluation["networks"]["untrained"]) for evaluation in evaluations.values()]
+    if all(results == untrained[0] for results in untrained):
+        columns["untrained"] = untrained[0]
+    shown: list[tuple[str, tuple[tuple[str, bool], ...]]] = []
+    cells = []
+    for key_number in KEY_NUMBERS:
+        values = [key_number.metric.read(results) for results in columns.values()]
+        best = _best(key_number.metric, values)
+        printed = (key_number.metric.cell(value) for value in values)
+        cells.append([(text, number in best) for number, text in enumerate(printed)])
+    for title, row in zip(columns, zip(*cells, strict=True), strict=True):
+        shown.append((title, row))
+    return Overview(tuple(number.header for number in KEY_NUMBERS), tuple(shown))
+
+
+@dataclass(frozen=True)
+class KeyNumber:
+    """A column of the overview: of the whole representation, so that all methods are probed alike."""
+
+    header: str
+    path: tuple[str, ...]
+
+    @property
+    def metric(self) -> Metric:
+        """How it is found and printed."""
+        return metric_at(self.path)
+
+
+def metric_at(path: tuple[str, ...]) -> Metric:
+    """The metric that is found under ``path`` in a network's results."""
+    return next(metric for metric in METRICS if metric.path == path)
+
+
+def _of_whole(results: Mapping[str, Any]) -> dict[str, Any]:
+    """The results on the whole representation alone."""
+    probes = {name: value for name, value in results.items() if name != "retrieval"}
+    return {name: {"whole": value["whole"]} for name, value in probes.items()}
+
+
+KEY_NUMBERS = (
+    KeyNumber("top-1", ("classification", "whole", "top1")),
+    KeyNumber("rotation R²", ("rotation", "whole", "r2")),
+    KeyNumber("rotation error ↓", ("rotation", "whole", "median_angle")),
+    KeyNumber("colour R²", ("color", "whole", "r2")),
+    KeyNumber("MRR", ("retrieval", "mrr")),
+    KeyNumber("H@1", ("retrieval", "h@1")),
+    KeyNumber("PRE ↓", ("retrieval", "pre")),
+)
+"""What tells methods apart at a glance."""
 
 
 def text_table(table: Table) -> str:
@@ -139,9 +220,9 @@ def text_table(table: Table) -> str:
     return "\n".join(lines)
 
 
-def _best(metric: Metric, values: Sequence[float]) -> tuple[int, ...]:
-    finite = [value for value in values if math.isfinite(value)]
-    printed = [metric.show(value) for value in values]
+def _best(metric: Metric, values: Sequence[float | None]) -> tuple[int, ...]:
+    finite = [value for value in values if value is not None and math.isfinite(value)]
+    printed = [metric.cell(value) for value in values]
     if not finite or len(set(printed)) == 1:
         return ()
     best = metric.show(max(finite) if metric.higher_is_better else min(finite))

@@ -14,9 +14,11 @@ from lightning_fabric import Fabric
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from iebench.backbones import with_stem
 from iebench.interrupt import StopRequest, stop_on_signals
 from iebench.metrics import MetricsLog
-from iebench.model import Model, build_model
+from iebench.model import Model, Step, build_model
+from iebench.online import Views, collapse_statistics
 from iebench.recipe import OptimizerConfig, Recipe
 from iebench.run import Run, load_checkpoint, save_checkpoint
 from shards.errors import IebenchError, UsageError
@@ -89,11 +91,10 @@ def train(recipe: Recipe, data: Path, out: Path, device: str = "auto", resume: b
         IebenchError: a shard cannot be read, or the loss is not finite.
     """
     index = open_dataset(data)
+    recipe = recipe.model_copy(update={"backbone": with_stem(recipe.backbone, index.image_size)})
     fabric = start_fabric(device)
     model = build_model(recipe, index)
-    optimizer = torch.optim.Adam(
-        model.parameters(), lr=recipe.optimizer.lr, weight_decay=recipe.optimizer.weight_decay
-    )
+    optimizer = build_optimizer(model, recipe)
     run = Run(out)
     position = open_run(run, recipe, data, resume, model, optimizer)
     schedule = Schedule.of(recipe, index)
@@ -105,15 +106,16 @@ def train(recipe: Recipe, data: Path, out: Path, device: str = "auto", resume: b
             if position.step >= schedule.steps:
                 break
             set_learning_rate(optimizer, learning_rate(recipe.optimizer, position.step, schedule.steps))
-            terms = trained(to_device(batch, fabric.device))
+            outcome = trained(*on_device(batch, fabric.device))
             optimizer.zero_grad()
-            fabric.backward(terms["loss"])
+            fabric.backward(outcome.loss)
             optimizer.step()
             position.step += 1
+            model.after_step(position.step / schedule.steps)
 
             bar.update(2 * schedule.batch_size)
             if position.step % recipe.training.log_every == 0 or position.step in (1, schedule.steps):
-                record = log_record(position.step, terms, schedule)
+                record = log_record(position.step, outcome, schedule)
                 log.write(record)
                 bar.set_postfix_str(
                     f"epoch {record['epoch']:.0f}/{schedule.epochs}, loss {record['loss']:.3f}"
@@ -165,6 +167,19 @@ def open_run(
     return Position(**state["position"])
 
 
+def build_optimizer(model: Model, recipe: Recipe) -> torch.optim.Optimizer:
+    """Adam for what is trained, and apart from it, with a rate of their own, the heads that only watch."""
+    watching = set(model.online.parameters())
+    trained = [value for value in model.parameters() if value.requires_grad and value not in watching]
+    return torch.optim.Adam(
+        [
+            {"params": trained, "weight_decay": recipe.optimizer.weight_decay},
+            {"params": list(model.online.parameters()), "lr": recipe.online.lr},
+        ],
+        lr=recipe.optimizer.lr,
+    )
+
+
 def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
     """The learning rate of a step, counted from 0, of ``steps`` in all."""
     warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
@@ -173,9 +188,8 @@ def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Gives every parameter the same learning rate."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+    """Gives all that is trained a learning rate; that of the heads that watch stays."""
+    optimizer.param_groups[0]["lr"] = rate
 
 
 def training_state(model: Model, optimizer: torch.optim.Optimizer, position: Position) -> dict[str, Any]:
@@ -224,27 +238,32 @@ def pair_batches(
         position.pass_number, position.batch = position.pass_number + 1, 0
 
 
-def to_device(batch: Pair, device: torch.device) -> Pair:
-    """The batch with images and latents on ``device``."""
+def on_device(batch: Pair, device: torch.device) -> tuple[Views, Views, torch.Tensor]:
+    """Views, latents and labels on ``device``; plain tuples, which mixed precision can look into."""
     (first, second), (before, after) = (
         tuple(tensor.to(device, non_blocking=True) for tensor in tensors)
         for tensors in (batch.views, batch.latents)
     )
-    return Pair((first, second), (before, after), batch.labels)
+    return (first, second), (before, after), batch.labels.to(device, non_blocking=True)
 
 
-def log_record(step: int, terms: dict[str, torch.Tensor], schedule: Schedule) -> dict[str, Any]:
+def log_record(step: int, outcome: Step, schedule: Schedule) -> dict[str, Any]:
     """One line of ``metrics.jsonl``.
 
     Raises:
         IebenchError: the loss is not a finite number.
     """
-    values = {name: term.item() for name, term in terms.items()}
+    values = {name: term.item() for name, term in outcome.terms.items()}
     if not math.isfinite(values["loss"]):
         raise IebenchError(
             f"the loss is {values['loss']} at step {step}; resume from the last checkpoint with a lower optimizer.lr"
         )
-    return {"step": step, "epoch": round(schedule.epoch(step), 4), **values}
+    return {
+        "step": step,
+        "epoch": round(schedule.epoch(step), 4),
+        **values,
+        **collapse_statistics(outcome.spaces),
+    }
 
 
 def progress_bar(schedule: Schedule, position: Position) -> tqdm:

@@ -1,21 +1,28 @@
 """What takes one view to another: relative transformations of whole batches of latents."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-Group = Literal["rotation", "color"]
+Group = Literal["rotation", "color", "light", "translation"]
 
 LATENTS: dict[Group, tuple[str, ...]] = {
     "rotation": ("rotation_x", "rotation_y", "rotation_z"),
     "color": ("floor_hue", "light_hue"),
+    "light": ("light_theta", "light_phi"),
+    "translation": ("translation_x", "translation_y", "translation_z"),
 }
 """The latents that each group of transformations changes."""
 
-DIMENSIONS: dict[Group, int] = {"rotation": 4, "color": 2}
+DIMENSIONS: dict[Group, int] = {"rotation": 4, "color": 2, "light": 3, "translation": 3}
 """How many numbers describe a transformation of each group."""
+
+
+def groups_of(latent_names: Collection[str]) -> tuple[Group, ...]:
+    """The groups all of whose latents are among ``latent_names``."""
+    return tuple(group for group, names in LATENTS.items() if set(names) <= set(latent_names))
 
 
 def quaternion_from_euler(angles: Tensor) -> Tensor:
@@ -62,6 +69,21 @@ def relative_rotation(first: Tensor, second: Tensor) -> Tensor:
     )
 
 
+def light_direction(angles: Tensor) -> Tensor:
+    """Unit vectors towards the light.
+
+    Args:
+        angles: (batch, 2) rad: theta from the vertical, azimuth phi.
+
+    Returns:
+        (batch, 3).
+    """
+    theta, phi = angles.unbind(1)
+    return torch.stack(
+        (torch.sin(theta) * torch.cos(phi), torch.sin(theta) * torch.sin(phi), torch.cos(theta)), dim=1
+    )
+
+
 def relative_transformation(
     first: Tensor, second: Tensor, groups: Sequence[Group], latent_names: Sequence[str]
 ) -> Tensor:
@@ -74,12 +96,18 @@ def relative_transformation(
         latent_names: the names of the latents' columns.
 
     Returns:
-        (batch, sum of the groups' dimensions) float: a quaternion for ``rotation``, two differences of hue
-        (floor, light; second minus first) for ``color``.
+        (batch, sum of the groups' dimensions) float: a quaternion for ``rotation``; for the others second minus
+        first: two hues (floor, light) for ``color``, the unit vector towards the light for ``light``, a
+        position for ``translation``.
     """
     parts = []
     for group in groups:
         columns = [latent_names.index(name) for name in LATENTS[group]]
         before, after = first[:, columns], second[:, columns]
-        parts.append(relative_rotation(before, after) if group == "rotation" else after - before)
+        if group == "rotation":
+            parts.append(relative_rotation(before, after))
+        elif group == "light":
+            parts.append(light_direction(after) - light_direction(before))
+        else:
+            parts.append(after - before)
     return torch.cat(parts, dim=1)

@@ -1,32 +1,34 @@
 """The sentences of the report; each says no more than its numbers do."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from iebench.subjects import Subject, flatten
-from iebench.tables import METRICS, Metric
+from iebench.tables import MISSING, Metric, metric_at
 from shards.schema import DatasetIndex
 
 METRIC_NOTES = (
     (
         "top-1, top-5",
-        "A linear classifier on the frozen representation (whole, or one of its two parts) names the class of a "
-        "view: how often it is right, and how often the class is among its first five.",
+        "A linear classifier on the frozen representation (whole, or, where a method splits it, one of its two parts) "
+        "names the class of a view: how often it is right, and how often the class is among its first five.",
     ),
     (
         "Rotation and colour",
         "An MLP sees the frozen representations of two views of an object and predicts the rotation between them as "
         "a quaternion. R² is 1 for a perfect prediction, 0 for always predicting the mean, and has no lower bound; "
-        "the median error is an angle. Colour is the same for two differences of hue, of the floor and of the light.",
+        "the median error is an angle. Colour is the same for two differences of hue, of the floor and of the light; "
+        "light direction and position are differences of a unit vector and of a place.",
     ),
     (
         "MRR, H@k",
         "The predictor steers the embedding of an object's first view by what leads to each of its views, and "
         "the object's views are ranked by cosine similarity to the result. MRR is the mean of 1/rank of the true "
-        "view; H@k is how often it is among the first k.",
+        "view; H@k is how often it is among the first k. A method without a predictor that steers embeddings has "
+        "neither these nor PRE.",
     ),
     (
         "PRE",
@@ -35,17 +37,18 @@ METRIC_NOTES = (
     ),
 )
 
-_MRR, _TOP1 = (
-    next(metric for metric in METRICS if metric.path == path)
-    for path in (("retrieval", "mrr"), ("classification", "whole", "top1"))
-)
+_MRR, _TOP1 = metric_at(("retrieval", "mrr")), metric_at(("classification", "whole", "top1"))
 _KEY_FIGURES = (
     ("Linear top-1", "whole representation", ("classification", "whole", "top1")),
     ("Rotation R²", "equivariant part", ("rotation", "equivariant", "r2")),
+    ("Rotation R²", "whole representation", ("rotation", "whole", "r2")),
     ("Retrieval MRR", "steered by the predictor", ("retrieval", "mrr")),
     ("PRE", "lower is better", ("retrieval", "pre")),
 )
 _DIFFERENCES = 6
+MANY = 4
+"""Runs from which on, when there are more, the page compares them by a table rather than by sentences."""
+NO_PREDICTOR = "It has no predictor that steers embeddings, so there is no MRR, H@k or PRE."
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,12 @@ class KeyFigure:
     chance: str
 
 
-def training_sentences(subject: Subject, index: DatasetIndex | None) -> str:
-    """What was trained on what, and on what it was evaluated."""
+def training_sentences(subject: Subject, index: DatasetIndex | None, who: str = "") -> str:
+    """What was trained on what, and on what it was evaluated; ``who`` stands for the method."""
     config, evaluation = subject.config, subject.evaluation
     training = config["recipe"]["training"]
     trained = (
-        f"{config['recipe']['method']['name'].upper()} was trained for {_epochs(subject)} in batches of "
+        f"{who or subject.method} was trained for {_epochs(subject)} in batches of "
         f"{count(training['batch_size'], 'pair')} of views"
     )
     objects, views = evaluation["objects"], evaluation["views_per_object"]
@@ -83,22 +86,46 @@ def training_sentences(subject: Subject, index: DatasetIndex | None) -> str:
     )
 
 
+def shared_training_sentences(subjects: Sequence[Subject], indices: Mapping[str, DatasetIndex | None]) -> str:
+    """The same for many runs, where it is true of each; otherwise empty."""
+    sentences = {training_sentences(subject, indices[subject.title], "Each") for subject in subjects}
+    return sentences.pop() if len(sentences) == 1 else ""
+
+
 def outcome_sentences(evaluation: dict[str, Any]) -> str:
     """What came out: retrieval and classification against the untrained network and chance."""
-    return f"{_comparison('MRR', _MRR, evaluation)} {_comparison('Linear top-1', _TOP1, evaluation)}"
+    retrieval = _comparison("MRR", _MRR, evaluation) or NO_PREDICTOR
+    return f"{retrieval} {_comparison('Linear top-1', _TOP1, evaluation)}"
 
 
 def key_figures(evaluation: dict[str, Any]) -> list[KeyFigure]:
-    """The numbers of the head of the page."""
-    figures = []
+    """The numbers of the head of the page, four at most, of those that the run has."""
+    figures: list[KeyFigure] = []
     for name, detail, path in _KEY_FIGURES:
-        metric = next(metric for metric in METRICS if metric.path == path)
+        metric = metric_at(path)
         trained, untrained = (
-            metric.show(metric.read(evaluation["networks"][key])) for key in ("trained", "untrained")
+            metric.cell(metric.read(evaluation["networks"][key])) for key in ("trained", "untrained")
         )
         chance = metric.show(evaluation["chance"][metric.chance]) if metric.chance else ""
-        figures.append(KeyFigure(name, detail, trained, untrained, chance))
+        if trained != MISSING and name not in {figure.name for figure in figures}:
+            figures.append(KeyFigure(name, detail, trained, untrained, chance))
     return figures
+
+
+def page_title(subjects: Sequence[Subject]) -> str:
+    """The runs by name, or how many there are."""
+    titles = [subject.title for subject in subjects]
+    return enumerate_words(titles) if len(titles) <= MANY else f"{len(titles)} runs compared"
+
+
+def overview_sentence(evaluation: dict[str, Any]) -> str:
+    """How the overview is to be read."""
+    chance = evaluation["chance"]
+    return (
+        "Probes see the whole representation of every method. A dash stands where a method has no predictor that "
+        f"steers embeddings. Chance is {_TOP1.show(chance['top1'])} for top-1 and "
+        f"{_MRR.show(chance['mrr'])} for MRR."
+    )
 
 
 def grain_sentence(evaluation: dict[str, Any]) -> str:
@@ -113,12 +140,19 @@ def grain_sentence(evaluation: dict[str, Any]) -> str:
 
 def differences_sentence(subjects: Sequence[Subject]) -> str:
     """In which fields of the recipe several runs differ."""
-    recipes = [flatten(subject.config["recipe"]) for subject in subjects]
-    fields = [name for name in recipes[0] if len({str(recipe.get(name)) for recipe in recipes}) > 1]
+    recipes = [
+        flatten({key: value for key, value in subject.config["recipe"].items() if key != "about"})
+        for subject in subjects
+    ]
+    names = {name: None for recipe in recipes for name in recipe}
+    fields = [name for name in names if len({str(recipe.get(name)) for recipe in recipes}) > 1]
     if not fields:
         return "All have the same recipe."
+    if len(subjects) > MANY:
+        return f"Their recipes differ in {enumerate_words(sorted({_section(name) for name in fields}))}."
     shown = [
-        f"{name} ({', '.join(str(recipe.get(name)) for recipe in recipes)})" for name in fields[:_DIFFERENCES]
+        f"{name} ({', '.join(str(recipe.get(name, MISSING)) for recipe in recipes)})"
+        for name in fields[:_DIFFERENCES]
     ]
     if len(fields) > _DIFFERENCES:
         shown.append(f"{count(len(fields) - _DIFFERENCES, 'more field')} (see the configuration)")
@@ -176,8 +210,17 @@ def _epochs(subject: Subject) -> str:
     return count(epochs, "epoch") if is_whole else f"{done:.0f} of {count(epochs, 'epoch')}"
 
 
+def _section(field: str) -> str:
+    """The part of a recipe that a field belongs to, in words."""
+    section = field.partition(".")[0]
+    return "the method" if section == "method" else f"the {section} settings"
+
+
 def _comparison(name: str, metric: Metric, evaluation: dict[str, Any]) -> str:
+    """Trained against untrained and chance; empty where the method has no such number."""
     trained, untrained = (metric.read(evaluation["networks"][key]) for key in ("trained", "untrained"))
+    if trained is None or untrained is None:
+        return ""
     chance = evaluation["chance"][metric.chance]
     numbers = (
         f"{metric.show(trained)} against {metric.show(untrained)} untrained; chance is {metric.show(chance)}"

@@ -12,7 +12,7 @@ from iebench.cli.errors import FriendlyGroup
     sections={
         "Start here": ["demo", "doctor"],
         "Make and check data": ["models", "render", "show", "verify"],
-        "Train and evaluate": ["train", "eval", "report"],
+        "Train and evaluate": ["methods", "train", "eval", "report"],
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -31,6 +31,7 @@ for command in (
     rendering.render,
     data.show,
     data.verify,
+    learning.methods,
     learning.train,
     learning.evaluate,
     learning.report,

@@ -25,14 +25,25 @@ DEVICE_OPTION = click.option(
 def train(recipe: str, data: Path, out: Path, overrides: tuple[str, ...], resume: bool, device: str) -> None:
     """Train a recipe on a dataset.
 
-    RECIPE is the name of a recipe in the package (demo, sie) or a TOML file. Ctrl-C saves the state;
-    --resume goes on from it.
+    RECIPE is the name of a recipe in the package (`iebench methods` lists them) or a TOML file. Ctrl-C saves
+    the state; --resume goes on from it.
     """
     from iebench.recipe import load_recipe
     from iebench.train import train as run_training
 
     run_training(load_recipe(recipe, overrides), data, out, device, resume)
     click.echo(f"{out}: trained; now `iebench eval {out} --data {data}`")
+
+
+@click.command(epilog="Example: iebench methods")
+def methods() -> None:
+    """List the recipes: what each trains, and the paper it is from."""
+    from iebench.recipes import summaries
+
+    found = summaries()
+    width = max(len(item.name) for item in found)
+    for item in found:
+        click.echo(f"{item.name:<{width}}  {item.what}{f' ({item.paper})' if item.paper else ''}")
 
 
 @click.command("eval", epilog="Example: iebench eval runs/a --data data/views")

@@ -1,5 +1,33 @@
-"""Methods: each a small file with its loss over shared parts."""
+"""Methods: each a file with its own formulas over shared parts. Every module of this package is imported."""
 
-from iebench.methods.sie import SIE, SIEConfig
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = ["SIE", "SIEConfig"]
+from iebench.methods.method import (
+    Batch,
+    EquivariantConfig,
+    Method,
+    MethodConfig,
+    Outcome,
+    ProjectedConfig,
+    Sizes,
+    ToldConfig,
+    find_method,
+    register,
+)
+
+__all__ = [
+    "Batch",
+    "EquivariantConfig",
+    "Method",
+    "MethodConfig",
+    "Outcome",
+    "ProjectedConfig",
+    "Sizes",
+    "ToldConfig",
+    "find_method",
+    "register",
+]
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")

@@ -1,27 +1,25 @@
 """SIE: Split Invariant Equivariant representations (Garrido et al., ICML 2023, arXiv 2302.10283)."""
 
-from typing import Literal
-
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
-from iebench.criteria import covariance_loss, invariance_loss, variance_loss
-from iebench.predictors import HypernetworkPredictor
+from iebench.criteria import collapse_terms, invariance_loss, variance_loss
+from iebench.gather import gather
+from iebench.methods.method import Batch, EquivariantConfig, Method, Outcome, Sizes, register
+from iebench.predictors import build_predictor
 from iebench.projectors import mlp_projector
-from iebench.transformations import DIMENSIONS, Group
+from shards.errors import UsageError
 
 
-class SIEConfig(BaseModel):
+class SIEConfig(EquivariantConfig):
     """What a recipe says about SIE; the defaults are the published ones."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    name: Literal["sie"] = "sie"
-    groups: list[Group] = Field(default=["rotation"], min_length=1)
+    name: str = "sie"
     equivariant_dimension: int = Field(
         default=256, ge=1, description="of the representation; the rest is invariant"
     )
+    only_equivariant: bool = Field(default=False, description="the whole representation is equivariant")
     projector: list[int] = Field(
         default=[2048, 2048, 2048], min_length=2, description="widths, shared out by part"
     )
@@ -31,9 +29,11 @@ class SIEConfig(BaseModel):
     )
     std: float = Field(default=10.0, ge=0)
     cov: float = Field(default=1.0, ge=0)
+    prediction_variance: bool = Field(default=True, description="whether predictions are kept from collapse")
 
 
-class SIE(nn.Module):
+@register("sie", SIEConfig)
+class SIE(Method):
     """One part of the representation is trained to be invariant, the other to follow transformations.
 
     The loss is, with the published names of its terms::
@@ -43,63 +43,77 @@ class SIE(nn.Module):
 
     Args:
         config: sizes and coefficients.
-        representation_dimension: of the backbone's output; its last ``equivariant_dimension`` numbers are
-            the equivariant part.
+        sizes: of representations; their last ``equivariant_dimension`` numbers are the equivariant part.
     """
 
-    def __init__(self, config: SIEConfig, representation_dimension: int) -> None:
-        super().__init__()
+    predictor: nn.Module
+
+    def __init__(self, config: SIEConfig, sizes: Sizes) -> None:
+        super().__init__(sizes, config.projector[-1])
         self.config = config
-        equivariant = config.equivariant_dimension
-        self.invariant_dimension = representation_dimension - equivariant
-        equivariant_widths = [width * equivariant // representation_dimension for width in config.projector]
-        invariant_widths = [
-            width * self.invariant_dimension // representation_dimension for width in config.projector
-        ]
-        self.invariant_projector = mlp_projector(self.invariant_dimension, invariant_widths)
-        self.equivariant_projector = mlp_projector(equivariant, equivariant_widths)
-        transformation_dimension = sum(DIMENSIONS[group] for group in config.groups)
-        self.predictor = HypernetworkPredictor(equivariant_widths[-1], transformation_dimension)
+        self.groups = tuple(config.groups)
+        whole = sizes.representation
+        equivariant = whole if config.only_equivariant else config.equivariant_dimension
+        self.invariant_dimension = whole - equivariant
+        if self.invariant_dimension <= 0 and not config.only_equivariant:
+            raise UsageError(
+                f"method.equivariant_dimension = {equivariant} leaves nothing for the invariant part of a "
+                f"representation of {whole}"
+            )
+        if self.invariant_dimension:
+            widths = shared_out(config.projector, self.invariant_dimension, whole)
+            self.invariant_projector = mlp_projector(self.invariant_dimension, widths)
+        widths = shared_out(config.projector, equivariant, whole)
+        self.equivariant_projector = mlp_projector(equivariant, widths)
+        self.predictor = build_predictor(config.predictor, widths[-1], config.groups)
 
-    def parts(self, representations: Tensor) -> dict[str, Tensor]:
-        """The named parts of (batch, dimension) representations."""
-        return {
-            "invariant": representations[:, : self.invariant_dimension],
-            "equivariant": representations[:, self.invariant_dimension :],
-        }
+    def parts(self) -> dict[str, tuple[int, int]]:
+        """Columns of the whole representation and of its two parts."""
+        split, whole = self.invariant_dimension, self.sizes.representation
+        parts = {"invariant": (0, split), "equivariant": (split, whole)} if split else {}
+        return {**super().parts(), **parts}
 
-    def equivariant_embeddings(self, representations: Tensor) -> Tensor:
-        """The embeddings that the predictor steers, from (batch, dimension) representations."""
+    def steered_embeddings(self, representations: Tensor) -> Tensor:
+        """The embeddings of the equivariant part of (batch, dimension) representations."""
         return self.equivariant_projector(representations[:, self.invariant_dimension :])
 
-    def forward(self, first: Tensor, second: Tensor, transformation: Tensor) -> dict[str, Tensor]:
-        """The loss and its terms.
+    def forward(self, batch: Batch) -> Outcome:
+        """The loss and its terms."""
+        views = (batch.first, batch.second)
+        equivariant = [self.steered_embeddings(view) for view in views]
+        predicted = gather(self.predictor(equivariant[0], batch.transformation))
+        first, second = equivariant = [gather(embedding) for embedding in equivariant]
+        terms = {"repr_loss_inv": predicted.new_zeros(())}
+        if self.invariant_dimension:
+            split = self.invariant_dimension
+            invariant = [gather(self.invariant_projector(view[:, :split])) for view in views]
+            terms = {"repr_loss_inv": invariance_loss(*invariant)}
+            first, second = (torch.cat(parts, dim=1) for parts in zip(invariant, equivariant, strict=True))
 
-        Args:
-            first: (batch, dimension) representations of the first views.
-            second: likewise of the second.
-            transformation: (batch, transformation dimension), from the first to the second.
+        terms["repr_loss_equi"] = invariance_loss(predicted, equivariant[1])
+        terms |= collapse_terms((first, second))
+        if self.config.prediction_variance:
+            terms["pred_std_loss"] = variance_loss(predicted) / 2
+        return Outcome({"loss": self.loss(terms), **terms}, (first, second))
 
-        Returns:
-            Scalars by name; ``loss`` is the one to minimise.
-        """
-        split = self.invariant_dimension
-        invariant = [self.invariant_projector(view[:, :split]) for view in (first, second)]
-        equivariant = [self.equivariant_projector(view[:, split:]) for view in (first, second)]
-        predicted = self.predictor(equivariant[0], transformation)
-        embeddings = [torch.cat(parts, dim=1) for parts in zip(invariant, equivariant, strict=True)]
-
-        terms = {
-            "repr_loss_inv": invariance_loss(*invariant),
-            "repr_loss_equi": invariance_loss(predicted, equivariant[1]),
-            "std_loss": (variance_loss(embeddings[0]) + variance_loss(embeddings[1])) / 2,
-            "pred_std_loss": variance_loss(predicted) / 2,
-            "cov_loss": covariance_loss(embeddings[0]) + covariance_loss(embeddings[1]),
-        }
+    def loss(self, terms: dict[str, Tensor]) -> Tensor:
+        """The weighted sum of the terms."""
         config = self.config
-        loss = (
-            config.similarity * (terms["repr_loss_inv"] + config.equivariance * terms["repr_loss_equi"])
-            + config.std * (terms["std_loss"] + terms["pred_std_loss"])
-            + config.cov * terms["cov_loss"]
+        similarity = terms["repr_loss_inv"] + config.equivariance * terms["repr_loss_equi"]
+        variance = terms["std_loss"] + terms.get("pred_std_loss", 0)
+        return config.similarity * similarity + config.std * variance + config.cov * terms["cov_loss"]
+
+
+def shared_out(widths: list[int], part: int, whole: int) -> list[int]:
+    """A projector's widths for a part of the representation, by its share.
+
+    Raises:
+        UsageError: they do not divide.
+    """
+    uneven = [width for width in widths if width * part % whole]
+    if uneven:
+        raise UsageError(
+            f"method.projector: a width of {uneven[0]} cannot be shared out to {part} of the {whole} numbers of the "
+            "representation; choose widths that divide"
         )
-        return {"loss": loss, **terms}
+    return [width * part // whole for width in widths]

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -5,6 +7,7 @@ import pytest
 
 from commands import call, run
 from iebench.cli import main
+from iebench.recipes import recipe_names
 
 
 def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -33,10 +36,21 @@ def test_help_groups_all_commands():
     assert all(f"  {name} " in text for name in main.commands)
 
 
-def test_help_does_not_wait_for_pytorch():
-    import subprocess
-    import sys
+def test_methods_lists_every_recipe_with_a_line_and_its_paper():
+    lines = call("methods").out.splitlines()
+    assert [line.split()[0] for line in lines] == recipe_names()
+    (byol,) = [line for line in lines if line.startswith("byol ")]
+    assert "arXiv 2006.07733" in byol
 
+
+def test_listing_methods_does_not_wait_for_pytorch():
+    program = (
+        "import sys; from iebench.recipes import summaries; summaries(); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+def test_help_does_not_wait_for_pytorch():
     program = "import sys, iebench.cli; sys.exit('torch' in sys.modules or 'webdataset' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 

@@ -9,11 +9,13 @@ from commands import call, run
 from iebench.evaluate import evaluate
 from iebench.features import extract_features
 from iebench.model import build_model
+from iebench.recipe import load_recipe
 from iebench.run import Run, save_checkpoint
 from iebench.train import train
 from shards.errors import IebenchError, UsageError
 from shards.reader import read_views
 from shards.schema import open_dataset
+from toys import rewrite_index
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +55,30 @@ def test_both_networks_are_measured_by_every_metric(evaluated: Path):
     result = json.loads((evaluated / "eval.json").read_text())
     assert set(result["networks"]) == {"trained", "untrained"}
     for network in result["networks"].values():
-        assert set(network) == {"classification", "rotation", "color", "retrieval"}
+        assert set(network) == {"classification", "rotation", "color", "light", "retrieval"}
         for part in ("whole", "invariant", "equivariant"):
             assert (
                 0 <= network["classification"][part]["top1"] <= network["classification"][part]["top5"] <= 1
             )
             assert 0 <= network["rotation"][part]["median_angle"] <= 180
         assert {"mrr", "h@1", "h@5", "h@10", "pre"} == set(network["retrieval"])
+
+
+def test_a_method_without_a_predictor_has_no_retrieval_and_all_else(toy_dataset: Path, tmp_path: Path):
+    small = ["training.batch_size=4", "training.epochs=1", "training.workers=0"]
+    probes = ["evaluation.epochs=1", "evaluation.hidden_width=8"]
+    recipe = load_recipe("vicreg", ["method.projector=[32, 16]", *small, *probes])
+    train(recipe, toy_dataset, tmp_path / "run", "cpu")
+    result = evaluate(Run(tmp_path / "run"), toy_dataset, "cpu")
+    assert result["retrieval_examples"] == []
+    for network in result["networks"].values():
+        assert network["retrieval"] is None
+        assert set(network["classification"]) == set(network["rotation"]) == {"whole"}
+    table = call("report", tmp_path / "run", "--out", tmp_path / "report.html")
+    assert table.code == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "VICReg was trained" in page
+    assert "It has no predictor that steers embeddings, so there is no MRR, H@k or PRE." in page
 
 
 def test_examples_name_views_of_validation_objects(evaluated: Path, toy_dataset: Path):
@@ -75,6 +94,21 @@ def test_examples_name_views_of_validation_objects(evaluated: Path, toy_dataset:
 def test_evaluating_twice_gives_the_same_numbers(evaluated: Path, toy_dataset: Path):
     before = json.loads((evaluated / "eval.json").read_text())
     assert evaluate(Run(evaluated), toy_dataset, "cpu")["networks"] == before["networks"]
+
+
+def test_a_run_is_evaluated_on_a_dataset_of_other_classes_and_size(
+    toy_copy: Path, toy_dataset: Path, tmp_path: Path
+):
+    small = ["training.batch_size=4", "training.epochs=1", "training.workers=0"]
+    probes = ["evaluation.epochs=1", "evaluation.hidden_width=8"]
+    recipe = load_recipe("supervised", [*small, *probes])
+    train(recipe, toy_dataset, tmp_path / "run", "cpu")
+    content = json.loads((toy_copy / "dataset.json").read_text())
+    content["classes"].append({"label": 3, "synset": "09999999", "name": "other"})
+    rewrite_index(toy_copy, {**content, "image_size": 128})
+    result = evaluate(Run(tmp_path / "run"), toy_copy, "cpu")
+    assert result["chance"]["top1"] == 0.25
+    assert Run(tmp_path / "run").recipe().backbone.small_image_stem is True
 
 
 def test_a_run_without_checkpoint_is_one_sentence(toy_dataset: Path, tmp_path: Path):

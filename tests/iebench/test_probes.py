@@ -5,8 +5,9 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from iebench.features import Features
-from iebench.probes import classify, median_angle_degrees, r2_score, regress_pairs
+from iebench.probes import classify, regress_pairs
 from iebench.recipe import EvaluationConfig
+from iebench.scores import median_angle_degrees, r2_score
 from iebench.transformations import relative_rotation
 
 CONFIG = EvaluationConfig(epochs=40, batch_size=64, hidden_width=64)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from iebench.plots import POINTS, training_panels
+from iebench.plots import POINTS, line_style, training_panels
 from iebench.recipe import load_recipe
 from iebench.report import network_table, write_report
 from iebench.run import Run
@@ -88,6 +88,20 @@ def network(start: float) -> dict[str, Any]:
             place = place.setdefault(name, {})
         place[metric.path[-1]] = start + 0.0041 * next(numbers)
     return results
+
+
+def without_predictor(folder: Path, data: Path) -> Run:
+    """A run of an invariant method: no parts, nothing that steers."""
+    run = Run(folder)
+    run.create(load_recipe("vicreg"), data)
+    run.metrics_path.write_text(json.dumps({"step": 1, "epoch": 1.0, "loss": 3.0}) + "\n")
+    content = evaluation(data)
+    content["retrieval_examples"] = []
+    for name, results in content["networks"].items():
+        probes = {key: {"whole": value["whole"]} for key, value in results.items() if key != "retrieval"}
+        content["networks"][name] = {**probes, "retrieval": None}
+    run.evaluation_path.write_text(json.dumps(content))
+    return run
 
 
 class Page(HTMLParser):
@@ -247,6 +261,29 @@ def test_two_runs_share_their_panels_and_their_questions(run: Run, other_run: Ru
     assert page.source.count('class="answer"') == 6
     epochs = load_recipe("demo").training.epochs
     assert f"Their recipes differ in training.epochs ({epochs}, 7)." in page.text
+
+
+def test_many_runs_are_compared_a_run_a_row(toy_dataset: Path, tmp_path: Path):
+    runs = [write_run(tmp_path / f"run{number}", toy_dataset, -number / 50) for number in range(14)]
+    runs.append(without_predictor(tmp_path / "invariant", toy_dataset))
+    page = report(tmp_path / "report.html", *runs)
+    (table,) = re.findall(r'<table class="results overview">.*?</table>', page.source, flags=re.DOTALL)
+    rows = re.findall(r'<th scope="row">.*?</th>(.*?)</tr>', table, flags=re.DOTALL)
+    assert len(rows) == 15 + 1
+    assert rows[14].count("–") == 3
+    assert "15 runs compared" in page.text
+    assert "A dash stands where a method has no predictor" in page.text
+    assert page.source.count('class="question"') == 2
+    styles = {(style.color, style.dashes) for style in map(line_style, range(24))}
+    assert len(styles) == 24
+
+
+def test_a_run_without_predictor_is_shown_by_what_it_has(toy_dataset: Path, tmp_path: Path):
+    page = report(tmp_path / "report.html", without_predictor(tmp_path / "invariant", toy_dataset))
+    assert "so there is no MRR, H@k or PRE" in page.text
+    assert "Rotation R²whole representation" in page.text
+    assert "(equivariant)" not in page.text
+    assert 'class="question"' not in page.source
 
 
 def test_runs_on_different_datasets_are_told_apart(run: Run, toy_copy: Path, tmp_path: Path):

@@ -27,7 +27,7 @@ def test_metrics_equal_the_published_code(golden_data, split):
     embeddings = torch.from_numpy(arrays[f"embeddings_{split}"]).double().unflatten(0, (-1, VIEWS))
     rotations = torch.from_numpy(arrays[f"latents_{split}"])[:, :3].unflatten(0, (-1, VIEWS))
     predictor = HypernetworkPredictor(embeddings.shape[2], 4).double()
-    predictor.load_state_dict({"weights.weight": torch.from_numpy(arrays["hypernetwork_weight"]).double()})
+    predictor.load_state_dict({"weights.0.weight": torch.from_numpy(arrays["hypernetwork_weight"]).double()})
     with torch.inference_mode():
         transformation = relative_rotation(
             rotations[:, :1].expand_as(rotations).flatten(0, 1), rotations.flatten(0, 1)

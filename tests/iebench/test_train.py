@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from commands import Result, ended, run, started
+from iebench.interrupt import StopRequest
 from iebench.metrics import read_metrics
 from iebench.recipe import Recipe, load_recipe
 from iebench.run import Run, load_checkpoint
-from iebench.train import Schedule, TrainingStopped, learning_rate, train
+from iebench.train import Position, Schedule, TrainingStopped, learning_rate, train
 from processes import wait_for
 from shards.errors import UsageError
 from shards.reader import read_samples
@@ -29,6 +30,17 @@ SMALL = [
     "training.checkpoint_every=1",
     "evaluation.epochs=2",
     "evaluation.hidden_width=16",
+]
+
+
+BYOL = [
+    "method.projector=[32, 16]",
+    "method.prediction_width=16",
+    "training.batch_size=4",
+    "training.log_every=1",
+    "training.checkpoint_every=1",
+    "training.workers=0",
+    "backbone.small_image_stem=false",
 ]
 
 
@@ -117,6 +129,35 @@ def test_a_training_killed_at_any_moment_resumes_from_its_last_checkpoint(
         process.wait()
     train(small_recipe("training.epochs=4"), toy_dataset, folder, "cpu", resume=True)
     assert losses(folder) == losses(trained)
+
+
+def test_target_networks_and_heads_are_resumed_exactly(
+    toy_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    recipe = load_recipe("byol", [*BYOL, "training.epochs=3"])
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(recipe, toy_dataset, whole, "cpu")
+
+    def stop(request: StopRequest, position: Position, *rest: object) -> None:
+        if position.step == 7:
+            raise TrainingStopped("here")
+
+    with monkeypatch.context() as patch, pytest.raises(TrainingStopped):
+        patch.setattr("iebench.train.raise_if_stopped", stop)
+        train(recipe, toy_dataset, parts, "cpu")
+    train(recipe, toy_dataset, parts, "cpu", resume=True)
+    assert read_metrics(parts / "metrics.jsonl") == read_metrics(whole / "metrics.jsonl")
+    states = [load_checkpoint(Run(folder).last_checkpoint)["model"] for folder in (whole, parts)]
+    assert {key.partition(".")[0] for key in states[0]} >= {"target_backbone", "online", "method"}
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_curves_hold_what_watches_for_collapse(trained: Path):
+    (record, *_) = read_metrics(trained / "metrics.jsonl")
+    spaces = ("representation", "embedding")
+    names = {f"{space}_{name}" for space in spaces for name in ("std", "correlation")}
+    names |= {f"online_{space}_{name}" for space in spaces for name in ("top1", "rotation_r2")}
+    assert names <= set(record)
 
 
 def test_loader_processes_give_every_pair_and_end_with_the_training(toy_dataset: Path, tmp_path: Path):

@@ -2,7 +2,14 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from iebench.transformations import quaternion_from_euler, relative_rotation, relative_transformation
+from iebench.transformations import (
+    groups_of,
+    light_direction,
+    quaternion_from_euler,
+    relative_rotation,
+    relative_transformation,
+)
+from shards.schema import VARIANTS
 
 
 def angles(seed: int, count: int = 2000) -> np.ndarray:
@@ -29,3 +36,27 @@ def test_groups_stand_side_by_side_in_the_order_asked_for():
     assert both.shape == (5, 6)
     assert torch.equal(both[:, :4], relative_rotation(first[:, :3], second[:, :3]))
     assert torch.equal(both[:, 4:], (second - first)[:, [3, 6]])
+
+
+def test_the_groups_of_a_dataset_are_those_whose_latents_it_has():
+    standard = [latent.name for latent in VARIANTS["3diebench"]]
+    assert groups_of(standard) == ("rotation", "color", "light")
+    assert groups_of([latent.name for latent in VARIANTS["translated"]]) == (
+        *groups_of(standard),
+        "translation",
+    )
+
+
+def test_light_and_translation_are_differences_of_a_unit_vector_and_of_a_place():
+    names = [latent.name for latent in VARIANTS["translated"]]
+    first, second = torch.rand(5, 10, dtype=torch.float64), torch.rand(5, 10, dtype=torch.float64)
+    found = relative_transformation(first, second, ["light", "translation"], names)
+    assert torch.equal(found[:, 3:], (second - first)[:, 7:])
+    directions = light_direction(second[:, [4, 5]])
+    torch.testing.assert_close(directions.norm(dim=1), torch.ones(5, dtype=torch.float64))
+    torch.testing.assert_close(found[:, :3], directions - light_direction(first[:, [4, 5]]))
+
+
+def test_a_light_that_goes_once_around_has_not_moved():
+    before, after = torch.tensor([[0.5, 0.1]]), torch.tensor([[0.5, 0.1 + 2 * torch.pi]])
+    torch.testing.assert_close(light_direction(before), light_direction(after))

@@ -1,0 +1,49 @@
+"""One batch spread over several processes: every loss is computed on all of it.
+
+``gather`` is the exact adjoint of itself: what every process's loss says about a row comes back to the process
+the row is from. So each process holds the gradient of the sum of all processes' losses, and the mean over
+processes that DistributedDataParallel takes is the gradient of one process with the whole batch.
+"""
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def world_size() -> int:
+    """How many processes train together; 1 without ``torch.distributed``."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def gather(rows: Tensor) -> Tensor:
+    """The rows of all processes in the order of their ranks, with gradients; ``rows`` itself in one process.
+
+    Args:
+        rows: (batch, ...), of one shape in all processes.
+
+    Returns:
+        (processes * batch, ...).
+    """
+    return rows if world_size() == 1 else _Gather.apply(rows)
+
+
+def own_rows(rows: Tensor) -> Tensor:
+    """Of gathered rows (processes * batch, ...), this process's (batch, ...)."""
+    return rows if world_size() == 1 else rows.chunk(world_size())[dist.get_rank()]
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, rows: Tensor) -> Tensor:
+        rows = rows.contiguous()
+        parts = [torch.empty_like(rows) for _ in range(world_size())]
+        dist.all_gather(parts, rows)
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return own_rows(total)

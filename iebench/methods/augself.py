@@ -1,0 +1,47 @@
+"""AugSelf: SimCLR that also tells the transformation from both views (Lee et al., NeurIPS 2021, arXiv 2111.09613)."""
+
+import torch
+from pydantic import Field
+
+from iebench.criteria import regression_loss
+from iebench.gather import gather
+from iebench.methods.method import Batch, Method, Outcome, Sizes, ToldConfig, register
+from iebench.methods.simclr import SimCLR, SimCLRConfig
+from iebench.projectors import mlp
+from iebench.transformations import DIMENSIONS
+
+
+class AugSelfConfig(SimCLRConfig, ToldConfig):
+    """What a recipe says about AugSelf."""
+
+    equivariance: float = Field(default=1.0, ge=0, description="weight of the regression")
+
+
+@register("augself", AugSelfConfig)
+class AugSelf(Method):
+    """The contrast of SimCLR, and an MLP that regresses the transformation between two representations.
+
+    Args:
+        config: sizes, groups and weights.
+        sizes: of representations; the MLP's hidden layers are twice as wide.
+    """
+
+    def __init__(self, config: AugSelfConfig, sizes: Sizes) -> None:
+        super().__init__(sizes, config.projector[-1])
+        self.config = config
+        self.groups = tuple(config.groups)
+        self.contrast = SimCLR(config, sizes)
+        width = 2 * sizes.representation
+        self.regressor = mlp((width, width, width, sum(DIMENSIONS[group] for group in config.groups)))
+
+    def forward(self, batch: Batch) -> Outcome:
+        """The loss: that of SimCLR + equivariance * repr_loss_equi."""
+        assert batch.transformation is not None
+        loss, embeddings = self.contrast(batch)
+        regressed = gather(self.regressor(torch.cat((batch.first, batch.second), dim=1)))
+        terms = {
+            "repr_loss_inv": loss["loss"],
+            "repr_loss_equi": regression_loss(regressed, gather(batch.transformation)),
+        }
+        total = terms["repr_loss_inv"] + self.config.equivariance * terms["repr_loss_equi"]
+        return Outcome({"loss": total, **terms}, embeddings)

@@ -1,0 +1,50 @@
+"""BYOL: Bootstrap Your Own Latent (Grill et al., NeurIPS 2020, arXiv 2006.07733)."""
+
+import torch
+from pydantic import Field
+
+from iebench.criteria import alignment_loss
+from iebench.gather import gather
+from iebench.methods.method import Batch, Method, Outcome, ProjectedConfig, Sizes, register
+from iebench.projectors import mlp_projector
+from iebench.target import follow, frozen_copy
+
+
+class BYOLConfig(ProjectedConfig):
+    """What a recipe says about BYOL; the momentum is the published one."""
+
+    prediction_width: int = Field(default=2048, ge=1, description="hidden, of the MLP after the projector")
+    momentum: float = Field(default=0.996, ge=0, le=1, description="of the target network at the start")
+
+
+@register("byol", BYOLConfig)
+class BYOL(Method):
+    """A prediction from one view's embedding agrees with the other view's embedding by a slow target network.
+
+    Args:
+        config: sizes and the momentum.
+        sizes: of representations.
+    """
+
+    def __init__(self, config: BYOLConfig, sizes: Sizes) -> None:
+        super().__init__(sizes, config.projector[-1])
+        self.config = config
+        self.base_momentum = config.momentum
+        width = config.projector[-1]
+        self.projector = mlp_projector(sizes.representation, config.projector)
+        self.prediction = mlp_projector(width, (config.prediction_width, width))
+        self.target_projector = frozen_copy(self.projector)
+
+    def follow(self, momentum: float) -> None:
+        """Moves the target projector after a step."""
+        follow(self.target_projector, self.projector, momentum)
+
+    def forward(self, batch: Batch) -> Outcome:
+        """The loss: squared distance on the sphere, of both views in either role."""
+        assert batch.targets is not None
+        first, second = (self.projector(view) for view in (batch.first, batch.second))
+        with torch.no_grad():
+            target_first, target_second = (gather(self.target_projector(view)) for view in batch.targets)
+        forth, back = (gather(self.prediction(embedding)) for embedding in (first, second))
+        loss = alignment_loss(forth, target_second) + alignment_loss(back, target_first)
+        return Outcome({"loss": loss}, (gather(first), gather(second)))

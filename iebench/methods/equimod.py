@@ -1,0 +1,130 @@
+"""EquiMod: an equivariance module beside an invariant method (Devillers and Lefort, ICLR 2023, arXiv 2211.01244)."""
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from iebench.criteria import alignment_loss, collapse_terms, contrastive_loss, invariance_loss
+from iebench.gather import gather
+from iebench.methods.byol import BYOL, BYOLConfig
+from iebench.methods.method import Batch, EquivariantConfig, Method, Outcome, Sizes, register
+from iebench.methods.simclr import SimCLR, SimCLRConfig
+from iebench.methods.steering import SteeringMethod
+from iebench.methods.vicreg import VICReg, VICRegConfig, vicreg_loss
+from iebench.target import follow, frozen_copy
+
+
+class EquiModConfig(EquivariantConfig):
+    """What a recipe says about the module; the weight is that of the SIE paper."""
+
+    equivariance: float = Field(default=0.45, ge=0, description="weight of the module beside the base method")
+
+
+class EquiModSimCLRConfig(EquiModConfig, SimCLRConfig):
+    """EquiMod on SimCLR."""
+
+
+class EquiModVICRegConfig(EquiModConfig, VICRegConfig):
+    """EquiMod on VICReg."""
+
+
+class EquiModBYOLConfig(EquiModConfig, BYOLConfig):
+    """EquiMod on BYOL."""
+
+
+class EquiMod(SteeringMethod):
+    """A second projector, and a predictor that steers its first embedding to the second view.
+
+    Args:
+        config: sizes, groups and weights.
+        sizes: of representations.
+        base: the invariant method, with its own projector.
+    """
+
+    def __init__(self, config: EquiModConfig, sizes: Sizes, base: Method) -> None:
+        super().__init__(config, sizes)
+        self.equivariance = config.equivariance
+        self.base = base
+        self.embedding_dimension += base.embedding_dimension
+        self.base_momentum = base.base_momentum
+
+    def follow(self, momentum: float) -> None:
+        """Moves the base method's target networks."""
+        self.base.follow(momentum)
+
+
+@register("equimod_simclr", EquiModSimCLRConfig)
+class EquiModSimCLR(EquiMod):
+    """EquiMod on SimCLR: the prediction is contrasted as the base method's embeddings are."""
+
+    def __init__(self, config: EquiModSimCLRConfig, sizes: Sizes) -> None:
+        super().__init__(config, sizes, SimCLR(config, sizes))
+        self.temperature = config.temperature
+
+    def forward(self, batch: Batch) -> Outcome:
+        """The loss: that of SimCLR + equivariance * repr_loss_equi."""
+        invariant = self.base(batch)
+        first, second, predicted = self.steer(batch)
+        equivariant = contrastive_loss(predicted, second, self.temperature)
+        return _joined(
+            invariant, equivariant, self.equivariance, {"repr_loss_equi": equivariant}, first, second
+        )
+
+
+@register("equimod_vicreg", EquiModVICRegConfig)
+class EquiModVICReg(EquiMod):
+    """EquiMod on VICReg: the module's embeddings are kept from collapse as the base method's are."""
+
+    def __init__(self, config: EquiModVICRegConfig, sizes: Sizes) -> None:
+        super().__init__(config, sizes, VICReg(config, sizes))
+        self.config = config
+
+    def forward(self, batch: Batch) -> Outcome:
+        """The loss: that of VICReg + equivariance * that of VICReg between prediction and second view."""
+        invariant = self.base(batch)
+        first, second, predicted = self.steer(batch)
+        module = {"repr_loss_equi": invariance_loss(predicted, second), **collapse_terms((first, second))}
+        loss = vicreg_loss(module, self.config, "repr_loss_equi")
+        both = {name: value + invariant.terms.get(name, 0) for name, value in module.items()}
+        terms = {"repr_loss_inv": invariant.terms["repr_loss_inv"], **both}
+        return _joined(invariant, loss, self.equivariance, terms, first, second)
+
+
+@register("equimod_byol", EquiModBYOLConfig)
+class EquiModBYOL(EquiMod):
+    """EquiMod on BYOL: the prediction agrees with the target network's embedding of the second view."""
+
+    def __init__(self, config: EquiModBYOLConfig, sizes: Sizes) -> None:
+        super().__init__(config, sizes, BYOL(config, sizes))
+        self.target_projector = frozen_copy(self.projector)
+
+    def follow(self, momentum: float) -> None:
+        """Moves the target projectors of base method and module."""
+        super().follow(momentum)
+        follow(self.target_projector, self.projector, momentum)
+
+    def forward(self, batch: Batch) -> Outcome:
+        """The loss: that of BYOL + equivariance * repr_loss_equi."""
+        assert batch.targets is not None
+        invariant = self.base(batch)
+        first, second, predicted = self.steer(batch)
+        with torch.no_grad():
+            target = gather(self.target_projector(batch.targets[1]))
+        equivariant = alignment_loss(predicted, target)
+        return _joined(
+            invariant, equivariant, self.equivariance, {"repr_loss_equi": equivariant}, first, second
+        )
+
+
+def _joined(
+    invariant: Outcome, module: Tensor, weight: float, terms: dict[str, Tensor], first: Tensor, second: Tensor
+) -> Outcome:
+    """The base method's loss with the module's, and the embeddings of both side by side."""
+    assert invariant.embeddings is not None
+    embeddings = [
+        torch.cat(parts, dim=1) for parts in zip(invariant.embeddings, (first, second), strict=True)
+    ]
+    base = {"repr_loss_inv": invariant.terms["loss"]}
+    return Outcome(
+        {"loss": invariant.terms["loss"] + weight * module, **base, **terms}, (embeddings[0], embeddings[1])
+    )

@@ -1,0 +1,54 @@
+"""Supervised upper bounds: a network that is told the classes, or the transformations between views."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from iebench.criteria import classification_loss, regression_loss
+from iebench.gather import gather
+from iebench.methods.method import Batch, Method, Outcome, Sizes, ToldConfig, register
+from iebench.projectors import mlp
+from iebench.transformations import DIMENSIONS
+
+
+class SupervisedConfig(ToldConfig):
+    """What a recipe says about supervision."""
+
+    task: Literal["class", "transformation"] = "class"
+
+
+@register("supervised", SupervisedConfig)
+class Supervised(Method):
+    """Classes of single views by a linear map, or transformations between views by an MLP.
+
+    Args:
+        config: the task, and for transformations their groups.
+        sizes: of representations, and the number of classes.
+    """
+
+    def __init__(self, config: SupervisedConfig, sizes: Sizes) -> None:
+        super().__init__(sizes)
+        self.config = config
+        self.head: nn.Module
+        if config.task == "class":
+            self.head = nn.Linear(sizes.representation, sizes.classes)
+        else:
+            self.groups = tuple(config.groups)
+            width = 2 * sizes.representation
+            self.head = mlp((width, width, width, sum(DIMENSIONS[group] for group in config.groups)))
+
+    def forward(self, batch: Batch) -> Outcome:
+        """The loss: cross-entropy of both views, or the regression's squared error."""
+        loss = self._class_loss(batch) if self.config.task == "class" else self._transformation_loss(batch)
+        return Outcome({"loss": loss})
+
+    def _class_loss(self, batch: Batch) -> Tensor:
+        assert batch.labels is not None
+        logits = gather(self.head(torch.cat((batch.first, batch.second))))
+        return classification_loss(logits, gather(batch.labels.repeat(2)))
+
+    def _transformation_loss(self, batch: Batch) -> Tensor:
+        assert batch.transformation is not None
+        regressed = gather(self.head(torch.cat((batch.first, batch.second), dim=1)))
+        return regression_loss(regressed, gather(batch.transformation))

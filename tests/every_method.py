@@ -1,0 +1,50 @@
+"""Every method at toy size, with a batch that gives each what it asks for."""
+
+from typing import Any
+
+import torch
+
+from iebench.methods import Batch, Method, Sizes, find_method
+from iebench.transformations import DIMENSIONS
+
+WIDTH, CLASSES = 16, 3
+SMALL: dict[str, dict[str, Any]] = {
+    "vicreg": {},
+    "simclr": {},
+    "byol": {"prediction_width": 12},
+    "sie": {"equivariant_dimension": 8},
+    "simclr_only_equivariant": {},
+    "equimod_simclr": {},
+    "equimod_vicreg": {},
+    "equimod_byol": {"prediction_width": 12},
+    "augself": {},
+    "steerable": {"groups": ["rotation", "color"]},
+    "supervised": {"task": "transformation"},
+}
+
+
+def small_method(name: str, **fields: Any) -> Method:
+    """A method with small networks, always the same weights."""
+    entry = find_method(name)
+    content = {"name": name, **SMALL[name], **fields}
+    if "projector" in entry.config.model_fields:
+        content["projector"] = [16, 8]
+    torch.manual_seed(0)
+    return entry.build(entry.config.model_validate(content), Sizes(WIDTH, CLASSES))
+
+
+def small_batch(method: Method, rows: int = 8, seed: int = 1) -> Batch:
+    """Random representations, with transformations, labels and targets as the method needs them."""
+    generator = torch.Generator().manual_seed(seed)
+    views = [torch.randn(rows, WIDTH, generator=generator).requires_grad_() for _ in range(2)]
+    told = sum(DIMENSIONS[group] for group in method.groups)
+    transformation = torch.randn(rows, told, generator=generator) if told else None
+    targets = [torch.randn(rows, WIDTH, generator=generator) for _ in range(2)]
+    labels = torch.randint(CLASSES, (rows,), generator=generator)
+    return Batch(
+        views[0],
+        views[1],
+        transformation,
+        labels,
+        (targets[0], targets[1]) if method.base_momentum is not None else None,
+    )

@@ -1,0 +1,69 @@
+"""Methods from outside the package: the worked example of docs/methods.md, and entry points."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from iebench.evaluate import evaluate
+from iebench.methods import find_method
+from iebench.metrics import read_metrics
+from iebench.recipe import load_recipe
+from iebench.run import Run
+from iebench.train import train
+from shards.errors import UsageError
+
+ROOT = Path(__file__).parents[3]
+SMALL = [
+    "method.projector=[32, 16]",
+    "training.batch_size=4",
+    "training.epochs=1",
+    "training.workers=0",
+    "training.log_every=1",
+    "evaluation.epochs=1",
+    "evaluation.hidden_width=8",
+]
+
+
+def blocks(language: str) -> list[str]:
+    text = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+def test_the_worked_example_trains_and_is_evaluated(toy_dataset: Path, tmp_path: Path):
+    (program,) = blocks("python")
+    code = [line for line in program.splitlines() if line and not line.startswith(("from", "import", '"""'))]
+    assert len(code) <= 30
+    names: dict = {"__name__": "example"}
+    exec(compile(program, "docs/methods.md", "exec"), names)
+    recipe = tmp_path / "barlow_twins.toml"
+    recipe.write_text(blocks("toml")[0])
+    out = tmp_path / "run"
+    train(load_recipe(str(recipe), SMALL), toy_dataset, out, "cpu")
+    assert "embedding_std" in read_metrics(out / "metrics.jsonl")[-1]
+    assert evaluate(Run(out), toy_dataset, "cpu")["networks"]["trained"]["retrieval"] is None
+    loss = names["correlation_loss"](torch.eye(4).repeat(8, 1), torch.eye(4).repeat(8, 1), 0.0)
+    assert loss.item() < 0.01
+
+
+def test_a_package_makes_its_method_known_by_an_entry_point(tmp_path: Path):
+    (tmp_path / "barlow.py").write_text(blocks("python")[0])
+    info = tmp_path / "mine-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[iebench.methods]\nbarlow_twins = barlow\n")
+    (tmp_path / "barlow_twins.toml").write_text(blocks("toml")[0])
+    program = (
+        f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(tmp_path)!r}]; from iebench.recipe import load_recipe; "
+        f"print(load_recipe({str(tmp_path / 'barlow_twins.toml')!r}).method.redundancy)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "0.005", done.stderr
+
+
+def test_a_method_that_nobody_knows_is_one_sentence_with_the_nearest():
+    with pytest.raises(UsageError, match="there is no method 'vicrag'; did you mean 'vicreg'"):
+        find_method("vicrag")

@@ -8,7 +8,9 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import binary_dilation
 
+from render.blender.quiet import without_output
 from render.blender.scene import Scene
+from render.frame import Frame
 from render.settings import RenderSettings
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
@@ -81,23 +83,27 @@ def psnr(image: np.ndarray, truth: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / error))
 
 
-def rendered(settings: RenderSettings, threads: int = 0) -> Iterator[tuple[GoldenView, np.ndarray]]:
-    """Every golden view as these settings render it, (256, 256, 3) uint8."""
-    scene, loaded = Scene(settings, threads), None
-    for golden in golden_views():
-        if golden.model != loaded:
-            scene.load(golden.model)
-            loaded = golden.model
-        yield golden, scene.render(golden.latents).image
-    scene.close()
+def rendered(settings: RenderSettings) -> list[tuple[GoldenView, np.ndarray]]:
+    """Every golden view with what these settings make of it, (256, 256, 3) uint8, on all cores."""
+    with without_output():
+        return [(golden, frame.image) for golden, frame in _frames(settings)]
 
 
 def object_masks() -> dict[str, np.ndarray]:
     """(256, 256) bool per view's name: the object's pixels and those next to it."""
-    scene, masks = Scene(RenderSettings(samples=1, denoiser="none", passes=("mask",)), threads=0), {}
+    settings = RenderSettings(samples=1, denoiser="none", passes=("mask",))
+    with without_output():
+        return {
+            golden.name: binary_dilation(frame.mask, iterations=DILATION)
+            for golden, frame in _frames(settings)
+        }
+
+
+def _frames(settings: RenderSettings) -> Iterator[tuple[GoldenView, Frame]]:
+    scene, loaded = Scene(settings, threads=0), None
     for golden in golden_views():
-        scene.load(golden.model)
-        mask = scene.render(golden.latents).mask
-        masks[golden.name] = binary_dilation(mask, iterations=DILATION)
+        if golden.model != loaded:
+            scene.load(golden.model)
+            loaded = golden.model
+        yield golden, scene.render(golden.latents)
     scene.close()
-    return masks

@@ -24,8 +24,8 @@ from render.plan import Job, PlanSettings, make_plan
 from render.procedural import make_models
 from render.settings import PRESETS, RenderSettings
 
-VIEWS = 6
-OBJECTS = 6
+VIEWS = 3
+OBJECTS = 4
 
 
 @click.command()
@@ -129,6 +129,10 @@ class _Renderer:
         self._worker = LocalWorker(settings, folder, "cpu")
         self._worker.start().result()
 
+    def warm_up(self) -> None:
+        """Renders the first object, which does not count."""
+        self._worker.submit(self._jobs[0]).result()
+
     def __call__(self) -> float:
         """Seconds an image."""
         rendered = [self._worker.submit(job).result() for job in self._jobs]
@@ -155,14 +159,14 @@ def _png_seconds(path: Path, jobs: list[Job]) -> float:
 
 
 def _turns(renderers: dict[str, _Renderer], rounds: int) -> dict[str, list[float]]:
-    """Lets each renderer work in turn; the first turn warms up and does not count."""
+    """Lets each renderer work in turn, once it is warm."""
     seconds: dict[str, list[float]] = {name: [] for name in renderers}
     try:
-        for turn in range(rounds + 1):
+        for renderer in renderers.values():
+            renderer.warm_up()
+        for _ in range(rounds):
             for name, renderer in renderers.items():
-                measured = renderer()
-                if turn:
-                    seconds[name].append(measured)
+                seconds[name].append(renderer())
     finally:
         for renderer in renderers.values():
             renderer.close()

@@ -29,7 +29,7 @@ class RenderSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     image_size: int = Field(default=256, ge=16, le=4096, description="width and height in pixels")
-    samples: int = Field(default=16, ge=1, le=65536, description="paths traced for each pixel, at most")
+    samples: int = Field(default=5, ge=1, le=65536, description="paths traced for each pixel, at most")
     adaptive_threshold: float = Field(
         default=0.0, ge=0, le=1, description="noise at which a pixel gets no more samples; 0: all get all"
     )

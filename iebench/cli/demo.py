@@ -18,10 +18,9 @@ from iebench.tables import comparison, text_table
 from iebench.train import train
 from render.plan import PlanSettings
 from render.procedural import CLASSES
-from render.settings import RenderSettings
+from render.settings import PRESETS
 
 IMAGE_SIZE = 64
-SAMPLES = 4
 OBJECT_TIMEOUT = 120.0  # seconds
 
 
@@ -47,7 +46,7 @@ def run_demo(
             seed=seed,
             views=views,
             objects_per_shard=objects_per_class * 3,
-            render=RenderSettings(image_size=IMAGE_SIZE, samples=SAMPLES, denoiser="fast"),
+            render=PRESETS["draft"].model_copy(update={"image_size": IMAGE_SIZE}),
         )
         run_settings = Running(workers or os.cpu_count() or 1, OBJECT_TIMEOUT)
         summary = render_with_bar(models, data, settings, None, Selection(), run_settings)

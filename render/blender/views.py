@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from render.blender.quiet import without_output
 from render.blender.scene import Scene
 from render.frame import Frame
 from render.settings import PRESETS, RenderSettings
@@ -36,12 +37,13 @@ def render_views(
         ModelError: the model cannot be read or rendered.
     """
     values = _checked(latents)
-    scene = Scene(settings, threads)
-    try:
-        scene.load(model)
-        return [scene.render(row) for row in values]
-    finally:
-        scene.close()
+    with without_output():
+        scene = Scene(settings, threads)
+        try:
+            scene.load(model)
+            return [scene.render(row) for row in values]
+        finally:
+            scene.close()
 
 
 def _checked(latents: np.ndarray) -> np.ndarray:

@@ -1,0 +1,88 @@
+"""What settings cost and what they are worth: error against the converged views, and time.
+
+The table that the presets were chosen from. Each row renders the twenty golden latents on one thread; the error
+is that of the JPEG, so that chroma subsampling counts. All rows run in turns, view by view, in one process::
+
+    python benchmarks/presets.py
+"""
+
+import time
+
+import numpy as np
+
+from render.settings import PRESETS, RenderSettings
+from render.threads import one_core
+from shards.images import decode_jpeg, encode_jpeg
+
+with one_core():
+    import bpy
+
+    from golden import Fidelity, golden_views, object_masks
+    from render.blender.cycles import set_cycles
+    from render.blender.quiet import without_output
+    from render.blender.scene import Scene
+
+SIX = RenderSettings(samples=6)
+ROWS: dict[str, RenderSettings] = {
+    **{f"{samples} samples": RenderSettings(samples=samples) for samples in (1, 2, 4, 5, 6, 8, 12, 16)},
+    "6, denoiser fast": SIX.model_copy(update={"denoiser": "fast"}),
+    "6, denoiser balanced": SIX.model_copy(update={"denoiser": "balanced"}),
+    "6, no denoiser": SIX.model_copy(update={"denoiser": "none"}),
+    "6, guides not prefiltered": SIX.model_copy(update={"prefilter": "none"}),
+    "6, guides prefiltered accurately": SIX.model_copy(update={"prefilter": "accurate"}),
+    "6, guided by albedo alone": SIX.model_copy(update={"guides": "albedo"}),
+    "6, without guides": SIX.model_copy(update={"guides": "none"}),
+    "6, JPEG 4:2:0": SIX.model_copy(update={"chroma": "4:2:0"}),
+    "4 to 32, adaptive 0.1": RenderSettings(samples=32, adaptive_threshold=0.1, min_samples=4),
+    "4 to 32, adaptive 0.4": RenderSettings(samples=32, adaptive_threshold=0.4, min_samples=4),
+    "8 to 32, adaptive 0.1": RenderSettings(samples=32, adaptive_threshold=0.1, min_samples=8),
+    "4, denoiser fast (`draft`)": PRESETS["draft"],
+}
+
+
+def main() -> None:
+    """Prints a Markdown table."""
+    masks = object_masks()
+    with without_output():
+        fidelity, seconds, sizes = _measured(masks)
+    unit = float(np.median(seconds["6 samples"]))
+    print(
+        "| settings | whole, dB | worst | object, dB | time (6 samples = 1) | kB |\n|---|---|---|---|---|---|"
+    )
+    for name, values in fidelity.items():
+        whole = [value.whole for value in values]
+        objects = np.mean([value.object for value in values])
+        print(
+            f"| {name} | {np.mean(whole):.2f} | {min(whole):.2f} | {objects:.2f} "
+            f"| {np.median(seconds[name]) / unit:.2f} | {np.mean(sizes[name]) / 1000:.1f} |"
+        )
+    print(f"\n6 samples took {unit:.3f} s an image.")
+
+
+def _measured(
+    masks: dict[str, np.ndarray],
+) -> tuple[dict[str, list[Fidelity]], dict[str, list[float]], dict[str, list[int]]]:
+    """Fidelity, seconds and JPEG bytes of every view, by row."""
+    scene, loaded = Scene(SIX, threads=1), None
+    fidelity: dict[str, list[Fidelity]] = {name: [] for name in ROWS}
+    seconds: dict[str, list[float]] = {name: [] for name in ROWS}
+    sizes: dict[str, list[int]] = {name: [] for name in ROWS}
+    for golden in golden_views():
+        if golden.model != loaded:
+            scene.load(golden.model)
+            loaded = golden.model
+        for name, settings in ROWS.items():
+            set_cycles(bpy.context.scene, settings)
+            start = time.perf_counter()
+            image = scene.render(golden.latents).image
+            seconds[name].append(time.perf_counter() - start)
+            jpeg = encode_jpeg(image, settings.jpeg_quality, settings.chroma)
+            sizes[name].append(len(jpeg))
+            fidelity[name].append(
+                Fidelity.of(decode_jpeg(jpeg, golden.name), golden.truth, masks[golden.name])
+            )
+    return fidelity, seconds, sizes
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,8 @@
 """What settings cost and what they are worth: error against the converged views, and time.
 
 The table that the presets were chosen from. Each row renders the twenty golden latents on one thread; the error
-is that of the JPEG, so that chroma subsampling counts. All rows run in turns, view by view, in one process::
+is that of the JPEG, so that chroma subsampling counts. The rows run one after the other in one process, each with
+a scene of its own: Cycles' samples depend on the settings that a session has begun with::
 
     python benchmarks/presets.py
 """
@@ -15,10 +16,7 @@ from render.threads import one_core
 from shards.images import decode_jpeg, encode_jpeg
 
 with one_core():
-    import bpy
-
     from golden import Fidelity, golden_views, object_masks
-    from render.blender.cycles import set_cycles
     from render.blender.quiet import without_output
     from render.blender.scene import Scene
 
@@ -63,16 +61,16 @@ def _measured(
     masks: dict[str, np.ndarray],
 ) -> tuple[dict[str, list[Fidelity]], dict[str, list[float]], dict[str, list[int]]]:
     """Fidelity, seconds and JPEG bytes of every view, by row."""
-    scene, loaded = Scene(SIX, threads=1), None
     fidelity: dict[str, list[Fidelity]] = {name: [] for name in ROWS}
     seconds: dict[str, list[float]] = {name: [] for name in ROWS}
     sizes: dict[str, list[int]] = {name: [] for name in ROWS}
-    for golden in golden_views():
-        if golden.model != loaded:
-            scene.load(golden.model)
-            loaded = golden.model
-        for name, settings in ROWS.items():
-            set_cycles(bpy.context.scene, settings)
+    for name, settings in ROWS.items():
+        scene, loaded = Scene(settings, threads=1), None
+        for golden in golden_views():
+            if golden.model != loaded:
+                scene.load(golden.model)
+                loaded = golden.model
+                scene.render(golden.latents)  # the first view of a model builds its acceleration structure
             start = time.perf_counter()
             image = scene.render(golden.latents).image
             seconds[name].append(time.perf_counter() - start)
@@ -81,6 +79,7 @@ def _measured(
             fidelity[name].append(
                 Fidelity.of(decode_jpeg(jpeg, golden.name), golden.truth, masks[golden.name])
             )
+        scene.close()
     return fidelity, seconds, sizes
 
 

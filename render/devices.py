@@ -12,6 +12,9 @@ DeviceChoice = Literal["auto", "cpu", "cuda", "optix", "hip", "metal"]
 GPU_KINDS = ("optix", "cuda", "hip", "metal")
 """Cycles' ways to use a GPU, the quickest first."""
 
+WORKERS_PER_GPU = 4
+"""Render processes that share a GPU unless the user says otherwise: while one loads, others trace."""
+
 _DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd")
 
 
@@ -36,6 +39,20 @@ CPU = Device("cpu", "CPU", "CPU")
 def has_gpu_driver() -> bool:
     """Whether a driver that Cycles could use is there at all."""
     return sys.platform == "darwin" or any(Path(path).exists() for path in _DRIVERS)
+
+
+def default_workers(choice: DeviceChoice, cores: int, gpus: int | None = None) -> int:
+    """How many render processes a machine takes: one for each core, or a few for each GPU.
+
+    Args:
+        choice: what is rendered on.
+        cores: that this process may use.
+        gpus: of this machine; by default they are counted.
+    """
+    if choice == "cpu" or (gpus is None and not has_gpu_driver()):
+        return cores
+    found = len(list(Path("/dev").glob("nvidia[0-9]*"))) if gpus is None else gpus
+    return min(cores, WORKERS_PER_GPU * max(1, found))
 
 
 def choose_devices(

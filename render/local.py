@@ -10,7 +10,7 @@ from typing import Any
 from pebble import ProcessPool
 
 from render import worker
-from render.devices import DeviceChoice
+from render.devices import DeviceChoice, default_workers
 from render.plan import Job
 from render.retries import WorkerLost
 from render.settings import RenderSettings
@@ -65,12 +65,13 @@ class LocalEngine:
 
     Args:
         first: any of the jobs.
-        workers: how many; None means one for each core that this process may use.
+        workers: how many; None means one for each core that this process may use, or a few for each
+            GPU.
         device: what to render on.
     """
 
     def __init__(self, first: Job, workers: int | None, device: DeviceChoice) -> None:
-        self.workers = workers or available_cores()
+        self.workers = workers or default_workers(device, available_cores())
         self._first = first
         self._device = device
 

@@ -158,7 +158,7 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
     running(
         "--workers",
         type=click.IntRange(1),
-        help="Render processes.  [default: cores, or those of the cluster]",
+        help="Render processes.  [default: cores, of the cluster with ray; 4 to a GPU]",
     ),
     running(
         "--object-timeout",

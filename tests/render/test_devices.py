@@ -3,7 +3,15 @@
 import pytest
 
 from commands import SMALL, call
-from render.devices import CPU, Device, choose_devices, device_of, has_gpu_driver
+from render.devices import (
+    CPU,
+    WORKERS_PER_GPU,
+    Device,
+    choose_devices,
+    default_workers,
+    device_of,
+    has_gpu_driver,
+)
 from shards.errors import UsageError
 
 OPTIX = [Device("optix", f"H200 {number}", f"OPTIX_{number}") for number in range(2)]
@@ -35,6 +43,12 @@ def test_a_device_that_is_not_there_is_one_sentence():
 
 def test_workers_are_dealt_out_evenly_over_the_gpus():
     assert [device_of(slot, OPTIX).id for slot in range(4)] == ["OPTIX_0", "OPTIX_1"] * 2
+
+
+def test_a_gpu_is_shared_by_a_few_workers_and_a_cpu_by_as_many_as_it_has_cores():
+    assert default_workers("cpu", 64, gpus=2) == 64
+    assert default_workers("auto", 64, gpus=2) == 2 * WORKERS_PER_GPU
+    assert default_workers("optix", 3, gpus=1) == 3
 
 
 @pytest.mark.blender

@@ -1,5 +1,6 @@
 """The converged views that renders are held against, and how far one is off."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,9 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import binary_dilation
 
-from render.blender.quiet import without_output
 from render.blender.scene import Scene
 from render.frame import Frame
+from render.output import redirected
 from render.settings import RenderSettings
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
@@ -85,14 +86,14 @@ def psnr(image: np.ndarray, truth: np.ndarray) -> float:
 
 def rendered(settings: RenderSettings) -> list[tuple[GoldenView, np.ndarray]]:
     """Every golden view with what these settings make of it, (256, 256, 3) uint8, on all cores."""
-    with without_output():
+    with redirected(1, Path(os.devnull)):
         return [(golden, frame.image) for golden, frame in _frames(settings)]
 
 
 def object_masks() -> dict[str, np.ndarray]:
     """(256, 256) bool per view's name: the object's pixels and those next to it."""
     settings = RenderSettings(samples=1, denoiser="none", passes=("mask",))
-    with without_output():
+    with redirected(1, Path(os.devnull)):
         return {
             golden.name: binary_dilation(frame.mask, iterations=DILATION)
             for golden, frame in _frames(settings)

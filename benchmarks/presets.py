@@ -7,17 +7,19 @@ a scene of its own: Cycles' samples depend on the settings that a session has be
     python benchmarks/presets.py
 """
 
+import os
 import time
+from pathlib import Path
 
 import numpy as np
 
+from render.output import redirected
 from render.settings import PRESETS, RenderSettings
 from render.threads import one_core
 from shards.images import decode_jpeg, encode_jpeg
 
 with one_core():
     from golden import Fidelity, golden_views, object_masks
-    from render.blender.quiet import without_output
     from render.blender.scene import Scene
 
 SIX = RenderSettings(samples=6)
@@ -41,7 +43,7 @@ ROWS: dict[str, RenderSettings] = {
 def main() -> None:
     """Prints a Markdown table."""
     masks = object_masks()
-    with without_output():
+    with redirected(1, Path(os.devnull)):
         fidelity, seconds, sizes = _measured(masks)
     unit = float(np.median(seconds["6 samples"]))
     print(

@@ -4,13 +4,12 @@ An actor holds a worker of its node (``render.local``), so that a Blender that c
 on every engine alike; an actor that is gone went with its node or was ended from outside.
 """
 
-import contextlib
 import importlib.util
 import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 import render
 from render.devices import DeviceChoice
 from render.local import LocalWorker
+from render.output import redirected
 from render.plan import Job
 from render.retries import WorkerLost
 from render.settings import RenderSettings
@@ -101,7 +101,7 @@ class RayEngine:
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             _require_listener(address)
-            with _stderr_into(self._first.staging / "logs" / "ray.log"):
+            with redirected(2, self._first.staging / "logs" / "ray.log"):  # Ray's C++ side
                 self._ray.init(
                     address or "local",
                     log_to_driver=False,
@@ -190,19 +190,6 @@ def _require_listener(address: str | None) -> None:
     host, _, port = (address or "").rpartition(":")
     if host and "/" not in host and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT_TIMEOUT).close()
-
-
-@contextlib.contextmanager
-def _stderr_into(path: Path) -> Iterator[None]:
-    """Ray's C++ side writes to the descriptor itself while it connects."""
-    kept = os.dup(2)
-    with path.open("ab") as log:
-        os.dup2(log.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _python_path() -> str:

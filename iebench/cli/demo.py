@@ -1,6 +1,5 @@
 """The whole path once: models, views, shards, training, evaluation, report."""
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,8 +47,8 @@ def run_demo(
             objects_per_shard=objects_per_class * 3,
             render=PRESETS["draft"].model_copy(update={"image_size": IMAGE_SIZE}),
         )
-        run_settings = Running(workers or os.cpu_count() or 1, OBJECT_TIMEOUT)
-        summary = render_with_bar(models, data, settings, None, Selection(), run_settings)
+        running = Running(workers, OBJECT_TIMEOUT)
+        summary = render_with_bar(models, data, settings, None, Selection(), running)
         click.echo(describe(summary, data), err=True)
     with _stage("training"):
         recipe = load_recipe("demo", (f"training.seed={seed}", *overrides))

@@ -1,12 +1,13 @@
 """Views of one model with given latents, in this process."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 
-from render.blender.quiet import without_output
 from render.blender.scene import Scene
 from render.frame import Frame
+from render.output import redirected
 from render.settings import PRESETS, RenderSettings
 from shards.errors import UsageError
 from shards.schema import VARIANTS
@@ -37,7 +38,7 @@ def render_views(
         ModelError: the model cannot be read or rendered.
     """
     values = _checked(latents)
-    with without_output():
+    with redirected(1, Path(os.devnull)):  # Blender reports every step there
         scene = Scene(settings, threads)
         try:
             scene.load(model)

@@ -26,3 +26,9 @@ def quiet_run(mixed_models: Path, tmp_path_factory: pytest.TempPathFactory) -> d
     result = run("render", mixed_models, out, *MANY_VIEWS)
     assert result.code == 0, result.err
     return digests(out)
+
+
+@pytest.fixture(scope="module")
+def bpy():
+    """Blender in this process."""
+    return pytest.importorskip("bpy")

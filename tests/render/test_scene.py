@@ -23,11 +23,6 @@ OURS = {"samples", "use_adaptive_sampling", "use_denoising", "denoising_prefilte
 
 
 @pytest.fixture(scope="module")
-def bpy():
-    return pytest.importorskip("bpy")
-
-
-@pytest.fixture(scope="module")
 def scene(bpy):
     from render.blender.scene import Scene
 

@@ -20,11 +20,6 @@ VIEW = np.array([0.1, 0.2, 0.3, 0.5, 0.5, 1.0, 0.5])
 
 
 @pytest.fixture(scope="module")
-def bpy():
-    return pytest.importorskip("bpy")
-
-
-@pytest.fixture(scope="module")
 def scene(bpy):
     from render.blender.scene import Scene
     from render.settings import RenderSettings

@@ -11,14 +11,15 @@ from torch import Tensor
 from iebench.features import Features, extract_features
 from iebench.model import Model, build_model
 from iebench.probes import classify, regress_pairs
+from iebench.processes import Processes, launched
 from iebench.recipe import EvaluationConfig, Recipe
 from iebench.retrieval import Retrieval, chance_mrr, retrieve
 from iebench.run import Run, load_checkpoint
 from iebench.scores import median_angle_degrees, r2_score
-from iebench.train import start_fabric
 from iebench.transformations import LATENTS, Group, groups_of, relative_transformation
 from shards.errors import IebenchError, UsageError
 from shards.files import write_text
+from shards.origin import place_of
 from shards.schema import DatasetIndex, open_dataset
 
 EXAMPLES = 6
@@ -30,7 +31,8 @@ CLASSES_KEY = "online.classifiers.representation.bias"
 def evaluate(run: Run, data: Path, device: str = "auto") -> dict[str, Any]:
     """Evaluates a run's trained network next to the same network untrained, on validation objects.
 
-    Writes the result to the run's ``eval.json`` and returns it.
+    Writes the result to the run's ``eval.json`` and returns it. Of several processes each runs the backbone over
+    its share of the views; rank 0 does the rest, and all return the result.
 
     Args:
         run: a run with a checkpoint.
@@ -41,21 +43,46 @@ def evaluate(run: Run, data: Path, device: str = "auto") -> dict[str, Any]:
         UsageError: the run has no checkpoint, or the dataset lacks a split or a latent.
         IebenchError: a checkpoint or a shard cannot be read.
     """
-    recipe = run.recipe()
-    index = open_dataset(data)
-    for split in ("train", "val"):
-        index.split(split)
-    place = start_fabric(device).device
+    with launched(device) as processes:
+        result = _evaluate(run, data, processes)
+        return json.loads(processes.from_first(json.dumps(result)))
+
+
+def _evaluate(run: Run, data: Path, processes: Processes) -> dict[str, Any]:
+    """The result, in rank 0, which also writes it."""
+    with processes.together():
+        recipe = run.recipe()
+        index = open_dataset(data)
+        for split in ("train", "val"):
+            index.split(split)
     networks: dict[str, Any] = {}
     examples: list[dict[str, Any]] = []
     for name, path in (("trained", run.last_checkpoint), ("untrained", run.initial_checkpoint)):
-        model = _restored(path, recipe, index).to(place)
-        networks[name], retrieval, val = _evaluate_network(model, data, index, recipe.evaluation, place, name)
-        if name == "trained" and retrieval:
-            examples = _examples(retrieval, val)
+        with processes.together():
+            model = _restored(path, recipe, index).to(processes.fabric.device)
+        train, val = (
+            extract_features(
+                model,
+                data,
+                index,
+                split,
+                recipe.evaluation.feature_batch_size,
+                processes.fabric.device,
+                processes,
+                recipe.training.workers,
+            )
+            for split in ("train", "val")
+        )
+        with processes.together():
+            if train and val:
+                networks[name], retrieval = _probe(
+                    model, train, val, index, recipe.evaluation, processes.fabric.device, name
+                )
+                if name == "trained" and retrieval:
+                    examples = _examples(retrieval, val)
     result = {
         "format": EVALUATION_FORMAT,
-        "data": str(data.resolve()),
+        "data": place_of(data),
         "objects": {split: index.split(split).objects for split in ("train", "val")},
         "views_per_object": index.views_per_object,
         "chance": {
@@ -66,7 +93,9 @@ def evaluate(run: Run, data: Path, device: str = "auto") -> dict[str, Any]:
         "networks": networks,
         "retrieval_examples": examples,
     }
-    write_text(run.evaluation_path, json.dumps(result, indent=1) + "\n")
+    with processes.together():
+        if processes.first:
+            write_text(run.evaluation_path, json.dumps(result, indent=1) + "\n")
     return result
 
 
@@ -101,13 +130,15 @@ def _restored(path: Path, recipe: Recipe, index: DatasetIndex) -> Model:
     return model
 
 
-def _evaluate_network(
-    model: Model, data: Path, index: DatasetIndex, config: EvaluationConfig, device: torch.device, name: str
-) -> tuple[dict[str, Any], Retrieval | None, Features]:
-    train, val = (
-        extract_features(model, data, index, split, config.feature_batch_size, device)
-        for split in ("train", "val")
-    )
+def _probe(
+    model: Model,
+    train: Features,
+    val: Features,
+    index: DatasetIndex,
+    config: EvaluationConfig,
+    device: torch.device,
+    name: str,
+) -> tuple[dict[str, Any], Retrieval | None]:
     latent_names = model.latent_names
     groups = groups_of(latent_names)
     results: dict[str, Any] = {"classification": {}, **{group: {} for group in groups}}
@@ -126,7 +157,7 @@ def _evaluate_network(
                 results[group][part]["median_angle"] = median_angle_degrees(predicted, expected)
     retrieval = _retrieve(model, val, device)
     results["retrieval"] = retrieval.metrics() if retrieval else None
-    return results, retrieval, val
+    return results, retrieval
 
 
 @torch.inference_mode()

@@ -69,6 +69,12 @@ class Model(nn.Module):
         """What takes the first (batch, latents) to the second, in the given groups, in float32."""
         return relative_transformation(first, second, groups, self.latent_names).float()
 
+    def compile_backbones(self) -> None:
+        """Has torch.compile make kernels for the backbone, and for its target, when they first run."""
+        for backbone in (self.backbone, self.target_backbone):
+            if backbone is not None:
+                backbone.compile()
+
     def forward(self, views: Views, latents: Views, labels: Tensor) -> Step:
         """The loss and its terms for one batch of pairs.
 

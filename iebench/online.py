@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from iebench.criteria import classification_loss, regression_loss
+from iebench.gather import gather
 from iebench.projectors import mlp
 from iebench.scores import r2
 
@@ -60,7 +61,7 @@ class OnlineEvaluation(nn.Module):
         )
 
     def forward(self, spaces: Mapping[str, Views], labels: Tensor, rotation: Tensor | None) -> Reading:
-        """The heads' loss on one batch, and how right they are on it.
+        """The heads' loss on this process's share of a batch, and how right they are on all of it.
 
         Args:
             spaces: the views by the name of the space; gradients end here.
@@ -71,11 +72,11 @@ class OnlineEvaluation(nn.Module):
         for name, (first, second) in spaces.items():
             logits = self.classifiers[name](torch.cat((first, second)).detach())
             losses.append(classification_loss(logits, labels.repeat(2)))
-            scores[f"online_{name}_top1"] = (logits.argmax(dim=1) == labels.repeat(2)).float().mean()
+            scores[f"online_{name}_top1"] = gather((logits.argmax(dim=1) == labels.repeat(2)).float()).mean()
             if rotation is not None:
                 regressed = self.regressors[name](torch.cat((first, second), dim=1).detach())
                 losses.append(regression_loss(regressed, rotation))
-                scores[f"online_{name}_rotation_r2"] = r2(regressed.detach(), rotation)
+                scores[f"online_{name}_rotation_r2"] = r2(gather(regressed.detach()), gather(rotation))
         return Reading(torch.stack(losses).sum(), scores)
 
 

@@ -3,19 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from torch import Tensor, nn
-
-from iebench.gather import gather, own_rows, world_size
-
-
-class BatchNorm(nn.BatchNorm1d):
-    """Batch norm by the statistics of the whole batch, over however many processes it is spread."""
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Normalises (batch, dimension)."""
-        if not self.training or world_size() == 1:
-            return super().forward(rows)
-        return own_rows(super().forward(gather(rows)))
+from torch import nn
 
 
 def mlp_projector(input_dimension: int, widths: Sequence[int]) -> nn.Sequential:
@@ -30,7 +18,7 @@ def mlp_projector(input_dimension: int, widths: Sequence[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
     *hidden, last = (input_dimension, *widths)
     for width_in, width_out in pairwise(hidden):
-        layers += [nn.Linear(width_in, width_out), BatchNorm(width_out), nn.ReLU()]
+        layers += [nn.Linear(width_in, width_out), nn.BatchNorm1d(width_out), nn.ReLU()]
     layers.append(nn.Linear(hidden[-1], last, bias=False))
     return nn.Sequential(*layers)
 

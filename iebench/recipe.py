@@ -48,10 +48,19 @@ class TrainingConfig(_Section):
     pairs_per_object: int | None = Field(
         default=None, ge=1, description="per pass; by default half the views"
     )
-    shuffle_buffer: int = Field(default=4096, ge=1, description="pairs held for shuffling")
-    workers: int = Field(
-        default=2, ge=0, description="processes that decode images; 0: none beside the training"
+    held_objects: int = Field(
+        default=4096, ge=1, description="objects whose views are held for mixing, over all processes"
     )
+    lanes: int | None = Field(
+        default=None,
+        ge=1,
+        description="parts of the split that are read apart and share every batch; processes divide them",
+    )
+    interleave: int = Field(default=4, ge=1, description="shards of a lane that are read at the same time")
+    workers: int = Field(
+        default=2, ge=0, description="decoding processes beside each training process; 0: none"
+    )
+    compile: bool = Field(default=False, description="the backbone by torch.compile: minutes at the start")
     log_every: int = Field(default=10, ge=1, description="steps")
     checkpoint_every: int = Field(default=10, ge=1, description="epochs")
 

@@ -25,6 +25,7 @@ from iebench.subjects import Subject, by_dataset, flatten, read_subjects
 from iebench.tables import Overview, Table, overview, side_by_side
 from shards.errors import IebenchError
 from shards.files import write_text
+from shards.mirror import dataset_folder
 from shards.schema import DatasetIndex, open_dataset
 
 TEMPLATE = "report.html.j2"
@@ -106,6 +107,11 @@ class DatasetPart:
     sheet: list[SheetRow] = field(default_factory=list)
 
     @property
+    def place(self) -> str:
+        """The dataset's folder or address, as the evaluation recorded it."""
+        return self.subjects[0].evaluation["data"]
+
+    @property
     def titles(self) -> str:
         """The runs in words."""
         return wording.enumerate_words([subject.title for subject in self.subjects])
@@ -152,17 +158,19 @@ def describe_dataset(folder: Path, subjects: list[Subject]) -> DatasetPart:
     part = DatasetPart(folder, subjects, network_table(subjects), overview_table(subjects) if many else None)
     questions = collect_questions(subjects)[: QUESTIONS_OF_MANY if many else None]
     try:
+        if not folder.is_dir():  # a mirror that was removed comes again
+            folder = dataset_folder(part.place)
         index = open_dataset(folder)
         gallery = read_gallery(folder, index, {name for question in questions for name in question.views()})
     except IebenchError as error:
-        part.warnings.append(wording.missing_sentence(folder, str(error) if folder.is_dir() else ""))
+        part.warnings.append(wording.missing_sentence(part.place, str(error) if folder.is_dir() else ""))
         return part
     complete = [question for question in questions if question.views() <= gallery.views.keys()]
     part.index = index
     part.examples = [_example(question, gallery, index) for question in complete]
     part.sheet = _sheet(gallery, index)
     sha256 = dataset_sha256(folder)
-    part.warnings = [wording.left_out_sentence(len(questions) - len(complete), len(questions), folder)]
+    part.warnings = [wording.left_out_sentence(len(questions) - len(complete), len(questions), part.place)]
     part.warnings += [wording.changed_sentence(subject, sha256) for subject in subjects]
     part.warnings = [warning for warning in part.warnings if warning]
     return part
@@ -215,7 +223,7 @@ def configuration(parts: Sequence[DatasetPart]) -> list[tuple[str, list[str], bo
             part.index.model_dump(mode="json", exclude={"splits", "latents", "classes"}) if part.index else {}
         )
         for subject in part.subjects:
-            flat.append(flatten({**subject.config, "evaluated on": str(part.folder), "dataset": settings}))
+            flat.append(flatten({**subject.config, "evaluated on": part.place, "dataset": settings}))
     rows = []
     for name in {name: None for content in flat for name in content}:
         values = [_as_text(content[name]) if name in content else "–" for content in flat]

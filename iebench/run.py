@@ -18,11 +18,13 @@ import torch
 from iebench.recipe import Recipe, parse_recipe
 from shards.errors import IebenchError, UsageError
 from shards.files import atomic_write, write_text
+from shards.origin import origin_of, place_of
 from shards.schema import INDEX_NAME
 
 MAY_CHANGE_ON_RESUME = {
     "training.epochs",
     "training.workers",
+    "training.compile",
     "training.log_every",
     "training.checkpoint_every",
     "about.what",
@@ -78,7 +80,7 @@ class Run:
         """Writes the whole configuration: recipe, dataset and versions."""
         config = {
             "recipe": recipe.model_dump(mode="json"),
-            "data": str(data.resolve()),
+            "data": place_of(data),
             "data_sha256": dataset_sha256(data),
             "versions": {name: version(name) for name in ("torch", "torchvision", "lightning-fabric")},
         }
@@ -121,7 +123,9 @@ class Run:
                     "resume it with the same recipe or choose another folder"
                 )
         if config.get("data_sha256") != dataset_sha256(data):
-            raise UsageError(f"the run in {self.folder} was started on another dataset than {data}")
+            raise UsageError(
+                f"the run in {self.folder} was started on another dataset than {origin_of(data) or data}"
+            )
 
 
 def dataset_sha256(data: Path) -> str:

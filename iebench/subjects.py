@@ -9,6 +9,7 @@ from iebench.evaluate import read_evaluation
 from iebench.metrics import read_metrics
 from iebench.run import Run, dataset_sha256
 from shards.errors import UsageError
+from shards.origin import folder_at
 from shards.schema import INDEX_NAME
 
 METHOD_NAMES = {
@@ -38,8 +39,8 @@ class Subject:
 
     @property
     def data(self) -> Path:
-        """The dataset on which it was evaluated."""
-        return Path(self.evaluation["data"])
+        """The folder of the dataset on which it was evaluated; of an address, its mirror."""
+        return folder_at(self.evaluation["data"])
 
     @property
     def groups(self) -> tuple[str, ...]:

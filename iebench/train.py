@@ -1,29 +1,28 @@
 """Training: pairs from shards, a step, a log, a checkpoint."""
 
 import math
-import os
 import signal
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from iebench.backbones import with_stem
+from iebench.gather import gather
 from iebench.interrupt import StopRequest, stop_on_signals
+from iebench.loading import on_device, pair_batches, pair_stream
 from iebench.metrics import MetricsLog
 from iebench.model import Model, Step, build_model
-from iebench.online import Views, collapse_statistics
+from iebench.online import collapse_statistics
+from iebench.processes import Processes, launched
 from iebench.recipe import OptimizerConfig, Recipe
 from iebench.run import Run, load_checkpoint, save_checkpoint
+from iebench.synchronised import synchronise_batch_norm
 from shards.errors import IebenchError, UsageError
 from shards.schema import DatasetIndex, open_dataset
-from shards.stream import Pair, PairStream, raise_errors
 
 
 class TrainingStopped(IebenchError):
@@ -34,11 +33,9 @@ class TrainingStopped(IebenchError):
 
 @dataclass
 class Position:
-    """Where a training is: steps done, and the pass over the shards with its batches used."""
+    """Where a training is: the order of pairs follows from the step and the seed."""
 
     step: int = 0
-    pass_number: int = 0
-    batch: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,9 +71,10 @@ class Schedule:
 
 
 def train(recipe: Recipe, data: Path, out: Path, device: str = "auto", resume: bool = False) -> None:
-    """Trains a recipe on a dataset.
+    """Trains a recipe on a dataset, in one process or in all that torchrun or srun started.
 
-    On the CPU, a run that is stopped and resumed takes the same steps as one that is not.
+    However many they are, they take the same steps; rank 0 alone writes. On the CPU, a run that is stopped and
+    resumed takes the same steps as one that is not.
 
     Args:
         recipe: every number of the run.
@@ -90,19 +88,32 @@ def train(recipe: Recipe, data: Path, out: Path, device: str = "auto", resume: b
         TrainingStopped: Ctrl-C or SIGTERM came; the state is saved.
         IebenchError: a shard cannot be read, or the loss is not finite.
     """
-    index = open_dataset(data)
-    recipe = recipe.model_copy(update={"backbone": with_stem(recipe.backbone, index.image_size)})
-    fabric = start_fabric(device)
-    model = build_model(recipe, index)
-    optimizer = build_optimizer(model, recipe)
-    run = Run(out)
-    position = open_run(run, recipe, data, resume, model, optimizer)
-    schedule = Schedule.of(recipe, index)
-    trained, optimizer = fabric.setup(model, optimizer)
-    log = MetricsLog(run.metrics_path, out / "tensorboard", position.step)
+    with launched(device) as processes:
+        _train(recipe, data, out, resume, processes)
 
-    with stop_on_signals() as stop, progress_bar(schedule, position) as bar:
-        for batch in pair_batches(recipe, index, data, fabric, position):
+
+def _train(recipe: Recipe, data: Path, out: Path, resume: bool, processes: Processes) -> None:
+    run, fabric = Run(out), processes.fabric
+    with processes.together():
+        index = open_dataset(data)
+        recipe = recipe.model_copy(update={"backbone": with_stem(recipe.backbone, index.image_size)})
+        model = build_model(recipe, index)
+        optimizer = build_optimizer(model, recipe)
+        stream = pair_stream(recipe.training, index, data, fabric)
+        if processes.first:
+            open_run(run, recipe, data, resume, model)
+    position = restore(run, model, optimizer, processes)
+    schedule = Schedule.of(recipe, index)
+    if processes.count > 1:
+        synchronise_batch_norm(model, fabric.device)
+    if recipe.training.compile:
+        model.compile_backbones()
+    trained, optimizer = fabric.setup(model, optimizer)
+    batches = pair_batches(stream, recipe.training.workers, fabric.device, position.step)
+    log = MetricsLog(run.metrics_path, out / "tensorboard", position.step) if processes.first else None
+
+    with stop_on_signals() as stop, progress_bar(schedule, position, processes.first) as bar:
+        for batch in processes.in_step(batches):
             if position.step >= schedule.steps:
                 break
             set_learning_rate(optimizer, learning_rate(recipe.optimizer, position.step, schedule.steps))
@@ -114,41 +125,25 @@ def train(recipe: Recipe, data: Path, out: Path, device: str = "auto", resume: b
             model.after_step(position.step / schedule.steps)
 
             bar.update(2 * schedule.batch_size)
-            if position.step % recipe.training.log_every == 0 or position.step in (1, schedule.steps):
-                record = log_record(position.step, outcome, schedule)
-                log.write(record)
-                bar.set_postfix_str(
-                    f"epoch {record['epoch']:.0f}/{schedule.epochs}, loss {record['loss']:.3f}"
-                )
-            if schedule.wants_checkpoint(position.step) or stop.signal:
-                save_checkpoint(run.last_checkpoint, training_state(model, optimizer, position))
-            raise_if_stopped(stop, position, schedule, out)
-    log.close()
+            is_logged = position.step % recipe.training.log_every == 0 or position.step in (1, schedule.steps)
+            record = log_record(position.step, outcome, schedule) if is_logged else None
+            request = agreed(stop, processes)
+            with processes.together():
+                if record and log:
+                    require_finite_loss(record)
+                    log.write(record)
+                    bar.set_postfix_str(
+                        f"epoch {record['epoch']:.0f}/{schedule.epochs}, loss {record['loss']:.3f}"
+                    )
+                if processes.first and (schedule.wants_checkpoint(position.step) or request.signal):
+                    save_checkpoint(run.last_checkpoint, training_state(model, optimizer, position))
+                raise_if_stopped(request, position, schedule, out)
+    if log:
+        log.close()
 
 
-def start_fabric(device: str) -> Fabric:
-    """The engine: mixed precision in bfloat16 on CUDA, float32 on the CPU.
-
-    Raises:
-        UsageError: there is no such device here, or several processes were started.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UsageError("training in several processes is not supported yet; start one, without torchrun")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UsageError(
-            "there is no CUDA device that PyTorch can use; try --device cpu, or see `iebench doctor`"
-        )
-    fabric = Fabric(accelerator=device, devices=1, precision="bf16-mixed" if device == "cuda" else "32-true")
-    fabric.launch()
-    return fabric
-
-
-def open_run(
-    run: Run, recipe: Recipe, data: Path, resume: bool, model: Model, optimizer: torch.optim.Optimizer
-) -> Position:
-    """Creates the run's folder, or takes up the state that is in it.
+def open_run(run: Run, recipe: Recipe, data: Path, resume: bool, model: Model) -> None:
+    """Creates the run's folder, or makes sure that the one that is there may be gone on with.
 
     Raises:
         UsageError: the folder is in use, or ``resume`` finds nothing that fits.
@@ -160,11 +155,30 @@ def open_run(
         run.create(recipe, data)
     if not run.last_checkpoint.is_file():
         save_checkpoint(run.initial_checkpoint, {"model": model.state_dict()})
-        return Position()
-    state = load_checkpoint(run.last_checkpoint)
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    return Position(**state["position"])
+
+
+def restore(run: Run, model: Model, optimizer: torch.optim.Optimizer, processes: Processes) -> Position:
+    """Takes up, in all processes, the last state in a run's folder, if there is one.
+
+    Raises:
+        UsageError: the processes found different states.
+        IebenchError: the state is broken.
+    """
+    position = Position()
+    with processes.together():
+        if run.last_checkpoint.is_file():
+            state = load_checkpoint(run.last_checkpoint)
+            model.load_state_dict(state["model"])
+            optimizer.load_state_dict(state["optimizer"])
+            position = Position(**state["position"])
+    steps = processes.exchange(position.step)
+    with processes.together():
+        if len(set(steps)) > 1:
+            raise UsageError(
+                f"the processes found different states in {run.folder} (steps {steps}); it must be one folder that "
+                "every node sees under the same path"
+            )
+    return position
 
 
 def build_optimizer(model: Model, recipe: Recipe) -> torch.optim.Optimizer:
@@ -193,81 +207,36 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def training_state(model: Model, optimizer: torch.optim.Optimizer, position: Position) -> dict[str, Any]:
-    """All that a training needs to go on: the order of pairs follows from the position and the seed."""
+    """All that a training needs to go on."""
     return {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "position": asdict(position)}
 
 
-def pair_batches(
-    recipe: Recipe, index: DatasetIndex, data: Path, fabric: Fabric, position: Position
-) -> Iterator[Pair]:
-    """Batches from where ``position`` stands, pass after pass, which it counts in ``position``.
-
-    Raises:
-        UsageError: a pass over the split does not fill one batch.
-        IebenchError: a shard cannot be read.
-    """
-    training = recipe.training
-    stream = PairStream(
-        data,
-        index,
-        "train",
-        training.batch_size,
-        training.pairs_per_object,
-        training.seed,
-        training.shuffle_buffer,
-    )
-    loader = DataLoader(
-        stream,
-        batch_size=None,
-        num_workers=training.workers,
-        pin_memory=fabric.device.type == "cuda",
-        worker_init_fn=_leave_interrupts_to_parent,
-    )
-    while True:
-        stream.start_pass = position.pass_number
-        number = 0
-        for number, batch in enumerate(raise_errors(loader), start=1):
-            if number > position.batch:
-                position.batch = number
-                yield batch
-        if not number:
-            raise UsageError(
-                f"a batch of {training.batch_size} pairs is more than a pass over this dataset gives each of the "
-                f"{max(1, training.workers)} loader processes; lower training.batch_size or training.workers"
-            )
-        position.pass_number, position.batch = position.pass_number + 1, 0
-
-
-def on_device(batch: Pair, device: torch.device) -> tuple[Views, Views, torch.Tensor]:
-    """Views, latents and labels on ``device``; plain tuples, which mixed precision can look into."""
-    (first, second), (before, after) = (
-        tuple(tensor.to(device, non_blocking=True) for tensor in tensors)
-        for tensors in (batch.views, batch.latents)
-    )
-    return (first, second), (before, after), batch.labels.to(device, non_blocking=True)
-
-
 def log_record(step: int, outcome: Step, schedule: Schedule) -> dict[str, Any]:
-    """One line of ``metrics.jsonl``.
+    """One line of ``metrics.jsonl``, about the whole batch: all processes must ask for it."""
+    spaces = {name: (gather(first), gather(second)) for name, (first, second) in outcome.spaces.items()}
+    return {
+        "step": step,
+        "epoch": round(schedule.epoch(step), 4),
+        **{name: term.item() for name, term in outcome.terms.items()},
+        **collapse_statistics(spaces),
+    }
+
+
+def require_finite_loss(record: dict[str, Any]) -> None:
+    """Makes sure that a training still is one.
 
     Raises:
         IebenchError: the loss is not a finite number.
     """
-    values = {name: term.item() for name, term in outcome.terms.items()}
-    if not math.isfinite(values["loss"]):
+    if not math.isfinite(record["loss"]):
         raise IebenchError(
-            f"the loss is {values['loss']} at step {step}; resume from the last checkpoint with a lower optimizer.lr"
+            f"the loss is {record['loss']} at step {record['step']}; resume from the last checkpoint with a lower "
+            "optimizer.lr"
         )
-    return {
-        "step": step,
-        "epoch": round(schedule.epoch(step), 4),
-        **values,
-        **collapse_statistics(outcome.spaces),
-    }
 
 
-def progress_bar(schedule: Schedule, position: Position) -> tqdm:
-    """Counts images: both views of each pair."""
+def progress_bar(schedule: Schedule, position: Position, shown: bool = True) -> tqdm:
+    """Counts images: both views of each pair, in all processes."""
     images = 2 * schedule.batch_size
     return tqdm(
         total=schedule.steps * images,
@@ -275,7 +244,16 @@ def progress_bar(schedule: Schedule, position: Position) -> tqdm:
         unit="img",
         desc="train",
         file=sys.stderr,
+        disable=not shown,
     )
+
+
+def agreed(stop: StopRequest, processes: Processes) -> StopRequest:
+    """The request that any process got, so that all stop after the same step."""
+    numbers = [number for number in processes.exchange(stop.signal or 0) if number]
+    request = StopRequest()
+    request.signal = signal.Signals(numbers[0]) if numbers else None
+    return request
 
 
 def raise_if_stopped(stop: StopRequest, position: Position, schedule: Schedule, out: Path) -> None:
@@ -289,7 +267,3 @@ def raise_if_stopped(stop: StopRequest, position: Position, schedule: Schedule, 
             f"stopped by {stop.signal.name} after step {position.step} of {schedule.steps}; the state is saved in "
             f"{out}: `iebench train --resume` goes on from it (and so does `iebench demo`)"
         )
-
-
-def _leave_interrupts_to_parent(_: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from iebench.subjects import Subject, flatten
@@ -163,23 +162,23 @@ def changed_sentence(subject: Subject, sha256: str) -> str:
     """A warning where the dataset is no longer the one of the training; empty where it is."""
     if subject.config["data"] != subject.evaluation["data"] or subject.config.get("data_sha256") == sha256:
         return ""
-    return f"The dataset in {subject.data} is not the one that {subject.title} was trained on: it has changed since."
+    return f"The dataset in {subject.evaluation['data']} is not the one that {subject.title} was trained on: it has changed since."
 
 
-def missing_sentence(folder: Path, reason: str) -> str:
+def missing_sentence(place: str, reason: str) -> str:
     """Why sections about a dataset are left out; ``reason`` is empty where its folder is gone."""
     why = f"cannot be read ({reason})" if reason else "is not there any more"
     return (
-        f"The dataset folder {folder} {why}, so three things are left out: the retrieved views, the contact sheet, "
+        f"The dataset folder {place} {why}, so three things are left out: the retrieved views, the contact sheet, "
         "and the dataset's settings in the configuration."
     )
 
 
-def left_out_sentence(missing: int, asked: int, folder: Path) -> str:
+def left_out_sentence(missing: int, asked: int, place: str) -> str:
     """How many examples have views that are not in the dataset; empty where there is none."""
     if not missing:
         return ""
-    return f"{missing} of {count(asked, 'example')} left out: the views are not in {folder} any more."
+    return f"{missing} of {count(asked, 'example')} left out: the views are not in {place} any more."
 
 
 def rank_in_words(rank: float, views: int, is_shown: bool) -> str:

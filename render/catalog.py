@@ -1,18 +1,17 @@
 """Which objects a folder of models holds, in a fixed order."""
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from render.shapenet import SHAPENET_CLASSES
 from render.sources.archives import objects_in_archive
 from render.sources.classes import FORMATS, objects_in_class
 from render.sources.found import Found
 from render.sources.shapenet import MODEL_FILES, has_mesh, objects_in_synset
 from shards.errors import UsageError
 from shards.schema import ClassInfo, object_key, split_of
+from shards.shapenet import classes_of_synsets
 
 
 @dataclass(frozen=True)
@@ -106,21 +105,9 @@ def with_splits(
     return _labelled(chosen)
 
 
-def class_name(synset: str) -> str:
-    """The class's name where the synset is one of ShapeNetCore's, else the synset itself."""
-    return SHAPENET_CLASSES.get(synset, synset)
-
-
 def classes_of(objects: Iterable[ObjectRef]) -> tuple[ClassInfo, ...]:
     """The classes of a catalogue by label."""
-    labels = sorted({(item.label, item.synset) for item in objects})
-    return tuple(ClassInfo(label=label, synset=synset, name=class_name(synset)) for label, synset in labels)
-
-
-def fingerprint(objects: Iterable[ObjectRef]) -> str:
-    """SHA-256 over the catalogue's objects, labels and splits."""
-    lines = [f"{item.synset}/{item.object_id} {item.label} {item.split}\n" for item in objects]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return classes_of_synsets(item.synset for item in objects)
 
 
 def _scan(folder: Path) -> list[Found]:

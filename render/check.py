@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from render.catalog import ObjectRef, class_name
+from render.catalog import ObjectRef
 from render.errors import ModelError, unreadable
 from render.sources.opening import opened_model
 from render.sources.soundness import NO_FACES, require_extent, require_finite, require_sound
+from shards.shapenet import class_name
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from shards.errors import UsageError
+from shards.lists import Name, split_name
 from shards.schema import Latent
 
 Intervals = tuple[tuple[float, float], ...]
-Name = tuple[str, str]
-"""Synset and object."""
 
 _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Mult: operator.mul,
@@ -82,18 +81,6 @@ def with_ranges(latents: Sequence[Latent], ranges: Mapping[str, Intervals]) -> t
         latent.model_copy(update={"intervals": ranges.get(latent.name, latent.intervals)})
         for latent in latents
     )
-
-
-def split_name(text: str) -> Name:
-    """Synset and object of ``synset/object``; slashes at the ends, as in the published lists, do not count.
-
-    Raises:
-        UsageError: it names no object.
-    """
-    synset, slash, name = text.strip().strip("/").partition("/")
-    if not (synset and slash and name):
-        raise UsageError(f"{text!r} names no object; write synset/object")
-    return synset, name
 
 
 def read_latents(path: Path, latents: Sequence[Latent]) -> ExplicitLatents:

@@ -15,6 +15,7 @@ from render.plan import Job
 from render.retries import WorkerLost
 from render.settings import RenderSettings
 from render.worker import Rendered
+from shards.processes import available_cores
 
 _Setup = tuple[RenderSettings, Path, int, DeviceChoice]
 """The arguments of ``start_worker``."""
@@ -81,11 +82,6 @@ class LocalEngine:
 
     def close(self) -> None:
         """There is nothing to close."""
-
-
-def available_cores() -> int:
-    """Cores that this process may use, which a scheduler may have limited."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _render(setup: _Setup, job: Job) -> Rendered:

@@ -1,14 +1,12 @@
 """Who may render into a folder: one process all of it, or several a part each."""
 
-import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from render.part import Part
-from shards.errors import UsageError
 from shards.files import write_text
+from shards.locks import one_at_a_time, require_lock
 
 
 class FolderLock:
@@ -46,7 +44,7 @@ class FolderLock:
             with one_at_a_time(folder):
                 lock = self._open(folder / "lock")
                 if part is None:
-                    _require(lock, fcntl.LOCK_EX, f"another process is rendering into {folder.parent}")
+                    require_lock(lock, fcntl.LOCK_EX, f"another process is rendering into {folder.parent}")
                 else:
                     self._take_part(folder, lock, part)
                 return os.fstat(lock).st_ino == (folder / "lock").stat().st_ino
@@ -54,39 +52,16 @@ class FolderLock:
             return False
 
     def _take_part(self, folder: Path, lock: int, part: Part) -> None:
-        _require(lock, fcntl.LOCK_SH, f"another process is rendering all of {folder.parent}")
+        require_lock(lock, fcntl.LOCK_SH, f"another process is rendering all of {folder.parent}")
         count = folder / "parts"
         if not count.is_file() or count.read_text() != str(part.count):
             # Shards were dealt otherwise: sound once nobody is at work on them.
-            _require(lock, fcntl.LOCK_EX, f"{folder.parent} is being rendered in another number of parts")
+            require_lock(lock, fcntl.LOCK_EX, f"{folder.parent} is being rendered in another number of parts")
             write_text(count, str(part.count))
             fcntl.flock(lock, fcntl.LOCK_SH)
         own = self._open(folder / f"lock-{part.file_name}")
-        _require(own, fcntl.LOCK_EX, f"another process is rendering part {part} of {folder.parent}")
+        require_lock(own, fcntl.LOCK_EX, f"another process is rendering part {part} of {folder.parent}")
 
     def _open(self, path: Path) -> int:
         self._descriptors.append(os.open(path, os.O_CREAT | os.O_RDWR, 0o644))
         return self._descriptors[-1]
-
-
-@contextlib.contextmanager
-def one_at_a_time(folder: Path, name: str = "turn") -> Iterator[None]:
-    """For the moments in which only one of the processes that share a folder may work; waits for its turn.
-
-    Args:
-        folder: the staging folder.
-        name: of the file that is locked; different names do not exclude one another.
-    """
-    descriptor = os.open(folder / name, os.O_CREAT | os.O_RDWR, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _require(descriptor: int, kind: int, problem: str) -> None:
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UsageError(f"{problem}; wait for it or choose another folder") from None

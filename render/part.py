@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from render.plan import ShardPlan
+from render.catalog import ObjectRef
+from shards.catalogue import ShardPlan
 from shards.errors import UsageError
 
 
@@ -25,7 +26,7 @@ class Part:
         """The part's name where no slash may stand."""
         return f"{self.number}-of-{self.count}"
 
-    def shards(self, shards: tuple[ShardPlan, ...]) -> tuple[ShardPlan, ...]:
+    def shards(self, shards: tuple[ShardPlan[ObjectRef], ...]) -> tuple[ShardPlan[ObjectRef], ...]:
         """The part's own: whole shards, dealt round robin."""
         return shards[self.number - 1 :: self.count]
 

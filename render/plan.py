@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import importlib.util
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from render.catalog import ObjectRef, fingerprint, select_objects
+from render.catalog import ObjectRef, select_objects
 from render.latents import ExplicitLatents, Intervals, with_ranges
 from render.settings import RenderSettings
-from shards.errors import UsageError
+from shards.catalogue import ShardPlan, fingerprint, plan_shards
 from shards.schema import VARIANTS, Latent, Variant, draw_latents
 
 
@@ -64,21 +63,12 @@ class Job:
 
 
 @dataclass(frozen=True)
-class ShardPlan:
-    """A shard and the objects that belong in it, in order."""
-
-    name: str
-    split: str
-    objects: tuple[ObjectRef, ...]
-
-
-@dataclass(frozen=True)
 class Plan:
     """The whole of a dataset to be rendered."""
 
     settings: PlanSettings
     objects: tuple[ObjectRef, ...]
-    shards: tuple[ShardPlan, ...]
+    shards: tuple[ShardPlan[ObjectRef], ...]
     explicit: ExplicitLatents | None = None
 
     def job(self, item: ObjectRef, staging: Path) -> Job:
@@ -113,50 +103,5 @@ def make_plan(
         )
     blender = importlib.metadata.version("bpy") if importlib.util.find_spec("bpy") else "none"
     settings = settings.model_copy(update={"catalogue_sha256": fingerprint(objects), "blender": blender})
-    shards = []
-    for split in ("train", "val"):
-        members = [item for item in objects if item.split == split]
-        size = settings.objects_per_shard
-        for number, start in enumerate(range(0, len(members), size)):
-            shards.append(ShardPlan(f"{split}-{number:06d}.tar", split, tuple(members[start : start + size])))
-    return Plan(settings, tuple(objects), tuple(shards), explicit)
-
-
-def require_same_settings(recorded: str | dict, settings: PlanSettings, folder: Path) -> None:
-    """Makes sure that a folder begun with ``recorded`` settings may be continued with these.
-
-    Args:
-        recorded: the settings found in the folder, as JSON or parsed.
-        settings: those asked for.
-        folder: named in the error.
-
-    Raises:
-        UsageError: they differ; the message names the first difference.
-    """
-    try:
-        content = json.loads(recorded) if isinstance(recorded, str) else recorded
-        there = PlanSettings.model_validate(content)
-    except ValueError:  # pydantic's and json's errors are both of it
-        raise UsageError(
-            f"{folder} was begun by an iebench with other settings; choose another folder"
-        ) from None
-    for name, old, new in _differences(there.model_dump(), settings.model_dump()):
-        if name == "catalogue_sha256":
-            raise UsageError(
-                f"{folder} holds a dataset of other models (objects were added, removed or limited since); "
-                "choose another folder or delete this one"
-            )
-        raise UsageError(
-            f"{folder} holds a dataset rendered with {name} {json.dumps(old)}, not {json.dumps(new)}; "
-            "choose another folder or the same settings"
-        )
-
-
-def _differences(old: dict, new: dict, prefix: str = "") -> list[tuple[str, object, object]]:
-    found: list[tuple[str, object, object]] = []
-    for name, value in new.items():
-        if isinstance(value, dict) and value and set(old[name]) == set(value):
-            found += _differences(old[name], value)
-        elif old[name] != value:
-            found.append((name, old[name], value))
-    return found
+    shards = plan_shards(objects, settings.objects_per_shard)
+    return Plan(settings, tuple(objects), shards, explicit)

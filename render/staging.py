@@ -10,72 +10,21 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict
-
 from render.catalog import ObjectRef
-from render.locks import FolderLock, one_at_a_time
+from render.locks import FolderLock
 from render.part import Part
 from shards.files import atomic_write, write_text
+from shards.locks import one_at_a_time
+from shards.pixels import PixelSums
 from shards.reader import read_samples
-from shards.schema import ShardInfo
-from shards.writer import Sample, write_samples
+from shards.samples import Sample
+from shards.sealed import SealedShards
+from shards.writer import write_samples
 
 FOLDER_NAME = ".render"
+SETTINGS_NAME = "settings.json"
 _REMOVED_NAME = ".render-removed"
 LONGEST_NAME = 200  # file systems take 255 bytes, with what is put before and behind a name
-Channels = tuple[float, float, float]
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PixelSums(_Record):
-    """Exact sums over decoded views, from which mean and deviation follow in any order of adding."""
-
-    pixels: int = 0
-    sums: tuple[int, int, int] = (0, 0, 0)
-    squares: tuple[int, int, int] = (0, 0, 0)
-
-    @classmethod
-    def of(cls, image: np.ndarray) -> "PixelSums":
-        """Sums of one (height, width, 3) uint8 image."""
-        flat = image.reshape(-1, 3).astype(np.int64)
-        red, green, blue = flat.sum(axis=0).tolist()
-        red_square, green_square, blue_square = (flat**2).sum(axis=0).tolist()
-        return cls(pixels=len(flat), sums=(red, green, blue), squares=(red_square, green_square, blue_square))
-
-    def __add__(self, other: "PixelSums") -> "PixelSums":
-        """Sums over both."""
-        return PixelSums(
-            pixels=self.pixels + other.pixels,
-            sums=_added(self.sums, other.sums),
-            squares=_added(self.squares, other.squares),
-        )
-
-    def mean_and_std(self) -> tuple[Channels, Channels]:
-        """Per channel, of values in [0, 1], to six digits; a deviation is at least one grey level."""
-        pixels = max(self.pixels, 1)
-        mean = np.array(self.sums) / pixels
-        variance = np.maximum(np.array(self.squares) / pixels - mean**2, 1.0)
-        return _channels(mean / 255), _channels(np.sqrt(variance) / 255)
-
-
-def _added(first: tuple[int, int, int], second: tuple[int, int, int]) -> tuple[int, int, int]:
-    return first[0] + second[0], first[1] + second[1], first[2] + second[2]
-
-
-def _channels(values: np.ndarray) -> Channels:
-    red, green, blue = np.round(values, 6).tolist()
-    return red, green, blue
-
-
-class SealedShard(_Record):
-    """What is known of a shard once it is sealed."""
-
-    info: ShardInfo
-    pixels: PixelSums | None = None  # None where an earlier, finished run sealed it
 
 
 class Staging:
@@ -93,8 +42,9 @@ class Staging:
         self.out = out
         self.folder = out / FOLDER_NAME
         self._lock = FolderLock(self.folder, part)
-        for name in ("objects", "shards", "logs", "failures"):
+        for name in ("objects", "logs", "failures"):
             (self.folder / name).mkdir(exist_ok=True)
+        self.shards = SealedShards(out, self.folder / "shards")
         if part is None:
             self._clean_up()
 
@@ -136,7 +86,7 @@ class Staging:
     @property
     def settings_path(self) -> Path:
         """Where the settings of the dataset under way are."""
-        return self.folder / "settings.json"
+        return self.folder / SETTINGS_NAME
 
     def holds(self, item: ObjectRef) -> bool:
         """Whether the object's views are all there."""
@@ -159,19 +109,6 @@ class Staging:
         for item in items:
             _record_path(self.folder, item).unlink(missing_ok=True)
             _tar_path(self.folder, item).unlink(missing_ok=True)
-
-    def record_shard(self, shard: SealedShard) -> None:
-        """Records that a shard is sealed."""
-        write_text(self.folder / "shards" / f"{shard.info.name}.json", shard.model_dump_json())
-
-    def sealed(self, name: str) -> SealedShard | None:
-        """The record of a sealed shard whose file is there at its full size."""
-        record = self.folder / "shards" / f"{name}.json"
-        if not record.is_file():
-            return None
-        shard = SealedShard.model_validate_json(record.read_text())
-        path = self.out / name
-        return shard if path.is_file() and path.stat().st_size == shard.info.bytes else None
 
 
 def stage_object(folder: Path, item: ObjectRef, samples: Iterable[Sample], pixels: PixelSums) -> None:

@@ -1,10 +1,8 @@
 """What runs in a render process: one warm Blender, one object at a time."""
 
 import contextlib
-import ctypes
 import importlib.util
 import os
-import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -12,24 +10,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from render.devices import CPU, DeviceChoice, choose_devices, device_of
-from render.locks import one_at_a_time
 from render.plan import Job
 from render.settings import RenderSettings
 from render.slots import take_slot
 from render.sources.opening import opened_model
-from render.staging import PixelSums, stage_object
+from render.staging import stage_object
 from render.threads import one_core
 from shards.errors import UsageError
 from shards.images import decode_jpeg, encode_jpeg
+from shards.locks import one_at_a_time
 from shards.passes import DEPTH_SCALE, encode_pass, member_of
+from shards.pixels import PixelSums
+from shards.processes import end_with_parent, leave_signals_to_parent
+from shards.samples import Sample, encode_sample
 from shards.schema import SampleMetadata
-from shards.writer import Sample
 
 if TYPE_CHECKING:
     from render.blender.models import Loaded
     from render.blender.scene import Scene
 
-_PR_SET_PDEATHSIG = 1
 _FIRST_TO_BE_KILLED = 1000  # of /proc/PID/oom_score_adj, whose range is -1000 to 1000
 
 _scene: "Scene | None" = None
@@ -72,9 +71,8 @@ def start_worker(settings: RenderSettings, staging: Path, parent: int, device: D
     Raises:
         UsageError: this machine has no such device.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _end_with_parent(parent)
+    leave_signals_to_parent()
+    end_with_parent(parent)
     _be_first_when_memory_runs_out()
     _redirect_output(staging / "logs" / f"worker-{os.getpid()}.log")
     global _scene
@@ -129,23 +127,14 @@ def _render_view(scene: "Scene", job: Job, view: int, loaded: "Loaded") -> tuple
         scale=loaded.scale,
         notes=loaded.notes,
     )
-    sample: Sample = {"__key__": metadata.key, "jpg": jpeg, "json": metadata.encode()}
-    for name, values in frame.passes().items():
-        sample[member_of(name)] = encode_pass(name, values)
-    return sample, PixelSums.of(decode_jpeg(jpeg, metadata.key))
+    passes = {member_of(name): encode_pass(name, values) for name, values in frame.passes().items()}
+    sample = encode_sample(metadata, {"jpg": jpeg, **passes})
+    return sample, PixelSums.of(decode_jpeg(jpeg, metadata.key, settings.channel_order))
 
 
 def _leave_parents_blender() -> None:
     """A parent that has loaded Blender hands down a path on which Blender's scripts hide Blender itself."""
     sys.path[:] = [place for place in sys.path if "/bpy/" not in Path(place).as_posix()]
-
-
-def _end_with_parent(parent: int) -> None:
-    """On Linux the kernel ends this process when its parent dies, however busy Blender is."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the call above
-        os._exit(1)
 
 
 def _be_first_when_memory_runs_out() -> None:

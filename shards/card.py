@@ -1,5 +1,6 @@
 """The dataset card: the ``README.md`` that stands beside the shards."""
 
+from shards.hub import hub_header
 from shards.images import ChannelOrder
 from shards.passes import Pass, member_of
 from shards.schema import DatasetIndex
@@ -13,7 +14,7 @@ _PASSES: dict[Pass, str] = {
 
 
 def card_text(index: DatasetIndex) -> str:
-    """Markdown with the metadata header that dataset hubs read."""
+    """Markdown with the metadata header that the Hugging Face Hub reads."""
     views = sum(split.views for split in index.splits.values())
     classes = "\n".join(f"| {item.label} | {item.synset} | {item.name} |" for item in index.classes)
     latents = "\n".join(
@@ -26,21 +27,11 @@ def card_text(index: DatasetIndex) -> str:
         f"{sum(shard.bytes for shard in split.shards) / 1e6:,.1f} MB |"
         for name, split in index.splits.items()
     )
-    return f"""---
-tags:
-- webdataset
-- equivariance
-- self-supervised-learning
-task_categories:
-- image-classification
-size_categories:
-- {_size_category(views)}
----
-
+    return f"""{hub_header(index)}
 # {views:,} views of {sum(split.objects for split in index.splits.values()):,} objects
 
-Rendered by iebench in the scene of 3DIEBench (arXiv 2302.10283):
-variant `{index.variant}`, {index.views_per_object} views an object, {index.image_size} px, seed {index.seed}.
+{_origin(index)} the scene of 3DIEBench (arXiv 2302.10283):
+variant `{index.variant}`, {index.views_per_object} views an object, {index.image_size} px{_seed(index)}.
 
 Every sample is one view: a `.jpg` ({_ORDERS[index.channel_order]}) and a `.json` with `synset`, `object`, `view`, `label` and
 `latents`.{_passes_text(index)} All views of an object stand together, in order, in one shard. `dataset.json` holds the rest.
@@ -59,14 +50,21 @@ Every sample is one view: a `.jpg` ({_ORDERS[index.channel_order]}) and a `.json
 """
 
 
+def _origin(index: DatasetIndex) -> str:
+    return (
+        "Packed by iebench from the published layout: views in"
+        if index.seed is None
+        else "Rendered by iebench in"
+    )
+
+
+def _seed(index: DatasetIndex) -> str:
+    return "" if index.seed is None else f", seed {index.seed}"
+
+
 def _passes_text(index: DatasetIndex) -> str:
     """A sentence on the images that stand beside the JPEG; empty where there are none."""
     if not index.passes:
         return ""
     members = ", ".join(f"`.{member_of(name)}` ({_PASSES[name]})" for name in index.passes)
     return f"\nFrom the same render: {members}."
-
-
-def _size_category(views: int) -> str:
-    bounds = [(1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M")]
-    return next((name for bound, name in bounds if views < bound), "1M<n<10M")

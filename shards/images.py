@@ -4,6 +4,7 @@ import io
 from typing import Literal
 
 import numpy as np
+import simplejpeg
 from PIL import Image
 
 from shards.errors import IebenchError
@@ -32,20 +33,45 @@ def encode_jpeg(
     return buffer.getvalue()
 
 
-def decode_jpeg(data: bytes, name: str) -> np.ndarray:
-    """Decodes to (height, width, 3) uint8 RGB.
+def jpeg_size(data: bytes, name: str) -> tuple[int, int]:
+    """Width and height by the header alone.
+
+    Raises:
+        IebenchError: the bytes are no JPEG.
+    """
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+    except ValueError as error:
+        raise IebenchError(f"{name}: it is no JPEG that can be read ({error})") from None
+    return width, height
+
+
+def decode_jpeg(
+    data: bytes, name: str, channel_order: ChannelOrder = "rgb", out: np.ndarray | None = None
+) -> np.ndarray:
+    """Decodes to (height, width, 3) uint8 RGB, pixel for pixel as Pillow does.
 
     Args:
         data: the bytes of the file.
         name: the sample's name, for the error.
+        channel_order: in which the file stores the channels; ``bgr`` is swapped back.
+        out: an array of the image's own shape to decode into; by default a new one.
 
     Raises:
-        IebenchError: the bytes are no whole JPEG.
+        IebenchError: the bytes are no whole JPEG, or not of the size of ``out``.
     """
+    colors = "RGB" if channel_order == "rgb" else "BGR"
     try:
-        with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-            return np.array(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if out is None:
+            return simplejpeg.decode_jpeg(data, colors)
+        pixels = simplejpeg.decode_jpeg(data, colors, buffer=out)
+    except ValueError as error:
         raise IebenchError(
             f"{name}: its JPEG does not decode ({error}); run `iebench verify` on the dataset"
         ) from None
+    if pixels.shape != out.shape:
+        raise IebenchError(
+            f"{name}: its JPEG has {pixels.shape[1]} x {pixels.shape[0]} px and should have {out.shape[1]} x "
+            f"{out.shape[0]}; run `iebench verify` on the dataset"
+        )
+    return pixels

@@ -1,31 +1,30 @@
 """Views out of shards.
 
-A shard is read once, front to back. Shard names come from ``dataset.json`` and are opened as plain files: no
-URL of any kind is followed.
+A shard is read once, front to back. Shard names come from ``dataset.json`` and are opened as plain files, which
+``shards.mirror`` brings where the dataset stands elsewhere: no URL in a dataset is followed.
 """
 
-import json
-import tarfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
-from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from shards.errors import IebenchError, UsageError
-from shards.images import decode_jpeg
+from shards.images import ChannelOrder, decode_jpeg
+from shards.mirror import local_shard
 from shards.passes import PASSES, Pass, decode_depth, decode_mask, decode_normal, member_of
+from shards.samples import Sample, walk_samples
 from shards.schema import DatasetIndex, SampleMetadata, ShardInfo
+from shards.tar import Damage
 
 _BROKEN_SHARD = "run `iebench verify` on the dataset to see what else is wrong"
 
 
 @dataclass(frozen=True)
 class View:
-    """One view as stored: its metadata, its JPEG bytes and the PNG bytes of the passes it has.
+    """One view as stored: its metadata, its JPEG bytes, the order of their channels, and the PNG bytes of its passes.
 
     The passes' methods raise a UsageError where the view lacks the pass, an IebenchError where its bytes are
     broken.
@@ -33,11 +32,16 @@ class View:
 
     metadata: SampleMetadata
     jpeg: bytes
+    channel_order: ChannelOrder = "rgb"
     passes: Mapping[Pass, bytes] = field(default_factory=dict)
 
-    def pixels(self) -> np.ndarray:
-        """(height, width, 3) uint8, RGB."""
-        return decode_jpeg(self.jpeg, self.metadata.key)
+    def pixels(self, out: np.ndarray | None = None) -> np.ndarray:
+        """(height, width, 3) uint8, RGB whatever the order in which they are stored.
+
+        Args:
+            out: such an array to decode into.
+        """
+        return decode_jpeg(self.jpeg, self.metadata.key, self.channel_order, out)
 
     def mask(self) -> np.ndarray:
         """(height, width) bool: whether the pixel's centre sees the object."""
@@ -62,34 +66,59 @@ class View:
         return self.passes[name]
 
 
-def read_samples(path: Path) -> Iterator[dict[str, Any]]:
+def read_samples(
+    path: Path, wanted: Callable[[int, str], bool] = lambda number, name: True
+) -> Iterator[Sample]:
     """The samples of one shard in order: ``__key__`` and the members' bytes by extension.
 
+    Args:
+        path: of the shard.
+        wanted: as of ``shards.tar.read_members``.
+
     Raises:
-        IebenchError: the file is no whole tar.
+        IebenchError: the file is no whole tar of samples.
     """
     try:
-        with path.open("rb") as stream:
-            source = [{"url": path.name, "stream": stream}]
-            for sample in group_by_keys(tar_file_expander(source)):
-                yield {
-                    key: value for key, value in sample.items() if key not in ("__url__", "__local_path__")
-                }
-    except (OSError, ValueError, EOFError, tarfile.TarError) as error:
-        raise IebenchError(f"shard {path} cannot be read ({_first_line(error)}); {_BROKEN_SHARD}") from None
+        for sample in walk_samples(path, wanted):
+            if isinstance(sample, Damage):
+                place = sample.name or (f"after {sample.after}" if sample.after else "at its start")
+                raise IebenchError(f"shard {path} is damaged ({place}: {sample.message}); {_BROKEN_SHARD}")
+            yield sample
+    except OSError as error:
+        raise IebenchError(f"shard {path} cannot be read ({error}); {_BROKEN_SHARD}") from None
 
 
-def read_shard(folder: Path, shard: ShardInfo, passes: Collection[Pass] = PASSES) -> Iterator[View]:
+def read_shard(
+    folder: Path, shard: ShardInfo, channel_order: ChannelOrder, passes: Collection[Pass] = PASSES
+) -> Iterator[View]:
     """The views of one shard in order, with those of their passes that are in ``passes``.
 
     Raises:
         IebenchError: the shard is no whole tar, or a sample lacks a member or breaks the contract, or there
-            are more or fewer views than there should be (a tar whose middle is damaged just seems to end).
+            are more or fewer views than there should be.
     """
-    path = folder / shard.name
+    for sample, path in _whole_shard(folder, shard):
+        yield parse_view(sample, path, channel_order, passes)
+
+
+def read_metadata(folder: Path, shard: ShardInfo) -> Iterator[SampleMetadata]:
+    """The metadata of the views of one shard in order; the images are passed over unread.
+
+    Raises:
+        IebenchError: as of ``read_shard``.
+    """
+    for sample, path in _whole_shard(folder, shard, lambda number, name: name.endswith(".json")):
+        yield parse_metadata(sample, path)
+
+
+def _whole_shard(
+    folder: Path, shard: ShardInfo, wanted: Callable[[int, str], bool] = lambda number, name: True
+) -> Iterator[tuple[Sample, Path]]:
+    """The samples of a shard, each with the shard's file, as many as there should be."""
+    path = local_shard(folder, shard)
     count = 0
-    for sample in read_samples(path):
-        yield parse_view(sample, path, passes)
+    for sample in read_samples(path, wanted):
+        yield sample, path
         count += 1
     if count != shard.views:
         raise IebenchError(
@@ -97,36 +126,94 @@ def read_shard(folder: Path, shard: ShardInfo, passes: Collection[Pass] = PASSES
         )
 
 
-def parse_view(sample: dict[str, Any], path: Path, passes: Collection[Pass] = PASSES) -> View:
+def read_objects(
+    folder: Path, index: DatasetIndex, shard: ShardInfo, start: int = 0, stop: int | None = None
+) -> Iterator[list[View]]:
+    """All views of each object of a shard, without passes, in order.
+
+    Args:
+        folder: of the dataset.
+        index: of the dataset.
+        shard: to be read.
+        start: the first object's place in the shard; the bytes of those before it are not read.
+        stop: the place before which to stop; by default the shard's end.
+
+    Raises:
+        IebenchError: the shard is no whole tar, or a sample lacks a member or breaks the contract, or an object
+            lacks a view, or there are fewer objects than there should be.
+    """
+    path = local_shard(folder, shard)
+    stop = shard.objects if stop is None else stop
+    members = index.views_per_object * (2 + len(index.passes))
+    samples = read_samples(
+        path, lambda number, name: number >= start * members and name.endswith((".jpg", ".json"))
+    )
+    views: list[View] = []
+    done = start
+    for place, sample in enumerate(samples):
+        number, view = divmod(place, index.views_per_object)
+        if number < start:
+            continue
+        if number >= stop:
+            return
+        views.append(parse_view(sample, path, index.channel_order, ()))
+        if view == index.views_per_object - 1:
+            _require_one_object(views, path)
+            yield views
+            views, done = [], number + 1
+    if done < stop:
+        raise IebenchError(
+            f"shard {path} holds {done:,} whole objects and should hold {shard.objects:,}; {_BROKEN_SHARD}"
+        )
+
+
+def parse_view(
+    sample: Sample, path: Path, channel_order: ChannelOrder, passes: Collection[Pass] = PASSES
+) -> View:
     """One raw sample as a view, with those of its passes that are in ``passes``.
 
     Raises:
         IebenchError: a member is missing or breaks the contract.
     """
-    place = f"shard {path}, sample {sample['__key__']}"
+    metadata = parse_metadata(sample, path)
+    stored = {name: sample[member_of(name)] for name in passes if member_of(name) in sample}
+    return View(metadata, sample["jpg"], channel_order, stored)
+
+
+def parse_metadata(sample: Sample, path: Path) -> SampleMetadata:
+    """The metadata of one raw sample.
+
+    Raises:
+        IebenchError: a member is missing, or the metadata breaks the contract.
+    """
     missing = [extension for extension in ("jpg", "json") if extension not in sample]
     if missing:
-        raise IebenchError(f"{place}: member .{missing[0]} is missing; {_BROKEN_SHARD}")
+        raise _broken(sample, path, f"member .{missing[0]} is missing")
     try:
-        metadata = SampleMetadata.model_validate(json.loads(sample["json"]))
-    except (ValueError, RecursionError) as error:  # pydantic's errors are ValueErrors
-        raise IebenchError(
-            f"{place}: its metadata cannot be read ({_first_line(error)}); {_BROKEN_SHARD}"
-        ) from None
-    stored = {name: sample[member_of(name)] for name in passes if member_of(name) in sample}
-    return View(metadata, sample["jpg"], stored)
+        return SampleMetadata.model_validate_json(sample["json"])
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        message = f"{place}: {first['msg']}" if place else first["msg"]
+        raise _broken(sample, path, f"its metadata cannot be read ({message})") from None
 
 
 def read_views(folder: Path, index: DatasetIndex, split: str) -> Iterator[View]:
     """Every view of a split exactly once, in the order of the index."""
     for shard in index.split(split).shards:
-        yield from read_shard(folder, shard)
+        yield from read_shard(folder, shard, index.channel_order)
 
 
-def _first_line(error: Exception) -> str:
-    """What went wrong, without the objects that webdataset adds to an error's arguments."""
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    message = str(error) if isinstance(error, OSError) else str(next(iter(error.args), ""))
-    return message.strip().split("\n")[0].split(" @ <")[0] or type(error).__name__
+def _require_one_object(views: list[View], path: Path) -> None:
+    first = views[0].metadata
+    for number, view in enumerate(views):
+        found = view.metadata
+        if (found.synset, found.object, found.view) != (first.synset, first.object, number):
+            raise IebenchError(
+                f"shard {path}, sample {found.key}: it stands where view {number} of object "
+                f"{first.synset}/{first.object} should; {_BROKEN_SHARD}"
+            )
+
+
+def _broken(sample: Sample, path: Path, message: str) -> IebenchError:
+    return IebenchError(f"shard {path}, sample {sample['__key__']}: {message}; {_BROKEN_SHARD}")

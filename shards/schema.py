@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import numpy as np
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shards.errors import IebenchError, UsageError
 from shards.images import ChannelOrder
+from shards.origin import origin_of
 from shards.passes import Pass
 
 FORMAT_VERSION = 1
@@ -21,7 +22,9 @@ INDEX_NAME = "dataset.json"
 TRAIN_SHARE = 0.8
 Variant = Literal["3diebench", "translated", "ood"]
 
-_SHARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.tar")
+SHARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.tar")
+_Count = Annotated[int, Field(ge=0)]
+_Positive = Annotated[int, Field(gt=0)]
 
 
 class _Record(BaseModel):
@@ -72,7 +75,7 @@ def _latents(angle_intervals: tuple[tuple[float, float], ...]) -> tuple[Latent, 
 _QUARTER_TURN = math.pi / 2
 _STANDARD = _latents(((-_QUARTER_TURN, _QUARTER_TURN),))
 
-VARIANTS: dict[str, tuple[Latent, ...]] = {
+VARIANTS: dict[Variant, tuple[Latent, ...]] = {
     "3diebench": _STANDARD,
     "translated": (
         *_STANDARD,
@@ -86,7 +89,7 @@ VARIANTS: dict[str, tuple[Latent, ...]] = {
 class ClassInfo(_Record):
     """A class: its label is the index of its synset among the dataset's sorted synsets."""
 
-    label: int
+    label: _Count
     synset: str
     name: str
 
@@ -94,19 +97,19 @@ class ClassInfo(_Record):
 class ShardInfo(_Record):
     """One sealed shard: how large it is, what its bytes hash to, and what it holds."""
 
-    name: str
-    bytes: int
-    sha256: str
-    objects: int
-    views: int
+    name: str = Field(json_schema_extra={"pattern": f"^{SHARD_NAME.pattern}$"})
+    bytes: _Count
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    objects: _Count
+    views: _Count
 
 
 class SplitInfo(_Record):
     """The shards of one split and their totals."""
 
     shards: tuple[ShardInfo, ...]
-    objects: int
-    views: int
+    objects: _Count
+    views: _Count
 
 
 class DatasetIndex(_Record):
@@ -114,19 +117,20 @@ class DatasetIndex(_Record):
 
     Attributes:
         channel_order: of the stored JPEGs; ``bgr`` has red and blue swapped, as the published images.
+        seed: that the latents were drawn with; None where they were not drawn here.
         passes: that every view has beside its JPEG.
         channel_mean: of the decoded training views, per channel, in [0, 1].
         channel_std: likewise.
         renderer: settings and versions of whatever made the views.
     """
 
-    format_version: int = FORMAT_VERSION
+    format_version: int = Field(default=FORMAT_VERSION, json_schema_extra={"const": FORMAT_VERSION})
     variant: Variant
     latents: tuple[Latent, ...]
     classes: tuple[ClassInfo, ...]
-    image_size: int
-    views_per_object: int
-    seed: int
+    image_size: _Positive
+    views_per_object: _Positive
+    seed: int | None
     channel_order: ChannelOrder = "rgb"
     passes: tuple[Pass, ...] = ()
     channel_mean: tuple[float, float, float]
@@ -172,6 +176,7 @@ class SampleMetadata(_Record):
         depth_scale: metres per unit of the ``.depth.png`` member; None where there is none.
         scale: the factor that the model was scaled by; None where it has its own size.
         notes: what the view lacks of the model, such as a texture that is missing.
+        crc32: of the sample (``shards.samples``); None where it was written without.
     """
 
     synset: str
@@ -182,10 +187,11 @@ class SampleMetadata(_Record):
     scale: float | None = None
     notes: tuple[str, ...] = ()
     depth_scale: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    crc32: int | None = None
 
     def encode(self) -> bytes:
-        """JSON bytes without what is absent; floating-point numbers survive the round trip exactly."""
-        return json.dumps(self.model_dump(exclude_defaults=True)).encode()
+        """JSON bytes without what is absent and without ``crc32``; floating-point numbers survive exactly."""
+        return json.dumps(self.model_dump(exclude_defaults=True, exclude={"crc32"})).encode()
 
     @property
     def key(self) -> str:
@@ -249,16 +255,20 @@ def open_dataset(folder: str | Path) -> DatasetIndex:
     folder = Path(folder)
     path = folder / INDEX_NAME
     if not path.is_file():
+        begun = [word for word in ("render", "pack") if (folder / f".{word}").is_dir()]
         hint = (
-            "rendering it has not finished: run the same render command again"
-            if (folder / ".render").is_dir()
-            else ("make one with `iebench render` or `iebench demo`")
+            f"it is not finished: run the same {begun[0]} command again"
+            if begun
+            else "make one with `iebench render`, `iebench pack` or `iebench demo`"
         )
         raise UsageError(f"{folder} holds no dataset ({INDEX_NAME} is not there); {hint}")
     index = parse_index(path)
-    for split in index.splits.values():
-        for shard in split.shards:
-            _check_size(folder / shard.name, shard.bytes)
+    if (
+        origin_of(folder) is None
+    ):  # the shards of a mirror come when they are first read, and are checked then
+        for split in index.splits.values():
+            for shard in split.shards:
+                _check_size(folder / shard.name, shard.bytes)
     return index
 
 
@@ -269,9 +279,28 @@ def parse_index(path: Path) -> DatasetIndex:
         IebenchError: it is of another format version, or broken.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
+    except OSError as error:
+        raise IebenchError(
+            f"{path} is not a dataset index that can be read ({error}); render the dataset again"
+        ) from None
+    return parse_index_text(text, str(path))
+
+
+def parse_index_text(text: bytes, path: str) -> DatasetIndex:
+    """The contents of a ``dataset.json``, checked against the contract.
+
+    Args:
+        text: UTF-8.
+        path: where it is from, for the errors.
+
+    Raises:
+        IebenchError: it is of another format version, or broken.
+    """
+    try:
+        content = json.loads(text.decode("utf-8"))
         version = content["format_version"]
-    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise IebenchError(
             f"{path} is not a dataset index that can be read ({error}); render the dataset again"
         ) from None
@@ -290,7 +319,7 @@ def parse_index(path: Path) -> DatasetIndex:
         ) from None
     for split in index.splits.values():
         for shard in split.shards:
-            if not _SHARD_NAME.fullmatch(shard.name):
+            if not SHARD_NAME.fullmatch(shard.name):
                 raise IebenchError(
                     f"{path} names a shard {shard.name!r}, which is not the name of a .tar file beside it"
                 )
@@ -300,11 +329,11 @@ def parse_index(path: Path) -> DatasetIndex:
 def _check_size(path: Path, expected: int) -> None:
     if not path.is_file():
         raise IebenchError(
-            f"shard {path} is missing; run the render command that made the dataset again to rebuild it"
+            f"shard {path} is missing; run the command that made the dataset again to rebuild it"
         )
     size = path.stat().st_size
     if size != expected:
         raise IebenchError(
             f"shard {path} has {size:,} bytes and should have {expected:,}; "
-            "delete it and run the render command that made the dataset again"
+            "delete it and run the command that made the dataset again"
         )

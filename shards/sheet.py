@@ -33,11 +33,12 @@ def pick_views(
     wanted = min(rows, len(index.classes))
     splits = [split] if split else list(index.splits)
     for shard in (shard for name in splits for shard in index.splits[name].shards):
-        for label, group in groupby(read_shard(folder, shard), key=lambda view: view.metadata.label):
+        views = read_shard(folder, shard, index.channel_order, passes=())
+        for label, group in groupby(views, key=lambda view: view.metadata.label):
             if label not in found:
-                views = list(group)
-                first = views[0].metadata.object
-                found[label] = [view for view in views if view.metadata.object == first][:columns]
+                members = list(group)
+                first = members[0].metadata.object
+                found[label] = [view for view in members if view.metadata.object == first][:columns]
         if len(found) >= wanted:
             break
     if not found:

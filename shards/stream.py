@@ -1,27 +1,32 @@
-"""Batches of pairs of views, for training."""
+"""Batches out of shards: pairs of views for training, every view once for evaluation."""
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
 import torch.utils.data
 
-from shards.errors import IebenchError
-from shards.reader import View, read_shard
-from shards.schema import DatasetIndex, ShardInfo
+from shards.draws import draw_pairs
+from shards.errors import IebenchError, UsageError
+from shards.lanes import Segment, cut_lanes, default_lanes, interleaved, segments_between
+from shards.mirror import prefetch
+from shards.reader import View, read_objects
+from shards.schema import DatasetIndex
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A batch of pairs of views of one object each.
+    """Pairs of views of one object each.
 
     Attributes:
-        views: two (batch, 3, height, width) uint8 tensors.
+        views: two (batch, 3, height, width) uint8 tensors, channels last in memory.
         latents: two (batch, number of latents) float64 tensors.
         labels: (batch,) int64.
     """
@@ -31,29 +36,54 @@ class Pair:
     labels: torch.Tensor
 
     def pin_memory(self) -> "Pair":
-        """The same batch in page-locked memory, for the DataLoader."""
+        """The same in page-locked memory, for the DataLoader."""
         first, second = (view.pin_memory() for view in self.views)
         return Pair((first, second), self.latents, self.labels)
 
 
+@dataclass(frozen=True)
+class PairSettings:
+    """How pairs are drawn.
+
+    Attributes:
+        batch_size: pairs of a batch, over all processes.
+        pairs_per_object: per pass, at most half the views; None uses each view once a pass.
+        seed: with the pass, decides shards, pairs and their order.
+        held_objects: over all lanes, whose views are held for mixing.
+        lanes: that a batch is shared out to; by default as ``shards.lanes.default_lanes`` says.
+        interleave: shards of a lane that are read at the same time.
+    """
+
+    batch_size: int
+    pairs_per_object: int | None = None
+    seed: int = 0
+    held_objects: int = 4096
+    lanes: int | None = None
+    interleave: int = 4
+
+
 class PairStream(torch.utils.data.IterableDataset):
-    """Batches of pairs of views of one object, drawn anew each pass from (seed, pass).
+    """Batches of pairs of views of one object, without end.
 
-    A pass reads every byte of a split once. Each object gives ``pairs_per_object`` disjoint pairs of its
-    views; a shuffle buffer mixes the pairs of many objects. One pair per object is an epoch in the sense of
-    the SIE paper, so a pass holds ``pairs_per_object`` epochs. The last incomplete batch is dropped.
+    A pass reads the shards of a split once, in order, and takes ``pairs_per_object`` disjoint pairs of views of each
+    object, drawn anew each pass. One pair per object is an epoch in the sense of the SIE paper (arXiv 2302.10283),
+    so a pass holds ``pairs_per_object`` epochs. Batches are the same whatever the number of processes and of loader
+    workers, and can be taken up at any step: ``start_step`` says which.
 
-    An error is yielded rather than raised, so that it crosses the DataLoader's process boundary as the one
-    sentence it is; ``raise_errors`` turns it back.
+    In a DataLoader each worker gives its lanes' share of every batch, in the order of the workers; ``whole_batches``
+    puts them together. An error is yielded rather than raised, so that it crosses the DataLoader's process boundary
+    as the one sentence it is; ``whole_batches`` raises it.
 
     Args:
         folder: the dataset's folder.
         index: its index.
         split: ``train`` or ``val``.
-        batch_size: pairs per batch.
-        pairs_per_object: at most half the views; ``None`` uses each view once a pass.
-        seed: with the pass, decides shards, pairs and their order.
-        buffer: pairs held for shuffling.
+        settings: how pairs are drawn.
+        rank: of this process among those that train together, which gets its rows of every batch.
+        ranks: how many there are.
+
+    Raises:
+        UsageError: there is no pair to be drawn, or lanes, batch and processes do not divide.
     """
 
     def __init__(
@@ -61,83 +91,229 @@ class PairStream(torch.utils.data.IterableDataset):
         folder: Path,
         index: DatasetIndex,
         split: str,
-        batch_size: int,
-        pairs_per_object: int | None = None,
-        seed: int = 0,
-        buffer: int = 4096,
+        settings: PairSettings,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
+        found = index.split(split)
+        lanes = settings.lanes or default_lanes(settings.batch_size, found.objects)
+        _require_division(settings.batch_size, lanes, ranks)
+        most = index.views_per_object // 2
+        if not most:
+            raise UsageError(
+                "the dataset has one view of each object, which makes no pair; training needs two"
+            )
         self._folder = folder
-        self._shards = index.split(split).shards
-        self._batch_size = batch_size
-        self._pairs_per_object = pairs_per_object or index.views_per_object // 2
-        self._seed = seed
-        self._buffer = buffer
-        self.start_pass = 0
+        self._index = index
+        self._settings = settings
+        self._pairs = min(settings.pairs_per_object or most, most)
+        self._share = settings.batch_size // lanes
+        self._held = max(2 * self._share, -(-settings.held_objects // lanes))
+        self._lanes = _share_of(list(enumerate(cut_lanes(found.shards, lanes, settings.seed))), rank, ranks)
+        self.start_step = 0
+
+    @property
+    def lanes(self) -> int:
+        """How many lanes are this process's; more loader workers have nothing to do."""
+        return len(self._lanes)
 
     def __iter__(self) -> Iterator[Pair | IebenchError]:
-        """One pass: ``start_pass`` says which."""
+        """This process's or loader worker's share of each batch from ``start_step`` on."""
         worker = torch.utils.data.get_worker_info()
-        part, parts = (worker.id, worker.num_workers) if worker else (0, 1)
-        generator = random.Random(f"{self._seed}/{self.start_pass}")
-        shards = list(self._shards)
-        generator.shuffle(shards)
-        generator.seed(f"{self._seed}/{self.start_pass}/{part}")
+        mine = _share_of(self._lanes, worker.id, worker.num_workers) if worker else self._lanes
         try:
-            pairs = self._pairs(shards[part::parts], generator)
-            batch: list[tuple[View, View]] = []
-            for pair in _shuffled(pairs, self._buffer, generator):
-                batch.append(pair)
-                if len(batch) == self._batch_size:
-                    yield _collate(batch)
-                    batch = []
+            streams = [self._pairs_of(number, segments) for number, segments in mine]
+            while streams:
+                yield self._collate([pair for stream in streams for pair in islice(stream, self._share)])
         except IebenchError as error:
             yield error
 
-    def _pairs(self, shards: list[ShardInfo], generator: random.Random) -> Iterator[tuple[View, View]]:
-        for shard in shards:
-            for _, group in groupby(
-                read_shard(self._folder, shard, passes=()),  # the buffer holds thousands of views
-                key=lambda view: (view.metadata.synset, view.metadata.object),
-            ):
-                views = list(group)
-                generator.shuffle(views)
-                count = min(self._pairs_per_object, len(views) // 2)
-                yield from zip(views[:count], views[count : 2 * count], strict=True)
+    def _pairs_of(self, lane: int, segments: Sequence[Segment]) -> Iterator[tuple[View, View]]:
+        """A lane's pairs, pass after pass, from ``start_step`` on."""
+        objects = sum(segment.objects for segment in segments)
+        passed, skipped = divmod(self.start_step * self._share, objects * self._pairs)
+        while True:
+            generator = random.Random(f"{self._settings.seed}/{passed}/{lane}")
+            yield from self._pass(segments, objects, skipped, generator)
+            passed, skipped = passed + 1, 0
+
+    def _pass(
+        self, segments: Sequence[Segment], objects: int, skipped: int, generator: random.Random
+    ) -> Iterator[tuple[View, View]]:
+        """The pairs of one pass over a lane without the first ``skipped``."""
+        order = list(segments)
+        generator.shuffle(order)
+        reading = enumerate(interleaved(self._opened(order), self._settings.interleave))
+        draws = draw_pairs(
+            objects, self._index.views_per_object, self._pairs, self._held, self._share, generator
+        )
+        left: dict[int, int] = {}
+        held: dict[int, list[View]] = {}
+        for draw in islice(draws, skipped):
+            left[draw.place] = left.get(draw.place, self._pairs) - 1
+        for draw in draws:
+            while draw.place not in held:
+                place, views = next(reading)
+                if left.setdefault(place, self._pairs):
+                    held[place] = views
+                else:
+                    del left[place]
+            views = held[draw.place]
+            yield views[draw.first], views[draw.second]
+            left[draw.place] -= 1
+            if not left[draw.place]:
+                del held[draw.place], left[draw.place]
+
+    def _opened(self, segments: Sequence[Segment]) -> Iterator[Iterator[list[View]]]:
+        """The objects of each segment; those of a remote dataset come while the ones before them are read."""
+        coming = prefetch(self._folder, [segment.shard for segment in segments])
+        for segment, _ in zip(segments, coming, strict=True):
+            yield read_objects(self._folder, self._index, segment.shard, segment.start, segment.stop)
+
+    def _collate(self, pairs: Sequence[tuple[View, View]]) -> Pair:
+        sides = list(zip(*pairs, strict=True))
+        first, second = (view_tensor(side, self._index.image_size) for side in sides)
+        before, after = (latent_tensor(side) for side in sides)
+        return Pair((first, second), (before, after), label_tensor(sides[0]))
 
 
-def raise_errors(batches: Iterable[Pair | IebenchError]) -> Iterator[Pair]:
-    """The batches of a ``PairStream``; an error among them is raised.
+@dataclass(frozen=True)
+class ViewBatch:
+    """Views that stand one after the other in a split.
+
+    Attributes:
+        start: the place of the first among the views of the split, in the order of the index.
+        views: (batch, 3, height, width) uint8.
+        latents: (batch, number of latents) float64.
+        labels: (batch,) int64.
+        names: (synset, object id) of each view's object.
+    """
+
+    start: int
+    views: torch.Tensor
+    latents: torch.Tensor
+    labels: torch.Tensor
+    names: list[tuple[str, str]]
+
+
+class ViewStream(torch.utils.data.IterableDataset):
+    """Every view of a split exactly once, over all processes and loader workers.
+
+    The objects of a split are dealt out evenly, whatever the sizes of its shards; ``ViewBatch.start`` tells where a
+    batch belongs, since the batches of several workers come in turn. Errors are yielded, as by ``PairStream``.
+
+    Args:
+        folder: the dataset's folder.
+        index: its index.
+        split: ``train`` or ``val``.
+        batch_size: views of a batch, at most.
+        rank: of this process among those that evaluate together.
+        ranks: how many there are.
+    """
+
+    def __init__(
+        self, folder: Path, index: DatasetIndex, split: str, batch_size: int, rank: int = 0, ranks: int = 1
+    ) -> None:
+        self._folder = folder
+        self._index = index
+        self._objects = index.split(split).objects
+        self._batch_size = batch_size
+        self._ranks = ranks
+        self.split = split
+        self.rank = rank
+
+    @property
+    def count(self) -> int:
+        """How many views are this process's."""
+        first, last = self._bounds(self.rank, self._ranks)
+        return (last - first) * self._index.views_per_object
+
+    def __iter__(self) -> Iterator[ViewBatch | IebenchError]:
+        """This process's or loader worker's views."""
+        worker = torch.utils.data.get_worker_info()
+        place, places = (worker.id, worker.num_workers) if worker else (0, 1)
+        first, last = self._bounds(self.rank * places + place, self._ranks * places)
+        start = first * self._index.views_per_object
+        try:
+            views = self._views(first, last)
+            while batch := list(islice(views, self._batch_size)):
+                yield ViewBatch(
+                    start,
+                    view_tensor(batch, self._index.image_size),
+                    latent_tensor(batch),
+                    label_tensor(batch),
+                    [(view.metadata.synset, view.metadata.object) for view in batch],
+                )
+                start += len(batch)
+        except IebenchError as error:
+            yield error
+
+    def _bounds(self, place: int, places: int) -> tuple[int, int]:
+        return self._objects * place // places, self._objects * (place + 1) // places
+
+    def _views(self, first: int, last: int) -> Iterator[View]:
+        segments = list(segments_between(self._index.split(self.split).shards, first, last))
+        coming = prefetch(self._folder, [segment.shard for segment in segments])
+        for segment, _ in zip(segments, coming, strict=True):
+            for views in read_objects(self._folder, self._index, segment.shard, segment.start, segment.stop):
+                yield from views
+
+
+def whole_batches(parts: Iterable[T | IebenchError], workers: int) -> Iterator[tuple[T, ...]]:
+    """What the loader workers give, as many parts at a time as there are workers.
 
     Raises:
-        IebenchError: as the stream met it.
+        IebenchError: as a stream met it.
     """
-    for batch in batches:
-        if isinstance(batch, IebenchError):
-            raise batch
-        yield batch
+    found: list[T] = []
+    for part in parts:
+        if isinstance(part, IebenchError):
+            raise part
+        found.append(part)
+        if len(found) == workers:
+            yield tuple(found)
+            found = []
 
 
-def _shuffled(items: Iterable[Any], size: int, generator: random.Random) -> Iterator[Any]:
-    buffer: list[Any] = []
-    for item in items:
-        if len(buffer) < size:
-            buffer.append(item)
-            continue
-        place = generator.randrange(size)
-        item, buffer[place] = buffer[place], item
-        yield item
-    generator.shuffle(buffer)
-    yield from buffer
+def view_tensor(views: Sequence[View], size: int) -> torch.Tensor:
+    """(number of views, 3, size, size) uint8, channels last in memory: each image is decoded into its place."""
+    pixels = _shared_bytes(len(views) * size * size * 3).view(len(views), size, size, 3)
+    for view, place in zip(views, pixels.numpy(), strict=True):
+        view.pixels(out=place)
+    return pixels.permute(0, 3, 1, 2)
 
 
-def _collate(batch: list[tuple[View, View]]) -> Pair:
-    sides = list(zip(*batch, strict=True))
-    first, second = (view_tensor(side) for side in sides)
-    latents = [torch.tensor([view.metadata.latents for view in side], dtype=torch.float64) for side in sides]
-    labels = torch.tensor([view.metadata.label for view in sides[0]])
-    return Pair((first, second), (latents[0], latents[1]), labels)
+def latent_tensor(views: Sequence[View]) -> torch.Tensor:
+    """(number of views, number of latents) float64."""
+    return torch.from_numpy(np.array([view.metadata.latents for view in views], dtype=np.float64))
 
 
-def view_tensor(views: Iterable[View]) -> torch.Tensor:
-    """(number of views, 3, height, width) uint8."""
-    return torch.from_numpy(np.stack([view.pixels() for view in views])).permute(0, 3, 1, 2).contiguous()
+def label_tensor(views: Sequence[View]) -> torch.Tensor:
+    """(number of views,) int64."""
+    return torch.tensor([view.metadata.label for view in views])
+
+
+def _shared_bytes(count: int) -> torch.Tensor:
+    """Uninitialised uint8; in a loader worker, in the memory that it shares with the training process.
+
+    What is not there yet would be copied there on its way, as ``torch.utils.data.default_collate`` knows.
+    """
+    if not torch.utils.data.get_worker_info():
+        return torch.empty(count, dtype=torch.uint8)
+    return torch.empty(0, dtype=torch.uint8).set_(torch.UntypedStorage._new_shared(count))
+
+
+def _require_division(batch_size: int, lanes: int, ranks: int) -> None:
+    if batch_size % lanes:
+        raise UsageError(f"training.batch_size = {batch_size} cannot be shared out to {lanes} lanes evenly")
+    if lanes % ranks:
+        fitting = [number for number in range(ranks, batch_size + 1, ranks) if batch_size % number == 0]
+        hint = f"set training.lanes to {fitting[0]}" if fitting else "choose a batch size that they divide"
+        raise UsageError(
+            f"{lanes} lanes of a batch of {batch_size} pairs cannot be dealt to {ranks} processes evenly; {hint}"
+        )
+
+
+def _share_of(items: Sequence[T], place: int, places: int) -> Sequence[T]:
+    """An even share of consecutive items."""
+    return items[len(items) * place // places : len(items) * (place + 1) // places]

@@ -7,10 +7,8 @@ from typing import IO
 import webdataset
 
 from shards.files import atomic_write, sha256_of
+from shards.samples import Sample
 from shards.schema import ShardInfo
-
-Sample = dict[str, str | bytes]
-"""``__key__`` and the members by extension, such as ``jpg`` and ``json``."""
 
 
 def write_samples(stream: IO[bytes], samples: Iterable[Sample]) -> int:

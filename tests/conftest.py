@@ -2,9 +2,14 @@
 
 import importlib.util
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from unreliable_server import UnreliableServer
 
 DATA = Path(__file__).parent / "data"
 
@@ -61,3 +66,23 @@ def rendered_dataset(toy_models: Path, tmp_path_factory: pytest.TempPathFactory)
 def golden_data() -> Path:
     """Models, converged views and the facts of the published scene; see tests/data/README.md."""
     return DATA
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache for mirrors, in which nobody waits long for another attempt."""
+    from shards.remote import download
+
+    monkeypatch.setenv("IEBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(download, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(download, "LONGEST_WAIT", 0.002)
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def server(toy_copy: Path) -> Iterator["UnreliableServer"]:
+    """A web server of a toy dataset, which misbehaves once it is told to."""
+    from unreliable_server import serving
+
+    with serving(toy_copy) as state:
+        yield state

@@ -10,6 +10,7 @@ import numpy as np
 from shards.files import sha256_of
 from shards.images import encode_jpeg
 from shards.passes import DEPTH_SCALE, PASSES, Pass, encode_pass, member_of
+from shards.samples import Sample, encode_sample
 from shards.schema import (
     INDEX_NAME,
     VARIANTS,
@@ -20,7 +21,7 @@ from shards.schema import (
     draw_latents,
     split_of,
 )
-from shards.writer import Sample, seal_shard
+from shards.writer import seal_shard
 
 CLASSES = {"02876657": "bottle", "03001627": "chair", "03797390": "mug"}
 OBJECTS_PER_CLASS = 7
@@ -71,11 +72,7 @@ def toy_samples(synset: str, object_id: str, views: int = VIEWS) -> Iterator[Sam
         metadata = SampleMetadata(
             synset=synset, object=object_id, view=view, label=label, latents=tuple(latents.tolist())
         )
-        yield {
-            "__key__": metadata.key,
-            "jpg": encode_jpeg(toy_image(label, object_id, latents)),
-            "json": metadata.encode(),
-        }
+        yield encode_sample(metadata, {"jpg": encode_jpeg(toy_image(label, object_id, latents))})
 
 
 def with_passes(samples: Iterable[Sample], passes: Sequence[Pass] = PASSES) -> Iterator[Sample]:
@@ -85,7 +82,7 @@ def with_passes(samples: Iterable[Sample], passes: Sequence[Pass] = PASSES) -> I
         metadata = SampleMetadata.model_validate_json(sample["json"])
         if "depth" in passes:
             metadata = metadata.model_copy(update={"depth_scale": DEPTH_SCALE})
-        yield {**sample, "json": metadata.encode(), **stored}
+        yield encode_sample(metadata, {"jpg": sample["jpg"], **stored})
 
 
 def toy_passes() -> dict[Pass, np.ndarray]:

@@ -3,7 +3,7 @@
 import click
 
 from iebench import __version__
-from iebench.cli import data, learning, rendering, start
+from iebench.cli import data, learning, published, rendering, start, statistics
 from iebench.cli.errors import FriendlyGroup
 
 
@@ -11,7 +11,7 @@ from iebench.cli.errors import FriendlyGroup
     cls=FriendlyGroup,
     sections={
         "Start here": ["demo", "doctor"],
-        "Make and check data": ["models", "render", "show", "verify"],
+        "Make and check data": ["models", "render", "show", "verify", "stats", "pack", "unpack"],
         "Train and evaluate": ["methods", "train", "eval", "report"],
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -31,6 +31,9 @@ for command in (
     rendering.render,
     data.show,
     data.verify,
+    statistics.stats,
+    published.pack,
+    published.unpack,
     learning.methods,
     learning.train,
     learning.evaluate,

@@ -2,18 +2,21 @@
 
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import click
 from tqdm import tqdm
 
-from iebench.cli.errors import FriendlyGroup
+from iebench.cli.errors import FriendlyGroup, terminate_as_interrupt
+from iebench.cli.location import DatasetLocation
 from shards.errors import IebenchError, UsageError
+from shards.origin import origin_of
 
 # The commands import what they need when they run: PyTorch and webdataset take seconds to load.
 FOLDER = click.Path(path_type=Path, file_okay=False)
 MODELS_ARGUMENT = click.argument("models_folder", metavar="MODELS", type=FOLDER)
-DATASET_ARGUMENT = click.argument("dataset", metavar="DATASET", type=FOLDER)
+DATASET_ARGUMENT = click.argument("dataset", metavar="DATASET", type=DatasetLocation())
 
 
 @click.group(cls=FriendlyGroup)
@@ -93,23 +96,32 @@ def show(dataset: Path, out: Path, split: str | None, rows: int, columns: int) -
     )
 
 
-@click.command(epilog="Example: iebench verify data/views")
+@click.command(epilog="Example: iebench verify data/views --jobs 4")
 @DATASET_ARGUMENT
-def verify(dataset: Path) -> None:
-    """Check every checksum and every sample against the data contract."""
-    from shards.verify import load_for_verification, verify_dataset
+@click.option(
+    "--jobs", type=click.IntRange(1), show_default="cores", help="Processes, each of which reads a shard."
+)
+def verify(dataset: Path, jobs: int | None) -> None:
+    """Check every byte, every checksum and every sample against the data contract."""
+    from shards.processes import available_cores
+    from shards.schema import INDEX_NAME, parse_index
+    from shards.verify import verify_dataset
 
-    index = load_for_verification(dataset)
+    index = parse_index(dataset / INDEX_NAME)
     total = sum(split.views for split in index.splits.values())
     found = 0
-    with tqdm(total=total, desc="verify", unit="img") as bar:
-        for problem in verify_dataset(dataset, index, lambda views: bar.update(views)):
+    with (
+        terminate_as_interrupt(),
+        tqdm(total=total, desc="verify", unit="img") as bar,
+        closing(verify_dataset(dataset, index, bar.update, jobs or available_cores())) as problems,
+    ):
+        for problem in problems:
             found += 1
             with bar.external_write_mode():
                 click.echo(str(problem))
     if found:
         raise IebenchError(
-            f"{dataset} has {found:,} problem{'s' if found > 1 else ''}; delete the shards named above and run "
+            f"{origin_of(dataset) or dataset} has {found:,} problem{'s' if found > 1 else ''}; delete the shards named above and run "
             "the command that made the dataset again: it rebuilds just these"
         )
-    click.echo(f"{dataset}: {total:,} views, all as the index and the contract say")
+    click.echo(f"{origin_of(dataset) or dataset}: {total:,} views, all as the index and the contract say")

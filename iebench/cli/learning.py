@@ -4,9 +4,17 @@ from pathlib import Path
 
 import click
 
+from iebench.cli.location import DatasetLocation
+from iebench.launch import read_launch, said_once_per_node
+from shards.origin import origin_of
+
 FOLDER = click.Path(path_type=Path, file_okay=False)
 DATA_OPTION = click.option(
-    "--data", required=True, metavar="DATASET", type=FOLDER, help="Folder of the dataset."
+    "--data",
+    required=True,
+    metavar="DATASET",
+    type=DatasetLocation(),
+    help="Folder of the dataset, or its http, https or s3 address.",
 )
 DEVICE_OPTION = click.option(
     "--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"])
@@ -31,8 +39,11 @@ def train(recipe: str, data: Path, out: Path, overrides: tuple[str, ...], resume
     from iebench.recipe import load_recipe
     from iebench.train import train as run_training
 
-    run_training(load_recipe(recipe, overrides), data, out, device, resume)
-    click.echo(f"{out}: trained; now `iebench eval {out} --data {data}`")
+    with said_once_per_node():
+        loaded = load_recipe(recipe, overrides)
+    run_training(loaded, data, out, device, resume)
+    if read_launch().rank == 0:
+        click.echo(f"{out}: trained; now `iebench eval {out} --data {origin_of(data) or data}`")
 
 
 @click.command(epilog="Example: iebench methods")
@@ -57,7 +68,8 @@ def evaluate(run: Path, data: Path, device: str) -> None:
     from iebench.tables import comparison, text_table
 
     result = run_evaluation(Run(run), data, device)
-    click.echo(text_table(comparison({"trained": result["networks"]["trained"]}, result)))
+    if read_launch().rank == 0:
+        click.echo(text_table(comparison({"trained": result["networks"]["trained"]}, result)))
 
 
 @click.command(epilog="Example: iebench report runs/a runs/b --out report.html")

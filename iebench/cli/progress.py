@@ -7,13 +7,18 @@ import click
 from tqdm import tqdm
 
 if TYPE_CHECKING:
-    from render.catalog import ObjectRef
+    from shards.catalogue import Named
 
 
-class RenderBar:
-    """Shows images/s, the time left, and what failed."""
+class ViewBar:
+    """Shows images/s, the time left, and what failed.
 
-    def __init__(self) -> None:
+    Args:
+        verb: what is done to the views.
+    """
+
+    def __init__(self, verb: str) -> None:
+        self._verb = verb
         self._bar: tqdm | None = None
 
     def start(self, total: int, done: int) -> None:
@@ -21,7 +26,7 @@ class RenderBar:
         if done:
             click.echo(f"{done:,} of {total:,} views are there already", err=True)
         self._bar = tqdm(
-            total=total, initial=done, unit="img", desc="render", file=sys.stderr, dynamic_ncols=True
+            total=total, initial=done, unit="img", desc=self._verb, file=sys.stderr, dynamic_ncols=True
         )
 
     def advance(self, views: int) -> None:
@@ -29,7 +34,7 @@ class RenderBar:
         if self._bar is not None:
             self._bar.update(views)
 
-    def failed(self, item: "ObjectRef", reason: str) -> None:
+    def failed(self, item: "Named", reason: str) -> None:
         """Says above the bar which object failed and why."""
         tqdm.write(f"failed: {item.synset}/{item.object_id}: {reason}", file=sys.stderr)
 

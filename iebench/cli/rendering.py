@@ -10,7 +10,7 @@ import click
 from iebench.cli.data import FOLDER, MODELS_ARGUMENT
 from iebench.cli.errors import terminate_as_interrupt
 from iebench.cli.options import GroupedCommand, GroupedOption, gathered
-from iebench.cli.progress import RenderBar
+from iebench.cli.progress import ViewBar
 
 # The commands import what they need when they run: PyTorch and webdataset take seconds to load.
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Selection:
     def of(self, models_folder: Path) -> "list[ObjectRef]":
         """The chosen objects of a folder, in their splits."""
         from render.catalog import limited, scan_models, select_objects, with_splits
-        from render.sources.lists import read_names, read_splits
+        from shards.lists import read_names, read_splits
 
         found = scan_models(models_folder)
         if self.split_files is not None:
@@ -218,7 +218,7 @@ def render_with_bar(
     plan = make_plan(selection.of(models_folder), settings, explicit)
     if run.device != "cpu" and run.engine == "local" and has_gpu_driver():
         click.echo("the first render on a GPU compiles Blender's kernels, which takes minutes once", err=True)
-    bar = RenderBar()
+    bar = ViewBar("render")
     try:
         with terminate_as_interrupt():
             return render_dataset(plan, out, run.execution, bar, run.part)
@@ -228,7 +228,7 @@ def render_with_bar(
 
 def describe(summary: "Summary", out: Path, part: "Part | None" = None) -> str:
     """What a render came to, in a few lines."""
-    from render.failures import FAILURES_NAME
+    from shards.failures import FAILURES_NAME
 
     lines = []
     if summary.index is not None:

@@ -1,8 +1,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from test_train import small_recipe
 
 from commands import call, run
@@ -13,9 +15,10 @@ from iebench.recipe import load_recipe
 from iebench.run import Run, save_checkpoint
 from iebench.train import train
 from shards.errors import IebenchError, UsageError
-from shards.reader import read_views
+from shards.images import decode_jpeg, encode_jpeg
+from shards.reader import read_samples, read_views
 from shards.schema import open_dataset
-from toys import rewrite_index
+from toys import reseal, rewrite_index
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +99,17 @@ def test_evaluating_twice_gives_the_same_numbers(evaluated: Path, toy_dataset: P
     assert evaluate(Run(evaluated), toy_dataset, "cpu")["networks"] == before["networks"]
 
 
+def enlarge(folder: Path, size: int) -> None:
+    """Gives every view of a dataset another size."""
+    for split in open_dataset(folder).splits.values():
+        for shard in split.shards:
+            samples = list(read_samples(folder / shard.name))
+            for sample in samples:
+                image = Image.fromarray(decode_jpeg(sample["jpg"], "view")).resize((size, size))
+                sample["jpg"] = encode_jpeg(np.array(image))
+            reseal(folder, shard.name, samples)
+
+
 def test_a_run_is_evaluated_on_a_dataset_of_other_classes_and_size(
     toy_copy: Path, toy_dataset: Path, tmp_path: Path
 ):
@@ -106,6 +120,7 @@ def test_a_run_is_evaluated_on_a_dataset_of_other_classes_and_size(
     content = json.loads((toy_copy / "dataset.json").read_text())
     content["classes"].append({"label": 3, "synset": "09999999", "name": "other"})
     rewrite_index(toy_copy, {**content, "image_size": 128})
+    enlarge(toy_copy, 128)
     result = evaluate(Run(tmp_path / "run"), toy_copy, "cpu")
     assert result["chance"]["top1"] == 0.25
     assert Run(tmp_path / "run").recipe().backbone.small_image_stem is True

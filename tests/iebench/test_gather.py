@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from every_method import SMALL, small_batch, small_method
 from iebench.gather import gather, own_rows, world_size
 from iebench.methods import Batch, Method
+from iebench.synchronised import synchronise_batch_norm
 
 PROCESSES = 2
 ROWS = 8
@@ -34,6 +35,8 @@ class OnRepresentations(torch.nn.Module):
 def result_of(name: str, batch: Batch, wrap: bool) -> dict[str, torch.Tensor]:
     """Loss, terms and the gradient of every parameter, in float64."""
     network: torch.nn.Module = OnRepresentations(small_method(name)).double()
+    if wrap:
+        synchronise_batch_norm(network, torch.device("cpu"))
     trained = DistributedDataParallel(network) if wrap else network
     terms = trained(batch)
     terms["loss"].backward()
@@ -100,6 +103,14 @@ def test_two_processes_with_half_the_batch_give_the_loss_and_gradients_of_one_wi
         assert set(found[name]) == set(alone)
         for key, value in alone.items():
             torch.testing.assert_close(found[name][key], value, rtol=1e-9, atol=1e-12, msg=key)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_parameter_that_learns_takes_part_in_the_loss(name: str):
+    """DistributedDataParallel waits for all of them."""
+    method = small_method(name)
+    learning = {f"method.{key}" for key, value in method.named_parameters() if value.requires_grad}
+    assert learning <= set(result_of(name, double(small_batch(method, ROWS)), wrap=False))
 
 
 def test_in_one_process_gathering_is_nothing():

@@ -7,13 +7,14 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
+from iebench.loading import on_device
 from iebench.model import Model, build_model
 from iebench.recipe import Recipe, load_recipe
 from iebench.recipes import recipe_names
-from iebench.train import build_optimizer, on_device, set_learning_rate
+from iebench.train import build_optimizer, set_learning_rate
 from shards.errors import UsageError
 from shards.schema import DatasetIndex, open_dataset
-from shards.stream import Pair, PairStream
+from shards.stream import Pair, PairSettings, PairStream
 from toys import rewrite_index
 
 SMALL = {"projector": "[32, 16]", "prediction_width": "16", "free_dimension": "4"}
@@ -33,14 +34,14 @@ def index(toy_dataset: Path) -> DatasetIndex:
 
 @pytest.fixture(scope="module")
 def pair(toy_dataset: Path, index: DatasetIndex) -> Pair:
-    return next(iter(PairStream(toy_dataset, index, "train", 4)))
+    return next(iter(PairStream(toy_dataset, index, "train", PairSettings(4))))
 
 
 def step(model: Model, recipe: Recipe, pair: Pair) -> dict[str, float]:
     """One step of training."""
     optimizer = build_optimizer(model, recipe)
     set_learning_rate(optimizer, recipe.optimizer.lr)
-    outcome = model(*on_device(pair, torch.device("cpu")))
+    outcome = model(*on_device((pair,), torch.device("cpu")))
     outcome.loss.backward()
     optimizer.step()
     model.after_step(0.5)
@@ -65,7 +66,7 @@ def test_every_recipe_takes_a_step_in_mixed_precision(index: DatasetIndex, pair:
     fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
     model = build_model(recipe, index)
     trained, optimizer = fabric.setup(model, build_optimizer(model, recipe))
-    outcome = trained(*on_device(pair, fabric.device))
+    outcome = trained(*on_device((pair,), fabric.device))
     assert outcome.loss.dtype == torch.float32
     fabric.backward(outcome.loss)
     gradients = [value.grad for value in model.parameters() if value.grad is not None]
@@ -100,7 +101,7 @@ def test_views_run_together_share_their_batch_statistics_and_apart_they_do_not(
     for model in (together, apart):
         model.backbone.register_forward_hook(lambda module, inputs, output: calls.append(len(inputs[0])))
     first, second = (
-        model(*on_device(pair, torch.device("cpu"))).spaces["representation"][0]
+        model(*on_device((pair,), torch.device("cpu"))).spaces["representation"][0]
         for model in (together, apart)
     )
     assert calls == [8, 4, 4]

@@ -5,10 +5,11 @@ import os
 import pytest
 
 from models import TRIANGLE, write_model
-from render.catalog import class_name, classes_of, fingerprint, scan_models
-from render.shapenet import SHAPENET_CLASSES
+from render.catalog import classes_of, scan_models
+from shards.catalogue import fingerprint
 from shards.errors import UsageError
 from shards.schema import split_of
+from shards.shapenet import SHAPENET_CLASSES, class_name
 
 
 @pytest.fixture

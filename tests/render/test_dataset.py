@@ -15,7 +15,7 @@ from render.plan import PlanSettings, make_plan
 from render.settings import RenderSettings
 from shards.reader import read_views
 from shards.schema import INDEX_NAME, VARIANTS, draw_latents, open_dataset
-from shards.verify import load_for_verification, verify_dataset
+from shards.verify import verify_dataset
 from silence import Silence
 from toys import digests
 
@@ -34,7 +34,7 @@ def rendered_copy(rendered_dataset, tmp_path):
 
 def test_a_dataset_holds_every_view_of_every_model(rendered_dataset, toy_models):
     index = open_dataset(rendered_dataset)
-    assert list(verify_dataset(rendered_dataset, load_for_verification(rendered_dataset))) == []
+    assert list(verify_dataset(rendered_dataset, open_dataset(rendered_dataset))) == []
     views = [view.metadata for split in index.splits for view in read_views(rendered_dataset, index, split)]
     objects = scan_models(toy_models)
     assert sorted((view.synset, view.object, view.view) for view in views) == [
@@ -137,7 +137,7 @@ def test_difficult_names_are_rendered_and_read_back(tmp_path):
         (["--seed", "1"], "rendered with seed 0, not 1"),
         (["--size", "32"], "rendered with image_size 16, not 32"),
         (["--views", "4"], "rendered with views 3, not 4"),
-        (["--limit", "3"], "holds a dataset of other models"),
+        (["--limit", "3"], "holds a dataset of other objects"),
     ],
 )
 @pytest.mark.parametrize("state", ["finished", "begun"])

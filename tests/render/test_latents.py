@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from render.latents import parse_range, read_latents, split_name, with_ranges
+from render.latents import parse_range, read_latents, with_ranges
 from shards.errors import UsageError
+from shards.lists import split_name
 from shards.schema import VARIANTS
 
 LATENTS = VARIANTS["3diebench"]

@@ -4,9 +4,10 @@ import pytest
 
 from models import TRIANGLE, write_model
 from render.catalog import scan_models
-from render.plan import PlanSettings, make_plan, require_same_settings
+from render.plan import PlanSettings, make_plan
 from render.settings import RenderSettings
 from shards.errors import UsageError
+from shards.settings import require_same_settings
 
 
 @pytest.fixture
@@ -32,8 +33,8 @@ def test_every_object_stands_in_one_shard_of_its_split_in_catalogue_order(object
 
 def test_the_same_settings_may_go_on(objects, tmp_path):
     settings = make_plan(objects, PlanSettings(seed=3)).settings
-    require_same_settings(settings.model_dump_json(), settings, tmp_path)
-    require_same_settings(settings.model_dump(mode="json"), settings, tmp_path)
+    require_same_settings(settings.model_dump_json(), settings, tmp_path, "rendered")
+    require_same_settings(settings.model_dump(mode="json"), settings, tmp_path, "rendered")
 
 
 @pytest.mark.parametrize(
@@ -51,17 +52,17 @@ def test_other_settings_are_refused_by_name(objects, tmp_path, change, said):
     old = make_plan(objects, PlanSettings()).settings
     new = make_plan(objects, PlanSettings(**change)).settings
     with pytest.raises(UsageError, match=f"holds a dataset rendered with {said}; choose another folder"):
-        require_same_settings(old.model_dump_json(), new, tmp_path)
+        require_same_settings(old.model_dump_json(), new, tmp_path, "rendered")
 
 
 def test_other_models_are_refused(objects, tmp_path):
     old, new = (make_plan(chosen, PlanSettings()).settings for chosen in (objects, objects[1:]))
-    with pytest.raises(UsageError, match="holds a dataset of other models"):
-        require_same_settings(old.model_dump_json(), new, tmp_path)
+    with pytest.raises(UsageError, match="holds a dataset of other objects"):
+        require_same_settings(old.model_dump_json(), new, tmp_path, "rendered")
 
 
 @pytest.mark.parametrize("recorded", ["", "{", "[]", '{"colour": 1}', {}, {"views": "many"}])
 def test_settings_that_are_not_ours_are_refused(objects, tmp_path, recorded):
     settings = make_plan(objects, PlanSettings(seed=1)).settings
     with pytest.raises(UsageError):
-        require_same_settings(recorded, settings, tmp_path)
+        require_same_settings(recorded, settings, tmp_path, "rendered")

@@ -5,9 +5,11 @@ import pytest
 
 from models import TRIANGLE, write_model
 from render.catalog import scan_models
-from render.failures import Failures
-from render.staging import PixelSums, SealedShard, Staging, stage_object
+from render.staging import Staging, stage_object
 from shards.errors import UsageError
+from shards.failures import Failures
+from shards.pixels import PixelSums
+from shards.sealed import SealedShard
 from shards.writer import seal_shard
 from toys import toy_samples
 
@@ -67,11 +69,11 @@ def test_an_object_that_ends_half_way_is_not_there(staging, objects):
 def test_a_sealed_shard_counts_only_at_its_full_size(staging):
     path = staging.out / "train-000000.tar"
     record = SealedShard(info=seal_shard(path, toy_samples("03797390", "mug0"), 1))
-    assert staging.sealed(path.name) is None
-    staging.record_shard(record)
-    assert staging.sealed(path.name) == record
+    assert staging.shards.get(path.name) is None
+    staging.shards.record(record)
+    assert staging.shards.get(path.name) == record
     path.write_bytes(path.read_bytes()[:-1])
-    assert staging.sealed(path.name) is None
+    assert staging.shards.get(path.name) is None
 
 
 def test_one_process_at_a_time_holds_a_folder(tmp_path):

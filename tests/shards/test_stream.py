@@ -1,19 +1,21 @@
-"""Pairs of views, as training sees them."""
+"""Pairs and views, as training and evaluation see them."""
 
+import pickle
 import random
 import shutil
 from collections import Counter
-from itertools import pairwise
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from shards.errors import IebenchError
+from shards.errors import IebenchError, UsageError
 from shards.reader import read_samples, read_views
 from shards.schema import VARIANTS, draw_latents, open_dataset
-from shards.stream import PairStream, raise_errors, view_tensor
-from toys import CLASSES, OBJECTS_PER_CLASS, SEED, VIEWS, reseal, toy_samples, with_passes
+from shards.stream import PairSettings, PairStream, ViewStream, view_tensor, whole_batches
+from toys import CLASSES, OBJECTS_PER_CLASS, SEED, SIZE, VIEWS, reseal, toy_samples, with_passes
 
 
 @pytest.fixture(scope="module")
@@ -31,21 +33,6 @@ def owner_of():
     }
 
 
-def stream_of(folder, passed=0, **settings):
-    stream = PairStream(folder, open_dataset(folder), "train", **{"batch_size": 1, **settings})
-    stream.start_pass = passed
-    return stream
-
-
-def pairs_of(batches, owner_of):
-    """The pairs as (object, view), (object, view), in order."""
-    found = []
-    for batch in raise_errors(batches):
-        for first, second in zip(*(side.tolist() for side in batch.latents), strict=True):
-            found.append((owner_of[tuple(first)], owner_of[tuple(second)]))
-    return found
-
-
 @pytest.fixture(scope="module")
 def train_views(toy_dataset):
     index = open_dataset(toy_dataset)
@@ -55,25 +42,69 @@ def train_views(toy_dataset):
     }
 
 
+@pytest.fixture(scope="module")
+def objects(train_views):
+    return len({view[:2] for view in train_views})
+
+
+def stream_of(folder, batch_size=1, step=0, rank=0, ranks=1, **settings):
+    settings = PairSettings(batch_size, **settings)
+    stream = PairStream(folder, open_dataset(folder), "train", settings, rank, ranks)
+    stream.start_step = step
+    return stream
+
+
+def batches_of(stream, count, workers=0):
+    """Its first batches, each in parts."""
+    loader = torch.utils.data.DataLoader(stream, batch_size=None, num_workers=workers)
+    return list(islice(whole_batches(loader, max(1, workers)), count))
+
+
+def pairs_of(batches, owner_of):
+    """The pairs of each batch as (object, view), (object, view), in order."""
+    return [
+        [
+            (owner_of[tuple(first)], owner_of[tuple(second)])
+            for part in parts
+            for first, second in zip(*(side.tolist() for side in part.latents), strict=True)
+        ]
+        for parts in batches
+    ]
+
+
+def flat(batches):
+    return [pair for batch in batches for pair in batch]
+
+
+def drawn(folder, owner_of, count, **settings):
+    return pairs_of(batches_of(stream_of(folder, **settings), count), owner_of)
+
+
 def test_pairs_are_different_views_of_one_object(toy_dataset, owner_of):
-    pairs = pairs_of(stream_of(toy_dataset), owner_of)
-    assert pairs
-    assert all(first[:2] == second[:2] and first != second for first, second in pairs)
+    for first, second in flat(drawn(toy_dataset, owner_of, 200)):
+        assert first[:2] == second[:2] and first != second
 
 
-def test_a_pass_uses_every_view_of_the_split_once(toy_dataset, owner_of, train_views):
-    pairs = pairs_of(stream_of(toy_dataset), owner_of)
-    assert Counter(view for pair in pairs for view in pair) == Counter(list(train_views))
+@pytest.mark.parametrize("held", [1, 3, 4096])
+@pytest.mark.parametrize("interleave", [1, 2, 4])
+def test_a_pass_uses_every_view_of_the_split_once(toy_dataset, owner_of, train_views, held, interleave):
+    passes = 3
+    count = passes * len(train_views) // 2
+    pairs = flat(drawn(toy_dataset, owner_of, count, held_objects=held, interleave=interleave))
+    for number in range(passes):
+        part = pairs[number * count // passes : (number + 1) * count // passes]
+        assert Counter(view for pair in part for view in pair) == Counter(list(train_views))
 
 
-def test_one_pair_per_object_uses_every_object_once(toy_dataset, owner_of, train_views):
-    pairs = pairs_of(stream_of(toy_dataset, pairs_per_object=1), owner_of)
-    assert Counter(first[:2] for first, _ in pairs) == Counter({view[:2] for view in train_views})
+def test_one_pair_per_object_uses_every_object_once_a_pass(toy_dataset, owner_of, train_views, objects):
+    pairs = flat(drawn(toy_dataset, owner_of, 2 * objects, pairs_per_object=1))
+    for part in (pairs[:objects], pairs[objects:]):
+        assert Counter(first[:2] for first, _ in part) == Counter({view[:2] for view in train_views})
 
 
 def test_pixels_and_labels_are_those_of_the_views(toy_dataset, owner_of, train_views):
-    for batch in stream_of(toy_dataset, batch_size=3):
-        assert all(view.shape == (3, 3, 32, 32) and view.dtype == torch.uint8 for view in batch.views)
+    for (batch,) in batches_of(stream_of(toy_dataset, 3), 10):
+        assert all(view.shape == (3, 3, SIZE, SIZE) and view.dtype == torch.uint8 for view in batch.views)
         assert all(side.shape == (3, len(VARIANTS["3diebench"])) for side in batch.latents)
         for side in (0, 1):
             for image, latents, label in zip(
@@ -84,47 +115,63 @@ def test_pixels_and_labels_are_those_of_the_views(toy_dataset, owner_of, train_v
                 assert label == view.metadata.label
 
 
-def test_a_pass_is_a_function_of_seed_and_pass(toy_dataset, owner_of):
-    def drawn(seed, passed):
-        return pairs_of(stream_of(toy_dataset, passed, seed=seed), owner_of)
-
-    assert drawn(0, 0) == drawn(0, 0)
-    different = [drawn(0, 0), drawn(0, 1), drawn(1, 0), drawn(1, 1)]
-    assert all(a != b for position, a in enumerate(different) for b in different[:position])
-    assert len({frozenset(map(frozenset, pairs)) for pairs in different}) == 4  # not only their order
+def test_batches_are_a_function_of_the_seed_and_every_pass_is_drawn_anew(toy_dataset, owner_of, objects):
+    count = objects * VIEWS // 2
+    first, second = (drawn(toy_dataset, owner_of, 2 * count, seed=seed) for seed in (0, 1))
+    assert first == drawn(toy_dataset, owner_of, 2 * count, seed=0)
+    passes = [first[:count], first[count:], second[:count], second[count:]]
+    assert len({frozenset(map(frozenset, flat(pairs))) for pairs in passes}) == 4  # not only their order
 
 
-def test_pairs_of_one_object_are_mixed_with_those_of_others(toy_dataset, owner_of):
-    pairs = pairs_of(stream_of(toy_dataset), owner_of)
-    together = sum(first[0][:2] == second[0][:2] for first, second in pairwise(pairs))
-    assert together < len(pairs) / 4
+@pytest.mark.parametrize("step", [1, 7, 20, 45])
+def test_a_stream_that_is_taken_up_at_a_step_goes_on_as_one_that_was_not_left(toy_dataset, owner_of, step):
+    settings = {"batch_size": 4, "lanes": 2, "held_objects": 5}
+    whole = drawn(toy_dataset, owner_of, step + 15, **settings)
+    assert drawn(toy_dataset, owner_of, 15, step=step, **settings) == whole[step:]
 
 
-def test_a_buffer_of_one_loses_nothing(toy_dataset, owner_of, train_views):
-    pairs = pairs_of(stream_of(toy_dataset, buffer=1), owner_of)
-    assert Counter(view for pair in pairs for view in pair) == Counter(list(train_views))
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_batches_are_the_same_whatever_the_number_of_processes_and_workers(
+    toy_dataset, owner_of, ranks, workers
+):
+    settings = {"batch_size": 8, "lanes": 4}
+    alone = drawn(toy_dataset, owner_of, 20, **settings)
+    shares = []
+    for rank in range(ranks):
+        stream = stream_of(toy_dataset, rank=rank, ranks=ranks, **settings)
+        running = min(workers, stream.lanes)
+        shares.append(pairs_of(batches_of(stream, 20, running), owner_of))
+    assert [flat(parts) for parts in zip(*shares, strict=True)] == alone
 
 
-def test_the_last_incomplete_batch_is_dropped(toy_dataset, train_views):
-    pairs = len(train_views) // 2
-    sizes = [len(batch.labels) for batch in stream_of(toy_dataset, batch_size=pairs - 1)]
-    assert sizes == [pairs - 1]
+def test_views_that_training_sees_equally_often_differ_by_less_than_a_lane(toy_dataset, owner_of, objects):
+    count = 50 * objects * VIEWS // 2 // 4
+    seen = Counter(first[:2] for first, _ in flat(drawn(toy_dataset, owner_of, count, batch_size=4, lanes=2)))
+    assert len(seen) == objects
+    assert max(seen.values()) / min(seen.values()) <= (objects // 2 + 1) / (objects // 2) * 1.05
 
 
-def test_two_loader_workers_lose_and_double_nothing(toy_dataset, owner_of, train_views):
-    loader = torch.utils.data.DataLoader(stream_of(toy_dataset), batch_size=None, num_workers=2)
-    pairs = pairs_of(loader, owner_of)
-    assert Counter(view for pair in pairs for view in pair) == Counter(list(train_views))
-    assert pairs == pairs_of(loader, owner_of)
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"batch_size": 4, "lanes": 3}, "cannot be shared out to 3 lanes"),
+        ({"batch_size": 4, "lanes": 2, "ranks": 4}, "set training.lanes to 4"),
+        ({"batch_size": 4, "ranks": 3}, "choose a batch size that they divide"),
+        ({"batch_size": 64, "lanes": 64}, "lower training.lanes"),
+    ],
+)
+def test_lanes_processes_and_batches_that_do_not_divide_are_told_with_what_would(toy_dataset, settings, said):
+    with pytest.raises(UsageError, match=said):
+        stream_of(toy_dataset, **settings)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_broken_shard_arrives_as_its_one_sentence(toy_copy, workers):
     shard = toy_copy / "train-000001.tar"
     shard.write_bytes(shard.read_bytes()[:3000] + bytes(shard.stat().st_size - 3000))
-    loader = torch.utils.data.DataLoader(stream_of(toy_copy), batch_size=None, num_workers=workers)
     with pytest.raises(IebenchError, match=r"train-000001\.tar") as raised:
-        list(raise_errors(loader))
+        batches_of(stream_of(toy_copy, 2, lanes=2), 100, workers)
     assert "\n" not in str(raised.value)
 
 
@@ -133,28 +180,116 @@ def test_a_view_that_does_not_decode_arrives_as_its_one_sentence(toy_copy, worke
     samples = list(toy_samples("03797390", "mug1"))
     samples[1]["jpg"] = samples[1]["jpg"][:200]
     reseal(toy_copy, "train-000000.tar", samples, objects=1)
-    loader = torch.utils.data.DataLoader(stream_of(toy_copy), batch_size=None, num_workers=workers)
     with pytest.raises(IebenchError, match="03797390-mug1-001: its JPEG does not decode"):
-        list(raise_errors(loader))
+        batches_of(stream_of(toy_copy, 2, lanes=2), 100, workers)
 
 
-def test_views_become_one_tensor_of_channels_first(train_views):
-    views = list(train_views.values())[:3]
-    tensor = view_tensor(views)
-    assert tensor.shape == (3, 3, 32, 32) and tensor.is_contiguous()
-    assert np.array_equal(tensor[2].permute(1, 2, 0).numpy(), views[2].pixels())
+def test_an_object_whose_views_are_not_in_order_is_named(toy_copy):
+    samples = list(toy_samples("03797390", "mug1"))
+    reseal(toy_copy, "train-000000.tar", [samples[place] for place in (0, 2, 1, 3)], objects=1)
+    with pytest.raises(IebenchError, match="mug1-002: it stands where view 1 of object 03797390/mug1 should"):
+        batches_of(stream_of(toy_copy), 100)
 
 
-def test_passes_change_nothing_in_training_and_are_not_held_in_memory(toy_dataset, tmp_path):
+def test_a_dataset_of_one_view_an_object_makes_no_pairs(toy_copy):
+    index = open_dataset(toy_copy).model_copy(update={"views_per_object": 1})
+    with pytest.raises(UsageError, match="training needs two"):
+        PairStream(toy_copy, index, "train", PairSettings(1))
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 20])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_views_come_once_over_all_processes_and_workers_and_tell_their_place(
+    toy_dataset, train_views, ranks, workers
+):
     index = open_dataset(toy_dataset)
-    with_more = shutil.copytree(toy_dataset, tmp_path / "views")
-    for shard in index.splits["train"].shards:
-        reseal(with_more, shard.name, list(with_passes(read_samples(toy_dataset / shard.name))))
-    streams = [
-        PairStream(folder, open_dataset(folder), "train", batch_size=4, seed=1)
-        for folder in (toy_dataset, with_more)
-    ]
-    for plain, more in zip(*streams, strict=True):
-        assert all(map(torch.equal, plain.views + plain.latents, more.views + more.latents))
-    pairs = streams[1]._pairs(list(open_dataset(with_more).splits["train"].shards), random.Random(0))
-    assert all(not view.passes for pair in pairs for view in pair)
+    found = {}
+    for rank in range(ranks):
+        stream = ViewStream(toy_dataset, index, "train", 3, rank, ranks)
+        loader = torch.utils.data.DataLoader(stream, batch_size=None, num_workers=workers)
+        for (batch,) in whole_batches(loader, 1):
+            for number, image in enumerate(batch.views):
+                assert batch.start + number not in found
+                found[batch.start + number] = (
+                    image,
+                    batch.names[number],
+                    batch.labels[number].item(),
+                    batch.latents[number].tolist(),
+                )
+    assert sorted(found) == list(range(len(train_views)))
+    for place, view in enumerate(read_views(toy_dataset, index, "train")):
+        image, name, label, latents = found[place]
+        assert np.array_equal(image.permute(1, 2, 0).numpy(), view.pixels())
+        assert name == (view.metadata.synset, view.metadata.object)
+        assert label == view.metadata.label and latents == list(view.metadata.latents)
+
+
+def test_views_become_one_tensor_of_channels_last(train_views):
+    views = list(train_views.values())[:3]
+    tensor = view_tensor(views, SIZE)
+    assert tensor.shape == (3, 3, SIZE, SIZE)
+    assert tensor.is_contiguous(memory_format=torch.channels_last)
+    assert np.array_equal(tensor[1].permute(1, 2, 0).numpy(), views[1].pixels())
+
+
+def test_views_of_another_size_than_the_index_says_are_refused(train_views):
+    with pytest.raises(IebenchError, match="its JPEG"):
+        view_tensor(list(train_views.values())[:1], SIZE // 2)
+
+
+def test_passes_change_neither_pairs_nor_pixels(toy_dataset, tmp_path, owner_of):
+    folder = shutil.copytree(toy_dataset, tmp_path / "views")
+    index = open_dataset(folder)
+    for split in index.splits.values():
+        for shard in split.shards:
+            reseal(folder, shard.name, list(with_passes(read_samples(folder / shard.name))))
+    content = open_dataset(folder).model_copy(update={"passes": ("mask", "depth", "normal")})
+    (folder / "dataset.json").write_text(content.to_json())
+    plain, passed = (batches_of(stream_of(path, 4), 12) for path in (toy_dataset, folder))
+    assert pairs_of(plain, owner_of) == pairs_of(passed, owner_of)
+    for (before,), (after,) in zip(plain, passed, strict=True):
+        assert torch.equal(before.views[0], after.views[0])
+
+
+def test_swapped_channels_are_swapped_back(toy_dataset, tmp_path):
+    folder = shutil.copytree(toy_dataset, tmp_path / "views")
+    swapped = open_dataset(folder).model_copy(update={"channel_order": "bgr"})
+    (folder / "dataset.json").write_text(swapped.to_json())
+    ((plain,),), ((other,),) = (batches_of(stream_of(path, 4), 1) for path in (toy_dataset, folder))
+    assert torch.equal(plain.views[0].flip(1), other.views[0])
+
+
+def test_an_error_crosses_processes_as_it_is():
+    assert str(pickle.loads(pickle.dumps(IebenchError("one sentence")))) == "one sentence"
+
+
+def test_a_part_that_is_an_error_is_raised_and_no_batch_is_torn():
+    assert list(whole_batches(iter(range(7)), 3)) == [(0, 1, 2), (3, 4, 5)]
+    with pytest.raises(IebenchError, match="broken"):
+        list(whole_batches(iter([1, 2, IebenchError("broken")]), 2))
+
+
+def test_seeds_do_not_touch_the_generator_of_others(toy_dataset):
+    random.seed(5)
+    expected = random.random()
+    random.seed(5)
+    batches_of(stream_of(toy_dataset), 5)
+    assert random.random() == expected
+
+
+def test_the_memory_of_a_loader_worker_stays_flat_over_passes(toy_dataset, objects):
+    """Compared after the first of ten passes and after the last; a worker that kept views would hold megabytes."""
+    stream = stream_of(toy_dataset, 4, held_objects=4)
+    loader = iter(torch.utils.data.DataLoader(stream, batch_size=None, num_workers=1))
+    (worker,) = loader._workers
+    a_pass = objects * VIEWS // 2 // 4
+
+    def own_pages():
+        resident, shared = Path(f"/proc/{worker.pid}/statm").read_text().split()[1:3]
+        return int(resident) - int(shared)
+
+    sizes = []
+    for _ in range(10):
+        list(islice(loader, 20 * a_pass))
+        sizes.append(own_pages())
+    assert sizes[-1] - sizes[0] < 1000  # pages of 4 KiB

@@ -93,7 +93,7 @@ def test_a_folder_without_models_is_refused(tmp_path, command, make, said):
         (lambda folder: rename_shard(folder, "../x.tar"), 1, "is not the name of a .tar file beside it"),
         (lambda folder: (folder / SHARD).unlink(), 1, f"{SHARD} is missing"),
         (truncate_shard, 1, f"{SHARD} has 5,000 bytes and should have"),
-        (alter_shard, 1, f"{SHARD} cannot be read"),
+        (alter_shard, 1, f"{SHARD} is damaged"),
         (break_picture, 1, "03797390-mug1-002: its JPEG does not decode"),
     ],
     ids=[

@@ -1,4 +1,8 @@
-"""The 55 classes of ShapeNetCore: synset id and name, in the order of the official labels."""
+"""The 55 classes of ShapeNetCore, and the classes of a dataset."""
+
+from collections.abc import Iterable
+
+from shards.schema import ClassInfo
 
 SHAPENET_CLASSES: dict[str, str] = {
     "02691156": "airplane",
@@ -57,3 +61,17 @@ SHAPENET_CLASSES: dict[str, str] = {
     "04530566": "vessel",
     "04554684": "washer",
 }
+"""Synset and name, in the order of the official labels."""
+
+
+def class_name(synset: str) -> str:
+    """The class's name where the synset is one of ShapeNetCore's, else the synset itself."""
+    return SHAPENET_CLASSES.get(synset, synset)
+
+
+def classes_of_synsets(synsets: Iterable[str]) -> tuple[ClassInfo, ...]:
+    """The classes of a dataset with these synsets, by label."""
+    return tuple(
+        ClassInfo(label=label, synset=synset, name=class_name(synset))
+        for label, synset in enumerate(sorted(set(synsets)))
+    )

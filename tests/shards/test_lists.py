@@ -8,8 +8,8 @@ import pytest
 from commands import SMALL, call
 from models import TRIANGLE, write_model
 from render.catalog import scan_models, with_splits
-from render.sources.lists import read_names, read_splits
 from shards.errors import UsageError
+from shards.lists import read_names, read_splits
 from shards.reader import read_views
 from shards.schema import open_dataset
 

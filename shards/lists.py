@@ -4,8 +4,22 @@ from pathlib import Path
 
 import numpy as np
 
-from render.latents import Name, split_name
 from shards.errors import UsageError
+
+Name = tuple[str, str]
+"""Synset and object."""
+
+
+def split_name(text: str) -> Name:
+    """Synset and object of ``synset/object``; slashes at the ends, as in the published lists, do not count.
+
+    Raises:
+        UsageError: it names no object.
+    """
+    synset, slash, name = text.strip().strip("/").partition("/")
+    if not (synset and slash and name):
+        raise UsageError(f"{text!r} names no object; write synset/object")
+    return synset, name
 
 
 def read_names(path: Path) -> list[Name]:

@@ -1,11 +1,11 @@
-"""``failures.jsonl``: the objects that could not be rendered, and why."""
+"""``failures.jsonl``: the objects that a dataset should hold and does not, and why."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from render.catalog import ObjectRef
+from shards.catalogue import Named
 from shards.errors import UsageError
 from shards.files import write_text
 
@@ -13,7 +13,7 @@ FAILURES_NAME = "failures.jsonl"
 
 
 class Failure(BaseModel):
-    """One line of ``failures.jsonl``: an object that could not be rendered, and why."""
+    """One line of ``failures.jsonl``: an object that could not be made, and why."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -38,7 +38,7 @@ class Failures:
         self._beside = _by_object(beside)
         self._own = _by_object((path,))
 
-    def __contains__(self, item: ObjectRef) -> bool:
+    def __contains__(self, item: Named) -> bool:
         name = (item.synset, item.object_id)
         return name in self._own or name in self._beside
 
@@ -48,11 +48,20 @@ class Failures:
     def __len__(self) -> int:
         return len(self._own)
 
-    def add(self, item: ObjectRef, reason: str, attempts: int) -> None:
-        """Records that an object could not be rendered."""
+    def add(self, item: Named, reason: str, attempts: int) -> None:
+        """Records that an object could not be made."""
         failure = Failure(synset=item.synset, object=item.object_id, reason=reason, attempts=attempts)
         self._own[item.synset, item.object_id] = failure
         self.write()
+
+    def replace(self, items: Iterable[Named], failures: Iterable[Failure]) -> None:
+        """Records which of some objects failed when they were last tried."""
+        tried = {(item.synset, item.object_id) for item in items}
+        own = {name: failure for name, failure in self._own.items() if name not in tried}
+        own.update({(failure.synset, failure.object): failure for failure in failures})
+        if own != self._own:
+            self._own = own
+            self.write()
 
     def absorb(self, paths: tuple[Path, ...]) -> None:
         """Takes over what other files hold, and deletes them once it is written."""

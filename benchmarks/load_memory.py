@@ -1,0 +1,58 @@
+"""Whether loader workers grow: their memory after each of ten passes over a dataset.
+
+::
+
+    python benchmarks/load_memory.py --passes 10
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+import click
+from torch.utils.data import DataLoader
+
+from iebench.cli.progress import ViewBar
+from load_speed import write_published
+from shards.published.pack import make_pack_plan, pack
+from shards.schema import open_dataset
+from shards.stream import PairSettings, PairStream, whole_batches
+
+WORKERS = 2
+
+
+@click.command()
+@click.option("--passes", default=10, show_default=True)
+@click.option("--objects", default=200, show_default=True)
+@click.option("--views", default=50, show_default=True, help="Of each object.")
+@click.option("--batch-size", default=64, show_default=True, help="Pairs.")
+def main(passes: int, objects: int, views: int, batch_size: int) -> None:
+    """Prints a Markdown table."""
+    with tempfile.TemporaryDirectory(prefix="iebench-load-") as name:
+        source, data = Path(name) / "published", Path(name) / "views"
+        write_published(source, objects, views)
+        pack(make_pack_plan(source), data, WORKERS, ViewBar("pack"))
+        index = open_dataset(data)
+        stream = PairStream(
+            data, index, "train", PairSettings(batch_size, lanes=WORKERS, held_objects=objects // 2)
+        )
+        loader = iter(DataLoader(stream, batch_size=None, num_workers=WORKERS))
+        batches = whole_batches(loader, WORKERS)
+        steps = index.split("train").views // 2 // batch_size
+        print("| pass | " + " | ".join(f"worker {number}, MiB" for number in range(WORKERS)) + " |")
+        print("|---" * (WORKERS + 1) + "|")
+        for number in range(1, passes + 1):
+            for _ in range(steps):
+                next(batches)
+            sizes = [own_memory(worker.pid) / 2**20 for worker in loader._workers]  # type: ignore[attr-defined]
+            print(f"| {number} | " + " | ".join(f"{size:,.0f}" for size in sizes) + " |", flush=True)
+
+
+def own_memory(pid: int) -> int:
+    """Bytes of a process that are its own: neither files nor memory shared with others."""
+    resident, shared = (int(field) for field in Path(f"/proc/{pid}/statm").read_text().split()[1:3])
+    return (resident - shared) * os.sysconf("SC_PAGESIZE")
+
+
+if __name__ == "__main__":
+    main()

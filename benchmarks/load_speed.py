@@ -1,0 +1,169 @@
+"""How fast pairs come out of shards: against a folder loader with the published semantics, and bare decoding.
+
+All of it in one run on the same JPEGs, in turns, so that the ratios hold on a machine whose speed varies. The dataset
+is made of the views in tests/data, which the published pipeline wrote (256 px)::
+
+    python benchmarks/load_speed.py
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from itertools import cycle, islice
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from PIL import Image
+from scipy.spatial.transform import Rotation
+from torch.utils.data import DataLoader, Dataset
+from torchvision.io import ImageReadMode, decode_jpeg
+
+from iebench.cli.progress import ViewBar
+from shards.lanes import default_lanes
+from shards.published.pack import make_pack_plan, pack
+from shards.reader import read_views
+from shards.schema import VARIANTS, DatasetIndex, draw_latents, open_dataset
+from shards.stream import PairSettings, PairStream, whole_batches
+
+JPEGS = Path(__file__).parents[1] / "tests" / "data" / "jpg"
+MEAN, STD = (0.5016, 0.5037, 0.5060), (0.1030, 0.0999, 0.0969)
+
+
+class PublishedFolder(Dataset):
+    """Pairs as the published loader gives them: for each, two JPEG files, two files of latents, and a rotation."""
+
+    def __init__(self, root: Path, views: int) -> None:
+        self.objects = sorted(root.glob("*/*"))
+        self.views = views
+        self.random = np.random.default_rng(0)
+        self.mean, self.std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+
+    def __len__(self) -> int:
+        """An epoch is one pair per object."""
+        return len(self.objects)
+
+    def __getitem__(self, number: int) -> tuple[torch.Tensor, ...]:
+        """Both views, normalised, the rotation between them and the difference of hues."""
+        folder = self.objects[number]
+        one, other = self.random.choice(self.views, 2, replace=False)
+        first, second = (self._image(folder / f"image_{view}.jpg") for view in (one, other))
+        before, after = (np.load(folder / f"latent_{view}.npy") for view in (one, other))
+        rotations = [Rotation.from_euler("xyz", latents[:3]) for latents in (before, after)]
+        rotation = torch.from_numpy((rotations[0].inv() * rotations[1]).as_quat()).float()
+        colour = torch.from_numpy(after[[3, 6]] - before[[3, 6]]).float()
+        return first, second, rotation, colour
+
+    def _image(self, path: Path) -> torch.Tensor:
+        with Image.open(path) as image:
+            pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+        return (pixels.float() / 255 - self.mean) / self.std
+
+
+@click.command()
+@click.option("--rounds", default=5, show_default=True, help="Turns of each loader.")
+@click.option("--objects", default=120, show_default=True)
+@click.option("--views", default=50, show_default=True, help="Of each object.")
+@click.option("--batch-size", default=64, show_default=True, help="Pairs.")
+@click.option("--images", default=6_000, show_default=True, help="Of each turn.")
+def main(rounds: int, objects: int, views: int, batch_size: int, images: int) -> None:
+    """Prints a Markdown table."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory(prefix="iebench-load-") as name:
+        source, data = Path(name) / "published", Path(name) / "views"
+        write_published(source, objects, views)
+        pack(make_pack_plan(source), data, 2, ViewBar("pack"))
+        index = open_dataset(data)
+        loaders: dict[str, Callable[[], Iterator[int]]] = {
+            "folder loader, published semantics": lambda: folder_images(source, views, batch_size),
+            "bare `torchvision.io.decode_jpeg`": lambda: bare_images(data, index),
+            "pair stream, in the process": lambda: stream_images(data, index, batch_size, 0),
+            "pair stream, one worker": lambda: stream_images(data, index, batch_size, 1),
+            "pair stream, two workers": lambda: stream_images(data, index, batch_size, 2),
+        }
+        rates = in_turns(loaders, rounds, images)
+    print_table(rates)
+
+
+def write_published(folder: Path, objects: int, views: int) -> None:
+    """A folder of the published layout with the stored JPEGs over and over."""
+    jpegs = cycle([path.read_bytes() for path in sorted(JPEGS.glob("*/*/*.jpg"))])
+    for number in range(objects):
+        synset, name = f"{number % 5:08d}", f"object{number:05d}"
+        place = folder / synset / name
+        place.mkdir(parents=True)
+        for view, jpeg in zip(range(views), jpegs, strict=False):
+            (place / f"image_{view}.jpg").write_bytes(jpeg)
+            np.save(place / f"latent_{view}.npy", draw_latents(VARIANTS["3diebench"], 0, synset, name, view))
+
+
+def folder_images(root: Path, views: int, batch_size: int) -> Iterator[int]:
+    """Counts images of batches of the folder loader."""
+    loader = DataLoader(PublishedFolder(root, views), batch_size=batch_size, shuffle=True, drop_last=True)
+    while True:
+        for batch in loader:
+            yield 2 * len(batch[0])
+
+
+def bare_images(data: Path, index: DatasetIndex) -> Iterator[int]:
+    """Counts images decoded one by one from bytes in memory."""
+    stored = [
+        torch.frombuffer(bytearray(view.jpeg), dtype=torch.uint8)
+        for view in islice(read_views(data, index, "train"), 1000)
+    ]
+    while True:
+        for jpeg in stored:
+            decode_jpeg(jpeg, ImageReadMode.RGB)
+            yield 1
+
+
+def stream_images(data: Path, index: DatasetIndex, batch_size: int, workers: int) -> Iterator[int]:
+    """Counts images of the stream's batches."""
+    lanes = max(2, default_lanes(batch_size, index.split("train").objects))
+    stream = PairStream(data, index, "train", PairSettings(batch_size, lanes=lanes, held_objects=64))
+    loader = DataLoader(stream, batch_size=None, num_workers=workers, prefetch_factor=3 if workers else None)
+    for parts in whole_batches(loader, max(1, workers)):
+        yield 2 * sum(len(part.labels) for part in parts)
+
+
+def in_turns(
+    loaders: dict[str, Callable[[], Iterator[int]]], rounds: int, images: int
+) -> dict[str, list[float]]:
+    """Images/s of each loader in each turn; what it takes to start and to fill is not counted."""
+    rates: dict[str, list[float]] = {name: [] for name in loaders}
+    for _ in range(rounds):
+        for name, start in loaders.items():
+            counts = start()
+            settled = 0
+            while settled < images // 2:
+                settled += next(counts)
+            begin, done = time.perf_counter(), 0
+            while done < images:
+                done += next(counts)
+            rates[name].append(done / (time.perf_counter() - begin))
+            counts.close()  # type: ignore[attr-defined]
+    return rates
+
+
+def print_table(rates: dict[str, list[float]]) -> None:
+    """Medians, and ratios within each turn."""
+    folder, bare, alone, one, two = rates.values()
+    print("\n| 256 px | images/s | times the folder loader | share of bare decoding |\n|---|---|---|---|")
+    for name, values in rates.items():
+        print(
+            f"| {name} | {statistics.median(values):,.0f} | {ratio(values, folder):.1f} | {ratio(values, bare):.2f} |"
+        )
+    print(
+        f"\nTwo workers against one: {ratio(two, one):.2f} times; one worker against none: {ratio(one, alone):.2f}"
+    )
+
+
+def ratio(values: list[float], others: list[float]) -> float:
+    """The median of the turns' ratios."""
+    return statistics.median(value / other for value, other in zip(values, others, strict=True))
+
+
+if __name__ == "__main__":
+    main()

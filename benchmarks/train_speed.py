@@ -1,0 +1,191 @@
+"""Whether training waits for data; and on CUDA, what SIE makes of the GPU.
+
+Everywhere: steps/s fed by the stream against the same step on random tensors in memory, in turns::
+
+    python benchmarks/train_speed.py --data runs/demo/views --recipe demo
+
+With CUDA also SIE's step at batch 1024 with bf16, channels last, both views in one call and torch.compile, against a
+plain loop as published: fp16 autocast with gradient scaling, a call for each view, no compilation; with images/s, the
+share of time that the stream keeps the GPU waiting, and peak memory::
+
+    python benchmarks/train_speed.py --data data/3diebench --recipe sie
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from itertools import repeat
+from pathlib import Path
+
+import click
+import torch
+from lightning_fabric import Fabric
+
+from iebench.loading import on_device, pair_batches, pair_stream
+from iebench.model import Model, build_model
+from iebench.processes import start_fabric
+from iebench.recipe import Recipe, load_recipe
+from iebench.train import build_optimizer
+from shards.schema import DatasetIndex, open_dataset
+from shards.stream import Pair
+
+PUBLISHED_IMAGES = 168_000_000
+"""2,000 epochs of a pair of views of each of 42,000 objects (SIE, arXiv 2302.10283)."""
+
+Parts = tuple[Pair, ...]
+Step = Callable[[Parts], None]
+
+
+@click.command()
+@click.option("--data", required=True, type=click.Path(path_type=Path, exists=True), help="Dataset.")
+@click.option("--recipe", "name", default="demo", show_default=True)
+@click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Of the recipe.")
+@click.option("--rounds", default=5, show_default=True, help="Turns of each.")
+@click.option("--steps", default=20, show_default=True, help="Of each turn.")
+@click.option("--threads", default=None, type=int, help="Of PyTorch on the CPU.")
+def main(
+    data: Path, name: str, overrides: tuple[str, ...], rounds: int, steps: int, threads: int | None
+) -> None:
+    """Prints Markdown tables."""
+    if threads:
+        torch.set_num_threads(threads)
+    index, recipe = open_dataset(data), load_recipe(name, overrides)
+    fabric = start_fabric("auto")
+    step = our_step(recipe, index, fabric)
+    batches = pair_batches(
+        pair_stream(recipe.training, index, data, fabric), recipe.training.workers, fabric.device
+    )
+    kept = next(batches)
+    feeds: dict[str, Iterator[Parts]] = {
+        "from the stream": batches,
+        "random tensors in memory": repeat((random_pair(kept),)),
+    }
+    rates = in_turns({title: (step, feed) for title, feed in feeds.items()}, rounds, steps, fabric.device)
+    batch = recipe.training.batch_size
+    print(f"\n`{name}`, {batch} pairs of {index.image_size} px on {device_name(fabric)}:\n")
+    print("| fed | steps/s | images/s |\n|---|---|---|")
+    for title, values in rates.items():
+        middle = statistics.median(values)
+        print(f"| {title} | {middle:.2f} | {2 * batch * middle:,.0f} |")
+    stream, memory = rates.values()
+    share = statistics.median(one / other for one, other in zip(stream, memory, strict=True))
+    print(
+        f"\nFed by the stream: {share:.3f} of the steps/s; {max(0.0, 1 - share):.1%} of the time goes to waiting for data."
+    )
+    if fabric.device.type == "cuda":
+        compare_on_cuda(recipe, index, fabric, kept, rounds, steps)
+
+
+def our_step(recipe: Recipe, index: DatasetIndex, fabric: Fabric) -> Step:
+    """A step as ``iebench train`` takes it."""
+    model = build_model(recipe, index)
+    if recipe.training.compile:
+        model.compile_backbones()
+    trained, optimizer = fabric.setup(model, build_optimizer(model, recipe))
+
+    def step(parts: Parts) -> None:
+        outcome = trained(*on_device(parts, fabric.device))
+        optimizer.zero_grad()
+        fabric.backward(outcome.loss)
+        optimizer.step()
+
+    return step
+
+
+def published_step(recipe: Recipe, index: DatasetIndex, device: torch.device) -> Step:
+    """The same method as a plain loop: fp16 autocast, gradients scaled, a call for each view, channels first."""
+    model = ChannelsFirst(recipe, index, len(index.classes)).to(device)
+    optimizer = build_optimizer(model, recipe)
+    scaler = torch.amp.GradScaler(device.type)
+
+    def step(parts: Parts) -> None:
+        with torch.autocast(device.type, torch.float16):
+            outcome = model(*on_device(parts, device))
+        optimizer.zero_grad()
+        scaler.scale(outcome.loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+
+    return step
+
+
+class ChannelsFirst(Model):
+    """The model as most write it."""
+
+    def _normalised(self, views: torch.Tensor) -> torch.Tensor:
+        return super()._normalised(views).contiguous()
+
+
+def compare_on_cuda(
+    recipe: Recipe, index: DatasetIndex, fabric: Fabric, kept: Parts, rounds: int, steps: int
+) -> None:
+    """Both arrangements on tensors in memory, and how long the published schedule would take."""
+    fast, plain = (
+        recipe.model_copy(
+            update={
+                "backbone": recipe.backbone.model_copy(update={"joint_views": joint}),
+                "training": recipe.training.model_copy(update={"compile": joint}),
+            }
+        )
+        for joint in (True, False)
+    )
+    feed = repeat((random_pair(kept),))
+    peaks, rates = {}, {}
+    for title, step in (
+        ("bf16, channels last, both views in one call, compiled", our_step(fast, index, fabric)),
+        (
+            "fp16 with scaling, a call for each view, not compiled",
+            published_step(plain, index, fabric.device),
+        ),
+    ):
+        torch.cuda.reset_peak_memory_stats()
+        rates[title] = in_turns({title: (step, feed)}, rounds, steps, fabric.device)[title]
+        peaks[title] = torch.cuda.max_memory_allocated() / 2**30
+    print(
+        "\n| arrangement | images/s | peak memory, GiB | 168 million images, h (extrapolated) |\n|---|---|---|---|"
+    )
+    for title, values in rates.items():
+        images = 2 * recipe.training.batch_size * statistics.median(values)
+        print(f"| {title} | {images:,.0f} | {peaks[title]:.1f} | {PUBLISHED_IMAGES / images / 3600:.1f} |")
+
+
+def random_pair(parts: Parts) -> Pair:
+    """Random pixels with the latents and labels of a batch, page-locked where there is a GPU."""
+    (first, second), (before, after), labels = on_device(parts, torch.device("cpu"))
+    views = (torch.randint_like(first, 256), torch.randint_like(second, 256))
+    pair = Pair(views, (before, after), labels)
+    return pair.pin_memory() if torch.cuda.is_available() else pair
+
+
+def in_turns(
+    runs: dict[str, tuple[Step, Iterator[Parts]]], rounds: int, steps: int, device: torch.device
+) -> dict[str, list[float]]:
+    """Steps/s of each in each turn, after a turn that is not counted."""
+    rates: dict[str, list[float]] = {title: [] for title in runs}
+    for number in range(rounds + 1):
+        for title, (step, feed) in runs.items():
+            synchronise(device)
+            begin = time.perf_counter()
+            for _ in range(steps):
+                step(next(feed))
+            synchronise(device)
+            if number:
+                rates[title].append(steps / (time.perf_counter() - begin))
+    return rates
+
+
+def synchronise(device: torch.device) -> None:
+    """Waits for the GPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def device_name(fabric: Fabric) -> str:
+    """What it runs on."""
+    if fabric.device.type == "cuda":
+        return torch.cuda.get_device_name()
+    return f"the CPU, {torch.get_num_threads()} threads"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Commands between the published layout and shards."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from tqdm import tqdm
+
+from iebench.cli.data import DATASET_ARGUMENT, FOLDER
+from iebench.cli.errors import terminate_as_interrupt
+from iebench.cli.progress import ViewBar
+from shards.processes import available_cores
+
+# The commands import what they need when they run: PyTorch and webdataset take seconds to load.
+if TYPE_CHECKING:
+    from shards.images import ChannelOrder
+    from shards.published.pack import Packed
+    from shards.schema import Variant
+
+FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+WORKERS_OPTION = click.option(
+    "--workers", type=click.IntRange(1), help="Processes, a shard at a time each.  [default: cores]"
+)
+
+
+@click.command(
+    epilog="Example: iebench pack 3DIEBench data/3diebench --split-files train.npy val.npy --channel-order bgr"
+)
+@click.argument("source", metavar="SRC", type=FOLDER)
+@click.argument("out", type=FOLDER)
+@click.option(
+    "--split-files",
+    type=(FILE, FILE),
+    metavar="TRAIN VAL",
+    help="Lists of the objects of each split, as the published .npy; else split by a hash.",
+)
+@click.option(
+    "--channel-order",
+    default="rgb",
+    show_default=True,
+    type=click.Choice(["rgb", "bgr"]),
+    help="bgr: red and blue are swapped, as in the published images; reading swaps them back.",
+)
+@click.option(
+    "--variant",
+    type=click.Choice(["3diebench", "translated", "ood"]),
+    help="Of the latents; else told from them.",
+)
+@click.option("--views", type=click.IntRange(1), help="The first so many of each object; else all.")
+@click.option("--objects-per-shard", default=100, show_default=True, type=click.IntRange(1))
+@WORKERS_OPTION
+def pack(
+    source: Path,
+    out: Path,
+    split_files: tuple[Path, Path] | None,
+    channel_order: "ChannelOrder",
+    variant: "Variant | None",
+    views: int | None,
+    objects_per_shard: int,
+    workers: int | None,
+) -> None:
+    """Make shards of a published dataset: synset/object/image_0.jpg and latent_0.npy.
+
+    JPEG bytes stay as they are and latents exact; every image is decoded once. The same command again goes on
+    where it was stopped, and rebuilds just the shards that were deleted. Objects with a missing or broken view
+    are named in OUT/failures.jsonl; delete that file to have them tried again.
+    """
+    from shards.lists import read_splits
+    from shards.published import pack as packing
+
+    splits = read_splits(*split_files) if split_files else None
+    plan = packing.make_pack_plan(source, splits, variant, views, channel_order, objects_per_shard)
+    settings = plan.settings
+    click.echo(
+        f"{source}: {len(plan.objects):,} objects, {settings.views} views each, {settings.image_size} px, variant "
+        f"{settings.variant}, latents {settings.latent_format}",
+        err=True,
+    )
+    if plan.unlisted:
+        click.echo(f"{plan.unlisted:,} other objects are in neither list and left out", err=True)
+    bar = ViewBar("pack")
+    try:
+        with terminate_as_interrupt():
+            packed = packing.pack(plan, out, workers or available_cores(), bar)
+    finally:
+        bar.close()
+    click.echo(_describe(packed, out))
+
+
+def _describe(packed: "Packed", out: Path) -> str:
+    """What packing came to, in a few lines; the reasons of failures stand on stderr."""
+    from shards.failures import FAILURES_NAME
+
+    splits = ", ".join(
+        f"{name}: {split.views:,} views of {split.objects:,} objects in {len(split.shards)} shards"
+        for name, split in packed.index.splits.items()
+    )
+    lines = [f"{out}: {splits}"]
+    if not packed.views:
+        lines.append("nothing was missing; nothing was packed")
+    if packed.failures:
+        lines.append(f"{len(packed.failures):,} objects left out; {out / FAILURES_NAME} says why for each")
+    return "\n".join(lines)
+
+
+@click.command(epilog="Example: iebench unpack data/3diebench 3DIEBench")
+@DATASET_ARGUMENT
+@click.argument("out", type=FOLDER)
+@WORKERS_OPTION
+def unpack(dataset: Path, out: Path, workers: int | None) -> None:
+    """Write a dataset in the published layout, with its lists of objects and labels.
+
+    The same command again goes on where it was stopped.
+    """
+    from shards.published.unpack import unpack as run_unpacking
+    from shards.schema import open_dataset
+
+    index = open_dataset(dataset)
+    if index.passes:
+        click.echo(f"left out, for want of a place in this layout: {', '.join(index.passes)}", err=True)
+    total = sum(split.views for split in index.splits.values())
+    with (
+        tqdm(total=total, desc="unpack", unit="img", file=sys.stderr, dynamic_ncols=True) as bar,
+        terminate_as_interrupt(),
+    ):
+        run_unpacking(dataset, index, out, workers or available_cores(), bar.update)
+    objects = sum(split.objects for split in index.splits.values())
+    click.echo(f"{out}: {total:,} views of {objects:,} objects")

@@ -1,0 +1,80 @@
+"""The metadata header of a dataset card, which the Hugging Face Hub reads.
+
+It names the shards of each split and the type of each field, so that ``datasets.load_dataset(folder)`` needs no
+more, and looks for no fields in the first samples: ``scale`` and ``notes`` may first come late.
+"""
+
+from typing import Any
+
+import yaml
+
+from shards.passes import member_of
+from shards.schema import DatasetIndex
+
+_SIZES = [
+    (10**3, "n<1K"),
+    (10**4, "1K<n<10K"),
+    (10**5, "10K<n<100K"),
+    (10**6, "100K<n<1M"),
+    (10**7, "1M<n<10M"),
+    (10**8, "10M<n<100M"),
+    (10**9, "100M<n<1B"),
+]
+"""The Hub's words for less than so many views."""
+
+_METADATA = {
+    "synset": "string",
+    "object": "string",
+    "view": "int64",
+    "label": "int64",
+    "scale": "float64",
+    "depth_scale": "float64",
+    "crc32": "int64",
+}
+
+
+def hub_header(index: DatasetIndex) -> str:
+    """YAML between two lines of dashes.
+
+    It names no license: that is for whoever publishes the views, and depends on the models.
+    """
+    return f"---\n{yaml.safe_dump(hub_metadata(index), sort_keys=False)}---\n"
+
+
+def hub_metadata(index: DatasetIndex) -> dict[str, Any]:
+    """What the header holds, in the Hub's words."""
+    views = sum(split.views for split in index.splits.values())
+    return {
+        "pretty_name": f"3DIEBench views, variant {index.variant}, {index.image_size} px",
+        "tags": ["webdataset", "equivariance", "self-supervised-learning", "3d", "synthetic"],
+        "task_categories": [
+            "image-classification",
+            "image-feature-extraction",
+            *(["depth-estimation"] if "depth" in index.passes else []),
+        ],
+        "size_categories": [next((words for bound, words in _SIZES if views < bound), "1B<n<10B")],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [
+                    {"split": name, "path": f"{name}-*.tar"}
+                    for name, split in index.splits.items()
+                    if split.shards
+                ],
+            }
+        ],
+        "dataset_info": {"config_name": "default", "features": _features(index)},
+    }
+
+
+def _features(index: DatasetIndex) -> list[dict[str, Any]]:
+    """The fields of a sample, as ``datasets`` names their types."""
+    images = ["jpg", *map(member_of, index.passes)]
+    metadata = [{"name": name, "dtype": dtype} for name, dtype in _METADATA.items()]
+    lists = [{"name": "latents", "list": "float64"}, {"name": "notes", "list": "string"}]
+    return [
+        *({"name": name, "dtype": "image"} for name in images),
+        {"name": "json", "struct": metadata + lists},
+        {"name": "__key__", "dtype": "string"},
+        {"name": "__url__", "dtype": "string"},
+    ]

@@ -1,0 +1,71 @@
+"""Who may write into a folder, by the kernel's locks (``flock``), which do not outlive their process."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from shards.errors import UsageError
+
+
+@contextlib.contextmanager
+def one_at_a_time(folder: Path, name: str = "turn") -> Iterator[None]:
+    """For the moments in which only one of the processes that share a folder may work; waits for its turn.
+
+    Args:
+        folder: the staging folder.
+        name: of the file that is locked; different names do not exclude one another.
+    """
+    descriptor = os.open(folder / name, os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def sole_process(folder: Path, problem: str) -> Iterator[None]:
+    """Within it no other process may work in a folder; the folder is made where it does not exist.
+
+    Args:
+        folder: where the lock is kept; whoever holds it may remove the folder.
+        problem: what to say to a second process.
+
+    Raises:
+        UsageError: another process holds it.
+    """
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o644)
+        except FileNotFoundError:  # its last holder has removed the folder meanwhile
+            continue
+        try:
+            require_lock(descriptor, fcntl.LOCK_EX, problem)
+            if not _is_at(descriptor, folder / "lock"):
+                continue
+            yield
+            return
+        finally:
+            os.close(descriptor)
+
+
+def require_lock(descriptor: int, kind: int, problem: str) -> None:
+    """Takes a lock without waiting.
+
+    Raises:
+        UsageError: another process holds it; ``problem`` is the beginning of the message.
+    """
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError(f"{problem}; wait for it or choose another folder") from None
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.fstat(descriptor).st_ino == path.stat().st_ino
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,68 @@
+"""Mean and deviation of the channels of many views, from sums that are exact."""
+
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from shards.images import ChannelOrder
+from shards.reader import read_shard
+from shards.schema import ShardInfo
+
+Channels = tuple[float, float, float]
+_LEVELS = np.arange(256)
+
+
+class PixelSums(BaseModel):
+    """Exact sums over decoded views, from which mean and deviation follow in any order of adding."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pixels: int = 0
+    sums: tuple[int, int, int] = (0, 0, 0)
+    squares: tuple[int, int, int] = (0, 0, 0)
+
+    @classmethod
+    def of(cls, image: np.ndarray) -> "PixelSums":
+        """Sums of one (height, width, 3) uint8 image."""
+        flat = image.reshape(-1, 3)
+        red, green, blue = (np.bincount(flat[:, channel], minlength=256) for channel in range(3))
+        return cls(
+            pixels=len(flat),
+            sums=(int(red @ _LEVELS), int(green @ _LEVELS), int(blue @ _LEVELS)),
+            squares=(int(red @ _LEVELS**2), int(green @ _LEVELS**2), int(blue @ _LEVELS**2)),
+        )
+
+    def __add__(self, other: "PixelSums") -> "PixelSums":
+        """Sums over both."""
+        return PixelSums(
+            pixels=self.pixels + other.pixels,
+            sums=_added(self.sums, other.sums),
+            squares=_added(self.squares, other.squares),
+        )
+
+    def mean_and_std(self) -> tuple[Channels, Channels]:
+        """Per channel, of values in [0, 1], to six digits; a deviation is at least one grey level."""
+        pixels = max(self.pixels, 1)
+        mean = np.array(self.sums) / pixels
+        variance = np.maximum(np.array(self.squares) / pixels - mean**2, 1.0)
+        return _channels(mean / 255), _channels(np.sqrt(variance) / 255)
+
+
+def pixels_of_shard(folder: Path, shard: ShardInfo, order: ChannelOrder) -> PixelSums:
+    """The sums over all views of a sealed shard.
+
+    Raises:
+        IebenchError: the shard is broken.
+    """
+    views = read_shard(folder, shard, order, passes=())
+    return sum((PixelSums.of(view.pixels()) for view in views), start=PixelSums())
+
+
+def _added(first: tuple[int, int, int], second: tuple[int, int, int]) -> tuple[int, int, int]:
+    return first[0] + second[0], first[1] + second[1], first[2] + second[2]
+
+
+def _channels(values: np.ndarray) -> Channels:
+    red, green, blue = np.round(values, 6).tolist()
+    return red, green, blue

@@ -1,0 +1,130 @@
+"""What a folder in the published layout holds, told from a few of its objects."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from shards.errors import IebenchError, UsageError
+from shards.images import jpeg_size
+from shards.published.latents import LatentFormat
+from shards.published.layout import image_name, latents_name, object_place
+from shards.published.source import SourceObject, read_file
+from shards.schema import VARIANTS, Variant
+
+PROBES = 100
+"""Objects that are looked at, evenly over the catalogue."""
+
+_VIEW_FILE = re.compile(r"image_(0|[1-9][0-9]*)\.jpg|latent_(0|[1-9][0-9]*)\.npy")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the objects of a folder have in common.
+
+    Attributes:
+        variant: of the latents.
+        views: of each object.
+        image_size: width and height in pixels.
+        latents: how the files of latents are written.
+    """
+
+    variant: Variant
+    views: int
+    image_size: int
+    latents: LatentFormat
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """One object: the first of its views, and how many there are."""
+
+    variants: tuple[Variant, ...]
+    views: int
+    image_size: int
+    latents: LatentFormat
+
+
+def detect(
+    source: Path, objects: Sequence[SourceObject], variant: Variant | None, views: int | None
+) -> Found:
+    """Tells what most objects are like; those that are otherwise fail when they are packed.
+
+    Args:
+        source: the folder.
+        objects: its catalogue.
+        variant: where it is known.
+        views: where it is known.
+
+    Raises:
+        UsageError: no object can be read, or there is no majority.
+    """
+    step = -(-len(objects) // PROBES)
+    probes, reason = [], ""
+    for item in objects[::step]:
+        try:
+            probes.append(_probe(source / object_place(item.synset, item.object_id)))
+        except IebenchError as error:
+            reason = reason or f"{item.synset}/{item.object_id}: {error}"
+    if not probes:
+        raise UsageError(f"none of the objects in {source} can be read ({reason})")
+    latents = _majority(f"{source}: format of the latents", [probe.latents for probe in probes])
+    if variant is not None and len(VARIANTS[variant]) != latents.count:
+        raise UsageError(
+            f"{source}: variant {variant} has {len(VARIANTS[variant])} latents, and the files hold {latents}"
+        )
+    return Found(
+        variant or _variant(source, probes),
+        views or _majority(f"{source}: number of views", [probe.views for probe in probes], "--views"),
+        _majority(f"{source}: image size", [probe.image_size for probe in probes]),
+        latents,
+    )
+
+
+def _probe(folder: Path) -> _Probe:
+    width, height = jpeg_size(read_file(folder, image_name(0)), image_name(0))
+    if width != height:
+        raise IebenchError(f"{image_name(0)} is {width} x {height} px and should be square")
+    data = read_file(folder, latents_name(0))
+    latents = LatentFormat.parse(data)
+    return _Probe(_variants_of(latents.read(data)), _views_in(folder), width, latents)
+
+
+def _variants_of(values: tuple[float, ...]) -> tuple[Variant, ...]:
+    """The variants that latents may be of."""
+    return tuple(
+        name
+        for name, latents in VARIANTS.items()
+        if len(latents) == len(values)
+        and all(latent.contains(value) for latent, value in zip(latents, values, strict=True))
+    )
+
+
+def _views_in(folder: Path) -> int:
+    """One more than the highest number of an image or of latents: what is missing in between is missing."""
+    found = (_VIEW_FILE.fullmatch(path.name) for path in folder.iterdir())
+    return max(int(match[1] or match[2]) for match in found if match) + 1
+
+
+def _variant(source: Path, probes: Sequence[_Probe]) -> Variant:
+    fitting = Counter(variant for probe in probes for variant in probe.variants)
+    likely = [name for name, count in fitting.items() if 2 * count > len(probes)]
+    if len(likely) == 1:
+        return likely[0]
+    counts = ", ".join(f"{name} fits {count}" for name, count in fitting.most_common()) or "none fits any"
+    raise UsageError(
+        f"{source}: the latents do not tell which variant this is (of {len(probes)} objects {counts}); "
+        "say it with --variant"
+    )
+
+
+def _majority(what: str, values: Sequence[T], option: str = "") -> T:
+    counts = Counter(values).most_common()
+    if 2 * counts[0][1] > len(values):
+        return counts[0][0]
+    shown = ", ".join(f"{value} in {count}" for value, count in counts[:4])
+    remedy = f"say it with {option}" if option else "pack them apart"
+    raise UsageError(f"{what} differs between objects ({shown} of {len(values)}); {remedy}")

@@ -1,0 +1,92 @@
+"""The ``.npy`` file of a view's latents, whose every byte can be told from its header and the values."""
+
+import io
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from shards.errors import IebenchError
+
+
+@dataclass(frozen=True)
+class LatentFormat:
+    """How a dataset's files of latents are written.
+
+    Attributes:
+        header: all that stands before the values, a character per byte.
+        dtype: of the values; a floating-point type, in which they are stored exactly.
+        count: how many values there are.
+    """
+
+    header: str
+    dtype: np.dtype
+    count: int
+
+    @classmethod
+    def default(cls, count: int) -> "LatentFormat":
+        """As NumPy writes an array of so many float64."""
+        stream = io.BytesIO()
+        np.save(stream, np.zeros(count))
+        return cls.parse(stream.getvalue()[: -8 * count])
+
+    @classmethod
+    def parse(cls, data: bytes) -> "LatentFormat":
+        """The format of a file by its beginning.
+
+        Raises:
+            IebenchError: it is no array of floating-point numbers.
+        """
+        stream = io.BytesIO(data)
+        try:
+            version = np.lib.format.read_magic(stream)
+            reader = {
+                (1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0,
+            }.get(version)
+            if reader is None:
+                raise IebenchError(
+                    f"it is of npy version {version[0]}.{version[1]}, and 1.0 and 2.0 are read"
+                )
+            shape, _, dtype = reader(stream)
+        except (ValueError, SyntaxError, RecursionError, MemoryError, OverflowError):
+            raise IebenchError("it is no .npy file that can be read") from None
+        if dtype.hasobject:
+            raise IebenchError("it holds pickled objects, which are never read")
+        if dtype.kind != "f" or dtype.itemsize > 8:
+            raise IebenchError(f"it holds {dtype.name}, and latents are float16, float32 or float64")
+        return cls(data[: stream.tell()].decode("latin-1"), dtype, math.prod(shape))
+
+    @property
+    def file_size(self) -> int:
+        """How many bytes a file has."""
+        return len(self.header) + self.count * self.dtype.itemsize
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.dtype.name}"
+
+    def read(self, data: bytes) -> tuple[float, ...]:
+        """The values in a file, exactly.
+
+        Raises:
+            IebenchError: it is cut short, or in another format.
+        """
+        if not data.startswith(self.header.encode("latin-1")):
+            other = LatentFormat.parse(data)
+            difference = f"{other}, not {self}" if str(other) != str(self) else "another header"
+            raise IebenchError(f"it is written otherwise than the other files of latents: {difference}")
+        if len(data) != self.file_size:
+            raise IebenchError(f"it has {len(data)} bytes and should have {self.file_size}")
+        values = np.frombuffer(data, self.dtype, offset=len(self.header))
+        return tuple(values.astype(np.float64).tolist())
+
+    def write(self, values: tuple[float, ...]) -> bytes:
+        """The bytes of a file with these values.
+
+        Raises:
+            IebenchError: there are more or fewer, or they are not exact in this format.
+        """
+        stored = np.array(values, np.float64).astype(self.dtype)
+        if len(values) != self.count or stored.astype(np.float64).tolist() != list(values):
+            raise IebenchError(f"the latents cannot be written as {self}")
+        return self.header.encode("latin-1") + stored.tobytes()

@@ -1,0 +1,245 @@
+"""Packs a folder in the published layout into the shards of a dataset.
+
+A run can be stopped at any moment and started again; it goes on where it was. While it works, ``OUT/.pack``
+holds the settings and a record per sealed shard.
+"""
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from shards.card import card_text
+from shards.catalogue import ShardPlan, fingerprint, plan_shards
+from shards.errors import IebenchError, UsageError
+from shards.failures import FAILURES_NAME, Failure, Failures
+from shards.files import write_text
+from shards.images import ChannelOrder
+from shards.lists import Name
+from shards.locks import sole_process
+from shards.parallel import run_parallel
+from shards.pixels import PixelSums
+from shards.progress import Progress
+from shards.published.detection import detect
+from shards.published.object import read_object
+from shards.published.settings import OBJECTS_PER_SHARD, PackSettings
+from shards.published.source import SourceObject, catalogue, scan_names
+from shards.samples import Sample
+from shards.schema import INDEX_NAME, VARIANTS, DatasetIndex, Variant, split_of
+from shards.sealed import SealedShard, SealedShards
+from shards.settings import require_ours
+from shards.shapenet import classes_of_synsets
+from shards.writer import seal_shard
+
+FOLDER_NAME = ".pack"
+
+
+@dataclass(frozen=True)
+class PackPlan:
+    """The whole of a dataset to be packed; ``unlisted`` objects of the folder are in no split."""
+
+    source: Path
+    settings: PackSettings
+    objects: tuple[SourceObject, ...]
+    shards: tuple[ShardPlan[SourceObject], ...]
+    unlisted: int
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What a run came to: the dataset, which objects it lacks, and how many views this run packed."""
+
+    index: DatasetIndex
+    failures: tuple[Failure, ...]
+    views: int
+
+
+@dataclass(frozen=True)
+class _Job:
+    source: Path
+    out: Path
+    settings: PackSettings
+    shard: ShardPlan[SourceObject]
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What came of a shard; ``sealed`` is None where all of its objects failed."""
+
+    shard: ShardPlan[SourceObject]
+    sealed: SealedShard | None
+    failures: tuple[Failure, ...]
+
+
+def make_pack_plan(
+    source: Path,
+    splits: Mapping[Name, str] | None = None,
+    variant: Variant | None = None,
+    views: int | None = None,
+    channel_order: ChannelOrder = "rgb",
+    objects_per_shard: int = OBJECTS_PER_SHARD,
+) -> PackPlan:
+    """Plans the packing of a folder.
+
+    Args:
+        source: holds ``synset/object/image_0.jpg`` and ``latent_0.npy``.
+        splits: the split of each (synset, object); objects in none are left out. Without it they are split by
+            a hash.
+        variant: of the latents; without it told from them.
+        views: of each object, of which others are left out; without it told from the files.
+        channel_order: of the images.
+        objects_per_shard: in each shard but the last of its split.
+
+    Raises:
+        UsageError: the folder holds nothing that can be packed, or does not tell what is in it.
+    """
+    names = scan_names(source)
+    objects = catalogue(splits or {name: split_of(*name) for name in names})
+    there = set(names).intersection((item.synset, item.object_id) for item in objects)
+    if not there:
+        raise UsageError(f"the lists name none of the objects in {source}, such as {'/'.join(names[0])}")
+    found = detect(source, objects, variant, views)
+    settings = PackSettings(
+        variant=found.variant,
+        views=found.views,
+        more_views=views is not None,
+        image_size=found.image_size,
+        channel_order=channel_order,
+        latents_dtype=found.latents.dtype.str,
+        latents_header=found.latents.header,
+        objects_per_shard=objects_per_shard,
+        catalogue_sha256=fingerprint(objects),
+    )
+    shards = plan_shards(objects, objects_per_shard)
+    return PackPlan(source, settings, objects, shards, len(names) - len(there))
+
+
+def pack(plan: PackPlan, out: Path, workers: int, progress: Progress) -> Packed:
+    """Packs what is missing of a planned dataset.
+
+    Args:
+        plan: what the dataset holds.
+        out: its folder; new, or begun by the same plan.
+        workers: processes, each of which packs a shard at a time.
+        progress: told how it goes.
+
+    Raises:
+        UsageError: ``out`` holds something else, or another process packs into it.
+        IebenchError: no object could be packed, or a process was ended from outside.
+    """
+    folder = out / FOLDER_NAME
+    begun = folder / "settings.json"
+    require_ours(out, begun, plan.settings, "packed")
+    with sole_process(folder, f"another process is packing into {out}"):
+        require_ours(out, begun, plan.settings, "packed")
+        _remove_unfinished(out)
+        try:
+            write_text(begun, plan.settings.model_dump_json())
+            run = _Run(plan, out)
+            views = run.pack(workers, progress)
+            index = run.finish()
+        finally:
+            _remove_unfinished(out)
+        shutil.rmtree(folder)
+        return Packed(index, tuple(run.failures), views)
+
+
+class _Run:
+    """One run over a plan: which shards are sealed, which are missing."""
+
+    def __init__(self, plan: PackPlan, out: Path) -> None:
+        self._plan = plan
+        self._out = out
+        self._sealed = SealedShards(out, out / FOLDER_NAME / "shards")
+        self._sealed.adopt(plan.shards)
+        self.failures = Failures(out / FAILURES_NAME)
+
+    def pack(self, workers: int, progress: Progress) -> int:
+        """Seals all missing shards; returns how many views they hold."""
+        missing = [shard for shard in self._plan.shards if not self._sealed.is_complete(shard, self.failures)]
+        per_object = self._plan.settings.views
+        total = len(self._plan.objects)
+        progress.start(
+            total * per_object, (total - sum(len(shard.objects) for shard in missing)) * per_object
+        )
+        jobs = [_Job(self._plan.source, self._out, self._plan.settings, shard) for shard in missing]
+        views = 0
+        with contextlib.closing(run_parallel(_pack_shard, jobs, workers)) as results:
+            for done in results:
+                self._record(done, progress)
+                views += done.sealed.info.views if done.sealed else 0
+                progress.advance(len(done.shard.objects) * per_object)
+        return views
+
+    def finish(self) -> DatasetIndex:
+        """Writes the index, the dataset card and the list of failures."""
+        self.failures.write()
+        splits = self._sealed.splits(self._plan.shards)
+        if not any(split.views for split in splits.values()):
+            raise IebenchError(
+                f"none of the {len(self._plan.objects)} objects could be packed; "
+                f"{self._out / FAILURES_NAME} says why for each"
+            )
+        settings = self._plan.settings
+        mean, std = self._sealed.channel_statistics(splits, settings.channel_order)
+        index = DatasetIndex(
+            variant=settings.variant,
+            latents=VARIANTS[settings.variant],
+            classes=classes_of_synsets(item.synset for item in self._plan.objects),
+            image_size=settings.image_size,
+            views_per_object=settings.views,
+            seed=None,
+            channel_order=settings.channel_order,
+            channel_mean=mean,
+            channel_std=std,
+            renderer=settings.model_dump(mode="json"),
+            splits=splits,
+        )
+        write_text(self._out / "README.md", card_text(index))
+        write_text(self._out / INDEX_NAME, index.to_json())
+        return index
+
+    def _record(self, done: _Done, progress: Progress) -> None:
+        self.failures.replace(done.shard.objects, done.failures)
+        if done.sealed is not None:
+            self._sealed.record(done.sealed)
+        else:
+            (self._out / done.shard.name).unlink(missing_ok=True)
+        reasons = {(failure.synset, failure.object): failure.reason for failure in done.failures}
+        for item in done.shard.objects:
+            if reason := reasons.get((item.synset, item.object_id)):
+                progress.failed(item, reason)
+
+
+def _pack_shard(job: _Job) -> _Done:
+    """Seals a shard of those of its objects that are whole."""
+    failures: list[Failure] = []
+    totals: list[PixelSums] = []
+    samples = _samples(job, failures, totals)
+    first = next(samples, None)
+    if first is None:
+        return _Done(job.shard, None, tuple(failures))
+    info = seal_shard(job.out / job.shard.name, chain([first], samples), objects=0)
+    info = info.model_copy(update={"objects": len(totals)})
+    sealed = SealedShard(info=info, pixels=sum(totals, start=PixelSums()))
+    return _Done(job.shard, sealed, tuple(failures))
+
+
+def _samples(job: _Job, failures: list[Failure], totals: list[PixelSums]) -> Iterator[Sample]:
+    """The samples of the objects that are whole; for each the pixel sums, for the others the reason."""
+    for item in job.shard.objects:
+        try:
+            samples, pixels = read_object(job.source, item, job.settings)
+        except IebenchError as error:
+            failures.append(Failure(synset=item.synset, object=item.object_id, reason=str(error), attempts=1))
+            continue
+        totals.append(pixels)
+        yield from samples
+
+
+def _remove_unfinished(out: Path) -> None:
+    """Removes what processes left that were killed while they wrote."""
+    for path in out.glob(".*.part"):
+        path.unlink(missing_ok=True)

@@ -1,0 +1,50 @@
+"""Addresses of datasets: which are taken, and which are refused."""
+
+import re
+from urllib.parse import urlsplit
+
+from shards.errors import UsageError
+
+SCHEMES = ("http", "https", "s3")
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+
+
+def is_address(location: str) -> bool:
+    """Whether ``location`` starts with a scheme, as ``http:`` or ``pipe:``; a folder's path does not."""
+    return _SCHEME.match(location) is not None
+
+
+def checked_address(location: str) -> str:
+    """An address that may be read: http, https or s3, down to the folder, without secrets.
+
+    Returns:
+        The address without a slash at its end.
+
+    Raises:
+        UsageError: it is anything else. What follows the scheme is not repeated: it may hold a secret.
+    """
+    found = _SCHEME.match(location)
+    scheme = found.group(1).lower() if found else ""
+    if scheme not in SCHEMES:
+        raise UsageError(
+            f"addresses that start with {scheme + ':'!r} are not followed; a dataset is a folder, or stands at an address "
+            "that starts with http://, https:// or s3:// (a folder with a colon in its name is written ./NAME)"
+        )
+    try:
+        parts = urlsplit(location)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or not location.isprintable() or " " in location or "://" not in location:
+        raise UsageError(f"this {scheme} address has no host that can be read; write {scheme}://HOST/FOLDER")
+    if "@" in parts.netloc:
+        raise UsageError(
+            f"the address on {host} holds a name or a password, which would stay in files and histories; leave it out "
+            "and put it into ~/.netrc (http) or the usual AWS settings (s3)"
+        )
+    if "?" in location or "#" in location:
+        raise UsageError(
+            f"the address on {host} has a part after ? or #; an address ends with the folder that holds dataset.json"
+        )
+    return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}"

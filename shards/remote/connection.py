@@ -1,0 +1,52 @@
+"""One file at an address, opened at a place in it."""
+
+from typing import Protocol
+
+from shards.errors import IebenchError
+
+
+class Dropped(Exception):
+    """The connection ended early or the server is busy: another attempt may do."""
+
+
+class Unreachable(IebenchError):
+    """No attempt did."""
+
+
+class RemoteFile(Protocol):
+    """A file that is being read.
+
+    Attributes:
+        start: where in the file the first ``read`` begins; 0 where the server cannot begin elsewhere.
+    """
+
+    start: int
+
+    def read(self, most: int) -> bytes:
+        """The next bytes, at least one and at most ``most``; none at the end of the file.
+
+        Raises:
+            Dropped: the connection ended early.
+            IebenchError: it cannot be read, whatever the number of attempts.
+        """
+
+    def close(self) -> None:
+        """Lets go of the connection."""
+
+
+def open_remote(address: str, start: int) -> RemoteFile:
+    """Opens the file at ``address``, at byte ``start`` where the server can.
+
+    Raises:
+        Dropped: the server is busy or cannot be reached.
+        UsageError: reading it needs what is not installed.
+        IebenchError: it is not there, may not be read, or leads to an address that is not followed.
+    """
+    # fsspec's clients take a moment to load; a dataset in a folder does without them.
+    if address.startswith("s3:"):
+        from shards.remote.s3 import S3File
+
+        return S3File(address, start)
+    from shards.remote.http import HttpFile
+
+    return HttpFile(address, start)

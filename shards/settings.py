@@ -1,0 +1,71 @@
+"""A dataset is made with one set of settings, however often the making is interrupted."""
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from shards.errors import UsageError
+from shards.schema import INDEX_NAME, parse_index
+
+
+def require_ours(out: Path, begun: Path, settings: BaseModel, made: str) -> None:
+    """Makes sure that a folder is new, empty, or a dataset of these very settings.
+
+    Args:
+        out: the folder.
+        begun: the settings of a dataset under way, below a folder in ``out``.
+        settings: those asked for.
+        made: how datasets of these settings are made, such as ``rendered``.
+
+    Raises:
+        UsageError: it holds something else.
+    """
+    index_path, ours = out / INDEX_NAME, begun.relative_to(out).parts[0]
+    if index_path.is_file():
+        require_same_settings(parse_index(index_path).renderer, settings, out, made)
+    elif begun.is_file():
+        require_same_settings(begun.read_text(), settings, out, made)
+    elif out.exists() and (not out.is_dir() or any(item.name != ours for item in out.iterdir())):
+        raise UsageError(f"{out} exists and holds no dataset of ours; choose a folder that is new or empty")
+
+
+def require_same_settings(recorded: str | dict, settings: BaseModel, folder: Path, made: str) -> None:
+    """Makes sure that a folder begun with ``recorded`` settings may be continued with these.
+
+    Args:
+        recorded: the settings found in the folder, as JSON or parsed.
+        settings: those asked for.
+        folder: named in the error.
+        made: how datasets of these settings are made, such as ``rendered``.
+
+    Raises:
+        UsageError: they differ; the message names the first difference.
+    """
+    try:
+        content = json.loads(recorded) if isinstance(recorded, str) else recorded
+        there = type(settings).model_validate(content)
+    except ValueError:  # pydantic's and json's errors are both of it
+        raise UsageError(
+            f"{folder} was begun by an iebench with other settings; choose another folder"
+        ) from None
+    for name, old, new in _differences(there.model_dump(), settings.model_dump()):
+        if name == "catalogue_sha256":
+            raise UsageError(
+                f"{folder} holds a dataset of other objects (some were added, removed or limited since); "
+                "choose another folder or delete this one"
+            )
+        raise UsageError(
+            f"{folder} holds a dataset {made} with {name} {json.dumps(old)}, not {json.dumps(new)}; "
+            "choose another folder or the same settings"
+        )
+
+
+def _differences(old: dict, new: dict, prefix: str = "") -> list[tuple[str, object, object]]:
+    found: list[tuple[str, object, object]] = []
+    for name, value in new.items():
+        if isinstance(value, dict) and value and set(old[name]) == set(value):
+            found += _differences(old[name], value)
+        elif old[name] != value:
+            found.append((name, old[name], value))
+    return found

@@ -1,0 +1,238 @@
+"""What a dataset holds, in numbers: classes, splits, latents, channels, bytes."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from shards.images import ChannelOrder
+from shards.parallel import run_parallel
+from shards.pixels import Channels
+from shards.reader import read_metadata
+from shards.schema import DatasetIndex, Latent, ShardInfo, Variant
+
+BINS = 20
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Count(_Record):
+    """How many objects and views there are."""
+
+    objects: int
+    views: int
+
+
+class ClassCounts(_Record):
+    """A class and its share of each split."""
+
+    label: int
+    synset: str
+    name: str
+    splits: dict[str, Count]
+
+
+class SplitCounts(_Record):
+    """A split in all; ``bytes`` are those of its shards."""
+
+    objects: int
+    views: int
+    shards: int
+    bytes: int
+
+
+class Histogram(_Record):
+    """How often a latent's values fall between edges.
+
+    Attributes:
+        edges: one more than there are counts.
+        outside: values below the first edge or above the last, or no numbers.
+    """
+
+    name: str
+    unit: str
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    outside: int
+
+
+class Statistics(_Record):
+    """All of it."""
+
+    variant: Variant
+    views_per_object: int
+    image_size: int
+    channel_order: ChannelOrder
+    channel_mean: Channels
+    channel_std: Channels
+    splits: dict[str, SplitCounts]
+    classes: tuple[ClassCounts, ...]
+    latents: tuple[Histogram, ...]
+
+    def text(self) -> str:
+        """The same as tables."""
+        return "\n\n".join((self._classes_text(), self._latents_text(), self._rest_text()))
+
+    def _classes_text(self) -> str:
+        splits = list(self.splits)
+        width = max([len("class"), *(len(item.name) for item in self.classes)])
+        synsets = max([len("synset"), *(len(item.synset) for item in self.classes)])
+        head = "".join(f"{f'{split} objects':>16}{f'{split} views':>16}" for split in splits)
+        lines = [f"{'label':>5}  {'synset':<{synsets}}  {'class':<{width}}{head}"]
+        for item in self.classes:
+            counts = "".join(f"{count.objects:>16,}{count.views:>16,}" for count in item.splits.values())
+            lines.append(f"{item.label:>5}  {item.synset:<{synsets}}  {item.name:<{width}}{counts}")
+        total = "".join(f"{split.objects:>16,}{split.views:>16,}" for split in self.splits.values())
+        lines.append(f"{'':>5}  {'all':<{synsets}}  {'':<{width}}{total}")
+        return "\n".join(lines)
+
+    def _latents_text(self) -> str:
+        lines = []
+        for item in self.latents:
+            outside = f"  {item.outside:,} outside" if item.outside else ""
+            lines.append(
+                f"{item.name:<14} {item.edges[0]:>8.4g} |{_bars(item.counts)}| {item.edges[-1]:<7.4g} "
+                f"{item.unit}{outside}"
+            )
+        return "\n".join(lines)
+
+    def _rest_text(self) -> str:
+        sizes = ", ".join(
+            f"{name} {split.bytes:,} bytes in {split.shards:,} shards" for name, split in self.splits.items()
+        )
+        return "\n".join(
+            (
+                f"variant {self.variant}, {self.views_per_object} views an object, {self.image_size} px, "
+                f"channels stored as {self.channel_order}",
+                f"channel mean {' '.join(f'{value:.4f}' for value in self.channel_mean)}, "
+                f"deviation {' '.join(f'{value:.4f}' for value in self.channel_std)}",
+                sizes,
+            )
+        )
+
+
+@dataclass(frozen=True)
+class _Job:
+    folder: Path
+    shard: ShardInfo
+    split: str
+    latents: tuple[Latent, ...]
+
+
+@dataclass(frozen=True)
+class _Tally:
+    """What one shard holds: objects and views by synset, and per latent the counts (the last: outside)."""
+
+    job: _Job
+    objects: Counter[str]
+    views: Counter[str]
+    counts: np.ndarray
+
+
+def dataset_statistics(
+    folder: Path,
+    index: DatasetIndex,
+    jobs: int = 1,
+    advance: Callable[[int], object] = lambda views: None,
+) -> Statistics:
+    """Counts what the samples say; images are not read.
+
+    Args:
+        folder: the dataset's folder.
+        index: its index.
+        jobs: processes, each of which reads a shard at a time.
+        advance: told the number of views of each shard that is done.
+
+    Raises:
+        IebenchError: a shard is broken.
+    """
+    work = [
+        _Job(folder, shard, name, index.latents)
+        for name, split in index.splits.items()
+        for shard in split.shards
+    ]
+    objects = {split: Counter[str]() for split in index.splits}
+    views = {split: Counter[str]() for split in index.splits}
+    counts = np.zeros((len(index.latents), BINS + 1), np.int64)
+    with contextlib.closing(run_parallel(_tally, work, jobs)) as tallies:
+        for tally in tallies:
+            objects[tally.job.split] += tally.objects
+            views[tally.job.split] += tally.views
+            counts += tally.counts
+            advance(tally.job.shard.views)
+    return Statistics(
+        variant=index.variant,
+        views_per_object=index.views_per_object,
+        image_size=index.image_size,
+        channel_order=index.channel_order,
+        channel_mean=index.channel_mean,
+        channel_std=index.channel_std,
+        splits={
+            name: SplitCounts(
+                objects=objects[name].total(),
+                views=views[name].total(),
+                shards=len(split.shards),
+                bytes=sum(shard.bytes for shard in split.shards),
+            )
+            for name, split in index.splits.items()
+        },
+        classes=tuple(
+            ClassCounts(
+                label=item.label,
+                synset=item.synset,
+                name=item.name,
+                splits={
+                    split: Count(objects=objects[split][item.synset], views=views[split][item.synset])
+                    for split in index.splits
+                },
+            )
+            for item in index.classes
+        ),
+        latents=tuple(
+            Histogram(
+                name=latent.name,
+                unit=latent.unit,
+                edges=tuple(_edges(latent).tolist()),
+                counts=tuple(row[:-1].tolist()),
+                outside=int(row[-1]),
+            )
+            for latent, row in zip(index.latents, counts, strict=True)
+        ),
+    )
+
+
+def _tally(job: _Job) -> _Tally:
+    objects, views = Counter[str](), Counter[str]()
+    owner, values = None, []
+    for metadata in read_metadata(job.folder, job.shard):
+        if (metadata.synset, metadata.object) != owner:
+            owner = metadata.synset, metadata.object
+            objects[metadata.synset] += 1
+        views[metadata.synset] += 1
+        values.append(metadata.latents)
+    stacked = np.array(values, np.float64).reshape(len(values), len(job.latents))
+    counts = [_counts(latent, stacked[:, place]) for place, latent in enumerate(job.latents)]
+    return _Tally(job, objects, views, np.array(counts, np.int64).reshape(-1, BINS + 1))
+
+
+def _counts(latent: Latent, values: np.ndarray) -> list[int]:
+    counts, _ = np.histogram(values[np.isfinite(values)], _edges(latent))
+    return [*counts.tolist(), len(values) - int(counts.sum())]
+
+
+def _edges(latent: Latent) -> np.ndarray:
+    """From the lowest to the highest of the latent's values."""
+    return np.linspace(latent.intervals[0][0], latent.intervals[-1][1], BINS + 1)
+
+
+def _bars(counts: tuple[int, ...]) -> str:
+    """A character per count, as high as it is large; only zero has none."""
+    highest = max(counts) or 1
+    return "".join(_BLOCKS[-(-count * (len(_BLOCKS) - 1) // highest)] for count in counts)

@@ -1,0 +1,54 @@
+"""In which order the samples of a shard stand, by their keys alone."""
+
+import re
+from collections.abc import Iterator
+
+_KEY = re.compile(r"(?P<object>.+)-(?P<view>\d{3,})")
+
+
+class Order:
+    """Follows the samples of a shard: all views of an object together, from 0 on.
+
+    Keys tell where a sample stands even if the rest of it is lost, so one that is broken does not make those
+    after it look misplaced.
+
+    Args:
+        views_per_object: how many views each object should have.
+
+    Attributes:
+        samples: how many there were so far.
+        objects: the key of the first sample of each object so far.
+    """
+
+    def __init__(self, views_per_object: int) -> None:
+        self.samples = 0
+        self.objects: dict[str, str] = {}
+        self._views = views_per_object
+        self._object = ""
+        self._view = -1
+        self._key = ""
+
+    def follow(self, key: str) -> Iterator[tuple[str, str]]:
+        """Takes the next sample; yields what is wrong as pairs of a sample's key and a message."""
+        self.samples += 1
+        match = _KEY.fullmatch(key)
+        if match is None:
+            yield key, "its key is not that of a view"
+            return
+        owner, view = match["object"], int(match["view"])
+        if owner != self._object:
+            yield from self.end()
+            if owner in self.objects:
+                yield key, "its object's views do not stand together"
+            self.objects.setdefault(owner, key)
+            self._view = -1
+        if view != self._view + 1:
+            yield key, f"view {view} stands where view {self._view + 1} should"
+        if view >= self._views:
+            yield key, f"an object has views 0 to {self._views - 1}"
+        self._object, self._view, self._key = owner, view, key
+
+    def end(self) -> Iterator[tuple[str, str]]:
+        """Complains where the last view so far is not the last that its object should have."""
+        if self._object and self._view < self._views - 1:
+            yield self._key, f"its object ends here and should have {self._views} views"

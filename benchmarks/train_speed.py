@@ -52,15 +52,14 @@ def main(
     index, recipe = open_dataset(data), load_recipe(name, overrides)
     fabric = start_fabric("auto")
     step = our_step(recipe, index, fabric)
-    batches = pair_batches(
-        pair_stream(recipe.training, index, data, fabric), recipe.training.workers, fabric.device
-    )
-    kept = next(batches)
-    feeds: dict[str, Iterator[Parts]] = {
-        "from the stream": batches,
-        "random tensors in memory": repeat((random_pair(kept),)),
-    }
-    rates = in_turns({title: (step, feed) for title, feed in feeds.items()}, rounds, steps, fabric.device)
+    pairs = pair_stream(recipe.training, index, data, fabric)
+    with pair_batches(pairs, recipe.training.workers, fabric.device) as batches:
+        kept = next(batches)
+        feeds: dict[str, Iterator[Parts]] = {
+            "from the stream": batches,
+            "random tensors in memory": repeat((random_pair(kept),)),
+        }
+        rates = in_turns({title: (step, feed) for title, feed in feeds.items()}, rounds, steps, fabric.device)
     batch = recipe.training.batch_size
     print(f"\n`{name}`, {batch} pairs of {index.image_size} px on {device_name(fabric)}:\n")
     print("| fed | steps/s | images/s |\n|---|---|---|")

@@ -109,15 +109,16 @@ def extract_share(model: Model, views: ViewStream, device: torch.device, workers
     known = [torch.empty(0, latents, dtype=torch.float64)]
     labels = [torch.empty(0, dtype=torch.int64)]
     names: list[tuple[str, str]] = []
-    with tqdm(
+    bar = tqdm(
         total=views.count,
         unit="img",
         desc=f"features of {views.split}",
         file=sys.stderr,
         leave=False,
         disable=views.rank > 0,
-    ) as bar:
-        for batch in view_batches(views, workers, device):
+    )
+    with bar, view_batches(views, workers, device) as batches:
+        for batch in batches:
             count = len(batch.views)
             ordinals.append(torch.arange(batch.start, batch.start + count))
             representations.append(model.represent(batch.views.to(device)).float().cpu())

@@ -2,7 +2,9 @@
 
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -11,6 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from iebench.online import Views
 from iebench.recipe import TrainingConfig
+from shards.errors import IebenchError
 from shards.schema import DatasetIndex
 from shards.stream import Pair, PairSettings, PairStream, ViewBatch, ViewStream, whole_batches
 
@@ -35,27 +38,30 @@ def pair_stream(config: TrainingConfig, index: DatasetIndex, data: Path, fabric:
     return PairStream(data, index, "train", settings, fabric.global_rank, fabric.world_size)
 
 
+@contextmanager
 def pair_batches(
     stream: PairStream, workers: int, device: torch.device, step: int = 0
-) -> Iterator[tuple[Pair, ...]]:
+) -> Iterator[Iterator[tuple[Pair, ...]]]:
     """The batches of a training from ``step`` on, without end, in parts.
 
     Raises:
-        IebenchError: a shard cannot be read.
+        IebenchError: a shard cannot be read, or a worker was killed.
     """
     stream.start_step = step
     workers = min(workers, stream.lanes)
-    yield from whole_batches(_loader(stream, workers, device), max(1, workers))
+    with _loading(stream, workers, device) as parts:
+        yield whole_batches(parts, max(1, workers))
 
 
-def view_batches(views: ViewStream, workers: int, device: torch.device) -> Iterator[ViewBatch]:
+@contextmanager
+def view_batches(views: ViewStream, workers: int, device: torch.device) -> Iterator[Iterator[ViewBatch]]:
     """Batches of views for evaluation; each tells its place.
 
     Raises:
-        IebenchError: a shard cannot be read.
+        IebenchError: a shard cannot be read, or a worker was killed.
     """
-    for (batch,) in whole_batches(_loader(views, workers, device), 1):
-        yield batch
+    with _loading(views, workers, device) as parts:
+        yield (batch for (batch,) in whole_batches(parts, 1))
 
 
 def on_device(parts: tuple[Pair, ...], device: torch.device) -> tuple[Views, Views, Tensor]:
@@ -72,8 +78,17 @@ def on_device(parts: tuple[Pair, ...], device: torch.device) -> tuple[Views, Vie
     return views, latents, joined([part.labels for part in parts])
 
 
-def _loader(stream: IterableDataset, workers: int, device: torch.device) -> DataLoader:
-    return DataLoader(
+@contextmanager
+def _loading(stream: IterableDataset, workers: int, device: torch.device) -> Iterator[Iterator[Any]]:
+    """What the stream gives, by way of workers that are gone at the end.
+
+    PyTorch ends them with the last reference to them, which the frames of an error may hold up to the end of the
+    interpreter; that would wait for ever for workers that heed no signal.
+
+    Raises:
+        IebenchError: a worker was killed; PyTorch interrupts whatever this process is at.
+    """
+    loader = DataLoader(
         stream,
         batch_size=None,
         num_workers=workers,
@@ -81,6 +96,19 @@ def _loader(stream: IterableDataset, workers: int, device: torch.device) -> Data
         worker_init_fn=_leave_interrupts_to_parent,
         prefetch_factor=PREFETCHED if workers else None,
     )
+    parts: Any = iter(loader)
+    try:
+        yield parts
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise IebenchError(
+            "a process that reads shards was killed, as the system does when memory runs out; fewer of them "
+            "(training.workers) need less"
+        ) from error
+    finally:
+        if workers:
+            parts._shutdown_workers()
 
 
 def _leave_interrupts_to_parent(_: int) -> None:

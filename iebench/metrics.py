@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from torch.utils.tensorboard import SummaryWriter
 
@@ -10,7 +10,7 @@ from shards.files import write_text
 
 
 class MetricsLog:
-    """Appends to ``metrics.jsonl`` and writes the same to TensorBoard.
+    """Appends to ``metrics.jsonl`` and writes the same to TensorBoard; a context that flushes both at its end.
 
     Args:
         path: of the JSON lines; those after ``step`` are dropped, so that a resumed curve has no step twice.
@@ -32,8 +32,10 @@ class MetricsLog:
             if name != "step":
                 self._board.add_scalar(f"train/{name}", value, record["step"])
 
-    def close(self) -> None:
-        """Flushes both."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         self._stream.close()
         self._board.close()
 

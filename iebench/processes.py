@@ -1,6 +1,7 @@
 """The processes that train or evaluate together, with Lightning Fabric, and how they come to an end together."""
 
 import atexit
+import gc
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -73,7 +74,10 @@ class Processes:
         if speaker is None:
             return
         if mine and speaker == self.rank:
-            raise mine
+            try:
+                raise mine
+            finally:
+                mine = None  # or the error would keep this frame, and all that the frames above hold
         self._outlast(speaker)
         raise SystemExit(codes[speaker])
 
@@ -263,9 +267,14 @@ class _OneDevice(DDPStrategy):
 
 
 def _leave() -> None:
-    """Closes the connections to the other processes."""
+    """Closes the connections to the other processes.
+
+    A group's threads end with the last reference to it, and models hold some in cycles; an interpreter that is
+    taken down beneath such a thread can abort.
+    """
     if dist.is_initialized():
         dist.destroy_process_group()
+    gc.collect()
 
 
 def _tells_of_loss(error: RuntimeError) -> bool:

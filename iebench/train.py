@@ -3,6 +3,7 @@
 import math
 import signal
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -109,10 +110,13 @@ def _train(recipe: Recipe, data: Path, out: Path, resume: bool, processes: Proce
     if recipe.training.compile:
         model.compile_backbones()
     trained, optimizer = fabric.setup(model, optimizer)
-    batches = pair_batches(stream, recipe.training.workers, fabric.device, position.step)
-    log = MetricsLog(run.metrics_path, out / "tensorboard", position.step) if processes.first else None
 
-    with stop_on_signals() as stop, progress_bar(schedule, position, processes.first) as bar:
+    with (
+        pair_batches(stream, recipe.training.workers, fabric.device, position.step) as batches,
+        metrics_log(run, position, processes.first) as log,
+        stop_on_signals() as stop,
+        progress_bar(schedule, position, processes.first) as bar,
+    ):
         for batch in processes.in_step(batches):
             if position.step >= schedule.steps:
                 break
@@ -138,8 +142,6 @@ def _train(recipe: Recipe, data: Path, out: Path, resume: bool, processes: Proce
                 if processes.first and (schedule.wants_checkpoint(position.step) or request.signal):
                     save_checkpoint(run.last_checkpoint, training_state(model, optimizer, position))
                 raise_if_stopped(request, position, schedule, out)
-    if log:
-        log.close()
 
 
 def open_run(run: Run, recipe: Recipe, data: Path, resume: bool, model: Model) -> None:
@@ -155,6 +157,13 @@ def open_run(run: Run, recipe: Recipe, data: Path, resume: bool, model: Model) -
         run.create(recipe, data)
     if not run.last_checkpoint.is_file():
         save_checkpoint(run.initial_checkpoint, {"model": model.state_dict()})
+
+
+def metrics_log(run: Run, position: Position, first: bool) -> AbstractContextManager[MetricsLog | None]:
+    """Where the first of the processes logs from a position on; the others do not."""
+    if not first:
+        return nullcontext()
+    return MetricsLog(run.metrics_path, run.folder / "tensorboard", position.step)
 
 
 def restore(run: Run, model: Model, optimizer: torch.optim.Optimizer, processes: Processes) -> Position:

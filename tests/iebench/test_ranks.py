@@ -272,6 +272,36 @@ def test_a_signal_to_one_process_stops_all_after_the_same_step(toy_dataset: Path
     assert state["position"]["step"] == losses(tmp_path / "run")[-1][0]
 
 
+WITNESS = """
+import atexit, os, sys
+from pathlib import Path
+
+def tell():
+    if "SLURM_PROCID" in os.environ:
+        names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+        (Path(__file__).parent / os.environ["SLURM_PROCID"]).write_text(" ".join(names))
+
+atexit.register(tell)
+"""
+
+
+@pytest.mark.parametrize("stop", [False, True])
+def test_no_thread_is_left_when_the_interpreter_is_taken_down(
+    toy_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: bool
+):
+    (tmp_path / "sitecustomize.py").write_text(WITNESS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    length = f"training.epochs={1000 if stop else 1}"
+    command = train_command("sie", toy_dataset, tmp_path / "run", length, "training.workers=1")
+    with srun(command, command) as processes:
+        if stop:
+            wait_for(lambda: len(losses(tmp_path / "run")) >= 2, process=processes[0])
+            processes[0].send_signal(signal.SIGTERM)
+        results = [result_of(process) for process in processes]
+    assert [result.code for result in results] == [130 if stop else 0] * 2, results[0].err + results[1].err
+    assert [len((tmp_path / str(rank)).read_text().split()) for rank in range(2)] == [1, 1]
+
+
 def test_torchrun_hands_on_an_interrupt_and_the_state_is_saved(toy_dataset: Path, tmp_path: Path):
     more = ["training.epochs=1000", "training.workers=1", "training.checkpoint_every=1000"]
     with running(torchrun(train_command("byol", toy_dataset, tmp_path / "run", *more))) as process:

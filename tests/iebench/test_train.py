@@ -6,8 +6,10 @@ import signal
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from commands import Result, ended, run, started
 from iebench.interrupt import StopRequest
@@ -15,7 +17,7 @@ from iebench.metrics import read_metrics
 from iebench.recipe import Recipe, load_recipe
 from iebench.run import Run, load_checkpoint
 from iebench.train import Position, Schedule, TrainingStopped, learning_rate, train
-from processes import wait_for
+from processes import descendants, wait_for
 from shards.errors import UsageError
 from shards.reader import read_samples
 from shards.schema import open_dataset
@@ -55,6 +57,11 @@ def command(data: Path, out: Path, *more: str) -> list[str]:
 
 def losses(run_folder: Path) -> list[tuple[int, float]]:
     return [(record["step"], record["loss"]) for record in read_metrics(run_folder / "metrics.jsonl")]
+
+
+def tensorboard_losses(run_folder: Path) -> list[tuple[int, float]]:
+    events = EventAccumulator(str(run_folder / "tensorboard")).Reload()
+    return [(event.step, event.value) for event in events.Scalars("train/loss")]
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +122,7 @@ def test_a_signal_saves_the_state_and_resuming_gives_the_same_losses(
     assert result.code == 130
     assert "--resume" in result.error
     assert len(losses(folder)) < len(losses(trained))
+    np.testing.assert_allclose(tensorboard_losses(folder), losses(folder), rtol=1e-6)
     train(small_recipe("training.epochs=4"), toy_dataset, folder, "cpu", resume=True)
     assert losses(folder) == losses(trained)
 
@@ -232,6 +240,18 @@ def test_a_view_that_does_not_decode_stops_a_training_with_one_sentence(
     assert result.code == 1
     assert samples[0]["__key__"] in result.error
     assert "iebench verify" in result.error
+
+
+def test_a_killed_loader_worker_stops_a_training_with_one_sentence(toy_dataset: Path, tmp_path: Path):
+    folder = tmp_path / "run"
+    settings = ("--set", "training.epochs=1000", "--set", "training.workers=2", "--set", "training.lanes=2")
+    with started(*command(toy_dataset, folder, *settings)) as process:
+        wait_for((folder / "checkpoints" / "last.pt").is_file, process=process)
+        killed, _ = descendants(process.pid)
+        os.kill(killed.pid, signal.SIGKILL)
+        result = ended(process)
+    assert result.code == 1
+    assert "training.workers" in result.error
 
 
 @pytest.fixture

@@ -7,16 +7,17 @@
 
 import os
 import tempfile
+from multiprocessing import active_children
 from pathlib import Path
 
 import click
-from torch.utils.data import DataLoader
 
 from iebench.cli.progress import ViewBar
 from load_speed import write_published
+from shards.loader import pair_batches
 from shards.published.pack import make_pack_plan, pack
 from shards.schema import open_dataset
-from shards.stream import PairSettings, PairStream, whole_batches
+from shards.stream import PairSettings, PairStream
 
 WORKERS = 2
 
@@ -36,16 +37,16 @@ def main(passes: int, objects: int, views: int, batch_size: int) -> None:
         stream = PairStream(
             data, index, "train", PairSettings(batch_size, lanes=WORKERS, held_objects=objects // 2)
         )
-        loader = iter(DataLoader(stream, batch_size=None, num_workers=WORKERS))
-        batches = whole_batches(loader, WORKERS)
         steps = index.split("train").views // 2 // batch_size
         print("| pass | " + " | ".join(f"worker {number}, MiB" for number in range(WORKERS)) + " |")
         print("|---" * (WORKERS + 1) + "|")
-        for number in range(1, passes + 1):
-            for _ in range(steps):
-                next(batches)
-            sizes = [own_memory(worker.pid) / 2**20 for worker in loader._workers]  # type: ignore[attr-defined]
-            print(f"| {number} | " + " | ".join(f"{size:,.0f}" for size in sizes) + " |", flush=True)
+        with pair_batches(stream, WORKERS) as batches:
+            for number in range(1, passes + 1):
+                for _ in range(steps):
+                    next(batches)
+                workers = sorted(child.pid for child in active_children() if child.pid)
+                sizes = [own_memory(worker) / 2**20 for worker in workers]
+                print(f"| {number} | " + " | ".join(f"{size:,.0f}" for size in sizes) + " |", flush=True)
 
 
 def own_memory(pid: int) -> int:

@@ -23,10 +23,11 @@ from torchvision.io import ImageReadMode, decode_jpeg
 
 from iebench.cli.progress import ViewBar
 from shards.lanes import default_lanes
+from shards.loader import pair_batches
 from shards.published.pack import make_pack_plan, pack
 from shards.reader import read_views
 from shards.schema import VARIANTS, DatasetIndex, draw_latents, open_dataset
-from shards.stream import PairSettings, PairStream, whole_batches
+from shards.stream import PairSettings, PairStream
 
 JPEGS = Path(__file__).parents[1] / "tests" / "data" / "jpg"
 MEAN, STD = (0.5016, 0.5037, 0.5060), (0.1030, 0.0999, 0.0969)
@@ -123,9 +124,9 @@ def stream_images(data: Path, index: DatasetIndex, batch_size: int, workers: int
     """Counts images of the stream's batches."""
     lanes = max(2, default_lanes(batch_size, index.split("train").objects))
     stream = PairStream(data, index, "train", PairSettings(batch_size, lanes=lanes, held_objects=64))
-    loader = DataLoader(stream, batch_size=None, num_workers=workers, prefetch_factor=3 if workers else None)
-    for parts in whole_batches(loader, max(1, workers)):
-        yield 2 * sum(len(part.labels) for part in parts)
+    with pair_batches(stream, workers) as batches:
+        for parts in batches:
+            yield 2 * sum(len(part.labels) for part in parts)
 
 
 def in_turns(

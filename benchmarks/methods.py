@@ -8,6 +8,8 @@ where it was stopped::
 """
 
 import argparse
+import math
+import statistics
 import sys
 import time
 import tomllib
@@ -189,8 +191,8 @@ def expectations(networks: dict[str, dict[str, Any]], evaluation: dict[str, Any]
     methods = (*INVARIANT, *BASES)
     return {
         "Equivariant methods hold more rotation than invariant ones": compare("rotation R²", networks, pairs),
-        "Their predictors retrieve better than chance (invariant methods have none)": against_chance(
-            networks, evaluation["chance"]["mrr"]
+        "Their predictors retrieve better than chance, by two standard errors (invariant methods have none)": (
+            against_chance(networks, evaluation)
         ),
         "Invariant methods classify no worse, to one validation object": compare(
             "top-1", networks, [(base, name) for name, base in pairs], grain
@@ -223,12 +225,15 @@ def compare(
     return found
 
 
-def against_chance(networks: dict[str, dict[str, Any]], chance: float) -> list[Finding]:
-    """Whether the MRR of each method that has one is above chance."""
+def against_chance(networks: dict[str, dict[str, Any]], evaluation: dict[str, Any]) -> list[Finding]:
+    """Whether the MRR of each method that has one is above that of random ranks, each view counted once."""
     key = number("MRR")
+    views, chance = evaluation["views_per_object"], evaluation["chance"]["mrr"]
+    spread = statistics.pstdev(1 / rank for rank in range(1, views + 1))
+    bar = chance + 2 * spread / math.sqrt(evaluation["objects"]["val"] * views)
     values = {name: key.metric.read(results) for name, results in networks.items()}
     return [
-        Finding(name, f"{key.metric.show(value)} against {key.metric.show(chance)}", value > chance)
+        Finding(name, f"{key.metric.show(value)} against {key.metric.show(chance)}", value > bar)
         for name, value in values.items()
         if value is not None
     ]

@@ -21,13 +21,14 @@ import click
 import torch
 from lightning_fabric import Fabric
 
-from iebench.loading import on_device, pair_batches, pair_stream
+from iebench.loading import on_device, pair_stream
 from iebench.model import Model, build_model
 from iebench.processes import start_fabric
 from iebench.recipe import Recipe, load_recipe
 from iebench.train import build_optimizer
+from shards.batches import Pair
+from shards.loader import pair_batches
 from shards.schema import DatasetIndex, open_dataset
-from shards.stream import Pair
 
 PUBLISHED_IMAGES = 168_000_000
 """2,000 epochs of a pair of views of each of 42,000 objects (SIE, arXiv 2302.10283)."""
@@ -53,7 +54,7 @@ def main(
     fabric = start_fabric("auto")
     step = our_step(recipe, index, fabric)
     pairs = pair_stream(recipe.training, index, data, fabric)
-    with pair_batches(pairs, recipe.training.workers, fabric.device) as batches:
+    with pair_batches(pairs, recipe.training.workers, fabric.device.type == "cuda") as batches:
         kept = next(batches)
         feeds: dict[str, Iterator[Parts]] = {
             "from the stream": batches,
@@ -151,8 +152,8 @@ def compare_on_cuda(
 def random_pair(parts: Parts) -> Pair:
     """Random pixels with the latents and labels of a batch, page-locked where there is a GPU."""
     (first, second), (before, after), labels = on_device(parts, torch.device("cpu"))
-    views = (torch.randint_like(first, 256), torch.randint_like(second, 256))
-    pair = Pair(views, (before, after), labels)
+    views = torch.stack([first, second])
+    pair = Pair(torch.randint_like(views, 256), torch.stack([before, after]), labels)
     return pair.pin_memory() if torch.cuda.is_available() else pair
 
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from iebench.loading import view_batches
 from iebench.model import Model
 from iebench.processes import Processes, as_bytes, as_text
 from shards.errors import IebenchError
+from shards.loader import view_batches
 from shards.schema import DatasetIndex
 from shards.stream import ViewStream
 
@@ -117,11 +117,11 @@ def extract_share(model: Model, views: ViewStream, device: torch.device, workers
         leave=False,
         disable=views.rank > 0,
     )
-    with bar, view_batches(views, workers, device) as batches:
+    with bar, view_batches(views, workers, device.type == "cuda") as batches:
         for batch in batches:
             count = len(batch.views)
             ordinals.append(torch.arange(batch.start, batch.start + count))
-            representations.append(model.represent(batch.views.to(device)).float().cpu())
+            representations.append(model.represent(batch.views.to(device, non_blocking=True)).float().cpu())
             known.append(batch.latents)
             labels.append(batch.labels)
             names += batch.names

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from iebench.backbones import with_stem
 from iebench.gather import gather
 from iebench.interrupt import StopRequest, stop_on_signals
-from iebench.loading import on_device, pair_batches, pair_stream
+from iebench.loading import on_device, pair_stream
 from iebench.metrics import MetricsLog
 from iebench.model import Model, Step, build_model
 from iebench.online import collapse_statistics
@@ -23,6 +23,7 @@ from iebench.recipe import OptimizerConfig, Recipe
 from iebench.run import Run, load_checkpoint, save_checkpoint
 from iebench.synchronised import synchronise_batch_norm
 from shards.errors import IebenchError, UsageError
+from shards.loader import pair_batches
 from shards.schema import DatasetIndex, open_dataset
 
 
@@ -104,6 +105,7 @@ def _train(recipe: Recipe, data: Path, out: Path, resume: bool, processes: Proce
         if processes.first:
             open_run(run, recipe, data, resume, model)
     position = restore(run, model, optimizer, processes)
+    stream.start_step = position.step
     schedule = Schedule.of(recipe, index)
     if processes.count > 1:
         synchronise_batch_norm(model, fabric.device)
@@ -112,7 +114,7 @@ def _train(recipe: Recipe, data: Path, out: Path, resume: bool, processes: Proce
     trained, optimizer = fabric.setup(model, optimizer)
 
     with (
-        pair_batches(stream, recipe.training.workers, fabric.device, position.step) as batches,
+        pair_batches(stream, recipe.training.workers, fabric.device.type == "cuda") as batches,
         metrics_log(run, position, processes.first) as log,
         stop_on_signals() as stop,
         progress_bar(schedule, position, processes.first) as bar,

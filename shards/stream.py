@@ -1,16 +1,16 @@
 """Batches out of shards: pairs of views for training, every view once for evaluation."""
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-import torch
 import torch.utils.data
 
+from shards.batches import Pair, ViewBatch, collate_pairs, collate_views
+from shards.blocks import Blocks
 from shards.draws import draw_pairs
 from shards.errors import IebenchError, UsageError
 from shards.lanes import Segment, cut_lanes, default_lanes, interleaved, segments_between
@@ -19,26 +19,6 @@ from shards.reader import View, read_objects
 from shards.schema import DatasetIndex
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Pairs of views of one object each.
-
-    Attributes:
-        views: two (batch, 3, height, width) uint8 tensors, channels last in memory.
-        latents: two (batch, number of latents) float64 tensors.
-        labels: (batch,) int64.
-    """
-
-    views: tuple[torch.Tensor, torch.Tensor]
-    latents: tuple[torch.Tensor, torch.Tensor]
-    labels: torch.Tensor
-
-    def pin_memory(self) -> "Pair":
-        """The same in page-locked memory, for the DataLoader."""
-        first, second = (view.pin_memory() for view in self.views)
-        return Pair((first, second), self.latents, self.labels)
 
 
 @dataclass(frozen=True)
@@ -70,9 +50,9 @@ class PairStream(torch.utils.data.IterableDataset):
     so a pass holds ``pairs_per_object`` epochs. Batches are the same whatever the number of processes and of loader
     workers, and can be taken up at any step: ``start_step`` says which.
 
-    In a DataLoader each worker gives its lanes' share of every batch, in the order of the workers; ``whole_batches``
-    puts them together. An error is yielded rather than raised, so that it crosses the DataLoader's process boundary
-    as the one sentence it is; ``whole_batches`` raises it.
+    In a DataLoader each worker gives its lanes' share of every batch, in the order of the workers. An error is yielded
+    rather than raised, so that it crosses the DataLoader's process boundary as the one sentence it is. For both
+    ``shards.loader.pair_batches`` is the way to read a stream.
 
     Args:
         folder: the dataset's folder.
@@ -111,11 +91,17 @@ class PairStream(torch.utils.data.IterableDataset):
         self._held = max(2 * self._share, -(-settings.held_objects // lanes))
         self._lanes = _share_of(list(enumerate(cut_lanes(found.shards, lanes, settings.seed))), rank, ranks)
         self.start_step = 0
+        self.blocks: Blocks | None = None
 
     @property
     def lanes(self) -> int:
         """How many lanes are this process's; more loader workers have nothing to do."""
         return len(self._lanes)
+
+    def part_bytes(self, workers: int) -> int:
+        """Bytes of the images that one of so many loader workers gives at a time, at most."""
+        lanes = max(len(_share_of(self._lanes, worker, workers)) for worker in range(workers))
+        return 2 * lanes * self._share * 3 * self._index.image_size**2
 
     def __iter__(self) -> Iterator[Pair | IebenchError]:
         """This process's or loader worker's share of each batch from ``start_step`` on."""
@@ -124,7 +110,8 @@ class PairStream(torch.utils.data.IterableDataset):
         try:
             streams = [self._pairs_of(number, segments) for number, segments in mine]
             while streams:
-                yield self._collate([pair for stream in streams for pair in islice(stream, self._share)])
+                pairs = [pair for stream in streams for pair in islice(stream, self._share)]
+                yield collate_pairs(pairs, self._index.image_size, self.blocks)
         except IebenchError as error:
             yield error
 
@@ -170,31 +157,6 @@ class PairStream(torch.utils.data.IterableDataset):
         for segment, _ in zip(segments, coming, strict=True):
             yield read_objects(self._folder, self._index, segment.shard, segment.start, segment.stop)
 
-    def _collate(self, pairs: Sequence[tuple[View, View]]) -> Pair:
-        sides = list(zip(*pairs, strict=True))
-        first, second = (view_tensor(side, self._index.image_size) for side in sides)
-        before, after = (latent_tensor(side) for side in sides)
-        return Pair((first, second), (before, after), label_tensor(sides[0]))
-
-
-@dataclass(frozen=True)
-class ViewBatch:
-    """Views that stand one after the other in a split.
-
-    Attributes:
-        start: the place of the first among the views of the split, in the order of the index.
-        views: (batch, 3, height, width) uint8.
-        latents: (batch, number of latents) float64.
-        labels: (batch,) int64.
-        names: (synset, object id) of each view's object.
-    """
-
-    start: int
-    views: torch.Tensor
-    latents: torch.Tensor
-    labels: torch.Tensor
-    names: list[tuple[str, str]]
-
 
 class ViewStream(torch.utils.data.IterableDataset):
     """Every view of a split exactly once, over all processes and loader workers.
@@ -221,6 +183,11 @@ class ViewStream(torch.utils.data.IterableDataset):
         self._ranks = ranks
         self.split = split
         self.rank = rank
+        self.blocks: Blocks | None = None
+
+    def part_bytes(self, workers: int) -> int:
+        """As of ``PairStream``."""
+        return self._batch_size * 3 * self._index.image_size**2
 
     @property
     def count(self) -> int:
@@ -237,13 +204,7 @@ class ViewStream(torch.utils.data.IterableDataset):
         try:
             views = self._views(first, last)
             while batch := list(islice(views, self._batch_size)):
-                yield ViewBatch(
-                    start,
-                    view_tensor(batch, self._index.image_size),
-                    latent_tensor(batch),
-                    label_tensor(batch),
-                    [(view.metadata.synset, view.metadata.object) for view in batch],
-                )
+                yield collate_views(batch, self._index.image_size, start, self.blocks)
                 start += len(batch)
         except IebenchError as error:
             yield error
@@ -257,50 +218,6 @@ class ViewStream(torch.utils.data.IterableDataset):
         for segment, _ in zip(segments, coming, strict=True):
             for views in read_objects(self._folder, self._index, segment.shard, segment.start, segment.stop):
                 yield from views
-
-
-def whole_batches(parts: Iterable[T | IebenchError], workers: int) -> Iterator[tuple[T, ...]]:
-    """What the loader workers give, as many parts at a time as there are workers.
-
-    Raises:
-        IebenchError: as a stream met it.
-    """
-    found: list[T] = []
-    for part in parts:
-        if isinstance(part, IebenchError):
-            raise part
-        found.append(part)
-        if len(found) == workers:
-            yield tuple(found)
-            found = []
-
-
-def view_tensor(views: Sequence[View], size: int) -> torch.Tensor:
-    """(number of views, 3, size, size) uint8, channels last in memory: each image is decoded into its place."""
-    pixels = _shared_bytes(len(views) * size * size * 3).view(len(views), size, size, 3)
-    for view, place in zip(views, pixels.numpy(), strict=True):
-        view.pixels(out=place)
-    return pixels.permute(0, 3, 1, 2)
-
-
-def latent_tensor(views: Sequence[View]) -> torch.Tensor:
-    """(number of views, number of latents) float64."""
-    return torch.from_numpy(np.array([view.metadata.latents for view in views], dtype=np.float64))
-
-
-def label_tensor(views: Sequence[View]) -> torch.Tensor:
-    """(number of views,) int64."""
-    return torch.tensor([view.metadata.label for view in views])
-
-
-def _shared_bytes(count: int) -> torch.Tensor:
-    """Uninitialised uint8; in a loader worker, in the memory that it shares with the training process.
-
-    What is not there yet would be copied there on its way, as ``torch.utils.data.default_collate`` knows.
-    """
-    if not torch.utils.data.get_worker_info():
-        return torch.empty(count, dtype=torch.uint8)
-    return torch.empty(0, dtype=torch.uint8).set_(torch.UntypedStorage._new_shared(count))
 
 
 def _require_division(batch_size: int, lanes: int, ranks: int) -> None:

@@ -12,9 +12,10 @@ from iebench.model import Model, build_model
 from iebench.recipe import Recipe, load_recipe
 from iebench.recipes import recipe_names
 from iebench.train import build_optimizer, set_learning_rate
+from shards.batches import Pair
 from shards.errors import UsageError
 from shards.schema import DatasetIndex, open_dataset
-from shards.stream import Pair, PairSettings, PairStream
+from shards.stream import PairSettings, PairStream
 from toys import rewrite_index
 
 SMALL = {"projector": "[32, 16]", "prediction_width": "16", "free_dimension": "4"}

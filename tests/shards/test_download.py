@@ -247,25 +247,18 @@ def test_a_process_that_forks_while_it_fetches_does_not_keep_the_lock(cache, ser
 
 
 def test_workers_of_a_loader_read_a_mirror_that_their_parent_has_read_from(cache, server):
-    import torch.utils.data
-
-    from shards.stream import PairSettings, PairStream, whole_batches
+    from shards.loader import pair_batches
+    from shards.stream import PairSettings, PairStream
 
     folder = dataset_folder(server.address)
     index = open_dataset(folder)
     list(read_views(folder, index, "val"))
 
-    def loader_of(place):
-        stream = PairStream(place, index, "train", PairSettings(4, lanes=2))
-        return torch.utils.data.DataLoader(stream, batch_size=None, num_workers=2, timeout=60)
+    def latents(place):
+        with pair_batches(PairStream(place, index, "train", PairSettings(4, lanes=2)), 2) as batches:
+            return [[part.latents[0].tolist() for part in parts] for parts in islice(batches, 20)]
 
-    batches, expected = (
-        [
-            [part.latents[0].tolist() for part in parts]
-            for parts in islice(whole_batches(loader_of(place), 2), 20)
-        ]
-        for place in (folder, server.folder)
-    )
+    batches, expected = latents(folder), latents(server.folder)
     assert batches == expected != []
 
 

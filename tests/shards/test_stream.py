@@ -1,5 +1,6 @@
 """Pairs and views, as training and evaluation see them."""
 
+import multiprocessing
 import pickle
 import random
 import shutil
@@ -11,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+from shards.batches import collate_views
 from shards.errors import IebenchError, UsageError
+from shards.loader import pair_batches, view_batches, whole_batches
 from shards.reader import read_samples, read_views
 from shards.schema import VARIANTS, draw_latents, open_dataset
-from shards.stream import PairSettings, PairStream, ViewStream, view_tensor, whole_batches
+from shards.stream import PairSettings, PairStream, ViewStream
 from toys import CLASSES, OBJECTS_PER_CLASS, SEED, SIZE, VIEWS, reseal, toy_samples, with_passes
 
 
@@ -56,8 +59,8 @@ def stream_of(folder, batch_size=1, step=0, rank=0, ranks=1, **settings):
 
 def batches_of(stream, count, workers=0):
     """Its first batches, each in parts."""
-    loader = torch.utils.data.DataLoader(stream, batch_size=None, num_workers=workers)
-    return list(islice(whole_batches(loader, max(1, workers)), count))
+    with pair_batches(stream, workers) as batches:
+        return list(islice(batches, count))
 
 
 def pairs_of(batches, owner_of):
@@ -206,16 +209,16 @@ def test_views_come_once_over_all_processes_and_workers_and_tell_their_place(
     found = {}
     for rank in range(ranks):
         stream = ViewStream(toy_dataset, index, "train", 3, rank, ranks)
-        loader = torch.utils.data.DataLoader(stream, batch_size=None, num_workers=workers)
-        for (batch,) in whole_batches(loader, 1):
-            for number, image in enumerate(batch.views):
-                assert batch.start + number not in found
-                found[batch.start + number] = (
-                    image,
-                    batch.names[number],
-                    batch.labels[number].item(),
-                    batch.latents[number].tolist(),
-                )
+        with view_batches(stream, workers) as batches:
+            for batch in batches:
+                for number, image in enumerate(batch.views):
+                    assert batch.start + number not in found
+                    found[batch.start + number] = (
+                        image,
+                        batch.names[number],
+                        batch.labels[number].item(),
+                        batch.latents[number].tolist(),
+                    )
     assert sorted(found) == list(range(len(train_views)))
     for place, view in enumerate(read_views(toy_dataset, index, "train")):
         image, name, label, latents = found[place]
@@ -226,7 +229,7 @@ def test_views_come_once_over_all_processes_and_workers_and_tell_their_place(
 
 def test_views_become_one_tensor_of_channels_last(train_views):
     views = list(train_views.values())[:3]
-    tensor = view_tensor(views, SIZE)
+    tensor = collate_views(views, SIZE, 0).views
     assert tensor.shape == (3, 3, SIZE, SIZE)
     assert tensor.is_contiguous(memory_format=torch.channels_last)
     assert np.array_equal(tensor[1].permute(1, 2, 0).numpy(), views[1].pixels())
@@ -234,7 +237,7 @@ def test_views_become_one_tensor_of_channels_last(train_views):
 
 def test_views_of_another_size_than_the_index_says_are_refused(train_views):
     with pytest.raises(IebenchError, match="its JPEG"):
-        view_tensor(list(train_views.values())[:1], SIZE // 2)
+        collate_views(list(train_views.values())[:1], SIZE // 2, 0)
 
 
 def test_passes_change_neither_pairs_nor_pixels(toy_dataset, tmp_path, owner_of):
@@ -280,16 +283,34 @@ def test_seeds_do_not_touch_the_generator_of_others(toy_dataset):
 def test_the_memory_of_a_loader_worker_stays_flat_over_passes(toy_dataset, objects):
     """Compared after the first of ten passes and after the last; a worker that kept views would hold megabytes."""
     stream = stream_of(toy_dataset, 4, held_objects=4)
-    loader = iter(torch.utils.data.DataLoader(stream, batch_size=None, num_workers=1))
-    (worker,) = loader._workers
     a_pass = objects * VIEWS // 2 // 4
 
-    def own_pages():
+    def own_pages(worker):
         resident, shared = Path(f"/proc/{worker.pid}/statm").read_text().split()[1:3]
         return int(resident) - int(shared)
 
     sizes = []
-    for _ in range(10):
-        list(islice(loader, 20 * a_pass))
-        sizes.append(own_pages())
+    with pair_batches(stream, 1) as batches:
+        (worker,) = multiprocessing.active_children()
+        for _ in range(10):
+            list(islice(batches, 20 * a_pass))
+            sizes.append(own_pages(worker))
     assert sizes[-1] - sizes[0] < 1000  # pages of 4 KiB
+
+
+def test_workers_write_into_the_same_blocks_over_and_over(toy_dataset):
+    with pair_batches(stream_of(toy_dataset, 4), 1) as batches:
+        places = [part.views.data_ptr() for (part,) in islice(batches, 50)]
+    assert len(set(places)) <= 6
+
+
+def test_workers_are_gone_after_an_error_whoever_holds_on_to_it(toy_dataset):
+    held = None
+    try:
+        with pair_batches(stream_of(toy_dataset, 4, lanes=2), 2) as batches:
+            for _ in batches:
+                raise ValueError
+    except ValueError as error:
+        held = error
+    assert held
+    assert not multiprocessing.active_children()

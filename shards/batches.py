@@ -1,0 +1,142 @@
+"""Batches of views, and their way from a loader worker to the training process."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import torch.utils.data
+
+from shards.blocks import Block, Blocks
+from shards.reader import View
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """What goes from a worker to its parent by value, but for the images."""
+
+    views: torch.Tensor
+    latents: torch.Tensor
+    labels: torch.Tensor
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(vars(self))
+        block = state.pop("block")
+        return state | {
+            "views": block or self.views,
+            "latents": self.latents.numpy(),
+            "labels": self.labels.numpy(),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        views = state["views"]
+        vars(self).update(
+            state,
+            views=_channels_first(views.received()) if isinstance(views, Block) else views,
+            latents=torch.from_numpy(state["latents"]),
+            labels=torch.from_numpy(state["labels"]),
+            block=None,
+        )
+
+
+@dataclass(frozen=True)
+class Pair(_Batch):
+    """Pairs of views of one object each.
+
+    Attributes:
+        views: (2, batch, 3, height, width) uint8, channels last in memory.
+        latents: (2, batch, number of latents) float64.
+        labels: (batch,) int64.
+        block: in a loader worker, where the views are.
+    """
+
+    block: Block | None = field(default=None, repr=False)
+
+    def pin_memory(self) -> "Pair":
+        """The same in page-locked memory, for the DataLoader."""
+        return Pair(_pinned(self.views), self.latents, self.labels)
+
+
+@dataclass(frozen=True)
+class ViewBatch(_Batch):
+    """Views that stand one after the other in a split.
+
+    Attributes:
+        views: (batch, 3, height, width) uint8, channels last in memory.
+        latents: (batch, number of latents) float64.
+        labels: (batch,) int64.
+        start: the place of the first among the views of the split, in the order of the index.
+        names: (synset, object id) of each view's object.
+        block: in a loader worker, where the views are.
+    """
+
+    start: int
+    names: list[tuple[str, str]]
+    block: Block | None = field(default=None, repr=False)
+
+    def pin_memory(self) -> "ViewBatch":
+        """The same in page-locked memory, for the DataLoader."""
+        return ViewBatch(_pinned(self.views), self.latents, self.labels, self.start, self.names)
+
+
+def collate_pairs(pairs: Sequence[tuple[View, View]], size: int, blocks: Blocks | None = None) -> Pair:
+    """One batch.
+
+    Args:
+        pairs: of views of one object each.
+        size: of an image, pixels.
+        blocks: in a loader worker, where to put the images.
+    """
+    sides: list[tuple[View, ...]] = list(zip(*pairs, strict=True))
+    pixels, block = _room((2, len(pairs), size, size, 3), blocks)
+    for side, room in zip(sides, pixels, strict=True):
+        _decode(side, room)
+    latents = torch.stack([_latents(side) for side in sides])
+    return Pair(_channels_first(pixels), latents, _labels(sides[0]), block)
+
+
+def collate_views(views: Sequence[View], size: int, start: int, blocks: Blocks | None = None) -> ViewBatch:
+    """One batch, which starts at the place ``start`` of a split; all else as ``collate_pairs``."""
+    pixels, block = _room((len(views), size, size, 3), blocks)
+    _decode(views, pixels)
+    names = [(view.metadata.synset, view.metadata.object) for view in views]
+    return ViewBatch(_channels_first(pixels), _latents(views), _labels(views), start, names, block)
+
+
+def _room(shape: tuple[int, ...], blocks: Blocks | None) -> tuple[torch.Tensor, Block | None]:
+    """Uninitialised uint8; in a loader worker, in memory that it shares with the training process.
+
+    What is not there yet would be copied there on its way, as ``torch.utils.data.default_collate`` knows.
+    """
+    worker = torch.utils.data.get_worker_info()
+    if not worker:
+        return torch.empty(shape, dtype=torch.uint8), None
+    taken = blocks.take(worker.id, shape) if blocks else None
+    if taken:
+        return taken
+    shared = torch.UntypedStorage._new_shared(int(np.prod(shape)))
+    return torch.empty(0, dtype=torch.uint8).set_(shared).view(shape), None
+
+
+def _decode(views: Sequence[View], pixels: torch.Tensor) -> None:
+    """Each image into its place in (views, size, size, 3)."""
+    for view, place in zip(views, pixels.numpy(), strict=True):
+        view.pixels(out=place)
+
+
+def _latents(views: Sequence[View]) -> torch.Tensor:
+    return torch.from_numpy(np.array([view.metadata.latents for view in views], dtype=np.float64))
+
+
+def _labels(views: Sequence[View]) -> torch.Tensor:
+    return torch.tensor([view.metadata.label for view in views])
+
+
+def _channels_first(pixels: torch.Tensor) -> torch.Tensor:
+    """(..., height, width, 3) as (..., 3, height, width), which stays as it is in memory."""
+    return pixels.movedim(-1, -3)
+
+
+def _pinned(views: torch.Tensor) -> torch.Tensor:
+    return _channels_first(views.movedim(-3, -1).pin_memory())

@@ -1,0 +1,104 @@
+"""Streams read by worker processes, which give parts of batches, and are gone when they should be."""
+
+import multiprocessing
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from torch.utils.data import DataLoader
+
+from shards.batches import Pair, ViewBatch
+from shards.blocks import Blocks
+from shards.errors import IebenchError
+from shards.stream import PairStream, ViewStream
+
+T = TypeVar("T")
+
+PREFETCHED = 3
+"""Parts that each loader worker is ahead."""
+_IN_USE = 3  # parts of a worker that its parent has at hand, or that wait for their turn
+
+
+@contextmanager
+def pair_batches(
+    stream: PairStream, workers: int, pin_memory: bool = False
+) -> Iterator[Iterator[tuple[Pair, ...]]]:
+    """The batches of a stream, without end, in as many parts as there are workers (one for none).
+
+    Args:
+        stream: whose ``start_step`` is the first.
+        workers: processes that decode; those without a lane are not started.
+        pin_memory: for CUDA, whether to copy what they give into page-locked memory.
+
+    Raises:
+        IebenchError: a shard cannot be read, or a worker was killed.
+    """
+    workers = min(workers, stream.lanes)
+    with _reading(stream, workers, pin_memory) as parts:
+        yield whole_batches(parts, max(1, workers))
+
+
+@contextmanager
+def view_batches(stream: ViewStream, workers: int, pin_memory: bool = False) -> Iterator[Iterator[ViewBatch]]:
+    """The batches of a stream, each of which tells its place; all else as ``pair_batches``."""
+    with _reading(stream, workers, pin_memory) as parts:
+        yield (batch for (batch,) in whole_batches(parts, 1))
+
+
+def whole_batches(parts: Iterable[T | IebenchError], workers: int) -> Iterator[tuple[T, ...]]:
+    """What loader workers give, as many parts at a time as there are workers.
+
+    Raises:
+        IebenchError: as a stream met it.
+    """
+    found: list[T] = []
+    for part in parts:
+        if isinstance(part, IebenchError):
+            raise part
+        found.append(part)
+        if len(found) == workers:
+            yield tuple(found)
+            found = []
+
+
+@contextmanager
+def _reading(stream: PairStream | ViewStream, workers: int, pin_memory: bool) -> Iterator[Iterator[Any]]:
+    """What the stream gives, by way of workers that are gone at the end.
+
+    PyTorch ends them with the last reference to them, which the frames of an error may hold up to the end of the
+    interpreter; that would wait for ever for workers that heed no signal.
+
+    Raises:
+        IebenchError: a worker was killed; PyTorch interrupts whatever this process is at.
+    """
+    if workers and multiprocessing.get_start_method() == "fork":
+        stream.blocks = Blocks(workers, PREFETCHED + _IN_USE, stream.part_bytes(workers))
+    loader = DataLoader(
+        stream,
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        worker_init_fn=_leave_interrupts_to_parent,
+        prefetch_factor=PREFETCHED if workers else None,
+    )
+    parts: Any = iter(loader)
+    try:
+        yield parts
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise IebenchError(
+            "a process that reads shards was killed, as the system does when memory runs out; fewer of them "
+            "(training.workers) need less"
+        ) from error
+    finally:
+        stream.blocks = None
+        if workers:
+            parts._shutdown_workers()
+
+
+def _leave_interrupts_to_parent(_: int) -> None:
+    """Also SIGTERM: torchrun and Slurm send it to every process that they know of."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

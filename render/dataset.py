@@ -13,13 +13,12 @@ from render.part import Part
 from render.plan import Job, Plan
 from render.staging import FOLDER_NAME, SETTINGS_NAME, Staging
 from render.worker import require_blender
-from shards.card import card_text
+from shards.card import complete_dataset
 from shards.catalogue import ShardPlan
 from shards.errors import IebenchError
 from shards.failures import FAILURES_NAME, Failure, Failures
-from shards.files import write_text
 from shards.progress import Progress
-from shards.schema import INDEX_NAME, DatasetIndex
+from shards.schema import DatasetIndex
 from shards.sealed import SealedShard
 from shards.settings import require_ours
 from shards.writer import seal_shard
@@ -161,8 +160,7 @@ class _Run:
             renderer=settings.model_dump(mode="json"),
             splits=splits,
         )
-        write_text(self._out / "README.md", card_text(index))
-        write_text(self._out / INDEX_NAME, index.to_json())
+        complete_dataset(self._out, index)
         return index
 
     def _seal(self, shard: ShardPlan) -> None:

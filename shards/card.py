@@ -1,9 +1,12 @@
 """The dataset card: the ``README.md`` that stands beside the shards."""
 
+from pathlib import Path
+
+from shards.files import write_text
 from shards.hub import hub_header
 from shards.images import ChannelOrder
 from shards.passes import Pass, member_of
-from shards.schema import DatasetIndex
+from shards.schema import INDEX_NAME, DatasetIndex
 
 _ORDERS: dict[ChannelOrder, str] = {"rgb": "true RGB", "bgr": "with red and blue swapped, as published"}
 _PASSES: dict[Pass, str] = {
@@ -11,6 +14,12 @@ _PASSES: dict[Pass, str] = {
     "depth": "16 bit, `depth_scale` of the `.json` is metres per unit along the camera's axis, 65535 is farther",
     "normal": "(v - 128) / 127 is x right, y up, z towards the camera",
 }
+
+
+def complete_dataset(folder: Path, index: DatasetIndex) -> None:
+    """Writes the card and, last, the index, which is there only when all shards are."""
+    write_text(folder / "README.md", card_text(index))
+    write_text(folder / INDEX_NAME, index.to_json())
 
 
 def card_text(index: DatasetIndex) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from shards.card import card_text
+from shards.card import complete_dataset
 from shards.catalogue import ShardPlan, fingerprint, plan_shards
 from shards.errors import IebenchError, UsageError
 from shards.failures import FAILURES_NAME, Failure, Failures
@@ -27,7 +27,7 @@ from shards.published.object import read_object
 from shards.published.settings import OBJECTS_PER_SHARD, PackSettings
 from shards.published.source import SourceObject, catalogue, scan_names
 from shards.samples import Sample
-from shards.schema import INDEX_NAME, VARIANTS, DatasetIndex, Variant, split_of
+from shards.schema import VARIANTS, DatasetIndex, Variant, split_of
 from shards.sealed import SealedShard, SealedShards
 from shards.settings import require_ours
 from shards.shapenet import classes_of_synsets
@@ -197,8 +197,7 @@ class _Run:
             renderer=settings.model_dump(mode="json"),
             splits=splits,
         )
-        write_text(self._out / "README.md", card_text(index))
-        write_text(self._out / INDEX_NAME, index.to_json())
+        complete_dataset(self._out, index)
         return index
 
     def _record(self, done: _Done, progress: Progress) -> None:

@@ -9,6 +9,7 @@ from shards.errors import IebenchError, UsageError
 from shards.remote.connection import Dropped
 
 try:
+    import aiohttp
     import botocore.exceptions
     from s3fs import S3FileSystem
 except ImportError:
@@ -76,5 +77,5 @@ def _translated(address: str) -> Iterator[None]:
         raise IebenchError(f"{address} is not there; check the address") from None
     except (PermissionError, *_OUR_SETTINGS):
         raise IebenchError(f"{address} may not be read; {_FORBIDDEN}") from None
-    except (OSError, botocore.exceptions.BotoCoreError) as error:
+    except (OSError, aiohttp.ClientError, botocore.exceptions.BotoCoreError) as error:
         raise Dropped(f"the storage answered with {type(error).__name__}") from None

@@ -1,10 +1,12 @@
 """Datasets in an S3 bucket, of a server on loopback."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from commands import run
+from cutting_proxy import cutting_proxy
 from shards.errors import IebenchError
 from shards.mirror import dataset_folder, local_shard
 from shards.reader import read_views
@@ -69,6 +71,25 @@ def test_what_was_fetched_of_an_object_is_taken_up(bucket, toy_dataset):
     shard = open_dataset(folder).split("val").shards[0]
     (folder / f".{shard.name}.part").write_bytes((toy_dataset / shard.name).read_bytes()[:1_000])
     assert local_shard(folder, shard).read_bytes() == (toy_dataset / shard.name).read_bytes()
+
+
+@pytest.mark.parametrize("cuts", [1, 20])
+def test_a_connection_that_drops_again_and_again_yields_the_whole_object(
+    bucket, endpoint, toy_dataset, monkeypatch, cuts
+):
+    from shards.remote import download, s3
+
+    server = urlsplit(endpoint)
+    folder = dataset_folder(ADDRESS)
+    shard = open_dataset(folder).split("val").shards[0]
+    with cutting_proxy((server.hostname, server.port), after=shard.bytes // 2) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
+        monkeypatch.setattr(download, "ATTEMPTS", 30)
+        s3._filesystem.cache_clear()
+        proxy.cuts = cuts
+        assert local_shard(folder, shard).read_bytes() == (toy_dataset / shard.name).read_bytes()
+        assert proxy.cuts <= 0
+    s3._filesystem.cache_clear()
 
 
 def test_an_object_that_is_cut_short_altered_or_gone_is_one_sentence(bucket, toy_dataset):

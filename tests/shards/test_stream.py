@@ -3,6 +3,7 @@
 import multiprocessing
 import pickle
 import random
+import re
 import shutil
 from collections import Counter
 from itertools import islice
@@ -19,6 +20,8 @@ from shards.reader import read_samples, read_views
 from shards.schema import VARIANTS, draw_latents, open_dataset
 from shards.stream import PairSettings, PairStream, ViewStream
 from toys import CLASSES, OBJECTS_PER_CLASS, SEED, SIZE, VIEWS, reseal, toy_samples, with_passes
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "streaming.md"
 
 
 @pytest.fixture(scope="module")
@@ -314,3 +317,13 @@ def test_workers_are_gone_after_an_error_whoever_holds_on_to_it(toy_dataset):
         held = error
     assert held
     assert not multiprocessing.active_children()
+
+
+def test_the_program_in_the_documentation_gives_pairs(toy_dataset, tmp_path, monkeypatch):
+    (program,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "views").symlink_to(toy_dataset)
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    exec(compile(program, str(DOCUMENT), "exec"), found)
+    assert found["pairs"].views.shape == (2, 16, 3, SIZE, SIZE)

@@ -129,3 +129,10 @@ def rewrite_index(folder: Path, content: dict) -> DatasetIndex:
 def digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of a folder by name."""
     return {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def digests_but_attempts(folder: Path) -> dict[str, str]:
+    """As ``digests``, but for how often failed objects were tried: a kill may fall on one of them."""
+    lines = (folder / "failures.jsonl").read_text().splitlines()
+    failures = [json.loads(line) | {"attempts": 0} for line in lines]
+    return digests(folder) | {"failures.jsonl": json.dumps(failures)}

@@ -10,7 +10,7 @@ from models import TRIANGLE, write_model
 from processes import wait_for_reader
 from render.part import Part, parse_part
 from shards.errors import UsageError
-from toys import digests
+from toys import digests, digests_but_attempts
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_parts_at_once_and_a_closing_run_give_the_bytes_of_a_run_without_parts(
     closing = run(*arguments)
     assert closing.code == 0, closing.err
     assert "nothing was rendered" in closing.out and "2 objects failed" in closing.out
-    assert digests(out) == quiet_run
+    assert digests_but_attempts(out) == quiet_run
     assert not (out / ".render").exists()
 
 

@@ -114,9 +114,9 @@ def _train(recipe: Recipe, data: Path, out: Path, resume: bool, processes: Proce
     trained, optimizer = fabric.setup(model, optimizer)
 
     with (
+        stop_on_signals() as stop,
         pair_batches(stream, recipe.training.workers, fabric.device.type == "cuda") as batches,
         metrics_log(run, position, processes.first) as log,
-        stop_on_signals() as stop,
         progress_bar(schedule, position, processes.first) as bar,
     ):
         for batch in processes.in_step(batches):

@@ -82,8 +82,9 @@ def _reading(stream: PairStream | ViewStream, workers: int, pin_memory: bool) ->
         worker_init_fn=_leave_interrupts_to_parent,
         prefetch_factor=PREFETCHED if workers else None,
     )
-    parts: Any = iter(loader)
+    parts: Any = None
     try:
+        parts = iter(loader)
         yield parts
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):
@@ -94,8 +95,11 @@ def _reading(stream: PairStream | ViewStream, workers: int, pin_memory: bool) ->
         ) from error
     finally:
         stream.blocks = None
-        if workers:
+        if workers and parts is not None:
             parts._shutdown_workers()
+            for worker in parts._workers:  # perhaps in the middle of a download
+                worker.kill()
+                worker.join()
 
 
 def _leave_interrupts_to_parent(_: int) -> None:

@@ -2,8 +2,11 @@
 
 import multiprocessing
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from multiprocessing import resource_tracker
 from typing import TypeVar
 
@@ -36,42 +39,56 @@ def run_parallel(
         yield from map(function, jobs)
         return
     resource_tracker.ensure_running()  # its start would end ``interrupts_held_back``
-    pool = ProcessPool(
-        max_workers=workers,
-        context=multiprocessing.get_context("spawn"),
-        initializer=_prepare,
-        initargs=(os.getpid(),),
-    )
+    pools = [_one_process() for _ in range(workers)]
     try:
-        yield from _results(pool, function, jobs, 2 * workers)
-        pool.close()
-    except ProcessExpired:
+        yield from _results(pools, function, jobs)
+    except (ProcessExpired, BrokenProcessPool):
         raise IebenchError(
             "a worker process was ended from outside, perhaps for want of memory; "
             "run the same command again, with fewer workers where memory is short"
         ) from None
     finally:
-        pool.stop()
-        pool.join()
+        for pool in pools:
+            pool.stop()
+        for pool in pools:
+            pool.join()
+
+
+def _one_process() -> ProcessPool:
+    """A pool of its own for each process: one that is killed may take a lock, or a job that it had not begun, along."""
+    return ProcessPool(
+        max_workers=1,
+        context=multiprocessing.get_context("spawn"),
+        initializer=_prepare,
+        initargs=(os.getpid(),),
+    )
 
 
 def _results(
-    pool: ProcessPool, function: Callable[[Job], Result], jobs: Sequence[Job], ahead: int
+    pools: Iterable[ProcessPool], function: Callable[[Job], Result], jobs: Iterable[Job]
 ) -> Iterator[Result]:
-    """Keeps ``ahead`` jobs in the pool, not all: a dataset may have thousands."""
+    """Gives each process its next job when it has done the one before: a dataset may have thousands."""
+    free = deque(pools)
     waiting = iter(jobs)
-    running: set[Future[Result]] = set()
+    running: dict[Future[Result], ProcessPool] = {}
     while True:
-        for job in waiting:
-            with interrupts_held_back():  # the first starts the pool
-                running.add(pool.schedule(function, args=(job,)))
-            if len(running) >= ahead:
-                break
+        for job in islice(waiting, len(free)):
+            pool = free.popleft()
+            running[_scheduled(pool, function, job)] = pool
         if not running:
             return
-        done, running = wait(running, return_when=FIRST_COMPLETED)
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in done:
+            free.append(running.pop(future))
             yield future.result()
+
+
+def _scheduled(pool: ProcessPool, function: Callable[[Job], Result], job: Job) -> Future[Result]:
+    try:
+        with interrupts_held_back():  # the first job starts the process
+            return pool.schedule(function, args=(job,))
+    except RuntimeError as error:  # pebble's, for a pool whose process died while it was idle
+        raise BrokenProcessPool from error
 
 
 def _prepare(parent: int) -> None:

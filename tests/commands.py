@@ -9,7 +9,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from processes import default_interrupt
+from processes import PATIENCE, default_interrupt
 
 COMMAND = [sys.executable, "-m", "iebench"]
 SMALL = ["--views", "3", "--size", "16", "--samples", "1", "--denoiser", "none", "--objects-per-shard", "3"]
@@ -39,7 +39,7 @@ class Result:
         return errors[0].removeprefix("Error: ")
 
 
-def run(*arguments: str | Path, timeout: float = 120.0) -> Result:
+def run(*arguments: str | Path, timeout: float = PATIENCE) -> Result:
     """Runs a command in a process of its own."""
     done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=timeout)
     return Result(done.returncode, done.stdout, done.stderr)
@@ -74,7 +74,7 @@ def started(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def ended(process: subprocess.Popen[str], timeout: float = 60.0) -> Result:
+def ended(process: subprocess.Popen[str], timeout: float = PATIENCE) -> Result:
     """Waits for the end of a started command."""
     out, err = process.communicate(timeout=timeout)
     return Result(process.returncode, out, err)

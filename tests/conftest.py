@@ -7,11 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from unreliable_server import UnreliableServer
 
 DATA = Path(__file__).parent / "data"
+
+settings.register_profile(
+    "iebench", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # machines are busy
+settings.load_profile("iebench")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

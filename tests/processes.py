@@ -13,6 +13,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+PATIENCE = 240.0
+"""Seconds: machines that are busy with something else take so long to start three processes."""
+
 
 @dataclass(frozen=True)
 class Process:
@@ -27,7 +30,10 @@ class Process:
         fields = _status_fields(Path(f"/proc/{self.pid}"))
         if fields is None or int(fields[19]) != self.started:
             return False
-        threads = map(_status_fields, Path(f"/proc/{self.pid}/task").glob("*"))
+        try:
+            threads = [_status_fields(folder) for folder in Path(f"/proc/{self.pid}/task").iterdir()]
+        except OSError:  # it has just ended
+            return False
         return any(thread is not None and thread[0] not in "ZX" for thread in threads)
 
     @property
@@ -55,7 +61,9 @@ def render_workers(pid: int) -> list[Process]:
     return [child for child in descendants(pid) if _has_blender(child)]
 
 
-def wait_for(condition: Callable[[], T], seconds: float = 90.0, process: subprocess.Popen | None = None) -> T:
+def wait_for(
+    condition: Callable[[], T], seconds: float = PATIENCE, process: subprocess.Popen | None = None
+) -> T:
     """Polls until ``condition`` gives something true, and returns that.
 
     Args:

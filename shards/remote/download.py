@@ -117,7 +117,9 @@ def download(address: str, path: Path, size: int, sha256: str, is_there: Callabl
         OSError: ``path`` cannot be written.
     """
     part = path.with_name(f".{path.name}.part")
-    with _turn(part) as stream:
+    with _turn(part, is_there) as stream:
+        if stream is None:
+            return
         if is_there():
             part.unlink()
             return
@@ -170,8 +172,8 @@ def _opened(address: str, start: int) -> Iterator[RemoteFile]:
 
 
 @contextlib.contextmanager
-def _turn(part: Path) -> Iterator[IO[bytes]]:
-    """Opens the unfinished file once no other process or thread has it.
+def _turn(part: Path, is_there: Callable[[], bool]) -> Iterator[IO[bytes] | None]:
+    """Opens the unfinished file once no other process or thread has it; gives None where one has finished it.
 
     The lock is the kernel's and is on the file itself: it ends with its process, and leaves nothing behind.
     """
@@ -180,11 +182,14 @@ def _turn(part: Path) -> Iterator[IO[bytes]]:
         with os.fdopen(descriptor, "r+b") as stream:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             try:
-                if _is_at(descriptor, part):  # else its last holder has finished it meanwhile
+                if _is_at(descriptor, part):
                     yield stream
                     return
             finally:
                 fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing does not do where a fork has inherited it
+        if is_there():
+            yield None
+            return
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -20,6 +20,7 @@ from iebench.run import Run
 from iebench.subjects import distinct_titles, read_subjects
 from iebench.tables import METRICS
 from iebench.wording import enumerate_words, minus, outcome_sentences
+from processes import PATIENCE
 from shards.errors import IebenchError, UsageError
 from shards.reader import read_views
 from shards.schema import open_dataset
@@ -370,7 +371,7 @@ def in_browser(source: str, width: int, folder: Path) -> dict[str, int]:
         [*command, "--dump-dom", wrapper.as_uri()],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     measured = re.search(r"<title>measured (.*?)</title>", done.stdout)
     assert measured, done.stderr[-2000:]

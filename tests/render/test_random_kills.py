@@ -61,7 +61,7 @@ def test_workers_killed_at_random_change_nothing(quiet_run, mixed_models, tmp_pa
         started("render", mixed_models, out, *MANY_VIEWS) as process,
         a_killer_of_workers(process.pid, out, random.Random(20)) as killed,
     ):
-        result = ended(process, timeout=120)
+        result = ended(process)
     assert result.code == 0, result.err
     assert len(killed) >= 2
     assert digests_but_attempts(out) == quiet_run
@@ -76,7 +76,7 @@ def test_a_parent_killed_ten_times_at_random_changes_nothing(quiet_run, mixed_mo
             children = descendants(process.pid)
             process.kill()
             ended(process)
-        wait_for(lambda children=children: not any(child.alive for child in children), seconds=20)
+        wait_for(lambda children=children: not any(child.alive for child in children))
     result = run("render", mixed_models, out, *MANY_VIEWS)
     assert result.code == 0, result.err
     assert digests_but_attempts(out) == quiet_run

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirrors import first_shard, views
-from processes import wait_for
+from processes import PATIENCE, wait_for
 from shards.errors import IebenchError
 from shards.mirror import dataset_folder, local_shard
 from shards.origin import ORIGIN_NAME
@@ -23,9 +23,7 @@ from shards.remote.connection import Unreachable
 from shards.schema import INDEX_NAME, open_dataset
 from unreliable_server import Fault, serving
 
-pytestmark = pytest.mark.timeout(120)
-
-LINGER = 0.1
+LINGER = 0.5
 """Seconds in which a client reads what it was sent before the connection drops."""
 
 
@@ -193,7 +191,7 @@ def test_processes_and_threads_that_ask_for_one_shard_fetch_it_once(cache, serve
             thread.start()
         wait_for(lambda: server.asked(names[0]))
         release.set()
-        outputs = [process.communicate(timeout=60)[0] for process in processes]
+        outputs = [process.communicate(timeout=PATIENCE)[0] for process in processes]
     finally:
         release.set()
         for process in processes:
@@ -289,7 +287,7 @@ def test_a_full_disk_is_one_sentence_and_the_download_goes_on_once_there_is_room
 def test_a_server_that_falls_silent_is_asked_again(cache, server, monkeypatch):
     from shards.remote import http
 
-    monkeypatch.setattr(http, "SECONDS_OF_SILENCE", 0.3)
+    monkeypatch.setattr(http, "SECONDS_OF_SILENCE", 2.0)
     http._filesystem.cache_clear()
     release = threading.Event()
     folder = dataset_folder(server.address)

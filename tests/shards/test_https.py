@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from processes import PATIENCE
 from unreliable_server import Fault, serving
 
 pytestmark = pytest.mark.timeout(120)
@@ -58,7 +59,11 @@ def opened(address: str, cache: Path, trusted: Path | None) -> subprocess.Comple
     if trusted:
         environment["SSL_CERT_FILE"] = str(trusted)
     return subprocess.run(
-        [sys.executable, "-c", OPEN, address], env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", OPEN, address],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
 
 

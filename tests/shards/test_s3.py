@@ -13,7 +13,6 @@ from shards.reader import read_views
 from shards.schema import INDEX_NAME, open_dataset
 
 pytest.importorskip("s3fs")
-pytestmark = pytest.mark.timeout(120)
 
 BUCKET = "published"
 ADDRESS = f"s3://{BUCKET}/sets/views"

@@ -96,7 +96,7 @@ def test_a_stopped_verify_leaves_no_process(long_dataset, number, code, when):
             process.send_signal(number)
         result = ended(process)
     assert result.code == code
-    wait_for(lambda: not any(child.alive for child in children), seconds=20)
+    wait_for(lambda: not any(child.alive for child in children))
     if number == signal.SIGKILL:
         assert "Traceback" not in result.err
     else:

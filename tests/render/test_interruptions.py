@@ -1,13 +1,18 @@
 """A render can be stopped at any moment: nothing is lost, doubled or left running."""
 
+import multiprocessing
 import os
 import signal
+import time
 
 import pytest
+from pebble import ProcessPool
 
 from commands import SMALL, call, ended, run, started
 from models import TRIANGLE, write_model
 from processes import descendants, render_workers, wait_for, wait_for_reader
+from render.local import LocalWorker
+from render.settings import RenderSettings
 from toys import digests
 
 pytestmark = pytest.mark.blender
@@ -50,6 +55,42 @@ def test_a_stopped_render_leaves_no_process_and_goes_on_to_the_same_bytes(
     assert "of 24 views are there already" in resumed.err
     assert digests(out) == digests(rendered_dataset)
     assert not (out / ".render").exists()
+
+
+def test_ctrl_c_in_a_render_that_just_starts_is_one_sentence(toy_models, tmp_path):
+    with started("render", toy_models, tmp_path / "views", *SMALL, "--workers", "2") as process:
+        wait_for(lambda: len(descendants(process.pid)) == 3, process=process)
+        children = descendants(process.pid)  # two, and the one that tracks what they share
+        time.sleep(0.03)  # until they listen to signals; they import for longer
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        result = ended(process)
+    assert result.code == 130, result.err
+    assert result.error == "stopped; run the same command again to go on where it was"
+    wait_for(lambda: not any(child.alive for child in children), seconds=240)
+
+
+@pytest.fixture
+def python_interrupts():
+    """A test run in the background is handed down SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("python_interrupts")
+def test_an_interrupt_while_a_worker_is_started_leaves_no_process(tmp_path, monkeypatch):
+    schedule = ProcessPool.schedule
+
+    def interrupted(*arguments, **options):
+        future = schedule(*arguments, **options)
+        signal.raise_signal(signal.SIGINT)
+        return future
+
+    monkeypatch.setattr(ProcessPool, "schedule", interrupted)
+    before = set(multiprocessing.active_children())
+    with pytest.raises(KeyboardInterrupt):
+        LocalWorker(RenderSettings(), tmp_path, "cpu").start()
+    assert set(multiprocessing.active_children()) <= before
 
 
 def test_a_render_that_waits_for_a_hung_object_stops_at_once(tmp_path):

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 
@@ -31,8 +32,12 @@ def something_is_done(out):
 def test_a_stopped_render_leaves_no_process_and_goes_on_to_the_same_bytes(
     rendered_dataset, toy_models, tmp_path, number, code
 ):
-    out = tmp_path / "views"
-    arguments = ("render", toy_models, out, *SMALL, "--workers", "1")
+    models, out = shutil.copytree(toy_models, tmp_path / "models"), tmp_path / "views"
+    waits = write_model(models / "03797390" / "mug-0003", None)
+    model = waits.read_bytes()
+    waits.unlink()
+    os.mkfifo(waits)  # rendered last, so that there is work left whenever the signal comes
+    arguments = ("render", models, out, *SMALL, "--workers", "1")
     with started(*arguments) as process:
         wait_for(lambda: something_is_done(out), process=process)
         assert render_workers(process.pid)
@@ -41,7 +46,7 @@ def test_a_stopped_render_leaves_no_process_and_goes_on_to_the_same_bytes(
         result = ended(process)
     assert result.code == code, result.err
     assert not (out / "dataset.json").exists()
-    wait_for(lambda: not any(child.alive for child in children), seconds=20)
+    wait_for(lambda: not any(child.alive for child in children), seconds=240)
     if number == signal.SIGKILL:
         assert "Traceback" not in result.err
     else:
@@ -50,6 +55,8 @@ def test_a_stopped_render_leaves_no_process_and_goes_on_to_the_same_bytes(
     refused = call("verify", out)
     assert refused.code != 0 and refused.error
 
+    waits.unlink()
+    waits.write_bytes(model)
     resumed = run(*arguments)
     assert resumed.code == 0, resumed.err
     assert "of 24 views are there already" in resumed.err
@@ -104,7 +111,7 @@ def test_a_render_that_waits_for_a_hung_object_stops_at_once(tmp_path):
         result = ended(process)
     assert result.code == 130
     assert result.error
-    wait_for(lambda: not any(child.alive for child in children), seconds=20)
+    wait_for(lambda: not any(child.alive for child in children), seconds=240)
 
 
 def test_a_second_process_on_the_same_folder_is_refused_and_the_first_goes_on(tmp_path):

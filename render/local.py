@@ -4,6 +4,7 @@ import multiprocessing
 import os
 from collections.abc import Callable
 from concurrent.futures import Future
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from render.plan import Job
 from render.retries import WorkerLost
 from render.settings import RenderSettings
 from render.worker import Rendered
-from shards.processes import available_cores
+from shards.processes import available_cores, interrupts_held_back
 
 _Setup = tuple[RenderSettings, Path, int, DeviceChoice]
 """The arguments of ``start_worker``."""
@@ -35,6 +36,7 @@ class LocalWorker:
 
     def __init__(self, settings: RenderSettings, staging: Path, device: DeviceChoice = "auto") -> None:
         self._setup: _Setup = (settings, staging, os.getpid(), device)
+        resource_tracker.ensure_running()  # its start would end ``interrupts_held_back``
         self._pool = ProcessPool(max_workers=1, context=multiprocessing.get_context("spawn"))
 
     def start(self) -> Future[None]:
@@ -56,7 +58,11 @@ class LocalWorker:
 
     def _schedule(self, function: Callable, *arguments: Any) -> Future:
         try:
-            return self._pool.schedule(function, args=arguments)
+            with interrupts_held_back():  # the first starts the pool
+                return self._pool.schedule(function, args=arguments)
+        except KeyboardInterrupt:  # the caller has no future yet by which it would stop this worker
+            self.stop()
+            raise
         except RuntimeError as error:  # pebble's, for a pool whose process died while it was idle
             raise WorkerLost("its process was ended before it could begin") from error
 

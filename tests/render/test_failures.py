@@ -38,12 +38,12 @@ def test_no_model_stops_a_render_and_all_that_fail_are_named(tmp_path):
         write_model(models / "03797390" / kind, content)
     os.mkfifo(write_model(models / "03797390" / "hangs", None))  # whoever opens it waits for ever
 
-    result = run("render", models, out, *SMALL, "--workers", "2", "--object-timeout", "4")
+    result = run("render", models, out, *SMALL, "--workers", "2", "--object-timeout", "10")
 
     assert result.code == 0, result.err
     failures = failures_of(out)
     assert sorted(failures) == sorted([*UNUSABLE, "hangs"])
-    assert (failures["hangs"]["reason"], failures["hangs"]["attempts"]) == ("it took longer than 4 s", 2)
+    assert (failures["hangs"]["reason"], failures["hangs"]["attempts"]) == ("it took longer than 10 s", 2)
     for kind, (_, reason) in UNUSABLE.items():
         assert re.match(reason, failures[kind]["reason"])
         assert failures[kind]["attempts"] == 1
@@ -167,7 +167,7 @@ def test_a_blender_that_does_not_start_is_one_sentence(tmp_path):
     (tmp_path / "bpy.py").write_text("raise ImportError('libXrender is missing')")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     command = [*COMMAND, "render", tmp_path / "models", tmp_path / "views", *SMALL, "--workers", "1"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     result = Result(done.returncode, done.stdout, done.stderr)
     assert result.code == 1
     assert "iebench doctor" in result.error

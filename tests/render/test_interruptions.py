@@ -1,13 +1,19 @@
 """A render can be stopped at any moment: nothing is lost, doubled or left running."""
 
+import multiprocessing
 import os
+import shutil
 import signal
+import time
 
 import pytest
+from pebble import ProcessPool
 
 from commands import SMALL, call, ended, run, started
 from models import TRIANGLE, write_model
 from processes import descendants, render_workers, wait_for, wait_for_reader
+from render.local import LocalWorker
+from render.settings import RenderSettings
 from toys import digests
 
 pytestmark = pytest.mark.blender
@@ -26,8 +32,12 @@ def something_is_done(out):
 def test_a_stopped_render_leaves_no_process_and_goes_on_to_the_same_bytes(
     rendered_dataset, toy_models, tmp_path, number, code
 ):
-    out = tmp_path / "views"
-    arguments = ("render", toy_models, out, *SMALL, "--workers", "1")
+    models, out = shutil.copytree(toy_models, tmp_path / "models"), tmp_path / "views"
+    waits = write_model(models / "03797390" / "mug-0003", None)
+    model = waits.read_bytes()
+    waits.unlink()
+    os.mkfifo(waits)  # rendered last, so that there is work left whenever the signal comes
+    arguments = ("render", models, out, *SMALL, "--workers", "1")
     with started(*arguments) as process:
         wait_for(lambda: something_is_done(out), process=process)
         assert render_workers(process.pid)
@@ -36,7 +46,7 @@ def test_a_stopped_render_leaves_no_process_and_goes_on_to_the_same_bytes(
         result = ended(process)
     assert result.code == code, result.err
     assert not (out / "dataset.json").exists()
-    wait_for(lambda: not any(child.alive for child in children), seconds=20)
+    wait_for(lambda: not any(child.alive for child in children), seconds=240)
     if number == signal.SIGKILL:
         assert "Traceback" not in result.err
     else:
@@ -45,11 +55,49 @@ def test_a_stopped_render_leaves_no_process_and_goes_on_to_the_same_bytes(
     refused = call("verify", out)
     assert refused.code != 0 and refused.error
 
+    waits.unlink()
+    waits.write_bytes(model)
     resumed = run(*arguments)
     assert resumed.code == 0, resumed.err
     assert "of 24 views are there already" in resumed.err
     assert digests(out) == digests(rendered_dataset)
     assert not (out / ".render").exists()
+
+
+def test_ctrl_c_in_a_render_that_just_starts_is_one_sentence(toy_models, tmp_path):
+    with started("render", toy_models, tmp_path / "views", *SMALL, "--workers", "2") as process:
+        wait_for(lambda: len(descendants(process.pid)) == 3, process=process)
+        children = descendants(process.pid)  # two, and the one that tracks what they share
+        time.sleep(0.03)  # until they listen to signals; they import for longer
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        result = ended(process)
+    assert result.code == 130, result.err
+    assert result.error == "stopped; run the same command again to go on where it was"
+    wait_for(lambda: not any(child.alive for child in children), seconds=240)
+
+
+@pytest.fixture
+def python_interrupts():
+    """A test run in the background is handed down SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("python_interrupts")
+def test_an_interrupt_while_a_worker_is_started_leaves_no_process(tmp_path, monkeypatch):
+    schedule = ProcessPool.schedule
+
+    def interrupted(*arguments, **options):
+        future = schedule(*arguments, **options)
+        signal.raise_signal(signal.SIGINT)
+        return future
+
+    monkeypatch.setattr(ProcessPool, "schedule", interrupted)
+    before = set(multiprocessing.active_children())
+    with pytest.raises(KeyboardInterrupt):
+        LocalWorker(RenderSettings(), tmp_path, "cpu").start()
+    assert set(multiprocessing.active_children()) <= before
 
 
 def test_a_render_that_waits_for_a_hung_object_stops_at_once(tmp_path):
@@ -63,7 +111,7 @@ def test_a_render_that_waits_for_a_hung_object_stops_at_once(tmp_path):
         result = ended(process)
     assert result.code == 130
     assert result.error
-    wait_for(lambda: not any(child.alive for child in children), seconds=20)
+    wait_for(lambda: not any(child.alive for child in children), seconds=240)
 
 
 def test_a_second_process_on_the_same_folder_is_refused_and_the_first_goes_on(tmp_path):

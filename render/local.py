@@ -1,14 +1,11 @@
 """Workers that are processes of this machine."""
 
-import multiprocessing
 import os
 from collections.abc import Callable
 from concurrent.futures import Future
-from multiprocessing import resource_tracker
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
-
-from pebble import ProcessPool
 
 from render import worker
 from render.devices import DeviceChoice, default_workers
@@ -16,17 +13,15 @@ from render.plan import Job
 from render.retries import WorkerLost
 from render.settings import RenderSettings
 from render.worker import Rendered
-from shards.processes import available_cores, interrupts_held_back
+from shards.one_process import OneProcess
+from shards.processes import available_cores
 
 _Setup = tuple[RenderSettings, Path, int, DeviceChoice]
 """The arguments of ``start_worker``."""
 
 
 class LocalWorker:
-    """A pool of one process.
-
-    A process that is killed may hold the lock of its pool or leave half a message in its pipe. So each has a
-    pool of its own, which is thrown away with it.
+    """A process that renders; where it is killed, it is thrown away.
 
     Args:
         settings: of the renders.
@@ -36,8 +31,7 @@ class LocalWorker:
 
     def __init__(self, settings: RenderSettings, staging: Path, device: DeviceChoice = "auto") -> None:
         self._setup: _Setup = (settings, staging, os.getpid(), device)
-        resource_tracker.ensure_running()  # its start would end ``interrupts_held_back``
-        self._pool = ProcessPool(max_workers=1, context=multiprocessing.get_context("spawn"))
+        self._process = OneProcess()
 
     def start(self) -> Future[None]:
         """Gets Blender ready."""
@@ -53,18 +47,17 @@ class LocalWorker:
 
     def stop(self) -> None:
         """Ends the process and waits until it is gone."""
-        self._pool.stop()
-        self._pool.join()
+        self._process.stop()
+        self._process.join()
 
     def _schedule(self, function: Callable, *arguments: Any) -> Future:
         try:
-            with interrupts_held_back():  # the first starts the pool
-                return self._pool.schedule(function, args=arguments)
+            return self._process.submit(function, *arguments)
         except KeyboardInterrupt:  # the caller has no future yet by which it would stop this worker
             self.stop()
             raise
-        except RuntimeError as error:  # pebble's, for a pool whose process died while it was idle
-            raise WorkerLost("its process was ended before it could begin") from error
+        except BrokenProcessPool as error:
+            raise WorkerLost(str(error)) from error
 
 
 class LocalEngine:

@@ -1,19 +1,18 @@
 """Jobs of one kind, in several processes of this machine."""
 
-import multiprocessing
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from multiprocessing import resource_tracker
 from typing import TypeVar
 
-from pebble import ProcessExpired, ProcessPool
+from pebble import ProcessExpired
 
 from shards.errors import IebenchError
-from shards.processes import end_with_parent, interrupts_held_back, leave_signals_to_parent
+from shards.one_process import OneProcess
+from shards.processes import end_with_parent, leave_signals_to_parent
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -38,57 +37,38 @@ def run_parallel(
     if workers <= 1:
         yield from map(function, jobs)
         return
-    resource_tracker.ensure_running()  # its start would end ``interrupts_held_back``
-    pools = [_one_process() for _ in range(workers)]
+    processes = [OneProcess(_prepare, os.getpid()) for _ in range(workers)]
     try:
-        yield from _results(pools, function, jobs)
+        yield from _results(processes, function, jobs)
     except (ProcessExpired, BrokenProcessPool):
         raise IebenchError(
             "a worker process was ended from outside, perhaps for want of memory; "
             "run the same command again, with fewer workers where memory is short"
         ) from None
     finally:
-        for pool in pools:
-            pool.stop()
-        for pool in pools:
-            pool.join()
-
-
-def _one_process() -> ProcessPool:
-    """A pool of its own for each process: one that is killed may take a lock, or a job that it had not begun, along."""
-    return ProcessPool(
-        max_workers=1,
-        context=multiprocessing.get_context("spawn"),
-        initializer=_prepare,
-        initargs=(os.getpid(),),
-    )
+        for process in processes:
+            process.stop()
+        for process in processes:
+            process.join()
 
 
 def _results(
-    pools: Iterable[ProcessPool], function: Callable[[Job], Result], jobs: Iterable[Job]
+    processes: Iterable[OneProcess], function: Callable[[Job], Result], jobs: Iterable[Job]
 ) -> Iterator[Result]:
     """Gives each process its next job when it has done the one before: a dataset may have thousands."""
-    free = deque(pools)
+    free = deque(processes)
     waiting = iter(jobs)
-    running: dict[Future[Result], ProcessPool] = {}
+    running: dict[Future[Result], OneProcess] = {}
     while True:
         for job in islice(waiting, len(free)):
-            pool = free.popleft()
-            running[_scheduled(pool, function, job)] = pool
+            process = free.popleft()
+            running[process.submit(function, job)] = process
         if not running:
             return
         done, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in done:
             free.append(running.pop(future))
             yield future.result()
-
-
-def _scheduled(pool: ProcessPool, function: Callable[[Job], Result], job: Job) -> Future[Result]:
-    try:
-        with interrupts_held_back():  # the first job starts the process
-            return pool.schedule(function, args=(job,))
-    except RuntimeError as error:  # pebble's, for a pool whose process died while it was idle
-        raise BrokenProcessPool from error
 
 
 def _prepare(parent: int) -> None:

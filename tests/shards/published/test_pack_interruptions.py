@@ -38,6 +38,17 @@ def packing(source, out):
     return "pack", source, out, "--objects-per-shard", "1"
 
 
+def stopped(arguments, under_way, number):
+    """How a command ends that is stopped once it is under way, and its children, which are gone."""
+    with started(*arguments) as process:
+        wait_for(under_way, process=process)
+        children = descendants(process.pid)
+        os.kill(process.pid, number)
+        result = ended(process)
+    wait_for(lambda: not any(child.alive for child in children))
+    return result, children
+
+
 @STOPS
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_stopped_pack_leaves_no_process_and_goes_on_to_the_same_bytes(
@@ -45,14 +56,9 @@ def test_a_stopped_pack_leaves_no_process_and_goes_on_to_the_same_bytes(
 ):
     out = tmp_path / "out"
     arguments = (*packing(source, out), "--workers", workers)
-    with started(*arguments) as process:
-        wait_for(lambda: list((out / ".pack" / "shards").glob("*.json")), process=process)
-        children = descendants(process.pid)
-        assert workers == "1" or children
-        os.kill(process.pid, number)
-        result = ended(process)
+    result, children = stopped(arguments, lambda: list((out / ".pack" / "shards").glob("*.json")), number)
+    assert workers == "1" or children
     assert result.code == code, result.err
-    wait_for(lambda: not any(child.alive for child in children))
     if number != signal.SIGKILL:
         assert result.error == STOPPED
         assert not list(out.glob(".*.part"))
@@ -75,13 +81,8 @@ def test_a_stopped_unpack_leaves_no_process_and_goes_on_to_the_same_files(
 ):
     out = tmp_path / "out"
     arguments = ("unpack", packed, out, "--workers", "2")
-    with started(*arguments) as process:
-        wait_for(lambda: len(list(out.glob("0*/*"))) > 2, process=process)
-        children = descendants(process.pid)
-        os.kill(process.pid, number)
-        result = ended(process)
+    result, _ = stopped(arguments, lambda: len(list(out.glob("0*/*"))) > 2, number)
     assert result.code == code, result.err
-    wait_for(lambda: not any(child.alive for child in children))
     if number != signal.SIGKILL:
         assert result.error == STOPPED
     assert not (out / "train_images.npy").exists()

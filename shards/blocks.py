@@ -28,9 +28,9 @@ class Block(NamedTuple):
 class Blocks:
     """Blocks of bytes for each of some workers, which are forked after they were made.
 
-    PyTorch makes new shared memory for every tensor that a worker sends. Its fresh pages, and handing it over, take
-    half as long again as decoding the images into it (benchmarks/RESULTS.md). It also is limited by ``/dev/shm``,
-    which containers keep small; this memory is not.
+    PyTorch makes new shared memory for every tensor that a worker sends. Its fresh pages, and handing it over, took
+    0.7 of the time of decoding the images into it (benchmarks/RESULTS.md). It also is limited by ``/dev/shm``, which
+    containers keep small; this memory is not.
 
     Args:
         workers: that write.

@@ -53,7 +53,7 @@ def make_models_with_bar(out: Path, classes: list[str] | None, objects_per_class
 
 @models.command("check", epilog="Example: iebench models check data/ShapeNetCore.v2")
 @MODELS_ARGUMENT
-@click.option("--workers", default=os.cpu_count(), show_default="cores", type=click.IntRange(1))
+@click.option("--workers", default=os.cpu_count(), type=click.IntRange(1), help="Processes.  [default: cores]")
 def models_check(models_folder: Path, workers: int) -> None:
     """Say what is there, per class, and what cannot be used and why."""
     from render.catalog import scan_models
@@ -99,7 +99,7 @@ def show(dataset: Path, out: Path, split: str | None, rows: int, columns: int) -
 @click.command(epilog="Example: iebench verify data/views --jobs 4")
 @DATASET_ARGUMENT
 @click.option(
-    "--jobs", type=click.IntRange(1), show_default="cores", help="Processes, each of which reads a shard."
+    "--jobs", type=click.IntRange(1), help="Processes, each of which reads a shard.  [default: cores]"
 )
 def verify(dataset: Path, jobs: int | None) -> None:
     """Check every byte, every checksum and every sample against the data contract."""

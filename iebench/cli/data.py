@@ -53,7 +53,9 @@ def make_models_with_bar(out: Path, classes: list[str] | None, objects_per_class
 
 @models.command("check", epilog="Example: iebench models check data/ShapeNetCore.v2")
 @MODELS_ARGUMENT
-@click.option("--workers", default=os.cpu_count(), type=click.IntRange(1), help="Processes.  [default: cores]")
+@click.option(
+    "--workers", default=os.cpu_count(), type=click.IntRange(1), help="Processes.  [default: cores]"
+)
 def models_check(models_folder: Path, workers: int) -> None:
     """Say what is there, per class, and what cannot be used and why."""
     from render.catalog import scan_models

@@ -19,13 +19,13 @@ from typing import Any
 
 import torch
 
-from iebench.evaluate import evaluate, read_evaluation
-from iebench.recipe import Recipe, apply_override, parse_recipe
+from iebench.evaluation.evaluate import evaluate, read_evaluation
 from iebench.recipes import recipe_names, recipe_text
-from iebench.report import write_report
-from iebench.run import Run
-from iebench.tables import KEY_NUMBERS, KeyNumber, Overview, overview
-from iebench.train import TrainingStopped, train
+from iebench.recipes.recipe import Recipe, apply_override, parse_recipe
+from iebench.report.page import write_report
+from iebench.report.tables import KEY_NUMBERS, KeyNumber, Overview, overview
+from iebench.training.loop import TrainingStopped, train
+from iebench.training.run import Run
 from shards.errors import IebenchError
 from shards.files import write_text
 from shards.schema import DatasetIndex, open_dataset

@@ -21,11 +21,11 @@ import click
 import torch
 from lightning_fabric import Fabric
 
-from iebench.loading import on_device, pair_stream
-from iebench.model import Model, build_model
-from iebench.processes import start_fabric
-from iebench.recipe import Recipe, load_recipe
-from iebench.train import build_optimizer
+from iebench.recipes.recipe import Recipe, load_recipe
+from iebench.training.loading import on_device, pair_stream
+from iebench.training.loop import build_optimizer
+from iebench.training.model import Model, build_model
+from iebench.training.processes import start_fabric
 from shards.batches import Pair
 from shards.loader import pair_batches
 from shards.schema import DatasetIndex, open_dataset

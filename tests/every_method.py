@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from iebench.methods import Batch, Method, Sizes, find_method
-from iebench.transformations import DIMENSIONS
+from iebench.methods.parts.transformations import DIMENSIONS
 
 WIDTH, CLASSES = 16, 3
 SMALL: dict[str, dict[str, Any]] = {

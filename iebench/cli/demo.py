@@ -9,12 +9,12 @@ import click
 
 from iebench.cli.data import make_models_with_bar
 from iebench.cli.rendering import Running, Selection, describe, render_with_bar
-from iebench.evaluate import evaluate
-from iebench.recipe import load_recipe
-from iebench.report import write_report
-from iebench.run import Run
-from iebench.tables import comparison, text_table
-from iebench.train import train
+from iebench.evaluation.evaluate import evaluate
+from iebench.recipes.recipe import load_recipe
+from iebench.report.page import write_report
+from iebench.report.tables import comparison, text_table
+from iebench.training.loop import train
+from iebench.training.run import Run
 from render.plan import PlanSettings
 from render.procedural import CLASSES
 from render.settings import PRESETS

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from iebench.cli.location import DatasetLocation
-from iebench.launch import read_launch, said_once_per_node
+from iebench.training.launch import read_launch, said_once_per_node
 from shards.origin import origin_of
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -36,8 +36,8 @@ def train(recipe: str, data: Path, out: Path, overrides: tuple[str, ...], resume
     RECIPE is the name of a recipe in the package (`iebench methods` lists them) or a TOML file. Ctrl-C saves
     the state; --resume goes on from it.
     """
-    from iebench.recipe import load_recipe
-    from iebench.train import train as run_training
+    from iebench.recipes.recipe import load_recipe
+    from iebench.training.loop import train as run_training
 
     with said_once_per_node():
         loaded = load_recipe(recipe, overrides)
@@ -63,9 +63,9 @@ def methods() -> None:
 @DEVICE_OPTION
 def evaluate(run: Path, data: Path, device: str) -> None:
     """Evaluate a run next to its untrained network, on validation objects."""
-    from iebench.evaluate import evaluate as run_evaluation
-    from iebench.run import Run
-    from iebench.tables import comparison, text_table
+    from iebench.evaluation.evaluate import evaluate as run_evaluation
+    from iebench.report.tables import comparison, text_table
+    from iebench.training.run import Run
 
     result = run_evaluation(Run(run), data, device)
     if read_launch().rank == 0:
@@ -79,8 +79,8 @@ def evaluate(run: Path, data: Path, device: str) -> None:
 )
 def report(runs: tuple[Path, ...], out: Path) -> None:
     """Write one self-contained page about evaluated runs."""
-    from iebench.report import write_report
-    from iebench.run import Run
+    from iebench.report.page import write_report
+    from iebench.training.run import Run
 
     write_report([Run(run) for run in runs], out)
     click.echo(f"{out}: open it in a browser")

@@ -3,12 +3,12 @@
 import torch
 from pydantic import Field
 
-from iebench.criteria import regression_loss
-from iebench.gather import gather
 from iebench.methods.method import Batch, Method, Outcome, Sizes, ToldConfig, register
+from iebench.methods.parts.gather import gather
+from iebench.methods.parts.losses import regression_loss
+from iebench.methods.parts.projectors import mlp
+from iebench.methods.parts.transformations import DIMENSIONS
 from iebench.methods.simclr import SimCLR, SimCLRConfig
-from iebench.projectors import mlp
-from iebench.transformations import DIMENSIONS
 
 
 class AugSelfConfig(SimCLRConfig, ToldConfig):

@@ -3,11 +3,11 @@
 import torch
 from pydantic import Field
 
-from iebench.criteria import alignment_loss
-from iebench.gather import gather
 from iebench.methods.method import Batch, Method, Outcome, ProjectedConfig, Sizes, register
-from iebench.projectors import mlp_projector
-from iebench.target import follow, frozen_copy
+from iebench.methods.parts.ema import follow, frozen_copy
+from iebench.methods.parts.gather import gather
+from iebench.methods.parts.losses import alignment_loss
+from iebench.methods.parts.projectors import mlp_projector
 
 
 class BYOLConfig(ProjectedConfig):

@@ -4,14 +4,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from iebench.criteria import alignment_loss, collapse_terms, contrastive_loss, invariance_loss
-from iebench.gather import gather
 from iebench.methods.byol import BYOL, BYOLConfig
 from iebench.methods.method import Batch, EquivariantConfig, Method, Outcome, Sizes, register
+from iebench.methods.parts.ema import follow, frozen_copy
+from iebench.methods.parts.gather import gather
+from iebench.methods.parts.losses import alignment_loss, collapse_terms, contrastive_loss, invariance_loss
+from iebench.methods.parts.steering import SteeringMethod
 from iebench.methods.simclr import SimCLR, SimCLRConfig
-from iebench.methods.steering import SteeringMethod
 from iebench.methods.vicreg import VICReg, VICRegConfig, vicreg_loss
-from iebench.target import follow, frozen_copy
 
 
 class EquiModConfig(EquivariantConfig):

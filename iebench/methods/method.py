@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from iebench.predictors import PredictorConfig
-from iebench.transformations import Group
+from iebench.methods.parts.predictors import PredictorConfig
+from iebench.methods.parts.transformations import Group
 from shards.errors import UsageError
 
 ENTRY_POINTS = "iebench.methods"

@@ -4,11 +4,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from iebench.criteria import collapse_terms, invariance_loss, variance_loss
-from iebench.gather import gather
 from iebench.methods.method import Batch, EquivariantConfig, Method, Outcome, Sizes, register
-from iebench.predictors import build_predictor
-from iebench.projectors import mlp_projector
+from iebench.methods.parts.gather import gather
+from iebench.methods.parts.losses import collapse_terms, invariance_loss, variance_loss
+from iebench.methods.parts.predictors import build_predictor
+from iebench.methods.parts.projectors import mlp_projector
 from shards.errors import UsageError
 
 

@@ -2,8 +2,6 @@
 
 from pydantic import Field
 
-from iebench.criteria import contrastive_loss
-from iebench.gather import gather
 from iebench.methods.method import (
     Batch,
     EquivariantConfig,
@@ -13,8 +11,10 @@ from iebench.methods.method import (
     Sizes,
     register,
 )
-from iebench.methods.steering import SteeringMethod
-from iebench.projectors import mlp_projector
+from iebench.methods.parts.gather import gather
+from iebench.methods.parts.losses import contrastive_loss
+from iebench.methods.parts.projectors import mlp_projector
+from iebench.methods.parts.steering import SteeringMethod
 
 
 class SimCLRConfig(ProjectedConfig):

@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from iebench.criteria import alignment_loss, uniformity_loss
 from iebench.methods.method import Batch, EquivariantConfig, Outcome, Sizes, register
-from iebench.methods.steering import SteeringMethod
-from iebench.predictors import PredictorConfig
+from iebench.methods.parts.losses import alignment_loss, uniformity_loss
+from iebench.methods.parts.predictors import PredictorConfig
+from iebench.methods.parts.steering import SteeringMethod
 
 
 class SteerableConfig(EquivariantConfig):

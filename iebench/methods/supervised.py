@@ -5,11 +5,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from iebench.criteria import classification_loss, regression_loss
-from iebench.gather import gather
 from iebench.methods.method import Batch, Method, Outcome, Sizes, ToldConfig, register
-from iebench.projectors import mlp
-from iebench.transformations import DIMENSIONS
+from iebench.methods.parts.gather import gather
+from iebench.methods.parts.losses import classification_loss, regression_loss
+from iebench.methods.parts.projectors import mlp
+from iebench.methods.parts.transformations import DIMENSIONS
 
 
 class SupervisedConfig(ToldConfig):

@@ -3,10 +3,10 @@
 from pydantic import Field
 from torch import Tensor
 
-from iebench.criteria import collapse_terms, invariance_loss
-from iebench.gather import gather
 from iebench.methods.method import Batch, Method, Outcome, ProjectedConfig, Sizes, register
-from iebench.projectors import mlp_projector
+from iebench.methods.parts.gather import gather
+from iebench.methods.parts.losses import collapse_terms, invariance_loss
+from iebench.methods.parts.projectors import mlp_projector
 from shards.errors import UsageError
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from iebench.metrics import read_metrics
+from iebench.training.metrics_log import read_metrics
 from shards.schema import open_dataset
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "methods.py"

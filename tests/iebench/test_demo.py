@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from commands import run
-from iebench.metrics import read_metrics
-from iebench.run import Run
+from iebench.training.metrics_log import read_metrics
+from iebench.training.run import Run
 from shards.schema import open_dataset
 from toys import digests
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from every_method import small_batch, small_method
-from iebench.criteria import alignment_loss
+from iebench.methods.parts.losses import alignment_loss
 
 
 @pytest.mark.parametrize("name", ["byol", "equimod_byol"])

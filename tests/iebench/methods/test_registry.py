@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from iebench.evaluate import evaluate
+from iebench.evaluation.evaluate import evaluate
 from iebench.methods import find_method
-from iebench.metrics import read_metrics
-from iebench.recipe import load_recipe
-from iebench.run import Run
-from iebench.train import train
+from iebench.recipes.recipe import load_recipe
+from iebench.training.loop import train
+from iebench.training.metrics_log import read_metrics
+from iebench.training.run import Run
 from shards.errors import UsageError
 
 ROOT = Path(__file__).parents[3]
@@ -57,7 +57,7 @@ def test_a_package_makes_its_method_known_by_an_entry_point(tmp_path: Path):
     (info / "entry_points.txt").write_text("[iebench.methods]\nbarlow_twins = barlow\n")
     (tmp_path / "barlow_twins.toml").write_text(blocks("toml")[0])
     program = (
-        f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(tmp_path)!r}]; from iebench.recipe import load_recipe; "
+        f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(tmp_path)!r}]; from iebench.recipes.recipe import load_recipe; "
         f"print(load_recipe({str(tmp_path / 'barlow_twins.toml')!r}).method.redundancy)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -1,0 +1,1 @@
+"""Encoders: networks from images to representations."""

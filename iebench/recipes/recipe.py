@@ -1,0 +1,222 @@
+"""Recipes: TOML files that hold every number of a training run, and overrides of single fields."""
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from iebench.backbones.builtin import BackboneConfig
+from iebench.methods import MethodConfig, find_method
+from iebench.recipes import recipe_names, recipe_text
+from iebench.training.online import OnlineConfig
+from shards.errors import UsageError
+
+RECIPE_FORMAT = 1
+DEFAULT_METHOD = "sie"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class AboutConfig(_Section):
+    """What a recipe is, for the list of recipes; no number depends on it."""
+
+    what: str = ""
+    paper: str = ""
+
+
+class OptimizerConfig(_Section):
+    """Adam; the published learning rate is constant."""
+
+    lr: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-6, ge=0)
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_steps: int = Field(default=0, ge=0, description="over which the learning rate rises from 0")
+
+
+class TrainingConfig(_Section):
+    """How long and on what."""
+
+    epochs: int = Field(default=2000, ge=1, description="an epoch is one pair of views per object")
+    batch_size: int = Field(default=1024, ge=2, description="pairs per step, over all devices")
+    seed: int = Field(default=0, description="of the weights and of the order of pairs")
+    pairs_per_object: int | None = Field(
+        default=None, ge=1, description="per pass; by default half the views"
+    )
+    held_objects: int = Field(
+        default=4096, ge=1, description="objects whose views are held for mixing, over all processes"
+    )
+    lanes: int | None = Field(
+        default=None,
+        ge=1,
+        description="parts of the split that are read apart and share every batch; processes divide them",
+    )
+    interleave: int = Field(default=4, ge=1, description="shards of a lane that are read at the same time")
+    workers: int = Field(
+        default=2, ge=0, description="decoding processes beside each training process; 0: none"
+    )
+    compile: bool = Field(default=False, description="the backbone by torch.compile: minutes at the start")
+    log_every: int = Field(default=10, ge=1, description="steps")
+    checkpoint_every: int = Field(default=10, ge=1, description="epochs")
+
+
+class EvaluationConfig(_Section):
+    """The probes on frozen features; the defaults are the published protocol."""
+
+    epochs: int = Field(default=300, ge=1)
+    batch_size: int = Field(default=256, ge=2)
+    lr: float = Field(default=1e-3, gt=0)
+    hidden_width: int = Field(default=1024, ge=1, description="of the MLP that regresses transformations")
+    feature_batch_size: int = Field(default=256, ge=1, description="views per step of the frozen backbone")
+
+
+class Recipe(_Section):
+    """The whole configuration of a run; ``recipe_class`` knows the fields of its method."""
+
+    format: int = RECIPE_FORMAT
+    about: AboutConfig = AboutConfig()
+    method: MethodConfig
+    backbone: BackboneConfig = BackboneConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    training: TrainingConfig = TrainingConfig()
+    online: OnlineConfig = OnlineConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+
+@cache
+def recipe_class(config: type[MethodConfig]) -> type[Recipe]:
+    """Recipes whose method section is a ``config``."""
+    return create_model("Recipe", __base__=Recipe, method=(config, ...))
+
+
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Reads a recipe and applies overrides.
+
+    Args:
+        name: of a recipe in the package, or the path of a ``.toml`` file.
+        overrides: ``section.field=value`` each, where value is written as in TOML; a bare word is a string.
+
+    Raises:
+        UsageError: there is no such recipe or field, or a value is of the wrong type; the message names the
+            nearest that is valid.
+    """
+    try:
+        content = tomllib.loads(_recipe_text(name))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"recipe {name} is not valid TOML: {error}") from None
+    for override in overrides:
+        apply_override(content, override)
+    return parse_recipe(content, f"recipe {name}")
+
+
+def parse_recipe(content: dict[str, Any], source: str) -> Recipe:
+    """Checks the content of a recipe.
+
+    Args:
+        content: as TOML or JSON gives it.
+        source: named in errors.
+
+    Raises:
+        UsageError: a field is unknown, ill-typed or out of range.
+    """
+    version = content.get("format", RECIPE_FORMAT)
+    if version != RECIPE_FORMAT:
+        raise UsageError(
+            f"{source} is of format {version} and this iebench reads format {RECIPE_FORMAT}; update it"
+        )
+    name = _method_name(content)
+    try:
+        model = _model_of(name)
+    except UsageError as error:
+        raise UsageError(f"{source}: {error}") from None
+    method = content.get("method", {})
+    method = {**method, "name": name} if isinstance(method, dict) else method
+    try:
+        return model.model_validate({**content, "method": method})
+    except ValidationError as error:
+        raise UsageError(f"{source}: {_sentence(error, model)}") from None
+
+
+def _method_name(content: dict[str, Any]) -> str:
+    method = content.get("method")
+    return str(method.get("name", DEFAULT_METHOD)) if isinstance(method, dict) else DEFAULT_METHOD
+
+
+def _model_of(method: str) -> type[Recipe]:
+    return recipe_class(find_method(method).config)
+
+
+def _recipe_text(name: str) -> str:
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise UsageError(f"there is no recipe file {name}")
+        return path.read_text(encoding="utf-8")
+    names = recipe_names()
+    if name not in names:
+        raise UsageError(
+            f"there is no recipe {name!r}{_suggestion(name, names)}; there are: {', '.join(names)}"
+        )
+    return recipe_text(name)
+
+
+def apply_override(content: dict[str, Any], override: str) -> None:
+    """Sets one field of a recipe's content.
+
+    Args:
+        content: as TOML gives it; changed in place.
+        override: ``section.field=value``.
+
+    Raises:
+        UsageError: there is no such field.
+    """
+    field, equals, text = override.partition("=")
+    field = field.strip()
+    if not equals:
+        raise UsageError(
+            f"--set takes section.field=value, not {override!r}; for example --set training.epochs=10"
+        )
+    fields = list(_field_names(_model_of(_method_name(content))))
+    if field not in fields:
+        same_name = [name for name in fields if name.endswith(f".{field}")]
+        raise UsageError(f"a recipe has no field {field!r}{_suggestion(field, same_name or fields)}")
+    *sections, last = field.split(".")
+    target = content
+    for section in sections:
+        target = target.setdefault(section, {})
+    target[last] = _parse_value(text.strip())
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _field_names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _field_names(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _sentence(error: ValidationError, model: type[Recipe]) -> str:
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"there is no field {field!r}{_suggestion(field, list(_field_names(model)))}"
+    if first["type"] == "value_error":
+        return f"{field}: {first['ctx']['error']}"
+    return f"{field} = {first['input']!r} will not do: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def _suggestion(name: str, candidates: Sequence[str]) -> str:
+    matches = difflib.get_close_matches(name, candidates, n=1, cutoff=0.0)
+    return f"; did you mean {matches[0]!r}?" if matches else ""

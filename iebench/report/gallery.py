@@ -1,0 +1,175 @@
+"""The pictures of the report: the views it needs out of a dataset, each with its latents in words."""
+
+import base64
+import colorsys
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from iebench.methods.parts.transformations import LATENTS, Group, relative_rotation
+from shards.reader import View, read_views
+from shards.schema import DatasetIndex
+
+ROWS = 12
+COLUMNS = 8
+
+ViewName = tuple[str, str, int]
+"""Synset, object, view."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One view as the page shows it.
+
+    Attributes:
+        uri: the stored JPEG, untouched, as a ``data:`` URI.
+        rotation: x, y and z in whole degrees.
+        floor: CSS colour of the floor.
+        light: CSS colour of the spot.
+        spot: where the spot stands over the floor as the camera sees it: right and down, each in [-1, 1].
+        alternative: all of this in words.
+    """
+
+    uri: str
+    number: int
+    rotation: tuple[str, ...]
+    floor: str
+    light: str
+    spot: tuple[float, float]
+    alternative: str
+
+
+@dataclass
+class Row:
+    """One object of the contact sheet."""
+
+    label: int
+    object: str
+    views: list[View] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What ``read_gallery`` found.
+
+    Attributes:
+        views: those that were asked for by name, as far as they exist.
+        rows: of the contact sheet, by label.
+    """
+
+    views: dict[ViewName, View]
+    rows: list[Row]
+
+
+def read_gallery(folder: Path, index: DatasetIndex, wanted: Collection[ViewName]) -> Gallery:
+    """Reads views by name, and a contact sheet of the first object of each class, in one pass.
+
+    The pass over the validation shards stops as soon as all is found.
+
+    Raises:
+        IebenchError: a shard cannot be read.
+    """
+    found: dict[ViewName, View] = {}
+    rows: dict[int, Row] = {}
+    missing = set(wanted)
+    columns = min(COLUMNS, index.views_per_object)
+    enough = min(ROWS, len(index.classes))
+    for view in read_views(folder, index, "val"):
+        metadata = view.metadata
+        name = (metadata.synset, metadata.object, metadata.view)
+        if name in missing:
+            found[name] = view
+            missing.remove(name)
+        row = rows.setdefault(metadata.label, Row(metadata.label, metadata.object))
+        if row.object == metadata.object and len(row.views) < columns:
+            row.views.append(view)
+        if not missing and sum(len(row.views) == columns for row in rows.values()) >= enough:
+            break
+    return Gallery(found, _spread([rows[label] for label in sorted(rows)], ROWS))
+
+
+def picture(view: View, index: DatasetIndex, class_name: str) -> Picture:
+    """A view with its latents made ready for the page."""
+    values = {latent.name: value for latent, value in zip(index.latents, view.metadata.latents, strict=True)}
+    rotation = tuple(str(round(math.degrees(values[name]))) for name in LATENTS["rotation"])
+    farthest = max(
+        high for latent in index.latents if latent.name == "light_theta" for _, high in latent.intervals
+    )
+    distance = values["light_theta"] / farthest
+    words = [f"rotated by {rotation[0]}, {rotation[1]}, {rotation[2]} degrees about x, y, z"]
+    words.append(f"floor hue {360 * values['floor_hue']:.0f}°, light hue {360 * values['light_hue']:.0f}°")
+    words.append(
+        f"light {math.degrees(values['light_theta']):.0f}° from the vertical at azimuth "
+        f"{math.degrees(values['light_phi']):.0f}°"
+    )
+    if "translation_x" in values:
+        words.append("moved by " + ", ".join(f"{values[f'translation_{axis}']:.2f}" for axis in "xyz"))
+    return Picture(
+        uri="data:image/jpeg;base64," + base64.b64encode(view.jpeg).decode("ascii"),
+        number=view.metadata.view,
+        rotation=rotation,
+        floor=_css_color(values["floor_hue"], 0.6, 0.6),
+        light=_css_color(values["light_hue"], 1.0, 0.8),
+        # the camera stands at +y and looks along -y with -x to its right
+        spot=(-distance * math.cos(values["light_phi"]), distance * math.sin(values["light_phi"])),
+        alternative=f"{class_name}, view {view.metadata.view}: " + "; ".join(words),
+    )
+
+
+def rotation_in_words(first: View, second: View, index: DatasetIndex) -> tuple[str, str]:
+    """The rotation from one view to another, as the predictor is told it.
+
+    Returns:
+        The angle, and the axis in the object's own coordinates; no axis where nothing turns.
+    """
+    columns = index.latent_index(LATENTS["rotation"])
+    before, after = (
+        torch.tensor([[view.metadata.latents[column] for column in columns]], dtype=torch.float64)
+        for view in (first, second)
+    )
+    *vector, real = relative_rotation(before, after)[0].tolist()
+    length = math.hypot(*vector)
+    angle = f"{math.degrees(2 * math.atan2(length, abs(real))):.0f}°"
+    if length < 1e-6:
+        return angle, ""
+    axis = ", ".join(f"{math.copysign(1, real) * value / length:z.2f}" for value in vector)
+    return angle, f"({axis})"
+
+
+def changes_in_words(first: View, second: View, index: DatasetIndex, groups: Sequence[str]) -> str:
+    """What besides rotation leads from one view to another, as far as a predictor is told it."""
+    words = []
+    others: tuple[Group, ...] = ("color", "light", "translation")
+    for group in others:
+        if group in groups:
+            columns = index.latent_index(LATENTS[group])
+            before, after = (
+                [view.metadata.latents[column] for column in columns] for view in (first, second)
+            )
+            words.append(_change_in_words(group, before, after))
+    return "; ".join(words)
+
+
+def _change_in_words(group: Group, before: Sequence[float], after: Sequence[float]) -> str:
+    if group == "light":
+        places = (f"{math.degrees(theta):.0f}°/{math.degrees(phi):.0f}°" for theta, phi in (before, after))
+        return f"light from {' to '.join(places)} (from the vertical/azimuth)"
+    differences = [later - earlier for earlier, later in zip(before, after, strict=True)]
+    if group == "color":
+        floor, light = differences
+        return f"floor hue {360 * floor:+.0f}°, light hue {360 * light:+.0f}°"
+    return "moved by " + ", ".join(f"{difference:+.2f}" for difference in differences)
+
+
+def _css_color(hue: float, saturation: float, value: float) -> str:
+    red, green, blue = (round(255 * part) for part in colorsys.hsv_to_rgb(hue, saturation, value))
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def _spread(rows: Sequence[Row], count: int) -> list[Row]:
+    """``count`` of the rows, evenly spaced."""
+    shown = min(count, len(rows))
+    return [rows[number * len(rows) // shown] for number in range(shown)]

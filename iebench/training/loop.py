@@ -1,0 +1,280 @@
+"""Training: pairs from shards, a step, a log, a checkpoint."""
+
+import math
+import signal
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from iebench.backbones.builtin import with_stem
+from iebench.methods.parts.gather import gather
+from iebench.recipes.recipe import OptimizerConfig, Recipe
+from iebench.training.interrupt import StopRequest, stop_on_signals
+from iebench.training.loading import on_device, pair_stream
+from iebench.training.metrics_log import MetricsLog
+from iebench.training.model import Model, Step, build_model
+from iebench.training.online import collapse_statistics
+from iebench.training.processes import Processes, launched
+from iebench.training.run import Run, load_checkpoint, save_checkpoint
+from iebench.training.synchronised import synchronise_batch_norm
+from shards.errors import IebenchError, UsageError
+from shards.loader import pair_batches
+from shards.schema import DatasetIndex, open_dataset
+
+
+class TrainingStopped(IebenchError):
+    """A signal stopped the training; its state is saved."""
+
+    exit_code = 130
+
+
+@dataclass
+class Position:
+    """Where a training is: the order of pairs follows from the step and the seed."""
+
+    step: int = 0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Steps and epochs. An epoch is one pair of views per object, as in the SIE paper."""
+
+    objects: int
+    batch_size: int
+    epochs: int
+    checkpoint_every: int
+
+    @classmethod
+    def of(cls, recipe: Recipe, index: DatasetIndex) -> "Schedule":
+        """The schedule of a recipe on a dataset."""
+        training = recipe.training
+        return cls(
+            index.split("train").objects, training.batch_size, training.epochs, training.checkpoint_every
+        )
+
+    @property
+    def steps(self) -> int:
+        """Steps in all."""
+        return max(1, self.epochs * self.objects // self.batch_size)
+
+    def epoch(self, step: int) -> float:
+        """Epochs done after ``step`` steps."""
+        return step * self.batch_size / self.objects
+
+    def wants_checkpoint(self, step: int) -> bool:
+        """Whether ``step`` ends a stretch of ``checkpoint_every`` epochs, or the training."""
+        done, before = (self.epoch(number) // self.checkpoint_every for number in (step, step - 1))
+        return done > before or step == self.steps
+
+
+def train(recipe: Recipe, data: Path, out: Path, device: str = "auto", resume: bool = False) -> None:
+    """Trains a recipe on a dataset, in one process or in all that torchrun or srun started.
+
+    However many they are, they take the same steps; rank 0 alone writes. On the CPU, a run that is stopped and
+    resumed takes the same steps as one that is not.
+
+    Args:
+        recipe: every number of the run.
+        data: the dataset's folder.
+        out: the run's folder: new, or with ``resume`` one that was begun.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        resume: go on from the last checkpoint.
+
+    Raises:
+        UsageError: the dataset, the run folder or the device is not as needed.
+        TrainingStopped: Ctrl-C or SIGTERM came; the state is saved.
+        IebenchError: a shard cannot be read, or the loss is not finite.
+    """
+    with launched(device) as processes:
+        _train(recipe, data, out, resume, processes)
+
+
+def _train(recipe: Recipe, data: Path, out: Path, resume: bool, processes: Processes) -> None:
+    run, fabric = Run(out), processes.fabric
+    with processes.together():
+        index = open_dataset(data)
+        recipe = recipe.model_copy(update={"backbone": with_stem(recipe.backbone, index.image_size)})
+        model = build_model(recipe, index)
+        optimizer = build_optimizer(model, recipe)
+        stream = pair_stream(recipe.training, index, data, fabric)
+        if processes.first:
+            open_run(run, recipe, data, resume, model)
+    position = restore(run, model, optimizer, processes)
+    stream.start_step = position.step
+    schedule = Schedule.of(recipe, index)
+    if processes.count > 1:
+        synchronise_batch_norm(model, fabric.device)
+    if recipe.training.compile:
+        model.compile_backbones()
+    trained, optimizer = fabric.setup(model, optimizer)
+
+    with (
+        stop_on_signals() as stop,
+        pair_batches(stream, recipe.training.workers, fabric.device.type == "cuda") as batches,
+        metrics_log(run, position, processes.first) as log,
+        progress_bar(schedule, position, processes.first) as bar,
+    ):
+        for batch in processes.in_step(batches):
+            if position.step >= schedule.steps:
+                break
+            set_learning_rate(optimizer, learning_rate(recipe.optimizer, position.step, schedule.steps))
+            outcome = trained(*on_device(batch, fabric.device))
+            optimizer.zero_grad()
+            fabric.backward(outcome.loss)
+            optimizer.step()
+            position.step += 1
+            model.after_step(position.step / schedule.steps)
+
+            bar.update(2 * schedule.batch_size)
+            is_logged = position.step % recipe.training.log_every == 0 or position.step in (1, schedule.steps)
+            record = log_record(position.step, outcome, schedule) if is_logged else None
+            request = agreed(stop, processes)
+            with processes.together():
+                if record and log:
+                    require_finite_loss(record)
+                    log.write(record)
+                    bar.set_postfix_str(
+                        f"epoch {record['epoch']:.0f}/{schedule.epochs}, loss {record['loss']:.3f}"
+                    )
+                if processes.first and (schedule.wants_checkpoint(position.step) or request.signal):
+                    save_checkpoint(run.last_checkpoint, training_state(model, optimizer, position))
+                raise_if_stopped(request, position, schedule, out)
+
+
+def open_run(run: Run, recipe: Recipe, data: Path, resume: bool, model: Model) -> None:
+    """Creates the run's folder, or makes sure that the one that is there may be gone on with.
+
+    Raises:
+        UsageError: the folder is in use, or ``resume`` finds nothing that fits.
+    """
+    if resume:
+        run.require_same(recipe, data)
+        run.write_config(recipe, data)
+    else:
+        run.create(recipe, data)
+    if not run.last_checkpoint.is_file():
+        save_checkpoint(run.initial_checkpoint, {"model": model.state_dict()})
+
+
+def metrics_log(run: Run, position: Position, first: bool) -> AbstractContextManager[MetricsLog | None]:
+    """Where the first of the processes logs from a position on; the others do not."""
+    if not first:
+        return nullcontext()
+    return MetricsLog(run.metrics_path, run.folder / "tensorboard", position.step)
+
+
+def restore(run: Run, model: Model, optimizer: torch.optim.Optimizer, processes: Processes) -> Position:
+    """Takes up, in all processes, the last state in a run's folder, if there is one.
+
+    Raises:
+        UsageError: the processes found different states.
+        IebenchError: the state is broken.
+    """
+    position = Position()
+    with processes.together():
+        if run.last_checkpoint.is_file():
+            state = load_checkpoint(run.last_checkpoint)
+            model.load_state_dict(state["model"])
+            optimizer.load_state_dict(state["optimizer"])
+            position = Position(**state["position"])
+    steps = processes.exchange(position.step)
+    with processes.together():
+        if len(set(steps)) > 1:
+            raise UsageError(
+                f"the processes found different states in {run.folder} (steps {steps}); it must be one folder that "
+                "every node sees under the same path"
+            )
+    return position
+
+
+def build_optimizer(model: Model, recipe: Recipe) -> torch.optim.Optimizer:
+    """Adam for what is trained, and apart from it, with a rate of their own, the heads that only watch."""
+    watching = set(model.online.parameters())
+    trained = [value for value in model.parameters() if value.requires_grad and value not in watching]
+    return torch.optim.Adam(
+        [
+            {"params": trained, "weight_decay": recipe.optimizer.weight_decay},
+            {"params": list(model.online.parameters()), "lr": recipe.online.lr},
+        ],
+        lr=recipe.optimizer.lr,
+    )
+
+
+def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
+    """The learning rate of a step, counted from 0, of ``steps`` in all."""
+    warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+    decay = 0.5 * (1 + math.cos(math.pi * step / steps)) if config.schedule == "cosine" else 1.0
+    return config.lr * warmup * decay
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Gives all that is trained a learning rate; that of the heads that watch stays."""
+    optimizer.param_groups[0]["lr"] = rate
+
+
+def training_state(model: Model, optimizer: torch.optim.Optimizer, position: Position) -> dict[str, Any]:
+    """All that a training needs to go on."""
+    return {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "position": asdict(position)}
+
+
+def log_record(step: int, outcome: Step, schedule: Schedule) -> dict[str, Any]:
+    """One line of ``metrics.jsonl``, about the whole batch: all processes must ask for it."""
+    spaces = {name: (gather(first), gather(second)) for name, (first, second) in outcome.spaces.items()}
+    return {
+        "step": step,
+        "epoch": round(schedule.epoch(step), 4),
+        **{name: term.item() for name, term in outcome.terms.items()},
+        **collapse_statistics(spaces),
+    }
+
+
+def require_finite_loss(record: dict[str, Any]) -> None:
+    """Makes sure that a training still is one.
+
+    Raises:
+        IebenchError: the loss is not a finite number.
+    """
+    if not math.isfinite(record["loss"]):
+        raise IebenchError(
+            f"the loss is {record['loss']} at step {record['step']}; resume from the last checkpoint with a lower "
+            "optimizer.lr"
+        )
+
+
+def progress_bar(schedule: Schedule, position: Position, shown: bool = True) -> tqdm:
+    """Counts images: both views of each pair, in all processes."""
+    images = 2 * schedule.batch_size
+    return tqdm(
+        total=schedule.steps * images,
+        initial=position.step * images,
+        unit="img",
+        desc="train",
+        file=sys.stderr,
+        disable=not shown,
+    )
+
+
+def agreed(stop: StopRequest, processes: Processes) -> StopRequest:
+    """The request that any process got, so that all stop after the same step."""
+    numbers = [number for number in processes.exchange(stop.signal or 0) if number]
+    request = StopRequest()
+    request.signal = signal.Signals(numbers[0]) if numbers else None
+    return request
+
+
+def raise_if_stopped(stop: StopRequest, position: Position, schedule: Schedule, out: Path) -> None:
+    """Ends the loop after the checkpoint that a signal asked for.
+
+    Raises:
+        TrainingStopped: a signal came.
+    """
+    if stop.signal and position.step < schedule.steps:
+        raise TrainingStopped(
+            f"stopped by {stop.signal.name} after step {position.step} of {schedule.steps}; the state is saved in "
+            f"{out}: `iebench train --resume` goes on from it (and so does `iebench demo`)"
+        )

@@ -1,0 +1,146 @@
+"""The network that is trained: a backbone, a method on it, and heads that watch."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from iebench.backbones.builtin import REPRESENTATION_DIMENSIONS, build_backbone
+from iebench.methods import Batch, Sizes, find_method
+from iebench.methods.parts.ema import cosine_momentum, follow, frozen_copy
+from iebench.methods.parts.gather import own_rows
+from iebench.methods.parts.transformations import (
+    DIMENSIONS,
+    LATENTS,
+    Group,
+    groups_of,
+    relative_transformation,
+)
+from iebench.recipes.recipe import Recipe
+from iebench.training.online import OnlineEvaluation, Views
+from shards.schema import DatasetIndex
+
+
+class Step(NamedTuple):
+    """What one batch came to.
+
+    Attributes:
+        loss: to be minimised: the method's, and that of the heads, on which nothing else depends.
+        terms: scalars by name: the method's ``loss`` and its terms, and the heads' scores.
+        spaces: detached representations and embeddings of both views, of this process.
+    """
+
+    loss: Tensor
+    terms: dict[str, Tensor]
+    spaces: dict[str, Views]
+
+
+class Model(nn.Module):
+    """Normalises images, runs the backbone, and hands representations to the method.
+
+    Args:
+        recipe: sizes and coefficients.
+        index: of the dataset, for its channel statistics and the names of its latents.
+        classes: that supervision and the heads which watch tell apart.
+    """
+
+    channel_mean: Tensor
+    channel_std: Tensor
+
+    def __init__(self, recipe: Recipe, index: DatasetIndex, classes: int) -> None:
+        super().__init__()
+        sizes = Sizes(REPRESENTATION_DIMENSIONS[recipe.backbone.name], classes)
+        self.joint_views = recipe.backbone.joint_views
+        self.latent_names = [latent.name for latent in index.latents]
+        self.backbone = build_backbone(recipe.backbone, index.image_size)
+        self.method = find_method(recipe.method.name).build(recipe.method, sizes)
+        self.target_backbone = None if self.method.base_momentum is None else frozen_copy(self.backbone)
+        spaces = {"representation": sizes.representation, "embedding": self.method.embedding_dimension}
+        self.has_rotation = "rotation" in groups_of(self.latent_names)
+        self.online = OnlineEvaluation(
+            {name: dimension for name, dimension in spaces.items() if dimension},
+            sizes.classes,
+            recipe.online,
+            DIMENSIONS["rotation"] if self.has_rotation else 0,
+        )
+        self.register_buffer("channel_mean", torch.tensor(index.channel_mean).view(1, 3, 1, 1))
+        self.register_buffer("channel_std", torch.tensor(index.channel_std).view(1, 3, 1, 1))
+
+    def represent(self, views: Tensor) -> Tensor:
+        """Representations (batch, dimension) of (batch, 3, height, width) uint8 views."""
+        return self.backbone(self._normalised(views))
+
+    def transformation(self, first: Tensor, second: Tensor, groups: Sequence[Group]) -> Tensor:
+        """What takes the first (batch, latents) to the second, in the given groups, in float32."""
+        return relative_transformation(first, second, groups, self.latent_names).float()
+
+    def compile_backbones(self) -> None:
+        """Has torch.compile make kernels for the backbone, and for its target, when they first run."""
+        for backbone in (self.backbone, self.target_backbone):
+            if backbone is not None:
+                backbone.compile()
+
+    def forward(self, views: Views, latents: Views, labels: Tensor) -> Step:
+        """The loss and its terms for one batch of pairs.
+
+        Args:
+            views: two (batch, 3, height, width) uint8 tensors.
+            latents: two (batch, number of latents) tensors.
+            labels: (batch,) classes.
+        """
+        first, second = self._both(self.backbone, views)
+        targets = None
+        if self.target_backbone is not None:
+            with torch.no_grad():
+                targets = self._both(self.target_backbone, views)
+        groups = self.method.groups
+        transformation = self.transformation(*latents, groups) if groups else None
+        outcome = self.method(Batch(first, second, transformation, labels, targets))
+
+        spaces = {"representation": (first.detach(), second.detach())}
+        if outcome.embeddings is not None:
+            before, after = outcome.embeddings
+            spaces["embedding"] = (own_rows(before).detach(), own_rows(after).detach())
+        rotation = self.transformation(*latents, ["rotation"]) if self.has_rotation else None
+        reading = self.online(spaces, labels, rotation)
+        return Step(outcome.terms["loss"] + reading.loss, {**outcome.terms, **reading.scores}, spaces)
+
+    def after_step(self, progress: float) -> None:
+        """Moves target networks after an optimizer step.
+
+        Args:
+            progress: share of the training that is done, in [0, 1].
+        """
+        if self.target_backbone is not None and self.method.base_momentum is not None:
+            momentum = cosine_momentum(self.method.base_momentum, progress)
+            follow(self.target_backbone, self.backbone, momentum)
+            self.method.follow(momentum)
+
+    def _both(self, backbone: nn.Module, views: Views) -> Views:
+        if self.joint_views:
+            first, second = backbone(self._normalised(torch.cat(views))).chunk(2)
+        else:
+            first, second = (backbone(self._normalised(view)) for view in views)
+        return first, second
+
+    def _normalised(self, views: Tensor) -> Tensor:
+        normalised = (views.float() / 255 - self.channel_mean) / self.channel_std
+        return normalised.contiguous(memory_format=torch.channels_last)
+
+
+def build_model(recipe: Recipe, index: DatasetIndex, classes: int | None = None) -> Model:
+    """The model of a recipe with its initial weights, a function of ``training.seed``.
+
+    Args:
+        recipe: sizes and coefficients.
+        index: of the dataset.
+        classes: of the dataset that it is, or was, trained on; by default those of ``index``.
+
+    Raises:
+        UsageError: the dataset lacks a latent that the recipe's groups need, or sizes do not fit.
+    """
+    torch.manual_seed(recipe.training.seed)
+    model = Model(recipe, index, classes or len(index.classes))
+    index.latent_index(tuple(name for group in model.method.groups for name in LATENTS[group]))
+    return model.to(memory_format=torch.channels_last)

@@ -1,0 +1,102 @@
+"""Online evaluation: small heads that learn beside a training, so that one sees early what it comes to.
+
+They read detached representations and embeddings, so nothing of the method's networks depends on them.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from iebench.evaluation.scores import r2
+from iebench.methods.parts.gather import gather
+from iebench.methods.parts.losses import classification_loss, regression_loss
+from iebench.methods.parts.projectors import mlp
+
+Views = tuple[Tensor, Tensor]
+"""Something of both views of a batch of pairs, (batch, dimension) each."""
+
+
+class OnlineConfig(BaseModel):
+    """The heads that learn beside a training."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    lr: float = Field(default=1e-3, gt=0, description="constant, with Adam")
+    hidden_width: int = Field(default=256, ge=1, description="of the MLP that regresses rotations")
+
+
+class Reading(NamedTuple):
+    """What the heads made of a batch: the loss they learn by, and their scores."""
+
+    loss: Tensor
+    scores: dict[str, Tensor]
+
+
+class OnlineEvaluation(nn.Module):
+    """For each of several spaces, a linear classifier of views and a rotation head on pairs of views.
+
+    Args:
+        dimensions: of the spaces by name, such as ``representation`` and ``embedding``.
+        classes: of the dataset.
+        config: sizes.
+        rotation_dimension: numbers of the regressed rotation; 0 where views have no rotation.
+    """
+
+    def __init__(
+        self, dimensions: Mapping[str, int], classes: int, config: OnlineConfig, rotation_dimension: int
+    ) -> None:
+        super().__init__()
+        self.classifiers = nn.ModuleDict(
+            {name: nn.Linear(dimension, classes) for name, dimension in dimensions.items()}
+        )
+        self.regressors = nn.ModuleDict(
+            {
+                name: mlp((2 * dimension, config.hidden_width, config.hidden_width, rotation_dimension))
+                for name, dimension in dimensions.items()
+                if rotation_dimension
+            }
+        )
+
+    def forward(self, spaces: Mapping[str, Views], labels: Tensor, rotation: Tensor | None) -> Reading:
+        """The heads' loss on this process's share of a batch, and how right they are on all of it.
+
+        Args:
+            spaces: the views by the name of the space; gradients end here.
+            labels: (batch,) classes.
+            rotation: (batch, rotation dimension) from the first views to the second.
+        """
+        losses, scores = [], {}
+        for name, (first, second) in spaces.items():
+            logits = self.classifiers[name](torch.cat((first, second)).detach())
+            losses.append(classification_loss(logits, labels.repeat(2)))
+            scores[f"online_{name}_top1"] = gather((logits.argmax(dim=1) == labels.repeat(2)).float()).mean()
+            if rotation is not None:
+                regressed = self.regressors[name](torch.cat((first, second), dim=1).detach())
+                losses.append(regression_loss(regressed, rotation))
+                scores[f"online_{name}_rotation_r2"] = r2(gather(regressed.detach()), gather(rotation))
+        return Reading(torch.stack(losses).sum(), scores)
+
+
+@torch.no_grad()
+def collapse_statistics(spaces: Mapping[str, Views]) -> dict[str, float]:
+    """How far each space is from collapse: mean standard deviation, and mean absolute correlation of dimensions.
+
+    Deviations near 0 tell that all views become one; correlations near 1, that all dimensions do.
+
+    Args:
+        spaces: the views by the name of the space.
+    """
+    statistics = {}
+    for name, views in spaces.items():
+        rows = torch.cat(views).float()
+        deviation = rows.std(dim=0)
+        standardised = (rows - rows.mean(dim=0)) / deviation.clamp(min=1e-6)
+        correlation = (standardised.T @ standardised / (len(rows) - 1)).abs()
+        dimension = len(correlation)
+        off_diagonal = correlation.sum() - correlation.diagonal().sum()
+        statistics[f"{name}_std"] = deviation.mean().item()
+        statistics[f"{name}_correlation"] = (off_diagonal / max(1, dimension * (dimension - 1))).item()
+    return statistics

@@ -1,0 +1,164 @@
+"""A run folder: configuration, checkpoints and metrics of one training.
+
+``config.json`` holds the whole recipe, ``checkpoints/initial.pt`` the network before training,
+``checkpoints/last.pt`` the state to go on from, ``metrics.jsonl`` and ``tensorboard/`` the curves.
+"""
+
+import hashlib
+import io
+import json
+import pickle
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from iebench.recipes.recipe import Recipe, parse_recipe
+from shards.errors import IebenchError, UsageError
+from shards.files import atomic_write, write_text
+from shards.origin import origin_of, place_of
+from shards.schema import INDEX_NAME
+
+MAY_CHANGE_ON_RESUME = {
+    "training.epochs",
+    "training.workers",
+    "training.compile",
+    "training.log_every",
+    "training.checkpoint_every",
+    "about.what",
+    "about.paper",
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of one run."""
+
+    folder: Path
+
+    @property
+    def config_path(self) -> Path:
+        """The configuration."""
+        return self.folder / "config.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        """A JSON line per logged step."""
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def evaluation_path(self) -> Path:
+        """What ``iebench eval`` found."""
+        return self.folder / "eval.json"
+
+    @property
+    def initial_checkpoint(self) -> Path:
+        """The network before training: the baseline of the evaluation."""
+        return self.folder / "checkpoints" / "initial.pt"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """The state to go on from."""
+        return self.folder / "checkpoints" / "last.pt"
+
+    def create(self, recipe: Recipe, data: Path) -> None:
+        """Starts a new run.
+
+        Raises:
+            UsageError: the folder is not empty.
+        """
+        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            raise UsageError(
+                f"{self.folder} is not empty; add --resume to go on with the run in it, or choose another folder"
+            )
+        (self.folder / "checkpoints").mkdir(parents=True)
+        self.write_config(recipe, data)
+
+    def write_config(self, recipe: Recipe, data: Path) -> None:
+        """Writes the whole configuration: recipe, dataset and versions."""
+        config = {
+            "recipe": recipe.model_dump(mode="json"),
+            "data": place_of(data),
+            "data_sha256": dataset_sha256(data),
+            "versions": {name: version(name) for name in ("torch", "torchvision", "lightning-fabric")},
+        }
+        write_text(self.config_path, json.dumps(config, indent=1) + "\n")
+
+    def read_config(self) -> dict[str, Any]:
+        """The configuration as written.
+
+        Raises:
+            UsageError: the folder holds no run.
+            IebenchError: the file cannot be read.
+        """
+        if not self.config_path.is_file():
+            raise UsageError(f"{self.folder} holds no run (no config.json); start one with `iebench train`")
+        try:
+            return json.loads(self.config_path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise IebenchError(f"{self.config_path} cannot be read ({error}); train the run again") from None
+
+    def recipe(self) -> Recipe:
+        """The recipe of the run.
+
+        Raises:
+            UsageError: there is no run, or its recipe is of another version.
+        """
+        return parse_recipe(self.read_config().get("recipe", {}), str(self.config_path))
+
+    def require_same(self, recipe: Recipe, data: Path) -> None:
+        """Makes sure that a run may be resumed with ``recipe`` on ``data``.
+
+        Raises:
+            UsageError: something differs that decides the numbers.
+        """
+        config = self.read_config()
+        old, new = _flat(self.recipe().model_dump()), _flat(recipe.model_dump())
+        for name, value in new.items():
+            if old.get(name) != value and name not in MAY_CHANGE_ON_RESUME:
+                raise UsageError(
+                    f"the run in {self.folder} was started with {name} = {old.get(name)!r}, not {value!r}; "
+                    "resume it with the same recipe or choose another folder"
+                )
+        if config.get("data_sha256") != dataset_sha256(data):
+            raise UsageError(
+                f"the run in {self.folder} was started on another dataset than {origin_of(data) or data}"
+            )
+
+
+def dataset_sha256(data: Path) -> str:
+    """What a dataset is: the SHA-256 of its index, which holds those of its shards."""
+    return hashlib.sha256((data / INDEX_NAME).read_bytes()).hexdigest()
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Writes a checkpoint under a temporary name and renames it once it is whole."""
+    buffer = io.BytesIO()  # PyTorch turns the error of a full disk into one of its own; a buffer has no disk
+    torch.save(state, buffer)
+    with atomic_write(path) as stream:
+        stream.write(buffer.getbuffer())
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint; nothing in it is executed (``weights_only``).
+
+    Raises:
+        UsageError: there is none.
+        IebenchError: it is broken.
+    """
+    if not path.is_file():
+        raise UsageError(f"there is no checkpoint {path}; train the run first with `iebench train`")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError, pickle.UnpicklingError) as error:
+        first_line = str(error).strip().split("\n")[0]
+        raise IebenchError(f"checkpoint {path} cannot be read ({first_line}); train the run again") from None
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in content.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat

@@ -1,0 +1,378 @@
+"""The report: what is on the page, and that a browser shows it."""
+
+import base64
+import html
+import itertools
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from iebench.recipes.recipe import load_recipe
+from iebench.report.page import network_table, write_report
+from iebench.report.plots import POINTS, line_style, training_panels
+from iebench.report.subjects import distinct_titles, read_subjects
+from iebench.report.tables import METRICS
+from iebench.report.wording import enumerate_words, minus, outcome_sentences
+from iebench.training.run import Run
+from processes import PATIENCE
+from shards.errors import IebenchError, UsageError
+from shards.reader import read_views
+from shards.schema import open_dataset
+
+CHROMIUM = Path("/usr/bin/chromium")
+QUIET_CHROMIUM = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--virtual-time-budget=5000",
+]
+TERMS = ("repr_loss_inv", "std_loss")
+
+
+def write_run(folder: Path, data: Path, offset: float = 0.0, *overrides: str) -> Run:
+    """An evaluated run as training and evaluation leave it, with numbers made up from ``offset``."""
+    run = Run(folder)
+    run.create(load_recipe("demo", overrides), data)
+    records = [
+        {"step": step, "epoch": step / 2, "loss": 9 - step / 4 + offset, **dict.fromkeys(TERMS, 1 / step)}
+        for step in range(1, 121)
+    ]
+    run.metrics_path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    run.evaluation_path.write_text(json.dumps(evaluation(data, offset)))
+    return run
+
+
+def evaluation(data: Path, offset: float = 0.0) -> dict[str, Any]:
+    index = open_dataset(data)
+    names = dict.fromkeys(
+        (view.metadata.synset, view.metadata.object) for view in read_views(data, index, "val")
+    )
+    return {
+        "format": 1,
+        "data": str(data.resolve()),
+        "objects": {split: index.split(split).objects for split in ("train", "val")},
+        "views_per_object": index.views_per_object,
+        "chance": {"top1": 1 / 3, "top5": 1.0, "mrr": 0.52},
+        "networks": {"trained": network(0.61 + offset), "untrained": network(0.35)},
+        "retrieval_examples": [
+            {
+                "synset": synset,
+                "object": object_id,
+                "source": 0,
+                "target": 2,
+                "rank": 2.0,
+                "retrieved": [1, 2, 3, 0],
+            }
+            for synset, object_id in list(names)[:3]
+        ],
+    }
+
+
+def network(start: float) -> dict[str, Any]:
+    """Results of which no two print alike."""
+    results: dict[str, Any] = {}
+    numbers = itertools.count()
+    for metric in METRICS:
+        place = results
+        for name in metric.path[:-1]:
+            place = place.setdefault(name, {})
+        place[metric.path[-1]] = start + 0.0041 * next(numbers)
+    return results
+
+
+def without_predictor(folder: Path, data: Path) -> Run:
+    """A run of an invariant method: no parts, nothing that steers."""
+    run = Run(folder)
+    run.create(load_recipe("vicreg"), data)
+    run.metrics_path.write_text(json.dumps({"step": 1, "epoch": 1.0, "loss": 3.0}) + "\n")
+    content = evaluation(data)
+    content["retrieval_examples"] = []
+    for name, results in content["networks"].items():
+        probes = {key: {"whole": value["whole"]} for key, value in results.items() if key != "retrieval"}
+        content["networks"][name] = {**probes, "retrieval": None}
+    run.evaluation_path.write_text(json.dumps(content))
+    return run
+
+
+class Page(HTMLParser):
+    """What a page refers to, its text and its headings."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.references: list[str] = []
+        self.tags: list[str] = []
+        self.words: list[str] = []
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name in ("src", "href", "xlink:href", "srcset", "action", "data", "poster"):
+                self.references.append(value or "")
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def run(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run on the toy dataset, not to be changed."""
+    return write_run(tmp_path_factory.mktemp("report") / "first", toy_dataset)
+
+
+@pytest.fixture(scope="module")
+def other_run(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Another run on the same dataset, not to be changed."""
+    return write_run(tmp_path_factory.mktemp("report") / "second", toy_dataset, -0.2, "training.epochs=7")
+
+
+def report(out: Path, *runs: Run) -> Page:
+    write_report(runs, out)
+    return Page(out)
+
+
+def test_the_page_refers_to_nothing_outside_itself(run: Run, other_run: Run, tmp_path: Path):
+    page = report(tmp_path / "report.html", run, other_run)
+    assert page.references
+    assert all(reference.startswith(("data:image/jpeg;base64,", "#")) for reference in page.references)
+    assert all(target.startswith("#") for target in re.findall(r"url\(['\"]?([^)]*)\)", page.source))
+    assert not {"script", "link", "iframe", "object", "embed"} & set(page.tags)
+    assert "@import" not in page.source
+    assert "://" not in page.source
+
+
+def test_every_number_of_the_table_is_on_the_page(run: Run, other_run: Run, tmp_path: Path):
+    page = report(tmp_path / "report.html", run, other_run)
+    table = network_table(read_subjects([run, other_run]))
+    assert table.columns == ("first", "second", "untrained")
+    for row in table.rows:
+        for cell in row.cells():
+            assert minus(cell) in page.text
+    assert "52.0%" not in page.text
+    assert "0.520" in page.text
+
+
+def test_every_view_is_on_the_page_as_it_is_stored(run: Run, toy_dataset: Path, tmp_path: Path):
+    page = report(tmp_path / "report.html", run)
+    stored = {
+        base64.b64encode(view.jpeg).decode()
+        for view in read_views(toy_dataset, open_dataset(toy_dataset), "val")
+    }
+    shown = {reference.partition(",")[2] for reference in page.references if reference.startswith("data:")}
+    assert shown
+    assert shown <= stored
+
+
+def test_the_lead_says_no_more_than_the_numbers_do(toy_dataset: Path):
+    results = evaluation(toy_dataset)
+    for trained, untrained, chance, words in (
+        (0.61, 0.21, 0.2, "above both"),
+        (0.2, 0.21, 0.2, "below the untrained network, level with chance"),
+        (0.1, 0.21, 0.2, "below both"),
+        (0.2101, 0.21, 0.2, "level with the untrained network, above chance"),
+    ):
+        results["networks"]["trained"]["retrieval"]["mrr"] = trained
+        results["networks"]["untrained"]["retrieval"]["mrr"] = untrained
+        results["chance"]["mrr"] = chance
+        sentence = outcome_sentences(results)
+        expected = f"MRR {trained:.3f} against {untrained:.3f} untrained; chance is {chance:.3f}: {words}."
+        assert sentence.startswith(expected)
+
+
+def test_the_lead_names_classes_objects_views_and_image_size(run: Run, toy_dataset: Path, tmp_path: Path):
+    index = open_dataset(toy_dataset)
+    text = report(tmp_path / "report.html", run).text
+    assert (
+        f"on {index.splits['train'].objects} objects of 3 classes, with 4 views of each at 32 × 32 pixels"
+        in text
+    )
+    assert f"evaluated on {index.splits['val'].objects} objects that it was not trained on" in text
+
+
+def test_names_are_text_and_never_markup(toy_dataset: Path, tmp_path: Path):
+    hostile = write_run(tmp_path / "<script>alert(1)<&script>\"'{{ 7 * 7 }}", toy_dataset)
+    page = report(tmp_path / "report.html", hostile, write_run(tmp_path / "<img src=x>", toy_dataset, 0.1))
+    assert "script" not in page.tags
+    assert "x" not in page.references
+    assert "<script>alert(1)<&script>\"'{{ 7 * 7 }}" in page.text
+
+
+def test_without_its_dataset_the_page_says_what_is_left_out(toy_copy: Path, tmp_path: Path):
+    run = write_run(tmp_path / "run", toy_copy)
+    shutil.rmtree(toy_copy)
+    page = report(tmp_path / "report.html", run)
+    assert f"The dataset folder {toy_copy} is not there any more, so three things are left out" in page.text
+    assert "img" not in page.tags
+    assert "61.0%" in page.text
+
+
+def test_a_broken_shard_costs_the_pictures_only(toy_copy: Path, tmp_path: Path):
+    run = write_run(tmp_path / "run", toy_copy)
+    next(toy_copy.glob("val-*.tar")).unlink()
+    page = report(tmp_path / "report.html", run)
+    assert f"The dataset folder {toy_copy} cannot be read (shard" in page.text
+    assert "img" not in page.tags
+
+
+def test_examples_that_are_not_in_the_dataset_are_counted(toy_dataset: Path, tmp_path: Path):
+    run = write_run(tmp_path / "run", toy_dataset)
+    results = json.loads(run.evaluation_path.read_text())
+    results["retrieval_examples"][0]["object"] = "gone"
+    run.evaluation_path.write_text(json.dumps(results))
+    assert "1 of 3 examples left out" in report(tmp_path / "report.html", run).text
+
+
+def test_a_run_without_evaluation_is_refused_and_nothing_is_written(toy_dataset: Path, tmp_path: Path):
+    run = write_run(tmp_path / "run", toy_dataset)
+    run.evaluation_path.unlink()
+    with pytest.raises(UsageError, match="has not been evaluated"):
+        write_report([run], tmp_path / "new" / "report.html")
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_evaluation_that_is_cut_short_is_refused(toy_dataset: Path, tmp_path: Path):
+    run = write_run(tmp_path / "run", toy_dataset)
+    run.evaluation_path.write_text("{")
+    with pytest.raises(IebenchError, match="run `iebench eval` again"):
+        write_report([run], tmp_path / "report.html")
+
+
+def test_two_runs_share_their_panels_and_their_questions(run: Run, other_run: Run, tmp_path: Path):
+    page = report(tmp_path / "new" / "folder" / "report.html", run, other_run)
+    assert page.source.count('role="img"') == 1 + len(TERMS)
+    panels = re.findall(r'<figure role="img".*?</figure>', page.source, flags=re.DOTALL)
+    assert all("var(--series-1)" in panel and "var(--series-2)" in panel for panel in panels)
+    assert page.source.count('class="question"') == 3
+    assert page.source.count('class="answer"') == 6
+    epochs = load_recipe("demo").training.epochs
+    assert f"Their recipes differ in training.epochs ({epochs}, 7)." in page.text
+
+
+def test_many_runs_are_compared_a_run_a_row(toy_dataset: Path, tmp_path: Path):
+    runs = [write_run(tmp_path / f"run{number}", toy_dataset, -number / 50) for number in range(14)]
+    runs.append(without_predictor(tmp_path / "invariant", toy_dataset))
+    page = report(tmp_path / "report.html", *runs)
+    (table,) = re.findall(r'<table class="results overview">.*?</table>', page.source, flags=re.DOTALL)
+    rows = re.findall(r'<th scope="row">.*?</th>(.*?)</tr>', table, flags=re.DOTALL)
+    assert len(rows) == 15 + 1
+    assert rows[14].count("–") == 3
+    assert "15 runs compared" in page.text
+    assert "A dash stands where a method has no predictor" in page.text
+    assert page.source.count('class="question"') == 2
+    styles = {(style.color, style.dashes) for style in map(line_style, range(24))}
+    assert len(styles) == 24
+
+
+def test_a_run_without_predictor_is_shown_by_what_it_has(toy_dataset: Path, tmp_path: Path):
+    page = report(tmp_path / "report.html", without_predictor(tmp_path / "invariant", toy_dataset))
+    assert "so there is no MRR, H@k or PRE" in page.text
+    assert "Rotation R²whole representation" in page.text
+    assert "(equivariant)" not in page.text
+    assert 'class="question"' not in page.source
+
+
+def test_runs_on_different_datasets_are_told_apart(run: Run, toy_copy: Path, tmp_path: Path):
+    index = json.loads((toy_copy / "dataset.json").read_text())
+    (toy_copy / "dataset.json").write_text(json.dumps({**index, "seed": 99}))
+    page = report(tmp_path / "report.html", run, write_run(tmp_path / "moved", toy_copy))
+    assert "evaluated on 2 different datasets; their numbers cannot be compared" in page.text
+    assert page.source.count('class="results"') == 2
+
+
+def test_a_dataset_that_changed_since_training_is_pointed_out(toy_copy: Path, tmp_path: Path):
+    run = write_run(tmp_path / "run", toy_copy)
+    index = json.loads((toy_copy / "dataset.json").read_text())
+    (toy_copy / "dataset.json").write_text(json.dumps({**index, "seed": 99}))
+    assert "it has changed since" in report(tmp_path / "report.html", run).text
+
+
+def test_a_run_without_curve_says_so(toy_dataset: Path, tmp_path: Path):
+    run = write_run(tmp_path / "run", toy_dataset)
+    run.metrics_path.unlink()
+    assert "There is no curve of run" in report(tmp_path / "report.html", run).text
+
+
+def test_the_same_runs_give_the_same_bytes(run: Run, other_run: Run, tmp_path: Path):
+    first, second = (report(tmp_path / name, run, other_run).source for name in ("a.html", "b.html"))
+    assert first == second
+
+
+def test_a_long_curve_is_thinned_to_its_means():
+    records = [{"step": step, "epoch": float(step), "loss": float(step % 2)} for step in range(40 * POINTS)]
+    (panel,) = training_panels([("run", records)])
+    assert "from 0.5 at epoch" in panel.description
+    assert len(panel.svg) < 40 * POINTS
+
+
+def test_folders_of_one_name_get_titles_of_their_own():
+    assert distinct_titles([Path("/a/run"), Path("/b/run")]) == ["a/run", "b/run"]
+    assert distinct_titles([Path("/a/one"), Path("/a/two")]) == ["one", "two"]
+    assert distinct_titles([Path("/run"), Path("/a/run")]) == ["/run", "a/run"]
+
+
+def test_words_are_enumerated_as_in_speech():
+    assert [enumerate_words(words) for words in (["a"], ["a", "b"], ["a", "b", "c"])] == [
+        "a",
+        "a and b",
+        "a, b and c",
+    ]
+
+
+@pytest.mark.skipif(not CHROMIUM.is_file(), reason="Chromium is not installed")
+@pytest.mark.parametrize("width", [420, 1100])
+def test_a_browser_loads_every_picture_and_nothing_is_wider_than_the_screen(
+    width: int, run: Run, other_run: Run, tmp_path: Path
+):
+    page = report(tmp_path / "report.html", run, other_run)
+    seen = in_browser(page.source, width, tmp_path)
+    assert seen["images"] == page.tags.count("img") > 0
+    assert seen["broken"] == 0
+    assert seen["content"] == seen["width"] <= width
+
+
+def in_browser(source: str, width: int, folder: Path) -> dict[str, int]:
+    """Shows a page in a frame of ``width`` pixels and measures it."""
+    wrapper = folder / "wrapper.html"
+    wrapper.write_text(
+        f"""<script>
+        function measure(frame) {{
+          const page = frame.contentDocument;
+          page.querySelectorAll("details").forEach((details) => details.open = true);
+          document.title = "measured " + JSON.stringify({{
+            images: page.images.length,
+            broken: [...page.images].filter((image) => !image.complete || image.naturalWidth === 0).length,
+            width: page.documentElement.clientWidth,
+            content: page.documentElement.scrollWidth,
+          }});
+        }}
+        </script>
+        <iframe style="border: 0; width: {width}px; height: 900px" onload="measure(this)"
+          srcdoc="{html.escape(source)}"></iframe>""",
+        encoding="utf-8",
+    )
+    command = [CHROMIUM, *QUIET_CHROMIUM, f"--user-data-dir={folder / 'profile'}", "--window-size=1300,1000"]
+    done = subprocess.run(
+        [*command, "--dump-dom", wrapper.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    measured = re.search(r"<title>measured (.*?)</title>", done.stdout)
+    assert measured, done.stderr[-2000:]
+    return json.loads(html.unescape(measured[1]))

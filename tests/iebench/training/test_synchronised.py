@@ -1,0 +1,132 @@
+"""Whole networks in two real processes against one, in double precision: what remains is not rounding."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from iebench.recipes.recipe import load_recipe
+from iebench.training.loop import build_optimizer
+from iebench.training.model import Model, build_model
+from iebench.training.synchronised import SynchronisedBatchNorm, synchronise_batch_norm
+from shards.schema import DatasetIndex, open_dataset
+
+PROCESSES, ROWS, STEPS = 2, 4, 2
+CPU = torch.device("cpu")
+RECIPES = {
+    "sie": ["method.projector=[64, 64, 32]", "backbone.joint_views=true"],
+    "equimod_byol": ["method.projector=[32, 16]", "method.prediction_width=16"],
+    "supervised": [],
+}
+
+
+class DoubleModel(Model):
+    """A model that is told transformations in double precision too."""
+
+    def transformation(self, *arguments) -> torch.Tensor:
+        return super().transformation(*arguments).double()
+
+
+def double_model(name: str, index: DatasetIndex) -> Model:
+    recipe = load_recipe(name, [*RECIPES[name], "backbone.small_image_stem=false", "optimizer.lr=1e-3"])
+    model = build_model(recipe, index)
+    model.__class__ = DoubleModel
+    return model.double()
+
+
+def batch(index: DatasetIndex, step: int):
+    generator = torch.Generator().manual_seed(step)
+    shape = (ROWS, 3, index.image_size, index.image_size)
+    views = [torch.randint(256, shape, dtype=torch.uint8, generator=generator) for _ in range(2)]
+    latents = [
+        torch.rand(ROWS, len(index.latents), dtype=torch.float64, generator=generator) for _ in range(2)
+    ]
+    labels = torch.randint(len(index.classes), (ROWS,), generator=generator)
+    return tuple(views), tuple(latents), labels
+
+
+def share(value, rank: int):
+    return (
+        tuple(share(item, rank) for item in value)
+        if isinstance(value, tuple)
+        else value.chunk(PROCESSES)[rank]
+    )
+
+
+def trained(name: str, index: DatasetIndex, rank: int | None = None) -> dict[str, torch.Tensor]:
+    """All weights and statistics after a few steps, and the terms of each step."""
+    model = double_model(name, index)
+    optimizer = build_optimizer(model, load_recipe(name, RECIPES[name]))
+    network: nn.Module = model
+    if rank is not None:
+        synchronise_batch_norm(model, CPU)
+        network = DistributedDataParallel(model)
+        network.broadcast_buffers = False
+    found = {}
+    for step in range(STEPS):
+        rows = batch(index, step)
+        outcome = network(*(rows if rank is None else share(rows, rank)))
+        optimizer.zero_grad()
+        outcome.loss.backward()
+        optimizer.step()
+        model.after_step((step + 1) / STEPS)
+        found |= {f"{step}/{key}": value.detach() for key, value in outcome.terms.items()}
+    return found | model.state_dict()
+
+
+def process(rank: int, port: int, data: str, folder: str) -> None:
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", rank=rank, world_size=PROCESSES)
+    index = open_dataset(Path(data))
+    torch.save({name: trained(name, index, rank) for name in RECIPES}, Path(folder) / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def spread(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    """What each of two gloo processes comes to with half of each batch."""
+    folder = tmp_path_factory.mktemp("gloo")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    torch.multiprocessing.spawn(process, (port, str(toy_dataset), str(folder)), nprocs=PROCESSES)
+    return [torch.load(folder / f"{rank}.pt") for rank in range(PROCESSES)]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_two_processes_come_to_the_weights_of_one(spread: list[dict], toy_dataset: Path, name: str):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    alone = trained(name, open_dataset(toy_dataset))
+    torch.set_num_threads(threads)
+    for found in spread:
+        assert list(found[name]) == list(alone)
+        for key, value in alone.items():
+            torch.testing.assert_close(found[name][key], value, rtol=1e-6, atol=1e-7, msg=key)
+
+
+def test_a_synchronised_network_has_the_very_parameters_and_names_of_the_other():
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Sequential(nn.BatchNorm1d(4)))
+    network[1].requires_grad_(False)
+    before = network.state_dict(keep_vars=True)
+    after = synchronise_batch_norm(network, CPU).state_dict(keep_vars=True)
+    assert [type(network[1]), type(network[2][0])] == [SynchronisedBatchNorm] * 2
+    assert list(after) == list(before)
+    assert all(after[key] is before[key] for key in before)
+
+
+@pytest.mark.parametrize("shape", [(8, 4), (8, 4, 5, 5)])
+def test_in_one_process_it_is_batch_norm(shape: tuple[int, ...]):
+    images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    plain = (nn.BatchNorm1d if len(shape) == 2 else nn.BatchNorm2d)(4)
+    synchronised = SynchronisedBatchNorm(4)
+    assert torch.equal(synchronised(images), plain(images))
+    assert torch.equal(synchronised.running_var, plain.running_var)
+    assert torch.equal(synchronised.eval()(images), plain.eval()(images))

@@ -1,0 +1,269 @@
+"""Training on drawn views: the loop, its checkpoints, and what can go wrong."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from commands import Result, ended, run, started
+from iebench.recipes.recipe import load_recipe
+from iebench.training.interrupt import StopRequest
+from iebench.training.loop import Position, Schedule, TrainingStopped, learning_rate, train
+from iebench.training.metrics_log import read_metrics
+from iebench.training.run import Run, load_checkpoint
+from processes import descendants, wait_for
+from shards.errors import UsageError
+from shards.reader import read_samples
+from shards.schema import open_dataset
+from small_runs import SMALL, losses, small_recipe
+from toys import reseal
+
+BYOL = [
+    "method.projector=[32, 16]",
+    "method.prediction_width=16",
+    "training.batch_size=4",
+    "training.log_every=1",
+    "training.checkpoint_every=1",
+    "training.workers=0",
+    "backbone.small_image_stem=false",
+]
+
+
+def command(data: Path, out: Path, *more: str) -> list[str]:
+    overrides = [word for override in SMALL for word in ("--set", override)]
+    return ["train", "demo", "--data", str(data), "--out", str(out), "--device", "cpu", *overrides, *more]
+
+
+def tensorboard_losses(run_folder: Path) -> list[tuple[int, float]]:
+    events = EventAccumulator(str(run_folder / "tensorboard")).Reload()
+    return [(event.step, event.value) for event in events.Scalars("train/loss")]
+
+
+@pytest.fixture(scope="module")
+def trained(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of four epochs, not to be changed."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    train(small_recipe("training.epochs=4"), toy_dataset, folder, "cpu")
+    return folder
+
+
+def test_a_run_folder_holds_configuration_curves_and_checkpoints(trained: Path, toy_dataset: Path):
+    config = json.loads((trained / "config.json").read_text())
+    assert config["recipe"] == small_recipe("training.epochs=4").model_dump(mode="json")
+    schedule = Schedule.of(small_recipe("training.epochs=4"), open_dataset(toy_dataset))
+    assert [step for step, _ in losses(trained)] == list(range(1, schedule.steps + 1))
+    assert list((trained / "tensorboard").glob("events.out.tfevents.*"))
+    assert {path.name for path in (trained / "checkpoints").iterdir()} == {"initial.pt", "last.pt"}
+
+
+def test_an_epoch_is_one_pair_per_object(toy_dataset: Path):
+    index = open_dataset(toy_dataset)
+    schedule = Schedule.of(small_recipe("training.epochs=8"), index)
+    assert schedule.steps == 8 * index.splits["train"].objects // 4
+    assert schedule.epoch(schedule.steps) == pytest.approx(8, abs=0.5)
+
+
+def test_weights_move_from_the_initial_checkpoint(trained: Path):
+    before, after = (
+        load_checkpoint(trained / "checkpoints" / name)["model"] for name in ("initial.pt", "last.pt")
+    )
+    assert set(before) == set(after)
+    assert not torch.equal(before["backbone.conv1.weight"], after["backbone.conv1.weight"])
+
+
+def test_the_same_recipe_gives_the_same_losses(trained: Path, toy_dataset: Path, tmp_path: Path):
+    train(small_recipe("training.epochs=4"), toy_dataset, tmp_path / "run", "cpu")
+    assert losses(tmp_path / "run") == losses(trained)
+
+
+def test_a_run_stopped_at_an_epochs_end_and_resumed_has_the_losses_of_one_that_was_not(
+    trained: Path, toy_dataset: Path, tmp_path: Path
+):
+    train(small_recipe("training.epochs=2"), toy_dataset, tmp_path / "run", "cpu")
+    train(small_recipe("training.epochs=4"), toy_dataset, tmp_path / "run", "cpu", resume=True)
+    assert losses(tmp_path / "run") == losses(trained)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_the_state_and_resuming_gives_the_same_losses(
+    trained: Path, toy_dataset: Path, tmp_path: Path, number: signal.Signals
+):
+    folder = tmp_path / "run"
+    metrics = folder / "metrics.jsonl"
+    with started(*command(toy_dataset, folder, "--set", "training.epochs=1000")) as process:
+        wait_for(lambda: metrics.is_file() and metrics.read_text().count("\n") >= 3, process=process)
+        os.kill(process.pid, number)
+        result: Result = ended(process)
+    assert result.code == 130
+    assert "--resume" in result.error
+    np.testing.assert_allclose(tensorboard_losses(folder), losses(folder), rtol=1e-6)
+    train(small_recipe("training.epochs=4"), toy_dataset, folder, "cpu", resume=True)
+    assert losses(folder)[: len(losses(trained))] == losses(trained)
+
+
+def test_a_training_killed_at_any_moment_resumes_from_its_last_checkpoint(
+    trained: Path, toy_dataset: Path, tmp_path: Path
+):
+    folder = tmp_path / "run"
+    with started(*command(toy_dataset, folder, "--set", "training.epochs=4")) as process:
+        wait_for(Run(folder).last_checkpoint.is_file, process=process)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    train(small_recipe("training.epochs=4"), toy_dataset, folder, "cpu", resume=True)
+    assert losses(folder) == losses(trained)
+
+
+def test_target_networks_and_heads_are_resumed_exactly(
+    toy_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    recipe = load_recipe("byol", [*BYOL, "training.epochs=3"])
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(recipe, toy_dataset, whole, "cpu")
+
+    def stop(request: StopRequest, position: Position, *rest: object) -> None:
+        if position.step == 7:
+            raise TrainingStopped("here")
+
+    with monkeypatch.context() as patch, pytest.raises(TrainingStopped):
+        patch.setattr("iebench.training.loop.raise_if_stopped", stop)
+        train(recipe, toy_dataset, parts, "cpu")
+    train(recipe, toy_dataset, parts, "cpu", resume=True)
+    assert read_metrics(parts / "metrics.jsonl") == read_metrics(whole / "metrics.jsonl")
+    states = [load_checkpoint(Run(folder).last_checkpoint)["model"] for folder in (whole, parts)]
+    assert {key.partition(".")[0] for key in states[0]} >= {"target_backbone", "online", "method"}
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_curves_hold_what_watches_for_collapse(trained: Path):
+    (record, *_) = read_metrics(trained / "metrics.jsonl")
+    spaces = ("representation", "embedding")
+    names = {f"{space}_{name}" for space in spaces for name in ("std", "correlation")}
+    names |= {f"online_{space}_{name}" for space in spaces for name in ("top1", "rotation_r2")}
+    assert names <= set(record)
+
+
+def test_loader_processes_give_every_pair_and_end_with_the_training(toy_dataset: Path, tmp_path: Path):
+    train(small_recipe("training.epochs=2", "training.workers=2"), toy_dataset, tmp_path / "run", "cpu")
+    assert (
+        losses(tmp_path / "run")[-1][0]
+        == Schedule.of(small_recipe("training.epochs=2"), open_dataset(toy_dataset)).steps
+    )
+
+
+def test_a_run_folder_in_use_is_not_overwritten(trained: Path, toy_dataset: Path):
+    with pytest.raises(UsageError, match="--resume"):
+        train(small_recipe(), toy_dataset, trained, "cpu")
+
+
+def test_resuming_with_another_recipe_names_the_difference(trained: Path, toy_dataset: Path):
+    with pytest.raises(UsageError, match=r"optimizer\.lr = 0\.001, not 0\.1"):
+        train(small_recipe("optimizer.lr=0.1"), toy_dataset, trained, "cpu", resume=True)
+
+
+def test_resuming_where_there_is_no_run_is_an_error(toy_dataset: Path, tmp_path: Path):
+    with pytest.raises(UsageError, match="holds no run"):
+        train(small_recipe(), toy_dataset, tmp_path / "nothing", "cpu", resume=True)
+
+
+def test_a_batch_larger_than_a_pass_takes_pairs_of_the_next(toy_dataset: Path, tmp_path: Path):
+    train(small_recipe("training.batch_size=64", "training.epochs=4"), toy_dataset, tmp_path / "run", "cpu")
+    assert len(losses(tmp_path / "run")) == 1
+
+
+def test_a_recipe_whose_parts_do_not_fit_the_representation_is_an_error(toy_dataset: Path, tmp_path: Path):
+    with pytest.raises(UsageError, match="equivariant_dimension = 512"):
+        train(small_recipe("method.equivariant_dimension=512"), toy_dataset, tmp_path / "run", "cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_cosine_schedule_warms_up_and_ends_at_zero():
+    optimizer = small_recipe(
+        "optimizer.schedule=cosine", "optimizer.warmup_steps=10", "optimizer.lr=0.5"
+    ).optimizer
+    rates = [learning_rate(optimizer, step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.05, rel=0.01)
+    assert max(rates) < 0.5
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[-1] < 0.001
+
+
+def test_the_published_learning_rate_is_constant():
+    optimizer = load_recipe("sie").optimizer
+    assert {learning_rate(optimizer, step, 100) for step in range(100)} == {1e-3}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_asking_for_a_gpu_that_is_not_there_is_an_error(toy_dataset: Path, tmp_path: Path):
+    with pytest.raises(UsageError, match="--device cpu"):
+        train(small_recipe(), toy_dataset, tmp_path / "run", "cuda")
+
+
+def test_a_stopped_training_exits_as_the_shell_expects():
+    assert TrainingStopped("").exit_code == 130
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_view_that_does_not_decode_stops_a_training_with_one_sentence(
+    toy_copy: Path, tmp_path: Path, workers: int
+):
+    shard = open_dataset(toy_copy).splits["train"].shards[0].name
+    samples = list(read_samples(toy_copy / shard))
+    samples[0]["jpg"] = samples[0]["jpg"][:100]
+    reseal(toy_copy, shard, samples)
+    result = run(*command(toy_copy, tmp_path / "run", "--set", f"training.workers={workers}"))
+    assert result.code == 1
+    assert samples[0]["__key__"] in result.error
+    assert "iebench verify" in result.error
+
+
+def test_a_killed_loader_worker_stops_a_training_with_one_sentence(toy_dataset: Path, tmp_path: Path):
+    folder = tmp_path / "run"
+    settings = ("--set", "training.epochs=1000", "--set", "training.workers=2", "--set", "training.lanes=2")
+    with started(*command(toy_dataset, folder, *settings)) as process:
+        wait_for((folder / "checkpoints" / "last.pt").is_file, process=process)
+        killed, _ = descendants(process.pid)
+        os.kill(killed.pid, signal.SIGKILL)
+        result = ended(process)
+    assert result.code == 1
+    assert "training.workers" in result.error
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path):
+    """A disk of 60 MB: the initial checkpoint fits, the training state does not."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=60m", "tmpfs", str(folder)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small disk is not permitted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_leaves_no_half_checkpoint_and_training_resumes(
+    tiny_disk: Path, trained: Path, toy_dataset: Path
+):
+    out = tiny_disk / "run"
+    result = run(*command(toy_dataset, out, "--set", "training.epochs=4"))
+    assert result.code == 1
+    assert "No space left" in result.error
+    assert [path.name for path in (out / "checkpoints").iterdir()] == ["initial.pt"]
+    subprocess.run(["mount", "-o", "remount,size=600m", str(tiny_disk)], check=True)
+    assert run(*command(toy_dataset, out, "--set", "training.epochs=4", "--resume")).code == 0
+    assert losses(out) == losses(trained)
+
+
+@pytest.mark.gpu
+def test_training_runs_in_mixed_precision_on_a_gpu(toy_dataset: Path, tmp_path: Path):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    train(small_recipe("training.epochs=4"), toy_dataset, tmp_path / "run", "cuda")
+    assert losses(tmp_path / "run")

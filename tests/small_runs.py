@@ -1,0 +1,25 @@
+"""Recipes small enough for a test, and what their runs logged."""
+
+from pathlib import Path
+
+from iebench.recipes.recipe import Recipe, load_recipe
+from iebench.training.metrics_log import read_metrics
+
+SMALL = [
+    "optimizer.schedule=constant",  # so that a run may be prolonged
+    "optimizer.lr=1e-3",
+    "method.projector=[64, 64, 32]",
+    "training.batch_size=4",
+    "training.log_every=1",
+    "training.checkpoint_every=1",
+    "evaluation.epochs=2",
+    "evaluation.hidden_width=16",
+]
+
+
+def small_recipe(*overrides: str) -> Recipe:
+    return load_recipe("demo", [*SMALL, *overrides])
+
+
+def losses(run_folder: Path) -> list[tuple[int, float]]:
+    return [(record["step"], record["loss"]) for record in read_metrics(run_folder / "metrics.jsonl")]

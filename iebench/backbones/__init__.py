@@ -1,1 +1,1 @@
-"""Encoders: networks from images to representations."""
+"""Networks from images to representations, and encoders of any origin for evaluation."""

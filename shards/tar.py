@@ -6,6 +6,8 @@ for regular files: ustar headers, with PAX or GNU headers for long names.
 """
 
 import io
+import os
+import re
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
@@ -16,7 +18,10 @@ _ZEROS = bytes(BLOCK)
 _BLANK = 8 * ord(" ")  # what the checksum's own bytes count as
 _REGULAR = (b"0", b"\0")
 _LONG_NAMES = (b"x", b"L")
+_SIZE = slice(124, 135)
+_OCTAL = re.compile(rb"[0-7]{11}")
 _LONGEST_HEADER = 1 << 20  # bytes of a PAX or GNU header
+_LENGTH_DIGITS = 7  # of the length of a PAX record, which is no longer than its header
 
 
 class Member(NamedTuple):
@@ -52,6 +57,7 @@ def read_members(
         wanted: told a member's number, from 0, and its name; the bytes of what it does not want are skipped.
     """
     number, name, long_name, flawed = 0, "", "", False
+    end = _end_of(stream)
     while True:
         header = stream.read(BLOCK)
         if header == _ZEROS:
@@ -65,8 +71,11 @@ def read_members(
             _seek_sound_header(stream)
             long_name, flawed = "", False
             continue
-        size = int(header[124:135], 8)
+        size = int(header[_SIZE], 8)
         fill = -size % BLOCK
+        if size > end - stream.tell():  # of which no reader should be asked for so many bytes
+            yield Damage("the archive is cut short", long_name or _name(header), name)
+            return
         kind = header[156:157]
         if kind in _LONG_NAMES:
             text = stream.read(min(size, _LONGEST_HEADER))
@@ -98,7 +107,15 @@ def read_members(
 
 def _is_sound(header: bytes) -> bool:
     total = sum(header) - sum(header[_CHECKSUM]) + _BLANK
-    return header[_CHECKSUM] == b"%06o\0 " % total and header[124:135].isdigit()
+    return header[_CHECKSUM] == b"%06o\0 " % total and _OCTAL.fullmatch(header[_SIZE]) is not None
+
+
+def _end_of(stream: BinaryIO) -> int:
+    """The place behind the last byte; the stream stays where it is."""
+    here = stream.tell()
+    end = stream.seek(0, os.SEEK_END)
+    stream.seek(here)
+    return end
 
 
 def _seek_sound_header(stream: BinaryIO) -> None:
@@ -132,7 +149,7 @@ def _pax_path(records: bytes) -> str | None:
     path = ""
     while records:
         digits, _, _ = records.partition(b" ")
-        length = int(digits) if digits.isdigit() else 0
+        length = int(digits) if digits.isdigit() and len(digits) <= _LENGTH_DIGITS else 0
         key, equals, value = records[len(digits) + 1 : length].partition(b"=")
         if not equals or not value.endswith(b"\n") or length > len(records):
             return None

@@ -1,13 +1,15 @@
 """Checks one shard: its file, and every sample in it, one at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from shards.errors import IebenchError
 from shards.files import sha256_of
 from shards.mirror import local_shard
-from shards.samples import key_of, walk_samples
+from shards.passes import member_of
+from shards.samples import Sample, key_of, walk_samples
 from shards.schema import INDEX_NAME, DatasetIndex, ShardInfo
 from shards.tar import DAMAGED_HEADER, Damage
 from shards.verify.order import Order
@@ -75,14 +77,15 @@ def _file_problems(path: Path, shard: ShardInfo) -> Iterator[tuple[str, str]]:
 
 def _content_problems(path: Path, job: ShardJob, order: Order) -> Iterator[tuple[str, str]]:
     shard = job.shard
+    members = {"jpg", "json", *map(member_of, job.index.passes)}
     try:
-        for sample in walk_samples(path):
-            if isinstance(sample, Damage):
-                yield _damage_problem(sample)
+        for item in _placed(walk_samples(path), members):
+            if isinstance(item, _PlacedDamage):
+                yield item.sample, item.message
                 continue
-            key = sample["__key__"]
+            key = item["__key__"]
             yield from order.follow(key)
-            yield from ((key, message) for message in sample_complaints(sample, job.index))
+            yield from ((key, message) for message in sample_complaints(item, job.index))
     except OSError as error:
         yield "", f"it cannot be read ({error.strerror})"
         return
@@ -95,8 +98,44 @@ def _content_problems(path: Path, job: ShardJob, order: Order) -> Iterator[tuple
         )
 
 
+class _PlacedDamage(NamedTuple):
+    """A damage with the key of the sample that it belongs to; empty where it is between samples."""
+
+    sample: str
+    message: str
+
+
+def _placed(items: Iterable[Sample | Damage], members: set[str]) -> Iterator[Sample | _PlacedDamage]:
+    """Samples and damages as they come, but a damaged header comes behind its sample.
+
+    Such a header may say any name. Its sample is the first after it that lacks a member: the one that it stood in
+    the middle of, which is the next to come, or the one that it began, which is the next but one.
+    """
+    waiting: list[tuple[Damage, int]] = []
+    for item in items:
+        if isinstance(item, Damage):
+            if item.message == DAMAGED_HEADER:
+                waiting.append((item, 0))
+            else:
+                yield _PlacedDamage(*_damage_problem(item))
+            continue
+        yield item
+        lacking = not members <= item.keys()
+        still: list[tuple[Damage, int]] = []
+        for damage, passed in waiting:
+            if lacking:
+                yield _PlacedDamage(item["__key__"], DAMAGED_HEADER)
+            elif passed:
+                yield _PlacedDamage(*_damage_problem(damage))
+            else:
+                still.append((damage, 1))
+        waiting = still
+    for damage, _ in waiting:
+        yield _PlacedDamage(*_damage_problem(damage))
+
+
 def _damage_problem(damage: Damage) -> tuple[str, str]:
-    """At which sample; a damaged header may say any name, and its sample is told as one that lacks a member."""
+    """The key of the sample that is damaged, and what is wrong with it."""
     if damage.name and damage.message != DAMAGED_HEADER:
         return key_of(damage.name), f"member {damage.name}: {damage.message}"
     return "", f"{damage.message}, {f'after {damage.after}' if damage.after else 'at its start'}"

@@ -108,3 +108,79 @@ def test_a_flipped_bit_in_the_header_of_a_long_name_is_told_or_changes_a_name(fo
         found = walked(bytes(changed))
         assert found != whole, place
         assert found[-1] == whole[-1], place
+
+
+def crafted(name="a-b-000.jpg", size=b"00000000000", kind=b"0", body=b""):
+    """A header with a right checksum whatever stands in it, and what follows it."""
+    header = bytearray(BLOCK)
+    header[: len(name)] = name.encode()
+    header[124 : 124 + len(size)] = size
+    header[156:157] = kind
+    header[257:265] = b"ustar\x0000"
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + body + bytes(-len(body) % BLOCK)
+
+
+END = bytes(2 * BLOCK)
+SIZES = [
+    b"00000000008",
+    b"00000000009",
+    b"-0000000001",
+    b"+0000000001",
+    b"           ",
+    b"0000000 010",
+    b"0x000000010",
+    b"\xff" * 11,
+    b"\x80" + bytes(10),
+    bytes(11),
+]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("kind", [b"0", b"x", b"L"])
+def test_a_size_that_is_no_octal_number_is_damage_though_the_checksum_is_right(size, kind):
+    whole = crafted("a-b-001.jpg", b"00000000003", body=b"abc")
+    found = walked(crafted(size=size, kind=kind) + whole + END)
+    assert found == [Damage("a tar header is damaged", "a-b-000.jpg"), Member("a-b-001.jpg", b"abc")]
+
+
+@pytest.mark.parametrize("kind", [b"0", b"x", b"L", b"5", b"2"])
+def test_a_size_beyond_the_end_is_told_and_no_memory_is_asked_for(kind):
+    found = walked(crafted(size=b"77777777777", kind=kind, body=b"abc") + END)
+    assert found == [Damage("the archive is cut short", "a-b-000.jpg")]
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        b"",
+        b"0 path=x\n",
+        b"00 path=x\n",
+        b"99 path=x\n",
+        b"-9 path=x\n",
+        b"9" * 5000 + b" path=x\n",
+        b" ",
+        b"11 path=ab",
+    ],
+)
+def test_pax_records_of_a_wrong_length_are_damage_with_a_name(records):
+    header = crafted(size=b"%011o" % len(records), kind=b"x", body=records)
+    found = walked(header + crafted("a-b-001.jpg", b"00000000003", body=b"abc") + END)
+    assert found[-1] == Member("a-b-001.jpg", b"abc")
+    damages = [item for item in found if isinstance(item, Damage)]
+    assert [damage.name for damage in damages] == ([] if not records else ["a-b-001.jpg"])
+
+
+def test_any_byte_of_a_header_may_be_anything_though_its_checksum_is_right(shard):
+    with tarfile.open(fileobj=io.BytesIO(shard)) as tar:
+        headers = [member.offset for member in tar.getmembers()]
+    draw = random.Random(1)
+    for _ in range(2000):
+        data = bytearray(shard)
+        start = draw.choice(headers)
+        for _ in range(draw.randrange(1, 4)):
+            data[start + draw.randrange(100, 265)] = draw.choice(b"\x00 -+.089\xff\x80xLg12")
+        data[start + 148 : start + 156] = b" " * 8
+        data[start + 148 : start + 156] = b"%06o\0 " % sum(data[start : start + BLOCK])
+        assert all(isinstance(item, Damage | Member) for item in walked(bytes(data)))

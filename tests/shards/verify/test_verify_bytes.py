@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from faults import MUG, SHARD, problems, reseal_with_passes, samples_with
+from shards.errors import IebenchError
 from shards.reader import read_samples
 from shards.schema import INDEX_NAME, SampleMetadata, parse_index
 from shards.verify import Problem, verify_dataset
@@ -65,6 +66,22 @@ def test_a_flipped_bit_anywhere_is_found_in_its_shard_and_its_sample(toy_copy, k
             )  # a name may have been another's for a while
     shard.write_bytes(data)
     assert found_in(toy_copy) == []
+
+
+@pytest.mark.parametrize("member", range(4))
+def test_a_damaged_header_is_told_with_the_sample_whose_member_it_is(toy_copy, member):
+    shard = toy_copy / SHARD
+    with tarfile.open(shard) as tar:
+        offset = tar.getmembers()[4 + member].offset
+        sample = tar.getmembers()[4 + member].name.partition(".")[0]
+    data = bytearray(shard.read_bytes())
+    data[offset + 124 : offset + 135] = b"00000000009"
+    data[offset + 148 : offset + 156] = b" " * 8
+    data[offset + 148 : offset + 156] = b"%06o\0 " % sum(data[offset : offset + 512])
+    shard.write_bytes(data)
+    assert Problem(SHARD, sample, "a tar header is damaged") in found_in(toy_copy)
+    with pytest.raises(IebenchError, match="a tar header is damaged"):
+        list(read_samples(shard))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.9])

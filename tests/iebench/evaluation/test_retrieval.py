@@ -7,12 +7,13 @@ import torch
 from iebench.evaluation.retrieval import chance_mrr, retrieve
 from iebench.methods.parts.predictors import HypernetworkPredictor
 from iebench.methods.parts.transformations import relative_rotation
+from parity_files import parity_folder
 
 VIEWS = 50  # of each object in the published dataset
 
 
-def published_expectations(golden_data) -> dict[tuple[str, str], float]:
-    records = json.loads(str(np.load(golden_data / "parity" / "retrieval_metrics.npz")["expected"]))
+def published_expectations() -> dict[tuple[str, str], float]:
+    records = json.loads(str(np.load(parity_folder("parity") / "retrieval_metrics.npz")["expected"]))
     return {
         (record["mode"], name): value
         for record in records
@@ -22,8 +23,8 @@ def published_expectations(golden_data) -> dict[tuple[str, str], float]:
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_metrics_equal_the_published_code(golden_data, split):
-    arrays = np.load(golden_data / "parity" / "retrieval_metrics.npz")
+def test_metrics_equal_the_published_code(split):
+    arrays = np.load(parity_folder("parity") / "retrieval_metrics.npz")
     embeddings = torch.from_numpy(arrays[f"embeddings_{split}"]).double().unflatten(0, (-1, VIEWS))
     rotations = torch.from_numpy(arrays[f"latents_{split}"])[:, :3].unflatten(0, (-1, VIEWS))
     predictor = HypernetworkPredictor(embeddings.shape[2], 4).double()
@@ -34,7 +35,7 @@ def test_metrics_equal_the_published_code(golden_data, split):
         )
         steered = predictor(embeddings[:, :1].expand_as(embeddings).flatten(0, 1), transformation)
     found = retrieve(steered.unflatten(0, (-1, VIEWS)), embeddings, rotations).metrics((1, 2, 5, 10))
-    expected = published_expectations(golden_data)
+    expected = published_expectations()
     for name, value in found.items():
         assert value == pytest.approx(expected[f"{split}-{split}", name.upper()], abs=2e-7), name
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from iebench.evaluation.features import Features, extract_features
 from iebench.evaluation.probes import classify, regress_pairs
 from iebench.evaluation.retrieval import Retrieval, chance_mrr, retrieve
-from iebench.evaluation.scores import median_angle_degrees, r2_score
+from iebench.evaluation.scores import median_angle_degrees, r2, r2_per_component
 from iebench.methods.parts.transformations import LATENTS, Group, groups_of, relative_transformation
 from iebench.recipes.recipe import EvaluationConfig, Recipe
 from iebench.training.model import Model, build_model
@@ -152,7 +152,10 @@ def _probe(
                 return relative_transformation(first, second, [group], latent_names)
 
             predicted, expected = regress_pairs(train_part, val_part, target, config, device)
-            results[group][part] = {"r2": r2_score(predicted, expected)}
+            results[group][part] = {
+                "r2": r2(predicted, expected),
+                "r2_per_component": r2_per_component(predicted, expected),
+            }
             if group == "rotation":
                 results[group][part]["median_angle"] = median_angle_degrees(predicted, expected)
     retrieval = _retrieve(model, val, device)

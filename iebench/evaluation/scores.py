@@ -1,27 +1,97 @@
-"""How good predicted transformations are."""
+"""Scores of predicted classes and transformations: accuracies, R² and angles.
+
+Plain functions give one number. Functions that end in ``_by_object`` give what each object contributes to that
+number, from which ``intervals`` computes its 95 % interval; their arrays are (objects, pairs or views of each,
+...).
+"""
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from iebench.evaluation.intervals import PerObject
 
-def r2_score(predicted: Tensor, expected: Tensor) -> float:
-    """Coefficient of determination, the mean over target dimensions; 1 is perfect, 0 is predicting the mean.
+CONSTANT = 1e-6
+"""A component counts as constant if its range is below this share of the largest target: float32 rounding."""
+
+
+def r2(predicted: Tensor, expected: Tensor) -> float | None:
+    """Coefficient of determination R² as the 3DIEBench papers define it, pooled over pairs and components.
+
+    ``1 - sum((expected - predicted)²) / sum((expected - m)²)``, where ``m`` is one number: the mean of all
+    components of all pairs. Components whose means differ, such as the w of a quaternion, give a constant
+    predictor a score above 0: see ``constant_r2``. Source: SIE (arXiv 2302.10283), ``r2_score`` of its code.
 
     Args:
         predicted: (pairs, dimension).
         expected: (pairs, dimension).
+
+    Returns:
+        A number of at most 1; None where no target differs from another.
     """
-    return r2(predicted, expected).item()
+    return _r2_sums(predicted, expected, pooled=True).value
 
 
-def r2(predicted: Tensor, expected: Tensor) -> Tensor:
-    """As ``r2_score``, left on its device."""
-    residual = (expected - predicted).double().pow(2).sum(dim=0)
-    total = (expected - expected.mean(dim=0)).double().pow(2).sum(dim=0)
-    return (1 - residual / total).mean()
+def r2_per_component(predicted: Tensor, expected: Tensor) -> float | None:
+    """Coefficient of determination R² as scikit-learn defines it: the mean of each component's own R².
+
+    A constant predictor scores at most 0. Components that do not vary are left out of the mean. Source:
+    seq-JEPA (arXiv 2505.03176) reports this one.
+
+    Args:
+        predicted: (pairs, dimension).
+        expected: (pairs, dimension).
+
+    Returns:
+        A number of at most 1; None where no component varies.
+    """
+    return _r2_sums(predicted, expected, pooled=False).value
+
+
+def constant_r2(expected: Tensor) -> float | None:
+    """What the best constant predictor, each component's mean, scores by the pooled ``r2``.
+
+    0.23 for 3DIEBench's relative rotations, 0.46 for the rotation of a single view, 0 for differences of hue.
+
+    Args:
+        expected: (pairs, dimension) or (objects, pairs, dimension).
+    """
+    expected = expected.flatten(0, -2).double()
+    return r2(expected.mean(dim=0).expand_as(expected), expected)
+
+
+def r2_by_object(predicted: Tensor, expected: Tensor) -> PerObject:
+    """The pooled ``r2``, by object; its chance level is ``constant_r2``.
+
+    Args:
+        predicted: (objects, pairs, dimension).
+        expected: (objects, pairs, dimension).
+    """
+    return _r2_sums(predicted, expected, pooled=True).with_chance(constant_r2(expected))
+
+
+def r2_per_component_by_object(predicted: Tensor, expected: Tensor) -> PerObject:
+    """``r2_per_component``, by object; its chance level is 0.
+
+    Args:
+        predicted: (objects, pairs, dimension).
+        expected: (objects, pairs, dimension).
+    """
+    return _r2_sums(predicted, expected, pooled=False).with_chance(0.0)
+
+
+def rotation_angles(predicted: Tensor, expected: Tensor) -> Tensor:
+    """Angles between predicted and true rotations, in degrees, in [0, 180].
+
+    Args:
+        predicted: (..., 4) quaternions of any length; q and -q are the same rotation.
+        expected: (..., 4) unit quaternions.
+    """
+    cosine = (F.normalize(predicted.double(), dim=-1) * expected.double()).sum(dim=-1).abs().clamp(max=1)
+    return torch.rad2deg(2 * torch.acos(cosine))
 
 
 def median_angle_degrees(predicted: Tensor, expected: Tensor) -> float:
@@ -31,5 +101,105 @@ def median_angle_degrees(predicted: Tensor, expected: Tensor) -> float:
         predicted: (pairs, 4), of any length.
         expected: (pairs, 4), unit quaternions.
     """
-    cosine = (F.normalize(predicted.double(), dim=1) * expected.double()).sum(dim=1).abs().clamp(max=1)
-    return math.degrees(2 * torch.acos(cosine).median().item())
+    return float(np.median(rotation_angles(predicted, expected).cpu().numpy()))
+
+
+def median_angle_by_object(predicted: Tensor, expected: Tensor) -> PerObject:
+    """The median angle, by object; its chance level is that of the best constant rotation.
+
+    Args:
+        predicted: (objects, pairs, 4), of any length.
+        expected: (objects, pairs, 4), unit quaternions.
+    """
+    angles = rotation_angles(predicted, expected)
+    constant = mean_rotation(expected.flatten(0, 1)).expand_as(expected)
+    chance = median_angle_degrees(constant.flatten(0, 1), expected.flatten(0, 1))
+    return PerObject("median", angles.flatten(1).cpu().numpy(), chance)
+
+
+def mean_rotation(quaternions: Tensor) -> Tensor:
+    """The constant that a probe of quaternions learns: their mean, as a unit quaternion.
+
+    Args:
+        quaternions: (pairs, 4).
+    """
+    return F.normalize(quaternions.double().mean(dim=0), dim=0)
+
+
+def accuracy_by_object(hits: Tensor, chance: float) -> PerObject:
+    """The share of views for which something holds, by object.
+
+    Args:
+        hits: (objects, views) bool.
+        chance: Its chance level.
+    """
+    return PerObject.mean_of(hits.double().cpu().numpy(), chance)
+
+
+def class_accuracy_by_object(hits: Tensor, labels: Tensor, classes: int) -> PerObject:
+    """Mean per-class accuracy, by object: each class that has objects counts alike.
+
+    Its chance level is 1 over the number of such classes: what naming one class for all views scores.
+
+    Args:
+        hits: (objects, views) bool, whether each view's class was found.
+        labels: (objects,) classes in [0, classes).
+        classes: Number of classes.
+    """
+    members = F.one_hot(labels.cpu(), classes).double()
+    found = hits.cpu().double()
+    sums = torch.cat((members * found.shape[1], members * found.sum(dim=1, keepdim=True)), dim=1)
+    present = int((members.sum(dim=0) > 0).sum())
+    return PerObject("class_mean", sums.numpy(), 1 / present if present else None)
+
+
+def majority_chance(train_labels: Tensor, val_labels: Tensor, k: int = 1) -> float:
+    """The top-k accuracy of always naming the k most frequent training classes.
+
+    Args:
+        train_labels: (objects,) classes of the training objects.
+        val_labels: (objects,) classes of the validation objects.
+        k: How many classes are named.
+    """
+    most = torch.bincount(train_labels.cpu()).topk(min(k, int(train_labels.max()) + 1)).indices
+    return torch.isin(val_labels.cpu(), most).double().mean().item()
+
+
+def batch_r2(predicted: Tensor, expected: Tensor) -> Tensor:
+    """The pooled ``r2`` of a training batch, left on its device so that nothing waits for it.
+
+    Args:
+        predicted: (pairs, dimension).
+        expected: (pairs, dimension).
+
+    Returns:
+        A scalar; NaN where no target differs from another.
+    """
+    expected = expected.double()
+    residual = (expected - predicted.double()).pow(2).sum()
+    total = (expected - expected.mean()).pow(2).sum()
+    return torch.where(total > 0, 1 - residual / total, math.nan)
+
+
+def _r2_sums(predicted: Tensor, expected: Tensor, pooled: bool) -> PerObject:
+    """Per object: number of targets, sums of centered targets, of their squares and of squared residuals.
+
+    Targets are centered by the mean of all, which leaves R² as it is and keeps its sums exact.
+
+    Args:
+        predicted: (objects, pairs, dimension), or (pairs, dimension) of one object.
+        expected: As ``predicted``.
+        pooled: Whether all components count as one.
+    """
+    targets, guesses = (
+        values.double().cpu().reshape(1 if values.ndim == 2 else len(values), -1, values.shape[-1]).numpy()
+        for values in (expected, predicted)
+    )
+    scale = np.abs(targets).max(initial=0)
+    if pooled:
+        targets, guesses = (values.reshape(len(values), -1, 1) for values in (targets, guesses))
+    centered = targets - targets.mean(axis=(0, 1))
+    centered[..., np.ptp(targets, axis=(0, 1)) <= CONSTANT * scale] = 0
+    count = np.full((len(centered), 1), centered.shape[1], dtype=np.float64)
+    parts = (centered.sum(axis=1), (centered**2).sum(axis=1), ((targets - guesses) ** 2).sum(axis=1))
+    return PerObject("r2", np.concatenate((count, *parts), axis=1))

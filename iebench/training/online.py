@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from iebench.evaluation.scores import r2
+from iebench.evaluation.scores import batch_r2
 from iebench.methods.parts.gather import gather
 from iebench.methods.parts.losses import classification_loss, regression_loss
 from iebench.methods.parts.projectors import mlp
@@ -76,7 +76,7 @@ class OnlineEvaluation(nn.Module):
             if rotation is not None:
                 regressed = self.regressors[name](torch.cat((first, second), dim=1).detach())
                 losses.append(regression_loss(regressed, rotation))
-                scores[f"online_{name}_rotation_r2"] = r2(gather(regressed.detach()), gather(rotation))
+                scores[f"online_{name}_rotation_r2"] = batch_r2(gather(regressed.detach()), gather(rotation))
         return Reading(torch.stack(losses).sum(), scores)
 
 

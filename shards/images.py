@@ -16,6 +16,10 @@ ChannelOrder = Literal["rgb", "bgr"]
 """The order in which a JPEG stores the channels; the published images have red and blue swapped."""
 
 
+LARGEST_SIDE = 8192
+"""Pixels; a JPEG that says that it is larger is not decoded, as it would take gigabytes."""
+
+
 def encode_jpeg(
     pixels: np.ndarray, quality: int = 95, chroma: Chroma = "4:4:4", channel_order: ChannelOrder = "rgb"
 ) -> bytes:
@@ -58,11 +62,15 @@ def decode_jpeg(
         out: an array of the image's own shape to decode into; by default a new one.
 
     Raises:
-        IebenchError: the bytes are no whole JPEG, or not of the size of ``out``.
+        IebenchError: the bytes are no whole JPEG, or not of the size of ``out``, or of more than ``LARGEST_SIDE``
+            pixels a side, which is told by the header before anything is decoded.
     """
     colors = "RGB" if channel_order == "rgb" else "BGR"
     try:
         if out is None:
+            height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+            if max(height, width) > LARGEST_SIDE:
+                raise ValueError(f"it has {width} x {height} px, and at most {LARGEST_SIDE} a side are read")
             return simplejpeg.decode_jpeg(data, colors)
         pixels = simplejpeg.decode_jpeg(data, colors, buffer=out)
     except ValueError as error:

@@ -97,7 +97,7 @@ def read_shard(
         IebenchError: the shard is no whole tar, or a sample lacks a member or breaks the contract, or there
             are more or fewer views than there should be.
     """
-    for sample, path in _whole_shard(folder, shard):
+    for sample, path in whole_shard(folder, shard):
         yield parse_view(sample, path, channel_order, passes)
 
 
@@ -107,14 +107,20 @@ def read_metadata(folder: Path, shard: ShardInfo) -> Iterator[SampleMetadata]:
     Raises:
         IebenchError: as of ``read_shard``.
     """
-    for sample, path in _whole_shard(folder, shard, lambda number, name: name.endswith(".json")):
+    for sample, path in whole_shard(folder, shard, lambda number, name: name.endswith(".json")):
         yield parse_metadata(sample, path)
 
 
-def _whole_shard(
+def whole_shard(
     folder: Path, shard: ShardInfo, wanted: Callable[[int, str], bool] = lambda number, name: True
 ) -> Iterator[tuple[Sample, Path]]:
-    """The samples of a shard, each with the shard's file, as many as there should be."""
+    """The samples of a shard, each with the shard's file, as many as there should be.
+
+    The shard of a mirror comes first, and has its SHA-256 checked.
+
+    Raises:
+        IebenchError: the shard does not come, or is no whole tar, or holds more or fewer views.
+    """
     path = local_shard(folder, shard)
     count = 0
     for sample in read_samples(path, wanted):

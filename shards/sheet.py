@@ -7,12 +7,13 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from shards.errors import UsageError
+from shards.errors import IebenchError, UsageError
 from shards.reader import View, read_shard
 from shards.schema import DatasetIndex, Latent
 
 _MARGIN = 6
 _CAPTION_LINES = 3
+_SHOWN = {"rotation_x", "rotation_y", "rotation_z", "floor_hue", "light_theta", "light_phi", "light_hue"}
 _INK, _QUIET, _PAPER = "#1c1d21", "#6b6f76", "#ffffff"
 
 
@@ -58,7 +59,12 @@ def contact_sheet(
         rows: (title, views) as ``pick_views`` returns them.
         latents: of the dataset, in order.
         size: width of one view in pixels.
+
+    Raises:
+        UsageError: the dataset lacks a latent that the captions show.
+        IebenchError: a view has more or fewer latents than the dataset.
     """
+    _require_latents(rows, latents)
     columns = max(len(views) for _, views in rows)
     line = max(10, size // 9)
     font, caption_font = _font(line + 2), _font(max(9, line - 2))
@@ -79,6 +85,19 @@ def contact_sheet(
                 draw, (corner[0], top + size + 3), view.metadata.latents, latents, line, caption_font
             )
     return sheet
+
+
+def _require_latents(rows: Sequence[tuple[str, Sequence[View]]], latents: Sequence[Latent]) -> None:
+    missing = _SHOWN - {latent.name for latent in latents}
+    if missing:
+        raise UsageError(f"the dataset has no latent {', '.join(sorted(missing))}, which the sheet shows")
+    for _, views in rows:
+        for view in views:
+            if len(view.metadata.latents) != len(latents):
+                raise IebenchError(
+                    f"{view.metadata.key} has {len(view.metadata.latents)} latents and should have {len(latents)}; "
+                    "run `iebench verify` on the dataset"
+                )
 
 
 def _draw_caption(

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from shards.images import ChannelOrder
 from shards.parallel import run_parallel
 from shards.pixels import Channels
+from shards.printable import printable
 from shards.reader import read_metadata
 from shards.schema import DatasetIndex, Latent, ShardInfo, Variant
 
@@ -77,8 +78,9 @@ class Statistics(_Record):
     latents: tuple[Histogram, ...]
 
     def text(self) -> str:
-        """The same as tables."""
-        return "\n\n".join((self._classes_text(), self._latents_text(), self._rest_text()))
+        """The same as tables; what a terminal would obey is shown as its escape."""
+        tables = (self._classes_text(), self._latents_text(), self._rest_text())
+        return "\n\n".join("\n".join(map(printable, table.split("\n"))) for table in tables)
 
     def _classes_text(self) -> str:
         splits = list(self.splits)

@@ -10,6 +10,7 @@ import click
 
 from shards.errors import IebenchError, UsageError
 from shards.files import DISK_ERRORS
+from shards.printable import printable
 
 _PATH_ERRORS = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
 INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
@@ -84,5 +85,5 @@ def terminate_as_interrupt() -> Iterator[None]:
 
 class _Sentence(click.ClickException):
     def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.exit_code = exit_code  # type: ignore[misc]

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import click
 from tqdm import tqdm
 
+from shards.printable import printable
+
 if TYPE_CHECKING:
     from shards.catalogue import Named
 
@@ -36,7 +38,7 @@ class ViewBar:
 
     def failed(self, item: "Named", reason: str) -> None:
         """Says above the bar which object failed and why."""
-        tqdm.write(f"failed: {item.synset}/{item.object_id}: {reason}", file=sys.stderr)
+        tqdm.write(printable(f"failed: {item.synset}/{item.object_id}: {reason}"), file=sys.stderr)
 
     def close(self) -> None:
         """Leaves the bar as it is."""

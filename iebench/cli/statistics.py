@@ -1,5 +1,6 @@
 """The command that counts."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -26,4 +27,5 @@ def stats(dataset: Path, as_json: bool, jobs: int) -> None:
         terminate_as_interrupt(),
     ):
         statistics = dataset_statistics(dataset, index, jobs, bar.update)
-    click.echo(statistics.model_dump_json(indent=1) if as_json else statistics.text())
+    document = json.dumps(statistics.model_dump(mode="json"), indent=1)  # ASCII: a terminal obeys none of it
+    click.echo(document if as_json else statistics.text())

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from shards.printable import printable
+
 
 class Problem(NamedTuple):
     """Something that breaks the contract: in which shard, at which sample (empty: the shard itself)."""
@@ -12,9 +14,4 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         place = f"{self.shard}, sample {self.sample}" if self.sample else self.shard
-        return _printable(f"{place}: {self.message}")
-
-
-def _printable(text: str) -> str:
-    """Names out of a damaged shard may hold anything; a terminal would obey some of it."""
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+        return printable(f"{place}: {self.message}")

@@ -155,6 +155,42 @@ def test_redirects_are_followed_to_http_only(cache, server, target):
     local_shard(folder, shard)
 
 
+def test_no_redirect_leads_from_a_public_address_to_a_private_one(cache, server, monkeypatch):
+    from shards.remote import http
+
+    public = server.address.replace("127.0.0.1", "localhost")
+    found = {"localhost": ["93.184.216.34"], "127.0.0.1": ["127.0.0.1"]}
+    monkeypatch.setattr(http, "_addresses", found.__getitem__)
+    folder = dataset_folder(public)
+    shard = first_shard(folder)
+    server.faults[shard.name] = [Fault(location=f"{public}/near.tar")]
+    server.faults["near.tar"] = [Fault(location=f"{server.address}/secret.tar")]
+    with pytest.raises(IebenchError, match="redirects to a private address, which is not followed"):
+        local_shard(folder, shard)
+    assert server.asked("near.tar") and not server.asked("secret.tar")
+    server.faults[shard.name] = [Fault(location=f"{public}/{shard.name}")]
+    local_shard(folder, shard)
+
+
+@pytest.mark.parametrize(
+    ("address", "private"),
+    [("127.0.0.1", True), ("169.254.169.254", True), ("10.0.0.7", True), ("::1", True), ("fe80::1", True),
+     ("93.184.216.34", False), ("2606:2800:220:1::1", False)],
+)  # fmt: skip
+def test_loopback_and_local_networks_are_private(address, private):
+    from shards.remote import http
+
+    assert http._is_private(address) is private
+
+
+def test_redirects_without_end_are_one_sentence(cache, server):
+    folder = dataset_folder(server.address)
+    shard = first_shard(folder)
+    server.always[shard.name] = Fault(location=f"{server.address}/{shard.name}")
+    with pytest.raises(IebenchError, match="redirects more than 10 times"):
+        local_shard(folder, shard)
+
+
 def test_names_and_passwords_come_from_netrc_and_stand_nowhere(cache, server, tmp_path, monkeypatch):
     server.required_authorization = "Basic dXNlcjpoaWRkZW4="
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))

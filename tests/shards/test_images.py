@@ -94,3 +94,11 @@ def test_an_image_of_another_size_than_the_array_is_refused(size):
     data = encode_jpeg(np.zeros((*size, 3), np.uint8))
     with pytest.raises(IebenchError, match="mug-000: its JPEG"):
         decode_jpeg(data, "mug-000", out=np.zeros((32, 32, 3), np.uint8))
+
+
+def test_a_jpeg_that_says_it_is_huge_is_refused_by_its_header():
+    data = bytearray(encode_jpeg(np.zeros((32, 32, 3), np.uint8)))
+    start = data.index(b"\xff\xc0") + 5
+    data[start : start + 4] = (65500).to_bytes(2, "big") * 2
+    with pytest.raises(IebenchError, match=r"mug-000: its JPEG does not decode \(it has 65500 x 65500 px"):
+        decode_jpeg(bytes(data), "mug-000")

@@ -12,7 +12,6 @@ import math
 import statistics
 import sys
 import time
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,8 @@ from typing import Any
 import torch
 
 from iebench.evaluation.evaluate import evaluate, read_evaluation
-from iebench.recipes import recipe_names, recipe_text
-from iebench.recipes.recipe import Recipe, apply_override, parse_recipe
+from iebench.recipes import recipe_names
+from iebench.recipes.recipe import Recipe, apply_override, load_recipe, parse_recipe
 from iebench.report.page import write_report
 from iebench.report.tables import KEY_NUMBERS, KeyNumber, Overview, overview
 from iebench.training.loop import TrainingStopped, train
@@ -128,10 +127,10 @@ def parse_options() -> argparse.Namespace:
 
 def small_recipe(name: str, index: DatasetIndex, options: argparse.Namespace) -> Recipe:
     """A recipe's method in the sections of `demo`, for the number of image views asked for."""
-    content, demo = (tomllib.loads(recipe_text(text)) for text in (name, "demo"))
+    content, demo = (load_recipe(text).model_dump() for text in (name, "demo"))
     method = content["method"]
     fields = SMALL | (SMALL_SIE if method["name"] == "sie" else {})
-    content["method"] = method | {field: value for field, value in fields.items() if field in method}
+    content["method"] = method | {field: value for field, value in fields.items() if method.get(field)}
     content |= {section: demo[section] for section in SHARED_SECTIONS}
     epochs = round(options.image_views / 2 / index.split("train").objects)
     content["training"] |= {"epochs": max(1, epochs), "seed": options.seed}

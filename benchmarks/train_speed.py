@@ -27,7 +27,7 @@ from iebench.training.loop import build_optimizer
 from iebench.training.model import Model, build_model
 from iebench.training.processes import start_fabric
 from shards.batches import Pair
-from shards.loader import pair_batches
+from shards.loader import loader_workers, pair_batches
 from shards.schema import DatasetIndex, open_dataset
 
 PUBLISHED_IMAGES = 168_000_000
@@ -54,7 +54,9 @@ def main(
     fabric = start_fabric("auto")
     step = our_step(recipe, index, fabric)
     pairs = pair_stream(recipe.training, index, data, fabric)
-    with pair_batches(pairs, recipe.training.workers, fabric.device.type == "cuda") as batches:
+    with pair_batches(
+        pairs, loader_workers(recipe.training.workers), fabric.device.type == "cuda"
+    ) as batches:
         kept = next(batches)
         feeds: dict[str, Iterator[Parts]] = {
             "from the stream": batches,

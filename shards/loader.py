@@ -11,13 +11,26 @@ from torch.utils.data import DataLoader
 from shards.batches import Pair, ViewBatch
 from shards.blocks import Blocks
 from shards.errors import IebenchError
+from shards.processes import available_cores
 from shards.stream import PairStream, ViewStream
 
 T = TypeVar("T")
 
 PREFETCHED = 3
 """Parts that each loader worker is ahead."""
+MOST_WORKERS = 8
+"""Loader workers of a process, unless it is told otherwise."""
 _IN_USE = 3  # parts of a worker that its parent has at hand, or that wait for their turn
+
+
+def loader_workers(asked: int | None, processes: int = 1) -> int:
+    """Returns the number of loader workers of one process.
+
+    Args:
+        asked: Number from the recipe; None leaves two cores to each process and takes the rest, at most eight.
+        processes: Number of processes that share this machine.
+    """
+    return min(MOST_WORKERS, max(0, available_cores() // processes - 2)) if asked is None else asked
 
 
 @contextmanager

@@ -10,6 +10,7 @@ SMALL = [
     "optimizer.lr=1e-3",
     "method.projector=[64, 64, 32]",
     "training.batch_size=4",
+    "training.workers=0",
     "training.log_every=1",
     "training.checkpoint_every=1",
     "evaluation.epochs=2",

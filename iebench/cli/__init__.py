@@ -12,7 +12,7 @@ from iebench.cli.errors import FriendlyGroup
     sections={
         "Start here": ["demo", "doctor"],
         "Make and check data": ["models", "render", "show", "verify", "stats", "pack", "unpack"],
-        "Train and evaluate": ["methods", "train", "eval", "report"],
+        "Train and evaluate": ["recipes", "train", "eval", "report"],
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -34,7 +34,7 @@ for command in (
     statistics.stats,
     published.pack,
     published.unpack,
-    learning.methods,
+    learning.recipes,
     learning.train,
     learning.evaluate,
     learning.report,

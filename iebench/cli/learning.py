@@ -20,20 +20,22 @@ DEVICE_OPTION = click.option(
     "--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"])
 )
 
+SET_OPTION = click.option(
+    "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a field of the recipe."
+)
+
 
 @click.command(epilog="Example: iebench train demo --data data/views --out runs/a --set training.epochs=20")
 @click.argument("recipe", metavar="RECIPE")
 @DATA_OPTION
 @click.option("--out", required=True, metavar="RUN", type=FOLDER, help="Folder of the run.")
-@click.option(
-    "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a field of the recipe."
-)
+@SET_OPTION
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @DEVICE_OPTION
 def train(recipe: str, data: Path, out: Path, overrides: tuple[str, ...], resume: bool, device: str) -> None:
     """Train a recipe on a dataset.
 
-    RECIPE is the name of a recipe in the package (`iebench methods` lists them) or a TOML file. Ctrl-C saves
+    RECIPE is the name of a recipe in the package (`iebench recipes` lists them) or a TOML file. Ctrl-C saves
     the state; --resume goes on from it.
     """
     from iebench.recipes.recipe import load_recipe
@@ -46,15 +48,29 @@ def train(recipe: str, data: Path, out: Path, overrides: tuple[str, ...], resume
         click.echo(f"{out}: trained; now `iebench eval {out} --data {origin_of(data) or data}`")
 
 
-@click.command(epilog="Example: iebench methods")
-def methods() -> None:
+@click.group(invoke_without_command=True, epilog="Example: iebench recipes show sie")
+@click.pass_context
+def recipes(context: click.Context) -> None:
     """List the recipes: what each trains, and the paper it is from."""
+    if context.invoked_subcommand:
+        return
     from iebench.recipes import summaries
 
     found = summaries()
     width = max(len(item.name) for item in found)
     for item in found:
         click.echo(f"{item.name:<{width}}  {item.what}{f' ({item.paper})' if item.paper else ''}")
+
+
+@recipes.command(epilog="Example: iebench recipes show sie --set training.epochs=20")
+@click.argument("recipe", metavar="RECIPE")
+@SET_OPTION
+def show(recipe: str, overrides: tuple[str, ...]) -> None:
+    """Print a whole recipe, with all that it extends, as TOML that is a recipe itself."""
+    from iebench.recipes.as_toml import recipe_as_toml
+    from iebench.recipes.recipe import load_recipe
+
+    click.echo(recipe_as_toml(load_recipe(recipe, overrides)), nl=False)
 
 
 @click.command("eval", epilog="Example: iebench eval runs/a --data data/views")

@@ -14,11 +14,13 @@ from iebench.evaluation.retrieval import Retrieval, chance_mrr, retrieve
 from iebench.evaluation.scores import median_angle_degrees, r2, r2_per_component
 from iebench.methods.parts.transformations import LATENTS, Group, groups_of, relative_transformation
 from iebench.recipes.recipe import EvaluationConfig, Recipe
+from iebench.training.launch import read_launch
 from iebench.training.model import Model, build_model
 from iebench.training.processes import Processes, launched
 from iebench.training.run import Run, load_checkpoint
 from shards.errors import IebenchError, UsageError
 from shards.files import write_text
+from shards.loader import loader_workers
 from shards.origin import place_of
 from shards.schema import DatasetIndex, open_dataset
 
@@ -69,7 +71,7 @@ def _evaluate(run: Run, data: Path, processes: Processes) -> dict[str, Any]:
                 recipe.evaluation.feature_batch_size,
                 processes.fabric.device,
                 processes,
-                recipe.training.workers,
+                loader_workers(recipe.training.workers, read_launch().local_count),
             )
             for split in ("train", "val")
         )

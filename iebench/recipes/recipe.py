@@ -1,17 +1,15 @@
 """Recipes: TOML files that hold every number of a training run, and overrides of single fields."""
 
-import difflib
 import tomllib
 from collections.abc import Iterator, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from iebench.backbones.builtin import BackboneConfig
 from iebench.methods import MethodConfig, find_method
-from iebench.recipes import recipe_names, recipe_text
+from iebench.recipes import read_recipe, suggestion
 from iebench.training.online import OnlineConfig
 from shards.errors import UsageError
 
@@ -57,10 +55,12 @@ class TrainingConfig(_Section):
         description="parts of the split that are read apart and share every batch; processes divide them",
     )
     interleave: int = Field(default=4, ge=1, description="shards of a lane that are read at the same time")
-    workers: int = Field(
-        default=2, ge=0, description="decoding processes beside each training process; 0: none"
+    workers: int | None = Field(
+        default=None, ge=0, description="decoding processes beside each training process; by default by cores"
     )
-    compile: bool = Field(default=False, description="the backbone by torch.compile: minutes at the start")
+    compile: bool | None = Field(
+        default=None, description="the backbone by torch.compile; by default in long runs on CUDA"
+    )
     log_every: int = Field(default=10, ge=1, description="steps")
     checkpoint_every: int = Field(default=10, ge=1, description="epochs")
 
@@ -105,10 +105,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         UsageError: there is no such recipe or field, or a value is of the wrong type; the message names the
             nearest that is valid.
     """
-    try:
-        content = tomllib.loads(_recipe_text(name))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"recipe {name} is not valid TOML: {error}") from None
+    content = read_recipe(name)
     for override in overrides:
         apply_override(content, override)
     return parse_recipe(content, f"recipe {name}")
@@ -151,20 +148,6 @@ def _model_of(method: str) -> type[Recipe]:
     return recipe_class(find_method(method).config)
 
 
-def _recipe_text(name: str) -> str:
-    if name.endswith(".toml"):
-        path = Path(name)
-        if not path.is_file():
-            raise UsageError(f"there is no recipe file {name}")
-        return path.read_text(encoding="utf-8")
-    names = recipe_names()
-    if name not in names:
-        raise UsageError(
-            f"there is no recipe {name!r}{_suggestion(name, names)}; there are: {', '.join(names)}"
-        )
-    return recipe_text(name)
-
-
 def apply_override(content: dict[str, Any], override: str) -> None:
     """Sets one field of a recipe's content.
 
@@ -184,7 +167,7 @@ def apply_override(content: dict[str, Any], override: str) -> None:
     fields = list(_field_names(_model_of(_method_name(content))))
     if field not in fields:
         same_name = [name for name in fields if name.endswith(f".{field}")]
-        raise UsageError(f"a recipe has no field {field!r}{_suggestion(field, same_name or fields)}")
+        raise UsageError(f"a recipe has no field {field!r}{suggestion(field, same_name or fields)}")
     *sections, last = field.split(".")
     target = content
     for section in sections:
@@ -211,12 +194,7 @@ def _sentence(error: ValidationError, model: type[Recipe]) -> str:
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"there is no field {field!r}{_suggestion(field, list(_field_names(model)))}"
+        return f"there is no field {field!r}{suggestion(field, list(_field_names(model)))}"
     if first["type"] == "value_error":
         return f"{field}: {first['ctx']['error']}"
     return f"{field} = {first['input']!r} will not do: {first['msg'][0].lower()}{first['msg'][1:]}"
-
-
-def _suggestion(name: str, candidates: Sequence[str]) -> str:
-    matches = difflib.get_close_matches(name, candidates, n=1, cutoff=0.0)
-    return f"; did you mean {matches[0]!r}?" if matches else ""

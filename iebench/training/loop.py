@@ -15,7 +15,9 @@ from iebench.backbones.builtin import with_stem
 from iebench.methods.parts.gather import gather
 from iebench.recipes.recipe import OptimizerConfig, Recipe
 from iebench.training.interrupt import StopRequest, stop_on_signals
+from iebench.training.launch import read_launch
 from iebench.training.loading import on_device, pair_stream
+from iebench.training.machine import wants_compile
 from iebench.training.metrics_log import MetricsLog
 from iebench.training.model import Model, Step, build_model
 from iebench.training.online import collapse_statistics
@@ -23,7 +25,7 @@ from iebench.training.processes import Processes, launched
 from iebench.training.run import Run, load_checkpoint, save_checkpoint
 from iebench.training.synchronised import synchronise_batch_norm
 from shards.errors import IebenchError, UsageError
-from shards.loader import pair_batches
+from shards.loader import loader_workers, pair_batches
 from shards.schema import DatasetIndex, open_dataset
 
 
@@ -109,13 +111,14 @@ def _train(recipe: Recipe, data: Path, out: Path, resume: bool, processes: Proce
     schedule = Schedule.of(recipe, index)
     if processes.count > 1:
         synchronise_batch_norm(model, fabric.device)
-    if recipe.training.compile:
+    if wants_compile(recipe.training.compile, fabric.device, schedule.steps - position.step):
         model.compile_backbones()
     trained, optimizer = fabric.setup(model, optimizer)
+    workers = loader_workers(recipe.training.workers, read_launch().local_count)
 
     with (
         stop_on_signals() as stop,
-        pair_batches(stream, recipe.training.workers, fabric.device.type == "cuda") as batches,
+        pair_batches(stream, workers, fabric.device.type == "cuda") as batches,
         metrics_log(run, position, processes.first) as log,
         progress_bar(schedule, position, processes.first) as bar,
     ):

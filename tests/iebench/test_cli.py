@@ -8,6 +8,7 @@ import pytest
 from commands import call, run
 from iebench.cli import main
 from iebench.recipes import recipe_names
+from iebench.recipes.recipe import load_recipe
 
 
 def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -41,14 +42,23 @@ def test_help_groups_all_commands():
     assert all(f"  {name} " in text for name in main.commands)
 
 
-def test_methods_lists_every_recipe_with_a_line_and_its_paper():
-    lines = call("methods").out.splitlines()
+def test_recipes_lists_every_recipe_with_a_line_and_its_paper():
+    lines = call("recipes").out.splitlines()
     assert [line.split()[0] for line in lines] == recipe_names()
     (byol,) = [line for line in lines if line.startswith("byol ")]
     assert "arXiv 2006.07733" in byol
 
 
-def test_listing_methods_does_not_wait_for_pytorch():
+def test_a_shown_recipe_is_a_whole_recipe_file(tmp_path: Path):
+    path = tmp_path / "shown.toml"
+    path.write_text(call("recipes", "show", "vicreg_part", "--set", "training.epochs=7").out)
+    assert load_recipe(str(path)) == load_recipe("vicreg_part", ["training.epochs=7"])
+    assert {"weight_decay", "interleave", "hidden_width", "feature_batch_size"} <= set(
+        path.read_text().split()
+    )
+
+
+def test_listing_recipes_does_not_wait_for_pytorch():
     program = (
         "import sys; from iebench.recipes import summaries; summaries(); sys.exit('torch' in sys.modules)"
     )
@@ -66,6 +76,7 @@ def test_help_does_not_wait_for_pytorch():
         (["train", "simpel", "--data", "{data}", "--out", "{out}"], "there is no recipe 'simpel'"),
         (["train", "demo", "--data", "nowhere", "--out", "{out}"], "holds no dataset"),
         (["train", "demo", "--data", "{data}", "--out", "{out}", "--set", "a.b=1"], "has no field 'a.b'"),
+        (["recipes", "show", "sei"], "did you mean 'sie'"),
         (["eval", "nowhere", "--data", "{data}"], "holds no run"),
         (["report", "nowhere", "--out", "{out}/r.html"], "holds no run"),
     ],

@@ -33,6 +33,11 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
+def worked_recipe() -> str:
+    (text,) = [block for block in blocks("toml") if "barlow_twins" in block and "[method]" in block]
+    return text
+
+
 def test_the_worked_example_trains_and_is_evaluated(toy_dataset: Path, tmp_path: Path):
     (program,) = blocks("python")
     code = [line for line in program.splitlines() if line and not line.startswith(("from", "import", '"""'))]
@@ -40,7 +45,7 @@ def test_the_worked_example_trains_and_is_evaluated(toy_dataset: Path, tmp_path:
     names: dict = {"__name__": "example"}
     exec(compile(program, "docs/methods.md", "exec"), names)
     recipe = tmp_path / "barlow_twins.toml"
-    recipe.write_text(blocks("toml")[0])
+    recipe.write_text(worked_recipe())
     out = tmp_path / "run"
     train(load_recipe(str(recipe), SMALL), toy_dataset, out, "cpu")
     assert "embedding_std" in read_metrics(out / "metrics.jsonl")[-1]
@@ -55,7 +60,7 @@ def test_a_package_makes_its_method_known_by_an_entry_point(tmp_path: Path):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[iebench.methods]\nbarlow_twins = barlow\n")
-    (tmp_path / "barlow_twins.toml").write_text(blocks("toml")[0])
+    (tmp_path / "barlow_twins.toml").write_text(worked_recipe())
     program = (
         f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(tmp_path)!r}]; from iebench.recipes.recipe import load_recipe; "
         f"print(load_recipe({str(tmp_path / 'barlow_twins.toml')!r}).method.redundancy)"

@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from iebench.recipes.recipe import load_recipe, recipe_names
+from iebench.recipes import recipe_names
+from iebench.recipes.as_toml import recipe_as_toml
+from iebench.recipes.recipe import load_recipe
 from shards.errors import UsageError
 
 
@@ -15,9 +17,91 @@ def test_the_recipe_sie_holds_the_published_hyper_parameters():
     assert (method.projector, method.equivariant_dimension, method.groups) == ([2048] * 3, 256, ["rotation"])
 
 
+BOTH = ["rotation", "color"]
+METHODS = {
+    "augself": ("augself", {}),
+    "augself_rotcolor": ("augself", {"groups": BOTH}),
+    "byol": ("byol", {}),
+    "demo": ("sie", {"projector": [512, 512, 128], "similarity": 1.0, "equivariance": 2.0}),
+    "equimod_byol": ("equimod_byol", {}),
+    "equimod_byol_rotcolor": ("equimod_byol", {"groups": BOTH}),
+    "equimod_simclr": ("equimod_simclr", {}),
+    "equimod_simclr_rotcolor": ("equimod_simclr", {"groups": BOTH, "equivariance": 1.0}),
+    "equimod_vicreg": ("equimod_vicreg", {}),
+    "equimod_vicreg_rotcolor": ("equimod_vicreg", {"groups": BOTH}),
+    "sie": ("sie", {}),
+    "sie_no_variance": ("sie", {"prediction_variance": False}),
+    "sie_only_equivariant": ("sie", {"only_equivariant": True, "equivariance": 1.0}),
+    "sie_rotcolor": ("sie", {"groups": BOTH}),
+    "simclr": ("simclr", {}),
+    "simclr_only_equivariant": ("simclr_only_equivariant", {}),
+    "steerable": ("steerable", {"projector": [2048, 2048, 512]}),
+    "supervised": ("supervised", {}),
+    "supervised_rotation": ("supervised", {"task": "transformation"}),
+    "vicreg": ("vicreg", {}),
+    "vicreg_part": ("vicreg", {"free_dimension": 256}),
+}
+"""The method of each recipe, and what is not as the method has it by default."""
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_recipe_has_the_method_and_numbers_it_is_named_after(name: str):
+    recipe = load_recipe(name)
+    method, differing = METHODS[name]
+    assert recipe.method == type(recipe.method)(name=method, **differing)
+
+
+def test_no_recipe_of_the_package_says_anything_about_the_machine():
+    for name in recipe_names():
+        training = load_recipe(name).training
+        assert (training.workers, training.compile) == (None, None)
+
+
 @pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_in_the_package_is_valid(name: str):
-    assert load_recipe(name).format == 1
+def test_a_recipe_written_as_toml_reads_as_the_same_recipe(name: str, tmp_path: Path):
+    path = tmp_path / "whole.toml"
+    path.write_text(recipe_as_toml(load_recipe(name)))
+    assert load_recipe(str(path)) == load_recipe(name)
+
+
+def test_a_recipe_extends_a_file_beside_it_and_one_of_the_package(tmp_path: Path):
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "budget.toml").write_text('extends = "sie"\n[training]\nepochs = 3\nseed = 7\n')
+    mine = tmp_path / "inner" / "mine.toml"
+    mine.write_text('extends = "../budget.toml"\n[training]\nepochs = 5\n[method]\nprojector = [8, 4]\n')
+    recipe, sie = load_recipe(str(mine)), load_recipe("sie")
+    assert (recipe.training.epochs, recipe.training.seed, recipe.training.batch_size) == (5, 7, 1024)
+    assert (recipe.method.projector, recipe.method.cov) == ([8, 4], 1.0)
+    assert (recipe.backbone, recipe.optimizer) == (sie.backbone, sie.optimizer)
+
+
+def test_a_recipe_with_another_method_takes_no_field_of_the_method_it_extends(tmp_path: Path):
+    (tmp_path / "base.toml").write_text('extends = "sie"\n[method]\nprojector = [8, 4]\n')
+    mine = tmp_path / "mine.toml"
+    mine.write_text('extends = "base.toml"\n[method]\nname = "simclr"\n')
+    assert load_recipe(str(mine)).method.projector == [2048] * 3
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"a": '"a.toml"'}, ["a.toml extends itself", "a.toml -> "]),
+        ({"a": '"b.toml"', "b": '"c.toml"', "c": '"b.toml"'}, ["extends itself", "b.toml", "c.toml"]),
+        ({"a": '"sei"'}, ["there is no recipe 'sei'", "a.toml extends", "did you mean 'sie'"]),
+        ({"a": '"gone.toml"'}, ["there is no recipe file", "gone.toml"]),
+        ({"a": '["sie", "simclr"]'}, ["extends takes the name of one recipe"]),
+        ({"a": '"b.toml"', "b": "not"}, ["recipe b.toml is not valid TOML"]),
+    ],
+)
+def test_a_recipe_that_cannot_be_extended_is_one_sentence(
+    tmp_path: Path, files: dict[str, str], words: list[str]
+):
+    for name, base in files.items():
+        (tmp_path / f"{name}.toml").write_text(f"extends = {base}\n")
+    with pytest.raises(UsageError) as caught:
+        load_recipe(str(tmp_path / "a.toml"))
+    assert all(word in str(caught.value) for word in words), caught.value
+    assert "\n" not in str(caught.value)
 
 
 def test_set_overrides_fields_with_values_as_toml_writes_them():

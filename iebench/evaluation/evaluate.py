@@ -10,7 +10,7 @@ from torch import Tensor
 
 from iebench.evaluation.features import Features, extract_features
 from iebench.evaluation.probes import classify, regress_pairs
-from iebench.evaluation.retrieval import Retrieval, chance_mrr, retrieve
+from iebench.evaluation.retrieval import Retrieval, chance_mrr, retrieval_metrics, retrieve
 from iebench.evaluation.scores import median_angle_degrees, r2, r2_per_component
 from iebench.methods.parts.transformations import LATENTS, Group, groups_of, relative_transformation
 from iebench.recipes.recipe import EvaluationConfig, Recipe
@@ -161,7 +161,7 @@ def _probe(
             if group == "rotation":
                 results[group][part]["median_angle"] = median_angle_degrees(predicted, expected)
     retrieval = _retrieve(model, val, device)
-    results["retrieval"] = retrieval.metrics() if retrieval else None
+    results["retrieval"] = retrieval_metrics(retrieval) if retrieval else None
     return results, retrieval
 
 

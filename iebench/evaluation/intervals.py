@@ -25,7 +25,12 @@ Statistic = Literal["mean", "class_mean", "r2", "median"]
 """How a metric is computed from what objects contribute; see ``PerObject``."""
 
 NO_INTERVAL = "no interval: it takes at least two objects"
-NO_VARIATION = "undefined: the targets do not vary"
+UNDEFINED = {
+    "mean": "undefined: it would divide by zero",
+    "class_mean": "undefined: no class has an object",
+    "r2": "undefined: the targets do not vary",
+    "median": "undefined: there is no pair",
+}
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,7 @@ class PerObject:
         """The metric with the percentile interval of its bootstrap."""
         value = self.value
         if value is None:
-            return Estimate(None, None, None, self.chance, self.objects, NO_VARIATION)
+            return Estimate(None, None, None, self.chance, self.objects, UNDEFINED[self.statistic])
         if self.objects < 2:
             return Estimate(value, None, None, self.chance, self.objects, NO_INTERVAL)
         low, high = _percentiles(self.resampled(resamples, seed))

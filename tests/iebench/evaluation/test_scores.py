@@ -1,6 +1,5 @@
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,13 +20,14 @@ from iebench.evaluation.scores import (
     r2_per_component_by_object,
 )
 from iebench.methods.parts.transformations import quaternion_from_euler, relative_rotation
+from parity_files import parity_folder
 
 CASES = [f"{group}.{quality}" for group in ("rotation", "color") for quality in ("constant", "noisy", "poor")]
 
 
-def published(golden_data: Path, case: str) -> tuple[Tensor, Tensor, float]:
+def published(case: str) -> tuple[Tensor, Tensor, float]:
     """Predictions, targets and the published R² of one case."""
-    arrays = np.load(golden_data / "parity_images" / "r2.npz")
+    arrays = np.load(parity_folder("parity_images") / "r2.npz")
     target = torch.from_numpy(arrays[f"{case.partition('.')[0]}.target"])
     return torch.from_numpy(arrays[case]), target, json.loads(str(arrays["config"]))[case]
 
@@ -46,8 +46,8 @@ def relative(angles: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_r2_equals_the_published_code(golden_data: Path, case: str):
-    predicted, expected, value = published(golden_data, case)
+def test_r2_equals_the_published_code(case: str):
+    predicted, expected, value = published(case)
     assert r2(predicted, expected) == pytest.approx(value, rel=1e-12, abs=1e-12)
     by_object = r2_by_object(predicted.unflatten(0, (80, 50)), expected.unflatten(0, (80, 50)))
     assert by_object.value == pytest.approx(value, rel=1e-12, abs=1e-12)
@@ -55,8 +55,8 @@ def test_r2_equals_the_published_code(golden_data: Path, case: str):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_r2_per_component_is_the_mean_of_each_components_r2(golden_data: Path, case: str):
-    predicted, expected, _ = published(golden_data, case)
+def test_r2_per_component_is_the_mean_of_each_components_r2(case: str):
+    predicted, expected, _ = published(case)
     by_hand = np.mean(
         [
             1 - ((t - p) ** 2).sum() / ((t - t.mean()) ** 2).sum()

@@ -1,0 +1,134 @@
+"""How well a predictor's steps in embedding space follow the transformations of views.
+
+For a source view s, a target view t and the prediction p of t's embedding from s's:
+
+- equivariance error: sum |p - t| / sum |s - t|. 0 is exact; 1 is what returning the source unchanged scores.
+- EquiMod's absolute measure: mean of cos(t, p) - cos(t, s). 0 is as good as returning the source.
+- EquiMod's relative measure: mean of (1 - cos(t, s)) / (1 - cos(t, p)). 1 is as good as returning the source.
+- composition error: sum |p(s, via, t) - p(s, t)| / sum |p(s, t) - s|, two steps against one.
+- inversion error: sum |p(s, t, s) - s| / sum |p(s, t) - s|, there and back.
+
+The last two are 0 for a predictor whose steps compose and invert, and undefined for one that does not move.
+EquiMod: arXiv 2211.01244, section 3.2 and its code.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from iebench.evaluation.intervals import PerObject
+
+Predict = Callable[[Tensor, Tensor], Tensor]
+"""From (batch, dimension) embeddings and what they are told, to predicted embeddings."""
+
+Told = Callable[[Tensor, Tensor], Tensor]
+"""From the latents of first and second views, (batch, latents) each, to what the predictor is told."""
+
+NUMBERS_AT_ONCE = 2**28
+"""Numbers that a predictor may hold at once: some kinds make a matrix for each row."""
+
+MEASURES = (
+    "equivariance_error",
+    "equimod_absolute",
+    "equimod_relative",
+    "composition_error",
+    "inversion_error",
+)
+
+
+@torch.inference_mode()
+def measure_equivariance(
+    predict: Predict, told: Told, embeddings: Tensor, latents: Tensor, seed: int = 0
+) -> dict[str, PerObject]:
+    """All measures, from the first view of each object to each of its others.
+
+    The view through which two steps go is drawn at random from all but source and target; with two views there
+    is none, and no composition error.
+
+    Args:
+        predict: The predictor, on the device of the embeddings.
+        told: What the predictor is told about two views.
+        embeddings: (objects, views, dimension), two views at least.
+        latents: (objects, views, latents) float64, on any device.
+        seed: Of the views in between.
+
+    Returns:
+        The measures by name, of ``MEASURES``.
+    """
+    _, views, dimension = embeddings.shape
+    between = _between(len(embeddings), views, seed)
+    chunk = max(1, NUMBERS_AT_ONCE // (dimension**2 * views))
+    parts: list[dict[str, Tensor]] = []
+    for space, known, via in zip(
+        embeddings.split(chunk), latents.split(chunk), between.split(chunk), strict=True
+    ):
+        parts.append(_measure(predict, told, space, known.to(space.device), via.to(space.device)))
+    sums = {name: torch.cat([part[name] for part in parts]).cpu().numpy() for name in parts[0]}
+    chance = {"equivariance_error": 1.0, "equimod_absolute": 0.0, "equimod_relative": 1.0}
+    return {name: PerObject("mean", sums[name], chance.get(name)) for name in MEASURES if name in sums}
+
+
+def equimod_measures(predicted: Tensor, target: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
+    """EquiMod's absolute and relative measures of each pair, before their mean.
+
+    Args:
+        predicted: (..., dimension) predicted embeddings of the targets.
+        target: (..., dimension) embeddings of the targets.
+        source: (..., dimension) embeddings of the sources.
+
+    Returns:
+        Two tensors (...).
+    """
+    reached = F.cosine_similarity(target, predicted, dim=-1)
+    unmoved = F.cosine_similarity(target, source, dim=-1)
+    return reached - unmoved, (1 - unmoved) / (1 - reached)
+
+
+def _measure(
+    predict: Predict, told: Told, embeddings: Tensor, latents: Tensor, via: Tensor
+) -> dict[str, Tensor]:
+    """(objects, 2) numbers and totals of each measure, for a chunk of objects."""
+    objects, views, _ = embeddings.shape
+    targets = embeddings[:, 1:].double()
+    sources = embeddings[:, :1].expand(-1, views - 1, -1)
+    of_source = latents[:, :1].expand(-1, views - 1, -1)
+    of_target = latents[:, 1:]
+
+    def step(start: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        transformation = told(first.flatten(0, 1), second.flatten(0, 1)).float()
+        return predict(start.flatten(0, 1), transformation).unflatten(0, (objects, views - 1))
+
+    once = step(sources, of_source, of_target)
+    back = step(once, of_target, of_source)
+    start, reached = sources.double(), once.double()
+    absolute, relative = equimod_measures(reached, targets, start)
+    found = {
+        "equivariance_error": _ratio(_length(start - targets), _length(reached - targets)),
+        "equimod_absolute": _ratio(torch.ones_like(absolute), absolute),
+        "equimod_relative": _ratio(torch.ones_like(relative), relative),
+        "inversion_error": _ratio(_length(reached - start), _length(back.double() - start)),
+    }
+    if views > 2:
+        of_via = latents.gather(1, via[..., None].expand(-1, -1, latents.shape[2]))
+        twice = step(step(sources, of_source, of_via), of_via, of_target).double()
+        found["composition_error"] = _ratio(_length(reached - start), _length(twice - reached))
+    return found
+
+
+def _between(objects: int, views: int, seed: int) -> Tensor:
+    """(objects, views - 1) for each target 1, 2, ... a view that is neither it nor the first."""
+    generator = torch.Generator().manual_seed(seed)
+    targets = torch.arange(1, views)
+    shift = torch.randint(1, max(2, views - 1), (objects, views - 1), generator=generator)
+    return (targets - 1 + shift) % max(1, views - 1) + 1
+
+
+def _length(vectors: Tensor) -> Tensor:
+    return vectors.norm(dim=-1)
+
+
+def _ratio(number: Tensor, total: Tensor) -> Tensor:
+    """Sums by object, whose totals are divided by their numbers."""
+    return torch.stack((number.sum(dim=1), total.sum(dim=1)), dim=1)

@@ -1,4 +1,4 @@
-"""Error bars: 95 % intervals by bootstrap over objects, paired differences, and runs that differ only in seed.
+"""Error bars: 95 % intervals by bootstrap over objects.
 
 Views of one object are not independent, so objects are what is drawn. A metric keeps what each object
 contributes to it (``PerObject``): a resample is then a weighted sum over objects, and the same resamples serve
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -112,165 +111,93 @@ class PerObject:
         Returns:
             (resamples,) float64; NaN where a resample leaves the metric undefined.
         """
-        with np.errstate(divide="ignore", invalid="ignore"):
-            if self.statistic == "median":
-                return _median(counts, self.values)
-            return _FROM_SUMS[self.statistic](counts @ self.values.astype(np.float64))
+        if self.statistic == "median":
+            return _median(counts, self.values)
+        return self.of_sums(counts @ self.values.astype(np.float64))
 
-    def resampled(self, resamples: int = RESAMPLES, seed: int = SEED) -> np.ndarray:
-        """The metric of each of the bootstrap's resamples of objects; NaN where it is undefined."""
-        drawn = resample_counts(self.objects, resamples, seed)
-        chunks = (drawn[start : start + CHUNK].astype(np.float64) for start in range(0, resamples, CHUNK))
-        return np.concatenate([self.over(chunk) for chunk in chunks])
+    def of_sums(self, sums: np.ndarray) -> np.ndarray:
+        """The metric of (..., columns) sums over objects; not of medians, which have none."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return _FROM_SUMS[self.statistic](sums)
+
+    def bootstrap(self, resamples: int = RESAMPLES, seed: int = SEED) -> "Bootstrap":
+        """The metric with its value in each of the resamples."""
+        return bootstrap_all({"": self}, resamples, seed)[""]
 
     def estimate(self, resamples: int = RESAMPLES, seed: int = SEED) -> Estimate:
         """The metric with the percentile interval of its bootstrap."""
-        value = self.value
-        if value is None:
-            return Estimate(None, None, None, self.chance, self.objects, UNDEFINED[self.statistic])
-        if self.objects < 2:
-            return Estimate(value, None, None, self.chance, self.objects, NO_INTERVAL)
-        low, high = _percentiles(self.resampled(resamples, seed))
-        return Estimate(value, low, high, self.chance, self.objects)
+        return self.bootstrap(resamples, seed).estimate()
 
 
 @dataclass(frozen=True)
-class Difference:
-    """How much more one method scores than another, on the same objects.
+class Bootstrap:
+    """A metric of one run, with its value in each resample of objects.
 
     Attributes:
-        value: First minus second.
-        low: Lower end of the 95 % interval; None where there is none.
-        high: Upper end of the 95 % interval; None where there is none.
-        seeds: Runs of the first and of the second method.
+        value: The metric; None where it is undefined.
+        resampled: (resamples,) float64, NaN where a resample leaves it undefined; empty with fewer than two objects.
+        chance: The chance level; None where there is none.
+        objects: Number of objects.
+        note: Why the value is missing; empty where it is not.
     """
 
-    value: float
-    low: float | None
-    high: float | None
-    seeds: tuple[int, int]
-
-    @property
-    def is_difference(self) -> bool:
-        """Whether the interval excludes zero; without one, there is nothing to call a difference."""
-        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
-
-
-@dataclass(frozen=True)
-class SeedSummary:
-    """A metric over runs that differ only in their seed.
-
-    Attributes:
-        mean: Over the runs.
-        spread: Standard deviation over the runs; None of a single one.
-        number: Of the runs.
-        low: Lower end of the mean's 95 % interval; None where there is none.
-        high: Upper end of the mean's 95 % interval; None where there is none.
-        chance: The chance level.
-        objects: Number of objects that were resampled.
-    """
-
-    mean: float
-    spread: float | None
-    number: int
-    low: float | None
-    high: float | None
+    value: float | None
+    resampled: np.ndarray
     chance: float | None
     objects: int
+    note: str = ""
+
+    def estimate(self) -> Estimate:
+        """The metric with its percentile interval."""
+        if self.value is None:
+            return Estimate(None, None, None, self.chance, self.objects, self.note)
+        if not self.resampled.size:
+            return Estimate(self.value, None, None, self.chance, self.objects, NO_INTERVAL)
+        return Estimate(self.value, *percentile_interval(self.resampled), self.chance, self.objects)
 
 
-def pool_seeds(runs: Sequence[PerObject]) -> SeedSummary | None:
-    """Summarizes one metric of runs that differ only in seed, evaluated on the same objects.
-
-    The interval of the mean covers both which objects were drawn and, with two runs or more, which seeds.
+def bootstrap_all(
+    metrics: Mapping[str, PerObject], resamples: int = RESAMPLES, seed: int = SEED
+) -> dict[str, Bootstrap]:
+    """Bootstraps many metrics at once, which share their resamples; metrics of as many objects are paired.
 
     Args:
-        runs: The metric of each run, objects in one order.
-
-    Returns:
-        None where the metric of a run is undefined.
+        metrics: By name.
+        resamples: Number of resamples.
+        seed: Of the resamples.
     """
-    group = _Group.of(runs)
-    if group is None:
-        return None
-    low, high = _combined(group.mean, group.resampled, (group,))
-    return SeedSummary(
-        group.mean,
-        math.sqrt(group.variance) if group.number > 1 else None,
-        group.number,
-        low,
-        high,
-        runs[0].chance,
-        runs[0].objects,
+    found = {}
+    for objects in dict.fromkeys(metric.objects for metric in metrics.values()):
+        group = {name: metric for name, metric in metrics.items() if metric.objects == objects}
+        resampled = _resample(list(group.values()), resamples, seed) if objects > 1 else None
+        for place, (name, metric) in enumerate(group.items()):
+            value = metric.value
+            values = resampled[place] if resampled is not None else np.empty(0)
+            note = UNDEFINED[metric.statistic] if value is None else ""
+            found[name] = Bootstrap(value, values, metric.chance, objects, note)
+    return {name: found[name] for name in metrics}
+
+
+def _resample(metrics: Sequence[PerObject], resamples: int, seed: int) -> np.ndarray:
+    """(metrics, resamples): all sums of a chunk of resamples are one product of matrices."""
+    drawn = resample_counts(metrics[0].objects, resamples, seed)
+    linear = [metric for metric in metrics if metric.statistic != "median"]
+    columns = (
+        np.concatenate([metric.values for metric in linear], axis=1)
+        if linear
+        else np.empty((drawn.shape[1], 0))
     )
-
-
-def paired_difference(first: Sequence[PerObject], second: Sequence[PerObject]) -> Difference | None:
-    """Compares two methods by one metric, paired by object: each resample draws the same objects for both.
-
-    With one run each, the interval is over objects alone. With more, the variance over seeds is added, and a
-    t quantile with Welch and Satterthwaite's degrees of freedom accounts for how few they are.
-
-    Args:
-        first: The metric of each run of the first method.
-        second: The metric of each run of the second, the same objects in the same order.
-
-    Returns:
-        None where the metric of a run is undefined.
-
-    Raises:
-        ValueError: The runs have different numbers of objects.
-    """
-    one, other = _Group.of(first), _Group.of(second)
-    if one is None or other is None:
-        return None
-    if first[0].objects != second[0].objects:
-        raise ValueError("paired differences need the same objects on both sides")
-    value = one.mean - other.mean
-    low, high = _combined(value, one.resampled - other.resampled, (one, other))
-    return Difference(value, low, high, (one.number, other.number))
-
-
-@dataclass(frozen=True)
-class _Group:
-    """One metric of the runs of one method: mean, variance over runs, and the mean of each resample."""
-
-    mean: float
-    variance: float
-    number: int
-    resampled: np.ndarray
-
-    @staticmethod
-    def of(runs: Sequence[PerObject]) -> "_Group | None":
-        values = [run.value for run in runs]
-        known = [value for value in values if value is not None]
-        if not known or len(known) < len(values):
-            return None
-        if len({run.objects for run in runs}) > 1:
-            raise ValueError("runs are pooled on the same objects only")
-        variance = float(np.var(known, ddof=1)) if len(known) > 1 else 0.0
-        resampled = np.mean([run.resampled() for run in runs], axis=0) if runs[0].objects > 1 else np.empty(0)
-        return _Group(float(np.mean(known)), variance, len(known), resampled)
-
-
-def _combined(
-    value: float, resampled: np.ndarray, groups: Sequence[_Group]
-) -> tuple[float | None, float | None]:
-    """The interval of a value: over objects by bootstrap, and over seeds where a group has several."""
-    if not resampled.size:
-        return None, None
-    if all(group.number == 1 for group in groups):
-        return _percentiles(resampled)
-    objects = len(resampled) - 1
-    of_objects = float(np.nanvar(resampled, ddof=1))
-    terms = [(of_objects, objects)]
-    terms += [(group.variance / group.number, group.number - 1) for group in groups if group.number > 1]
-    variance = sum(term for term, _ in terms)
-    if variance == 0:
-        return value, value
-    freedom = variance**2 / sum(term**2 / degrees for term, degrees in terms)
-    reach = float(stats.t.ppf(0.5 + LEVEL / 2, freedom)) * math.sqrt(variance)
-    return value - reach, value + reach
+    ends = np.cumsum([0, *(metric.values.shape[1] for metric in linear)])
+    found = np.empty((len(metrics), resamples))
+    for start in range(0, resamples, CHUNK):
+        counts = drawn[start : start + CHUNK].astype(np.float64)
+        sums = iter(np.split(counts @ columns, ends[1:-1], axis=1) if linear else ())
+        for place, metric in enumerate(metrics):
+            chunk = (
+                _median(counts, metric.values) if metric.statistic == "median" else metric.of_sums(next(sums))
+            )
+            found[place, start : start + CHUNK] = chunk
+    return found
 
 
 @lru_cache(maxsize=2)
@@ -359,7 +286,8 @@ def _median(counts: np.ndarray, values: np.ndarray) -> np.ndarray:
     return medians
 
 
-def _percentiles(resampled: np.ndarray) -> tuple[float | None, float | None]:
+def percentile_interval(resampled: np.ndarray) -> tuple[float | None, float | None]:
+    """The 95 % interval of a bootstrap; None twice where every resample is undefined."""
     known = resampled[np.isfinite(resampled)]
     if not known.size:
         return None, None

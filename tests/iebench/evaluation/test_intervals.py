@@ -1,4 +1,4 @@
-"""Intervals: coverage in simulations with a known truth, pairing, seeds, and storage."""
+"""Intervals: coverage in simulations with a known truth, and storage."""
 
 import dataclasses
 import json
@@ -10,16 +10,15 @@ import torch
 
 from iebench.evaluation.intervals import (
     PerObject,
+    bootstrap_all,
     load_per_object,
-    paired_difference,
-    pool_seeds,
     resample_counts,
     save_per_object,
 )
 from iebench.evaluation.scores import r2_by_object, r2_per_component_by_object
 
 OBJECTS, VIEWS = 80, 6
-TRIALS = 200
+TRIALS = 150
 CLOSE_TO_95 = (0.91, 0.985)
 
 
@@ -86,58 +85,20 @@ def test_resamples_are_the_same_every_time_and_draw_as_many_objects_as_there_are
     assert counts.mean(axis=0).std() < 0.25
 
 
-def test_pairing_finds_a_difference_that_the_two_intervals_alone_would_hide():
+def test_many_metrics_at_once_have_the_intervals_that_each_has_alone():
     generator = np.random.default_rng(0)
-    first = hits(generator)
-    second = first.copy()
-    second[::3, 0] = 0  # a little worse, on the same objects
-    first_score, second_score = PerObject.mean_of(first), PerObject.mean_of(second)
-    difference = paired_difference([first_score], [second_score])
-    assert difference.value == pytest.approx(first.mean() - second.mean())
-    assert difference.is_difference
-    assert first_score.estimate().low < second_score.estimate().high
-    same = paired_difference([first_score], [first_score])
-    assert (same.low, same.high, same.is_difference) == (0, 0, False)
-
-
-def test_equal_methods_are_called_different_5_times_in_100():
-    generator = np.random.default_rng(1)
-    called = [
-        paired_difference(
-            [PerObject.mean_of(hits(generator))], [PerObject.mean_of(hits(generator))]
-        ).is_difference
-        for _ in range(200)
-    ]
-    assert 0.01 < np.mean(called) < 0.1
-
-
-def test_equal_methods_with_few_unlike_seeds_are_seldom_called_different():
-    generator = np.random.default_rng(2)
-
-    def runs() -> list[PerObject]:
-        return [PerObject.mean_of(hits(generator, 0.5 + generator.normal() * 0.08)) for _ in range(3)]
-
-    called = [paired_difference(runs(), runs()).is_difference for _ in range(150)]
-    assert np.mean(called) < 0.1
-
-
-def test_runs_that_differ_only_in_seed_become_mean_spread_and_number():
-    generator = np.random.default_rng(0)
-    runs = [PerObject.mean_of(hits(generator, mean), 0.2) for mean in (0.4, 0.5, 0.6)]
-    summary = pool_seeds(runs)
-    values = [run.value for run in runs]
-    assert summary.mean == pytest.approx(np.mean(values))
-    assert summary.spread == pytest.approx(np.std(values, ddof=1))
-    assert (summary.number, summary.chance, summary.objects) == (3, 0.2, OBJECTS)
-    alone = pool_seeds(runs[:1])
-    estimate = runs[0].estimate()
-    assert (alone.low, alone.high, alone.spread) == (estimate.low, estimate.high, None)
-    assert summary.high - summary.low > alone.high - alone.low  # seeds differ more than objects
-
-
-def test_different_objects_are_not_paired():
-    with pytest.raises(ValueError, match="same objects"):
-        paired_difference([PerObject.mean_of(np.ones((3, 2)))], [PerObject.mean_of(np.ones((4, 2)))])
+    expected = torch.from_numpy(generator.normal(size=(OBJECTS, VIEWS, 2)))
+    metrics = {
+        "mean": PerObject.mean_of(hits(generator)),
+        "median": PerObject("median", generator.random((OBJECTS, VIEWS))),
+        "r2": r2_per_component_by_object(expected * 0.9, expected),
+        "of fewer objects": PerObject.mean_of(hits(generator)[:9]),
+        "of one": PerObject.mean_of(hits(generator)[:1]),
+    }
+    found = bootstrap_all(metrics)
+    assert list(found) == list(metrics)
+    for name, metric in metrics.items():
+        assert found[name].estimate() == metric.estimate()
 
 
 def test_one_object_has_a_value_and_says_why_it_has_no_interval():

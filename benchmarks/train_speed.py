@@ -19,13 +19,13 @@ from pathlib import Path
 
 import click
 import torch
-from lightning_fabric import Fabric
 
 from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.training.loading import on_device, pair_stream
-from iebench.training.loop import build_optimizer
 from iebench.training.model import Model, build_model
-from iebench.training.processes import start_fabric
+from iebench.training.precision import Precision
+from iebench.training.processes import Processes, start_processes
+from iebench.training.state import TrainingState, build_optimizer
 from shards.batches import Pair
 from shards.loader import loader_workers, pair_batches
 from shards.schema import DatasetIndex, open_dataset
@@ -51,20 +51,22 @@ def main(
     if threads:
         torch.set_num_threads(threads)
     index, recipe = open_dataset(data), load_recipe(name, overrides)
-    fabric = start_fabric("auto")
-    step = our_step(recipe, index, fabric)
-    pairs = pair_stream(recipe.training, index, data, fabric)
+    processes = start_processes("auto")
+    step = our_step(recipe, index, processes)
+    pairs = pair_stream(recipe.training, index, data, processes)
     with pair_batches(
-        pairs, loader_workers(recipe.training.workers), fabric.device.type == "cuda"
+        pairs, loader_workers(recipe.training.workers), processes.device.type == "cuda"
     ) as batches:
         kept = next(batches)
         feeds: dict[str, Iterator[Parts]] = {
             "from the stream": batches,
             "random tensors in memory": repeat((random_pair(kept),)),
         }
-        rates = in_turns({title: (step, feed) for title, feed in feeds.items()}, rounds, steps, fabric.device)
+        rates = in_turns(
+            {title: (step, feed) for title, feed in feeds.items()}, rounds, steps, processes.device
+        )
     batch = recipe.training.batch_size
-    print(f"\n`{name}`, {batch} pairs of {index.image_size} px on {device_name(fabric)}:\n")
+    print(f"\n`{name}`, {batch} pairs of {index.image_size} px on {device_name(processes)}:\n")
     print("| fed | steps/s | images/s |\n|---|---|---|")
     for title, values in rates.items():
         middle = statistics.median(values)
@@ -74,22 +76,24 @@ def main(
     print(
         f"\nFed by the stream: {share:.3f} of the steps/s; {max(0.0, 1 - share):.1%} of the time goes to waiting for data."
     )
-    if fabric.device.type == "cuda":
-        compare_on_cuda(recipe, index, fabric, kept, rounds, steps)
+    if processes.device.type == "cuda":
+        compare_on_cuda(recipe, index, processes, kept, rounds, steps)
 
 
-def our_step(recipe: Recipe, index: DatasetIndex, fabric: Fabric) -> Step:
+def our_step(recipe: Recipe, index: DatasetIndex, processes: Processes) -> Step:
     """A step as ``iebench train`` takes it."""
     model = build_model(recipe, index)
     if recipe.training.compile:
         model.compile_backbones()
-    trained, optimizer = fabric.setup(model, build_optimizer(model, recipe))
+    precision = Precision(recipe.training.precision, processes.device)
+    state = TrainingState(model, recipe, precision)
 
     def step(parts: Parts) -> None:
-        outcome = trained(*on_device(parts, fabric.device))
-        optimizer.zero_grad()
-        fabric.backward(outcome.loss)
-        optimizer.step()
+        with precision.autocast():
+            outcome = model(*on_device(parts, processes.device))
+        state.optimizer.zero_grad()
+        precision.backward(outcome.loss)
+        precision.update(state.optimizer)
 
     return step
 
@@ -119,7 +123,7 @@ class ChannelsFirst(Model):
 
 
 def compare_on_cuda(
-    recipe: Recipe, index: DatasetIndex, fabric: Fabric, kept: Parts, rounds: int, steps: int
+    recipe: Recipe, index: DatasetIndex, processes: Processes, kept: Parts, rounds: int, steps: int
 ) -> None:
     """Both arrangements on tensors in memory, and how long the published schedule would take."""
     fast, plain = (
@@ -134,14 +138,14 @@ def compare_on_cuda(
     feed = repeat((random_pair(kept),))
     peaks, rates = {}, {}
     for title, step in (
-        ("bf16, channels last, both views in one call, compiled", our_step(fast, index, fabric)),
+        ("bf16, channels last, both views in one call, compiled", our_step(fast, index, processes)),
         (
             "fp16 with scaling, a call for each view, not compiled",
-            published_step(plain, index, fabric.device),
+            published_step(plain, index, processes.device),
         ),
     ):
         torch.cuda.reset_peak_memory_stats()
-        rates[title] = in_turns({title: (step, feed)}, rounds, steps, fabric.device)[title]
+        rates[title] = in_turns({title: (step, feed)}, rounds, steps, processes.device)[title]
         peaks[title] = torch.cuda.max_memory_allocated() / 2**30
     print(
         "\n| arrangement | images/s | peak memory, GiB | 168 million images, h (extrapolated) |\n|---|---|---|---|"
@@ -182,9 +186,9 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
-def device_name(fabric: Fabric) -> str:
+def device_name(processes: Processes) -> str:
     """What it runs on."""
-    if fabric.device.type == "cuda":
+    if processes.device.type == "cuda":
         return torch.cuda.get_device_name()
     return f"the CPU, {torch.get_num_threads()} threads"
 

@@ -118,7 +118,7 @@ def _blender() -> Check:
 
 
 def _packages() -> Iterator[Check]:
-    for name in ("torch", "torchvision", "lightning-fabric", "webdataset"):
+    for name in ("torch", "torchvision", "webdataset"):
         try:
             yield Check(name, True, version(name))
         except PackageNotFoundError:

@@ -11,6 +11,7 @@ SMALL = [
     "method.projector=[64, 64, 32]",
     "training.batch_size=4",
     "training.workers=0",
+    "training.precision=float32",  # as exact on a CPU that multiplies in bfloat16
     "training.log_every=1",
     "training.checkpoint_every=1",
     "evaluation.epochs=2",

@@ -52,7 +52,7 @@ def evaluate(run: Run, data: Path, device: str = "auto") -> dict[str, Any]:
 
 def _evaluate(run: Run, data: Path, processes: Processes) -> dict[str, Any]:
     """The result, in rank 0, which also writes it."""
-    with processes.together():
+    with processes.fail_together():
         recipe = run.recipe()
         index = open_dataset(data)
         for split in ("train", "val"):
@@ -60,8 +60,8 @@ def _evaluate(run: Run, data: Path, processes: Processes) -> dict[str, Any]:
     networks: dict[str, Any] = {}
     examples: list[dict[str, Any]] = []
     for name, path in (("trained", run.last_checkpoint), ("untrained", run.initial_checkpoint)):
-        with processes.together():
-            model = _restored(path, recipe, index).to(processes.fabric.device)
+        with processes.fail_together():
+            model = _restored(path, recipe, index).to(processes.device)
         train, val = (
             extract_features(
                 model,
@@ -69,16 +69,16 @@ def _evaluate(run: Run, data: Path, processes: Processes) -> dict[str, Any]:
                 index,
                 split,
                 recipe.evaluation.feature_batch_size,
-                processes.fabric.device,
+                processes.device,
                 processes,
                 loader_workers(recipe.training.workers, read_launch().local_count),
             )
             for split in ("train", "val")
         )
-        with processes.together():
+        with processes.fail_together():
             if train and val:
                 networks[name], retrieval = _probe(
-                    model, train, val, index, recipe.evaluation, processes.fabric.device, name
+                    model, train, val, index, recipe.evaluation, processes.device, name
                 )
                 if name == "trained" and retrieval:
                     examples = _examples(retrieval, val)
@@ -95,7 +95,7 @@ def _evaluate(run: Run, data: Path, processes: Processes) -> dict[str, Any]:
         "networks": networks,
         "retrieval_examples": examples,
     }
-    with processes.together():
+    with processes.fail_together():
         if processes.first:
             write_text(run.evaluation_path, json.dumps(result, indent=1) + "\n")
     return result

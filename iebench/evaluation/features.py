@@ -90,11 +90,11 @@ def extract_features(
     if processes is None or processes.count == 1:
         views = ViewStream(data, index, split, batch_size)
         return assembled([extract_share(model, views, device, workers)], data, index, split)
-    with processes.together():
+    with processes.fail_together():
         views = ViewStream(data, index, split, batch_size, processes.rank, processes.count)
         share = extract_share(model, views, device, workers)
     shares = [Share(*parts) for parts in zip(*map(processes.collect, share), strict=True)]
-    with processes.together():
+    with processes.fail_together():
         features = assembled(shares, data, index, split) if processes.first else None
     return features
 

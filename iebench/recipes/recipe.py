@@ -11,6 +11,7 @@ from iebench.backbones.builtin import BackboneConfig
 from iebench.methods import MethodConfig, find_method
 from iebench.recipes import read_recipe, suggestion
 from iebench.training.online import OnlineConfig
+from iebench.training.precision import PrecisionName
 from shards.errors import UsageError
 
 RECIPE_FORMAT = 1
@@ -60,6 +61,9 @@ class TrainingConfig(_Section):
     )
     compile: bool | None = Field(
         default=None, description="the backbone by torch.compile; by default in long runs on CUDA"
+    )
+    precision: PrecisionName = Field(
+        default="auto", description="bfloat16 where the device computes in it, and otherwise float32"
     )
     log_every: int = Field(default=10, ge=1, description="steps")
     checkpoint_every: int = Field(default=10, ge=1, description="epochs")

@@ -3,17 +3,17 @@
 from pathlib import Path
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from iebench.recipes.recipe import TrainingConfig
 from iebench.training.online import Views
+from iebench.training.processes import Processes
 from shards.batches import Pair
 from shards.schema import DatasetIndex
 from shards.stream import PairSettings, PairStream
 
 
-def pair_stream(config: TrainingConfig, index: DatasetIndex, data: Path, fabric: Fabric) -> PairStream:
+def pair_stream(config: TrainingConfig, index: DatasetIndex, data: Path, processes: Processes) -> PairStream:
     """The pairs of a training, of which this process gets its rows of every batch.
 
     Raises:
@@ -27,11 +27,11 @@ def pair_stream(config: TrainingConfig, index: DatasetIndex, data: Path, fabric:
         config.lanes,
         config.interleave,
     )
-    return PairStream(data, index, "train", settings, fabric.global_rank, fabric.world_size)
+    return PairStream(data, index, "train", settings, processes.rank, processes.count)
 
 
 def on_device(parts: tuple[Pair, ...], device: torch.device) -> tuple[Views, Views, Tensor]:
-    """Views, latents and labels of one batch on ``device``; plain tuples, which mixed precision can look into."""
+    """Views, latents and labels of one batch on ``device``; latents stay float64."""
 
     def joined(tensors: list[Tensor]) -> Tensor:
         moved = [tensor.to(device, non_blocking=True) for tensor in tensors]

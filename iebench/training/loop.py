@@ -4,7 +4,7 @@ import math
 import signal
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,10 @@ from iebench.training.machine import wants_compile
 from iebench.training.metrics_log import MetricsLog
 from iebench.training.model import Model, Step, build_model
 from iebench.training.online import collapse_statistics
+from iebench.training.precision import Precision
 from iebench.training.processes import Processes, launched
 from iebench.training.run import Run, load_checkpoint, save_checkpoint
+from iebench.training.state import TrainingState
 from iebench.training.synchronised import synchronise_batch_norm
 from shards.errors import IebenchError, UsageError
 from shards.loader import loader_workers, pair_batches
@@ -33,13 +35,6 @@ class TrainingStopped(IebenchError):
     """A signal stopped the training; its state is saved."""
 
     exit_code = 130
-
-
-@dataclass
-class Position:
-    """Where a training is: the order of pairs follows from the step and the seed."""
-
-    step: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,56 +92,58 @@ def train(recipe: Recipe, data: Path, out: Path, device: str = "auto", resume: b
 
 
 def _train(recipe: Recipe, data: Path, out: Path, resume: bool, processes: Processes) -> None:
-    run, fabric = Run(out), processes.fabric
-    with processes.together():
+    run, device = Run(out), processes.device
+    with processes.fail_together():
+        precision = Precision(recipe.training.precision, device)
         index = open_dataset(data)
         recipe = recipe.model_copy(update={"backbone": with_stem(recipe.backbone, index.image_size)})
         model = build_model(recipe, index)
-        optimizer = build_optimizer(model, recipe)
-        stream = pair_stream(recipe.training, index, data, fabric)
+        stream = pair_stream(recipe.training, index, data, processes)
         if processes.first:
             open_run(run, recipe, data, resume, model)
-    position = restore(run, model, optimizer, processes)
-    stream.start_step = position.step
+    state = TrainingState(model, recipe, precision)
+    restore(run, state, processes)
+    stream.start_step = state.step
     schedule = Schedule.of(recipe, index)
     if processes.count > 1:
-        synchronise_batch_norm(model, fabric.device)
-    if wants_compile(recipe.training.compile, fabric.device, schedule.steps - position.step):
+        synchronise_batch_norm(model, device)
+    if wants_compile(recipe.training.compile, device, schedule.steps - state.step):
         model.compile_backbones()
-    trained, optimizer = fabric.setup(model, optimizer)
+    trained, optimizer = processes.replicate(model), state.optimizer
     workers = loader_workers(recipe.training.workers, read_launch().local_count)
 
     with (
         stop_on_signals() as stop,
-        pair_batches(stream, workers, fabric.device.type == "cuda") as batches,
-        metrics_log(run, position, processes.first) as log,
-        progress_bar(schedule, position, processes.first) as bar,
+        pair_batches(stream, workers, device.type == "cuda") as batches,
+        metrics_log(run, state.step, processes.first) as log,
+        progress_bar(schedule, state.step, processes.first) as bar,
     ):
         for batch in processes.in_step(batches):
-            if position.step >= schedule.steps:
+            if state.step >= schedule.steps:
                 break
-            set_learning_rate(optimizer, learning_rate(recipe.optimizer, position.step, schedule.steps))
-            outcome = trained(*on_device(batch, fabric.device))
+            set_learning_rate(optimizer, learning_rate(recipe.optimizer, state.step, schedule.steps))
+            with precision.autocast():
+                outcome = trained(*on_device(batch, device))
             optimizer.zero_grad()
-            fabric.backward(outcome.loss)
-            optimizer.step()
-            position.step += 1
-            model.after_step(position.step / schedule.steps)
+            precision.backward(outcome.loss)
+            precision.update(optimizer)
+            state.step += 1
+            model.after_step(state.step / schedule.steps)
 
             bar.update(2 * schedule.batch_size)
-            is_logged = position.step % recipe.training.log_every == 0 or position.step in (1, schedule.steps)
-            record = log_record(position.step, outcome, schedule) if is_logged else None
+            is_logged = state.step % recipe.training.log_every == 0 or state.step in (1, schedule.steps)
+            record = log_record(state.step, outcome, schedule) if is_logged else None
             request = agreed(stop, processes)
-            with processes.together():
+            with processes.fail_together():
                 if record and log:
                     require_finite_loss(record)
                     log.write(record)
                     bar.set_postfix_str(
                         f"epoch {record['epoch']:.0f}/{schedule.epochs}, loss {record['loss']:.3f}"
                     )
-                if processes.first and (schedule.wants_checkpoint(position.step) or request.signal):
-                    save_checkpoint(run.last_checkpoint, training_state(model, optimizer, position))
-                raise_if_stopped(request, position, schedule, out)
+                if processes.first and (schedule.wants_checkpoint(state.step) or request.signal):
+                    save_checkpoint(run.last_checkpoint, state.content())
+                raise_if_stopped(request, state.step, schedule, out)
 
 
 def open_run(run: Run, recipe: Recipe, data: Path, resume: bool, model: Model) -> None:
@@ -164,48 +161,30 @@ def open_run(run: Run, recipe: Recipe, data: Path, resume: bool, model: Model) -
         save_checkpoint(run.initial_checkpoint, {"model": model.state_dict()})
 
 
-def metrics_log(run: Run, position: Position, first: bool) -> AbstractContextManager[MetricsLog | None]:
-    """Where the first of the processes logs from a position on; the others do not."""
+def metrics_log(run: Run, step: int, first: bool) -> AbstractContextManager[MetricsLog | None]:
+    """Where the first of the processes logs from a step on; the others do not."""
     if not first:
         return nullcontext()
-    return MetricsLog(run.metrics_path, run.folder / "tensorboard", position.step)
+    return MetricsLog(run.metrics_path, run.folder / "tensorboard", step)
 
 
-def restore(run: Run, model: Model, optimizer: torch.optim.Optimizer, processes: Processes) -> Position:
-    """Takes up, in all processes, the last state in a run's folder, if there is one.
+def restore(run: Run, state: TrainingState, processes: Processes) -> None:
+    """Loads the last state in a run's folder in all processes, if there is one.
 
     Raises:
         UsageError: the processes found different states.
         IebenchError: the state is broken.
     """
-    position = Position()
-    with processes.together():
+    with processes.fail_together():
         if run.last_checkpoint.is_file():
-            state = load_checkpoint(run.last_checkpoint)
-            model.load_state_dict(state["model"])
-            optimizer.load_state_dict(state["optimizer"])
-            position = Position(**state["position"])
-    steps = processes.exchange(position.step)
-    with processes.together():
+            state.load(load_checkpoint(run.last_checkpoint))
+    steps = processes.exchange(state.step)
+    with processes.fail_together():
         if len(set(steps)) > 1:
             raise UsageError(
                 f"the processes found different states in {run.folder} (steps {steps}); it must be one folder that "
                 "every node sees under the same path"
             )
-    return position
-
-
-def build_optimizer(model: Model, recipe: Recipe) -> torch.optim.Optimizer:
-    """Adam for what is trained, and apart from it, with a rate of their own, the heads that only watch."""
-    watching = set(model.online.parameters())
-    trained = [value for value in model.parameters() if value.requires_grad and value not in watching]
-    return torch.optim.Adam(
-        [
-            {"params": trained, "weight_decay": recipe.optimizer.weight_decay},
-            {"params": list(model.online.parameters()), "lr": recipe.online.lr},
-        ],
-        lr=recipe.optimizer.lr,
-    )
 
 
 def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
@@ -218,11 +197,6 @@ def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Gives all that is trained a learning rate; that of the heads that watch stays."""
     optimizer.param_groups[0]["lr"] = rate
-
-
-def training_state(model: Model, optimizer: torch.optim.Optimizer, position: Position) -> dict[str, Any]:
-    """All that a training needs to go on."""
-    return {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "position": asdict(position)}
 
 
 def log_record(step: int, outcome: Step, schedule: Schedule) -> dict[str, Any]:
@@ -249,12 +223,12 @@ def require_finite_loss(record: dict[str, Any]) -> None:
         )
 
 
-def progress_bar(schedule: Schedule, position: Position, shown: bool = True) -> tqdm:
+def progress_bar(schedule: Schedule, step: int, shown: bool = True) -> tqdm:
     """Counts images: both views of each pair, in all processes."""
     images = 2 * schedule.batch_size
     return tqdm(
         total=schedule.steps * images,
-        initial=position.step * images,
+        initial=step * images,
         unit="img",
         desc="train",
         file=sys.stderr,
@@ -270,14 +244,14 @@ def agreed(stop: StopRequest, processes: Processes) -> StopRequest:
     return request
 
 
-def raise_if_stopped(stop: StopRequest, position: Position, schedule: Schedule, out: Path) -> None:
+def raise_if_stopped(stop: StopRequest, step: int, schedule: Schedule, out: Path) -> None:
     """Ends the loop after the checkpoint that a signal asked for.
 
     Raises:
         TrainingStopped: a signal came.
     """
-    if stop.signal and position.step < schedule.steps:
+    if stop.signal and step < schedule.steps:
         raise TrainingStopped(
-            f"stopped by {stop.signal.name} after step {position.step} of {schedule.steps}; the state is saved in "
+            f"stopped by {stop.signal.name} after step {step} of {schedule.steps}; the state is saved in "
             f"{out}: `iebench train --resume` goes on from it (and so does `iebench demo`)"
         )

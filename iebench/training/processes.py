@@ -1,8 +1,7 @@
-"""The processes that train or evaluate together, with Lightning Fabric, and how they come to an end together."""
+"""The processes that train or evaluate one model, with torch.distributed, and how they come to an end together."""
 
 import atexit
 import gc
-import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -10,41 +9,55 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
-from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from iebench.training.launch import Launch, read_launch, said_once_per_node
-from shards.errors import IebenchError, UsageError
+from iebench.training.devices import choose_device
+from iebench.training.launch import read_launch, said_once_per_node
+from shards.errors import IebenchError
 
 T = TypeVar("T")
 
 _PATIENCE = timedelta(days=30)  # while rank 0 writes, or fits probes; a process that dies is noticed at once
+_COLLECTIVE_TIMEOUT = timedelta(minutes=5)  # of gradients and statistics, for which nobody should wait long
 _LAST_WORD = timedelta(seconds=30)
 
 
 class Processes:
     """The processes of one job, of which this is one.
 
-    Beside what Fabric uses for tensors on devices, they talk over a group for the CPU, so that no GPU is waited
-    for.
+    What they say to each other goes over a group for the CPU, so that no GPU is waited for; tensors on GPUs have a
+    group of their own.
 
     Args:
-        fabric: launched.
+        rank: The number of this process.
+        count: How many processes there are; with more than one, ``torch.distributed`` is initialised.
+        device: The device that this process computes on.
     """
 
-    def __init__(self, fabric: Fabric) -> None:
-        self.fabric = fabric
-        self.rank = fabric.global_rank
-        self.count = fabric.world_size
-        self._group: Any = dist.new_group(backend="gloo", timeout=_PATIENCE) if self.count > 1 else None
+    def __init__(self, rank: int, count: int, device: torch.device) -> None:
+        self.rank = rank
+        self.count = count
+        self.device = device
+        self._group: Any = dist.new_group(backend="gloo", timeout=_PATIENCE) if count > 1 else None
 
     @property
     def first(self) -> bool:
         """Whether this is the one that writes and speaks."""
         return self.rank == 0
+
+    def replicate(self, model: nn.Module) -> nn.Module:
+        """The model, whose gradients are averaged over the processes where there are several.
+
+        Buffers are not sent around at each step: synchronized batch norms hold the same everywhere.
+        """
+        if self.count == 1:
+            return model
+        return DistributedDataParallel(
+            model,
+            device_ids=[self.device] if self.device.type == "cuda" else None,
+            broadcast_buffers=False,
+        )
 
     def exchange(self, value: int) -> list[int]:
         """What every process says, by rank."""
@@ -55,11 +68,11 @@ class Processes:
         return [int(item) for item in values]
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """Something that can fail in one process: then all end, and one error is told.
+    def fail_together(self) -> Iterator[None]:
+        """Runs a block that may fail in one process: if it does, all processes end and one error is told.
 
         The first process that failed raises its error; the others end, with the same exit code and without a word,
-        once that process is gone. Within, nothing may wait for another process.
+        once that process is gone. Within the block, nothing may wait for another process.
         """
         if self.count == 1:
             yield
@@ -85,7 +98,7 @@ class Processes:
         """The items, each of which every process waits for; an error in one process ends all."""
         iterator = iter(items)
         while True:
-            with self.together():
+            with self.fail_together():
                 item = next(iterator, None)
             if item is None:
                 return
@@ -135,13 +148,13 @@ def launched(device: str) -> Iterator[Processes]:
     """The processes that torchrun or srun started, or this one alone; they leave together.
 
     Args:
-        device: ``auto``, ``cpu`` or ``cuda``.
+        device: ``auto``, ``cpu``, ``cuda``, or one GPU by its number as in ``cuda:1``.
 
     Raises:
         UsageError: there is no such device, or the environment does not say which process this is.
         IebenchError: another process is gone.
     """
-    processes = Processes(start_fabric(device))
+    processes = start_processes(device)
     if processes.count == 1:
         yield processes
         return
@@ -158,58 +171,28 @@ def launched(device: str) -> Iterator[Processes]:
     _leave()
 
 
-def start_fabric(device: str) -> Fabric:
-    """The engine: mixed precision in bfloat16 on CUDA, float32 on the CPU; one device to a process.
+def start_processes(device: str) -> Processes:
+    """Finds out which process this is, and connects it with the others.
 
     Raises:
-        UsageError: there is no such device here, or the environment does not say which process this is.
+        UsageError: There is no such device here, or the environment does not say which process this is.
     """
     with said_once_per_node():
         launch = read_launch()
         place = choose_device(device, launch)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    precision: Any = "bf16-mixed" if place.type == "cuda" else "32-true"
-    if launch.count == 1:
-        devices: Any = [place.index] if place.type == "cuda" else 1
-        fabric = Fabric(
-            accelerator=place.type, devices=devices, precision=precision, plugins=[LightningEnvironment()]
-        )
-    else:
-        strategy = _OneDevice(parallel_devices=[place], cluster_environment=_Launched(launch))
-        fabric = Fabric(accelerator=place.type, strategy=strategy, precision=precision)
-    fabric.launch()
+    if place.type == "cuda":
+        torch.cuda.set_device(place)
     if launch.count > 1:
+        host = f"[{launch.address}]" if ":" in launch.address else launch.address
+        dist.init_process_group(
+            "nccl" if place.type == "cuda" else "gloo",
+            init_method=f"tcp://{host}:{launch.port}",
+            rank=launch.rank,
+            world_size=launch.count,
+            timeout=_COLLECTIVE_TIMEOUT,
+        )
         atexit.register(_leave)  # after an error has been told, and before the interpreter is taken down
-    return fabric
-
-
-def choose_device(device: str, launch: Launch) -> torch.device:
-    """The device of one process: of GPUs, that of its number on the node.
-
-    Args:
-        device: ``auto``, ``cpu`` or ``cuda``.
-        launch: of the process.
-
-    Raises:
-        UsageError: there is no such device.
-    """
-    visible = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device == "auto":
-        device = "cuda" if visible else "cpu"
-    if device == "cpu":
-        return torch.device("cpu")
-    if not visible:
-        raise UsageError(
-            "there is no CUDA device that PyTorch can use; try --device cpu, or see `iebench doctor`"
-        )
-    if launch.by_slurm and visible == 1:  # srun --gpus-per-task: each sees its own
-        return torch.device("cuda", 0)
-    if launch.local_count > visible:
-        raise UsageError(
-            f"{launch.local_count} processes were started on this node, which has {visible} GPUs; start one to a "
-            "GPU, or add --device cpu"
-        )
-    return torch.device("cuda", launch.local_rank)
+    return Processes(launch.rank, launch.count, place)
 
 
 def as_bytes(text: str) -> Tensor:
@@ -220,50 +203,6 @@ def as_bytes(text: str) -> Tensor:
 def as_text(content: Tensor) -> str:
     """The text of ``as_bytes``."""
     return content.numpy().tobytes().decode()
-
-
-class _Launched(TorchElasticEnvironment):
-    """A launch as Fabric asks for it, whoever started the processes."""
-
-    def __init__(self, launch: Launch) -> None:
-        super().__init__()
-        self._launch = launch
-
-    @property
-    def main_address(self) -> str:
-        return self._launch.address
-
-    @property
-    def main_port(self) -> int:
-        return self._launch.port
-
-    def world_size(self) -> int:
-        return self._launch.count
-
-    def global_rank(self) -> int:
-        return self._launch.rank
-
-    def local_rank(self) -> int:
-        return self._launch.local_rank
-
-    def validate_settings(self, num_devices: int, num_nodes: int) -> None:
-        """Fabric would count devices by node, and each process names its own only."""
-
-
-class _OneDevice(DDPStrategy):
-    """Of its devices each process knows its own only."""
-
-    @property
-    def root_device(self) -> torch.device:
-        """The device of this process."""
-        assert self.parallel_devices is not None
-        return self.parallel_devices[0]
-
-    def setup_module(self, module: nn.Module) -> DistributedDataParallel:
-        """Buffers are not sent around at each step: synchronised batch norms hold the same everywhere."""
-        wrapped = super().setup_module(module)
-        wrapped.broadcast_buffers = False
-        return wrapped
 
 
 def _leave() -> None:

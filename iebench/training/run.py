@@ -25,6 +25,7 @@ MAY_CHANGE_ON_RESUME = {
     "training.epochs",
     "training.workers",
     "training.compile",
+    "training.precision",
     "training.log_every",
     "training.checkpoint_every",
     "about.what",
@@ -82,7 +83,7 @@ class Run:
             "recipe": recipe.model_dump(mode="json"),
             "data": place_of(data),
             "data_sha256": dataset_sha256(data),
-            "versions": {name: version(name) for name in ("torch", "torchvision", "lightning-fabric")},
+            "versions": {name: version(name) for name in ("torch", "torchvision")},
         }
         write_text(self.config_path, json.dumps(config, indent=1) + "\n")
 

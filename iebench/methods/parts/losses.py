@@ -5,33 +5,15 @@ least, whatever autocast is on: products of many numbers in bfloat16 would drown
 """
 
 import math
-from collections.abc import Callable, Sequence
-from functools import wraps
-from typing import ParamSpec
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from iebench.methods.parts.full_precision import in_float32
+
 VARIANCE_EPSILON = 1e-4
-
-P = ParamSpec("P")
-
-
-def in_float32(criterion: Callable[P, Tensor]) -> Callable[P, Tensor]:
-    """Widens tensors to float32 and keeps autocast off inside."""
-
-    def widened(value: object) -> object:
-        is_narrow = isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16)
-        return value.float() if isinstance(value, Tensor) and is_narrow else value
-
-    @wraps(criterion)
-    def computed(*args: P.args, **kwargs: P.kwargs) -> Tensor:
-        device = next(value.device.type for value in args if isinstance(value, Tensor))
-        with torch.autocast(device, enabled=False):
-            return criterion(*map(widened, args), **kwargs)  # type: ignore[arg-type]
-
-    return computed
 
 
 @in_float32

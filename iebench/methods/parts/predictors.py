@@ -1,4 +1,7 @@
-"""Predictors: from an embedding and a transformation to the embedding of the transformed view."""
+"""Predictors: from an embedding and a transformation to the embedding of the transformed view.
+
+They compute in float32, because bfloat16 would round a rotation by half a degree.
+"""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -9,6 +12,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
+from iebench.methods.parts.full_precision import in_float32
 from iebench.methods.parts.projectors import mlp
 from iebench.methods.parts.transformations import DIMENSIONS, Group
 
@@ -57,6 +61,7 @@ class HypernetworkPredictor(nn.Module):
         widths = (transformation_dimension, *self.config.hypernetwork_hidden, numbers)
         self.weights = mlp(widths, self.config.hypernetwork_bias)
 
+    @in_float32
     def forward(self, embeddings: Tensor, transformation: Tensor) -> Tensor:
         """Predicts where ``transformation`` takes ``embeddings``.
 
@@ -97,6 +102,7 @@ class MLPPredictor(nn.Module):
         super().__init__()
         self.layers = mlp((transformation_dimension + dimension, *hidden, dimension))
 
+    @in_float32
     def forward(self, embeddings: Tensor, transformation: Tensor) -> Tensor:
         """As ``HypernetworkPredictor.forward``."""
         return self.layers(torch.cat((transformation, embeddings), dim=1))
@@ -122,6 +128,7 @@ class SteerPredictor(nn.Module):
             with torch.no_grad():
                 linear.bias.copy_(torch.eye(dimension).flatten())  # type: ignore[operator]
 
+    @in_float32
     def forward(self, embeddings: Tensor, transformation: Tensor) -> Tensor:
         """As ``HypernetworkPredictor.forward``."""
         for linear, parameters in zip(self.maps, transformation.split(self.sizes, dim=1), strict=True):

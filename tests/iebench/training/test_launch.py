@@ -1,10 +1,8 @@
 """What the environment says about how a process was started."""
 
 import pytest
-import torch
 
 from iebench.training.launch import Launch, first_node, read_launch, said_once_per_node
-from iebench.training.processes import choose_device
 from shards.errors import UsageError
 
 TORCHRUN = {
@@ -99,33 +97,3 @@ def test_what_fails_alike_on_a_node_is_said_by_its_first_process(monkeypatch: py
     monkeypatch.setenv("LOCAL_RANK", "0")
     with pytest.raises(UsageError), said_once_per_node():
         raise UsageError("no")
-
-
-@pytest.mark.parametrize(
-    ("launch", "visible", "device"),
-    [
-        (Launch(), 0, "cpu"),
-        (Launch(), 2, "cuda:0"),
-        (Launch(5, 1, 8, 4), 4, "cuda:1"),
-        (Launch(5, 1, 8, 4, by_slurm=True), 1, "cuda:0"),
-        (Launch(5, 1, 8, 4, by_slurm=True), 4, "cuda:1"),
-    ],
-)
-def test_each_process_of_a_node_takes_a_gpu_of_its_own(
-    monkeypatch: pytest.MonkeyPatch, launch: Launch, visible: int, device: str
-):
-    see(monkeypatch, visible)
-    assert choose_device("auto", launch) == torch.device(device)
-    assert choose_device("cpu", launch) == torch.device("cpu")
-
-
-def test_more_processes_than_gpus_are_an_error_in_all_of_them(monkeypatch: pytest.MonkeyPatch):
-    see(monkeypatch, 2)
-    for rank in range(4):
-        with pytest.raises(UsageError, match="4 processes were started on this node, which has 2 GPUs"):
-            choose_device("cuda", Launch(rank, rank, 4, 4))
-
-
-def see(monkeypatch: pytest.MonkeyPatch, gpus: int) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)

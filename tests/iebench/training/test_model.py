@@ -5,19 +5,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from lightning_fabric import Fabric
 
 from iebench.recipes import recipe_names
 from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.training.loading import on_device
-from iebench.training.loop import build_optimizer, set_learning_rate
+from iebench.training.loop import set_learning_rate
 from iebench.training.model import Model, build_model
+from iebench.training.precision import Precision
+from iebench.training.state import build_optimizer
 from shards.batches import Pair
 from shards.errors import UsageError
 from shards.schema import DatasetIndex, open_dataset
 from shards.stream import PairSettings, PairStream
 from toys import rewrite_index
 
+CPU = torch.device("cpu")
 SMALL = {"projector": "[32, 16]", "prediction_width": "16", "free_dimension": "4"}
 
 
@@ -42,7 +44,7 @@ def step(model: Model, recipe: Recipe, pair: Pair) -> dict[str, float]:
     """One step of training."""
     optimizer = build_optimizer(model, recipe)
     set_learning_rate(optimizer, recipe.optimizer.lr)
-    outcome = model(*on_device((pair,), torch.device("cpu")))
+    outcome = model(*on_device((pair,), CPU))
     outcome.loss.backward()
     optimizer.step()
     model.after_step(0.5)
@@ -64,15 +66,19 @@ def test_every_recipe_takes_a_step_and_watches_it(index: DatasetIndex, pair: Pai
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_takes_a_step_in_mixed_precision(index: DatasetIndex, pair: Pair, name: str):
     recipe = small_recipe(name)
-    fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+    precision = Precision("bfloat16", CPU)
     model = build_model(recipe, index)
-    trained, optimizer = fabric.setup(model, build_optimizer(model, recipe))
-    outcome = trained(*on_device((pair,), fabric.device))
+    optimizer = build_optimizer(model, recipe)
+    types = []
+    model.backbone.register_forward_hook(lambda *call: types.append(call[-1].dtype))
+    with precision.autocast():
+        outcome = model(*on_device((pair,), CPU))
+    assert set(types) == {torch.bfloat16}
     assert outcome.loss.dtype == torch.float32
-    fabric.backward(outcome.loss)
+    precision.backward(outcome.loss)
     gradients = [value.grad for value in model.parameters() if value.grad is not None]
     assert all(torch.isfinite(value).all() for value in (outcome.loss, *gradients))
-    optimizer.step()
+    precision.update(optimizer)
 
 
 @pytest.mark.parametrize("name", ["byol", "equimod_byol"])
@@ -102,8 +108,7 @@ def test_views_run_together_share_their_batch_statistics_and_apart_they_do_not(
     for model in (together, apart):
         model.backbone.register_forward_hook(lambda module, inputs, output: calls.append(len(inputs[0])))
     first, second = (
-        model(*on_device((pair,), torch.device("cpu"))).spaces["representation"][0]
-        for model in (together, apart)
+        model(*on_device((pair,), CPU)).spaces["representation"][0] for model in (together, apart)
     )
     assert calls == [8, 4, 4]
     assert not torch.allclose(first, second)

@@ -32,6 +32,7 @@ TRAINING = [
     "training.lanes=2",
     "training.epochs=3",
     "training.workers=0",
+    "training.precision=float32",
     "training.log_every=1",
     "training.checkpoint_every=1",
     "optimizer.lr=1e-5",  # Adam makes a step of that size of a gradient that is nothing but rounding errors

@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from iebench.recipes.recipe import load_recipe
-from iebench.training.loop import build_optimizer
 from iebench.training.model import Model, build_model
+from iebench.training.state import build_optimizer
 from iebench.training.synchronised import SynchronisedBatchNorm, synchronise_batch_norm
 from shards.schema import DatasetIndex, open_dataset
 

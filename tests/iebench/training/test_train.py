@@ -12,15 +12,19 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from commands import Result, ended, run, started
+from iebench.methods import Batch, Outcome
+from iebench.methods.parts.transformations import relative_transformation
+from iebench.methods.sie import SIE
 from iebench.recipes.recipe import load_recipe
 from iebench.training.interrupt import StopRequest
-from iebench.training.loop import Position, Schedule, TrainingStopped, learning_rate, train
+from iebench.training.loop import Schedule, TrainingStopped, learning_rate, train
 from iebench.training.metrics_log import read_metrics
 from iebench.training.run import Run, load_checkpoint
 from processes import descendants, wait_for
 from shards.errors import UsageError
 from shards.reader import read_samples
 from shards.schema import open_dataset
+from shards.stream import PairSettings, PairStream
 from small_runs import SMALL, losses, small_recipe
 from toys import reseal
 
@@ -31,6 +35,7 @@ BYOL = [
     "training.log_every=1",
     "training.checkpoint_every=1",
     "training.workers=0",
+    "training.precision=float32",
     "backbone.small_image_stem=false",
 ]
 
@@ -126,8 +131,8 @@ def test_target_networks_and_heads_are_resumed_exactly(
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train(recipe, toy_dataset, whole, "cpu")
 
-    def stop(request: StopRequest, position: Position, *rest: object) -> None:
-        if position.step == 7:
+    def stop(request: StopRequest, step: int, *rest: object) -> None:
+        if step == 7:
             raise TrainingStopped("here")
 
     with monkeypatch.context() as patch, pytest.raises(TrainingStopped):
@@ -146,6 +151,29 @@ def test_curves_hold_what_watches_for_collapse(trained: Path):
     names = {f"{space}_{name}" for space in spaces for name in ("std", "correlation")}
     names |= {f"online_{space}_{name}" for space in spaces for name in ("top1", "rotation_r2")}
     assert names <= set(record)
+
+
+def test_a_method_is_told_exact_transformations_in_bfloat16(
+    toy_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    told: list[torch.Tensor] = []
+    forward = SIE.forward
+
+    def spy(method: SIE, batch: Batch) -> Outcome:
+        told.append(batch.transformation)
+        return forward(method, batch)
+
+    monkeypatch.setattr(SIE, "forward", spy)
+    recipe = small_recipe(
+        "training.epochs=1", "training.precision=bfloat16", 'method.groups=["rotation", "light"]'
+    )
+    train(recipe, toy_dataset, tmp_path / "run", "cpu")
+    index = open_dataset(toy_dataset)
+    stream = PairStream(toy_dataset, index, "train", PairSettings(4, seed=recipe.training.seed))
+    names = [latent.name for latent in index.latents]
+    expected = relative_transformation(*next(iter(stream)).latents, ["rotation", "light"], names)
+    assert told[0].dtype == torch.float32
+    torch.testing.assert_close(told[0].double(), expected, rtol=0, atol=1e-6)
 
 
 def test_loader_processes_give_every_pair_and_end_with_the_training(toy_dataset: Path, tmp_path: Path):

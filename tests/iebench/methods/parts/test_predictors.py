@@ -49,3 +49,13 @@ def test_the_input_size_follows_the_groups(kind: str, groups: list, told: int):
 def test_fields_that_a_kind_does_not_have_are_refused():
     with pytest.raises(ValidationError, match="a predictor of kind 'steer' has no hidden"):
         PredictorConfig(kind="steer", hidden=[3])
+
+
+@pytest.mark.parametrize("kind", ["hypernetwork", "mlp", "steer"])
+def test_a_predictor_computes_in_float32_under_autocast(kind: str):
+    predictor = build_predictor(PredictorConfig(kind=kind), 8, ["rotation"])
+    embeddings = torch.randn(4, 8, generator=torch.Generator().manual_seed(0)).bfloat16()
+    transformation = torch.randn(4, 4, generator=torch.Generator().manual_seed(1))
+    with torch.autocast("cpu", torch.bfloat16):
+        predicted = predictor(embeddings, transformation)
+    assert torch.equal(predicted, predictor(embeddings.float(), transformation))

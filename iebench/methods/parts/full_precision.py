@@ -1,0 +1,31 @@
+"""Computations that stay in float32 whatever precision the backbone runs in."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
+
+import torch
+from torch import Tensor
+
+P = ParamSpec("P")
+
+
+def in_float32(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
+    """Decorates a function of tensors so that it runs without autocast, on tensors of float32 at least.
+
+    Args:
+        function: A function or a module's ``forward``; some of its positional arguments are tensors.
+    """
+
+    @wraps(function)
+    def computed(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+        device = next(value.device.type for value in args if isinstance(value, Tensor))
+        with torch.autocast(device, enabled=False):
+            return function(*map(_widened, args), **kwargs)  # type: ignore[arg-type]
+
+    return computed
+
+
+def _widened(value: object) -> object:
+    is_narrow = isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16)
+    return value.float() if isinstance(value, Tensor) and is_narrow else value

@@ -1,0 +1,88 @@
+"""The precision of the networks' arithmetic: autocast, and gradient scaling for float16."""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from shards.errors import UsageError
+
+PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
+
+_AMPERE = (8, 0)
+_CPU_FLAGS = {"avx512_bf16", "amx_bf16"}
+"""What the kernel calls the instructions of x86 CPUs that multiply in bfloat16."""
+
+
+class Precision:
+    """Autocast and gradient scaling for one training. Weights and optimizer state are float32 in all of them.
+
+    Args:
+        name: The recipe's ``training.precision``.
+        device: The device of this process.
+
+    Attributes:
+        dtype: The type that convolutions and matrix products are computed in.
+        scaler: Scales losses where the type is float16, and otherwise does nothing.
+
+    Raises:
+        UsageError: The device does not compute in this precision.
+    """
+
+    def __init__(self, name: PrecisionName, device: torch.device) -> None:
+        self.device = device
+        self.dtype = _dtype_of(name, device)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
+
+    @property
+    def name(self) -> str:
+        """The name of the type, such as ``bfloat16``."""
+        return str(self.dtype).removeprefix("torch.")
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context in which the forward pass runs."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32)
+
+    def backward(self, loss: Tensor) -> None:
+        """Computes gradients, of the scaled loss where the type is float16."""
+        self.scaler.scale(loss).backward()
+
+    def update(self, optimizer: torch.optim.Optimizer) -> None:
+        """Takes the optimizer's step; in float16, skips it where the scaled gradients overflowed."""
+        self.scaler.step(optimizer)
+        self.scaler.update()
+
+
+def _dtype_of(name: PrecisionName, device: torch.device) -> torch.dtype:
+    if name == "auto":
+        return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
+    if name == "float16" and device.type == "cpu":
+        raise UsageError(
+            "training.precision = float16 is for GPUs; on the CPU choose float32, bfloat16, or auto"
+        )
+    if name == "bfloat16" and device.type == "cuda" and not has_fast_bfloat16(device):
+        raise UsageError(
+            f"{torch.cuda.get_device_name(device)} does not compute in bfloat16, as GPUs do from Ampere (2020) on; "
+            "set training.precision to float16, float32 or auto"
+        )
+    dtype = getattr(torch, name)
+    assert isinstance(dtype, torch.dtype)
+    return dtype
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies in bfloat16 in hardware: GPUs from Ampere on, CPUs with AVX512-BF16 or AMX."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= _AMPERE
+    return bool(_CPU_FLAGS & cpu_flags())
+
+
+def cpu_flags() -> set[str]:
+    """The instruction sets of the CPU as Linux lists them; none where it does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return set()
+    return set(next((line for line in lines if line.startswith("flags")), "").split())

@@ -1,0 +1,56 @@
+"""What a checkpoint holds, and the devices it is loaded to; FakeTensorMode stands for a GPU."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from iebench.training.loop import restore
+from iebench.training.model import Model, build_model
+from iebench.training.precision import Precision
+from iebench.training.processes import Processes
+from iebench.training.run import Run, save_checkpoint
+from iebench.training.state import TrainingState
+from shards.schema import open_dataset
+from small_runs import small_recipe
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
+
+
+def stepped(state: TrainingState) -> TrainingState:
+    """The state after one step along gradients of 1."""
+    for value in state.model.parameters():
+        value.grad = torch.ones_like(value)
+    state.optimizer.step()
+    state.step += 1
+    return state
+
+
+def moved_to_fake_gpu(model: Model, device: torch.device) -> Model:
+    """Does what ``Module.to`` does, which cannot swap fake parameters."""
+    for module in model.modules():
+        for name, value in module._parameters.items():
+            if value is not None:
+                module._parameters[name] = nn.Parameter(value.detach().to(device), value.requires_grad)
+        for name, buffer in module._buffers.items():
+            module._buffers[name] = None if buffer is None else buffer.to(device)
+    return model
+
+
+def test_an_optimizers_state_is_resumed_on_the_device_of_its_parameters(
+    toy_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    recipe, index, run = small_recipe(), open_dataset(toy_dataset), Run(tmp_path)
+    before = stepped(TrainingState(build_model(recipe, index), recipe, Precision("float32", CPU)))
+    run.last_checkpoint.parent.mkdir()
+    save_checkpoint(run.last_checkpoint, before.content())
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        monkeypatch.setattr(Model, "to", moved_to_fake_gpu)
+        state = TrainingState(Model(recipe, index, 3), recipe, Precision("float32", GPU))
+        restore(run, state, Processes(0, 1, GPU))
+    assert state.step == 1
+    moments = [value["exp_avg"] for value in state.optimizer.state.values()]
+    assert len(moments) == len(list(state.model.parameters()))
+    assert {value.device for value in [*moments, *state.model.parameters()]} == {GPU}

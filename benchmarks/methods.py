@@ -18,11 +18,13 @@ from typing import Any
 
 import torch
 
-from iebench.evaluation.evaluate import evaluate, read_evaluation
+from iebench.cli.evaluating import evaluate_run
+from iebench.evaluation.results import TRAINED, Evaluation, read_evaluation
+from iebench.evaluation.retrieval import chance_mrr
 from iebench.recipes import recipe_names
 from iebench.recipes.recipe import Recipe, apply_override, load_recipe, parse_recipe
 from iebench.report.page import write_report
-from iebench.report.tables import KEY_NUMBERS, KeyNumber, Overview, overview
+from iebench.report.tables import KEY_NUMBERS, KeyNumber, Overview, Results, overview
 from iebench.training.loop import TrainingStopped, train
 from iebench.training.run import Run
 from shards.errors import IebenchError
@@ -99,7 +101,7 @@ def main() -> None:
         runs.append(run)
         print(f"   {name}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
     write_report(runs, options.out / "report.html")
-    text = section({run.folder.name: read_evaluation(run) for run in runs}, index, options.image_views)
+    text = section({run.folder.name: read_evaluation(run.folder) for run in runs}, index, options.image_views)
     put_section(options.results, text)
     print(text)
     print(f"\n{options.results} and {options.out / 'report.html'} are written")
@@ -142,28 +144,28 @@ def small_recipe(name: str, index: DatasetIndex, options: argparse.Namespace) ->
 def run_recipe(run: Run, recipe: Recipe, data: Path) -> None:
     """Trains and evaluates what is not trained and evaluated yet."""
     train(recipe, data, run.folder, resume=run.config_path.is_file())
-    done = run.evaluation_path
-    if not done.is_file() or done.stat().st_mtime < run.last_checkpoint.stat().st_mtime:
-        evaluate(run, data)
+    evaluate_run(run, data)
 
 
-def section(evaluations: dict[str, dict[str, Any]], index: DatasetIndex, image_views: int) -> str:
+def section(evaluations: dict[str, Evaluation], index: DatasetIndex, image_views: int) -> str:
     """The Markdown of one comparison: table, expectations, published figures."""
     any_one = next(iter(evaluations.values()))
-    networks = {name: evaluation["networks"]["trained"] for name, evaluation in evaluations.items()}
-    objects, views = any_one["objects"], any_one["views_per_object"]
+    networks = {name: evaluation.of(TRAINED) for name, evaluation in evaluations.items()}
+    test, fit = any_one.test, any_one.fit
+    assert fit is not None
+    chance = {key: number(key).metric.show(level) for key, level in chance_levels(networks).items()}
     checked = "\n".join(
         summary(claim, found) for claim, found in expectations(networks, any_one).items() if found
     )
     return f"""## Methods compared
-{image_views:,} image views for each recipe, on {objects["train"]} objects of {len(index.classes)} classes with {views} \
-views of {index.image_size} px each; evaluated on {objects["val"]} other objects, by probes of the whole \
+{image_views:,} image views for each recipe, on {fit.objects} objects of {len(index.classes)} classes with {test.views_per_object} \
+views of {index.image_size} px each; evaluated on {test.objects} other objects, by probes of the whole \
 representation.
 
 {markdown(overview(evaluations))}
 
-Chance: top-1 {any_one["chance"]["top1"]:.1%}, MRR {any_one["chance"]["mrr"]:.3f}. One validation object is \
-{1 / objects["val"]:.1%} of top-1.
+Chance: {", ".join(f"{name} {level}" for name, level in chance.items())}. One validation object is \
+{1 / test.objects:.1%} of top-1.
 
 What the papers find, at this size:
 
@@ -171,6 +173,17 @@ What the papers find, at this size:
 
 {PUBLISHED}
 """
+
+
+def chance_levels(networks: dict[str, Results]) -> dict[str, float]:
+    """The chance levels of the columns of the overview, by their headers."""
+    levels: dict[str, float] = {}
+    for key in KEY_NUMBERS:
+        found = [key.metric.chance(results) for results in networks.values()]
+        level = next((item for item in found if item is not None), None)
+        if level is not None:
+            levels[key.header] = level
+    return levels
 
 
 def markdown(table: Overview) -> str:
@@ -182,9 +195,9 @@ def markdown(table: Overview) -> str:
     return "\n".join(lines)
 
 
-def expectations(networks: dict[str, dict[str, Any]], evaluation: dict[str, Any]) -> dict[str, list[Finding]]:
+def expectations(networks: dict[str, Results], evaluation: Evaluation) -> dict[str, list[Finding]]:
     """What the papers find, each with the comparisons that bear on it."""
-    grain = 1 / evaluation["objects"]["val"]
+    grain = 1 / evaluation.test.objects
     pairs = list(BASES.items())
     told = [(f"{name}_rotcolor", name) for name in ("sie", "augself", *(n for n in BASES if "equimod" in n))]
     methods = (*INVARIANT, *BASES)
@@ -210,7 +223,7 @@ def expectations(networks: dict[str, dict[str, Any]], evaluation: dict[str, Any]
 
 
 def compare(
-    header: str, networks: dict[str, dict[str, Any]], pairs: list[tuple[str, str]], slack: float = 0.0
+    header: str, networks: dict[str, Results], pairs: list[tuple[str, str]], slack: float = 0.0
 ) -> list[Finding]:
     """Whether the first of each pair has more of something than the second, less ``slack``, where both were run."""
     key = number(header)
@@ -224,12 +237,12 @@ def compare(
     return found
 
 
-def against_chance(networks: dict[str, dict[str, Any]], evaluation: dict[str, Any]) -> list[Finding]:
+def against_chance(networks: dict[str, Results], evaluation: Evaluation) -> list[Finding]:
     """Whether the MRR of each method that has one is above that of random ranks, each view counted once."""
     key = number("MRR")
-    views, chance = evaluation["views_per_object"], evaluation["chance"]["mrr"]
+    views, chance = evaluation.test.views_per_object, chance_mrr(evaluation.test.views_per_object)
     spread = statistics.pstdev(1 / rank for rank in range(1, views + 1))
-    bar = chance + 2 * spread / math.sqrt(evaluation["objects"]["val"] * views)
+    bar = chance + 2 * spread / math.sqrt(evaluation.test.objects * views)
     values = {name: key.metric.read(results) for name, results in networks.items()}
     return [
         Finding(name, f"{key.metric.show(value)} against {key.metric.show(chance)}", value > bar)

@@ -16,6 +16,7 @@ SMALL = [
     "training.checkpoint_every=1",
     "evaluation.epochs=2",
     "evaluation.hidden_width=16",
+    "evaluation.linear_color_epochs=2",
 ]
 
 

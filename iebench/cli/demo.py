@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from iebench.cli.data import make_models_with_bar
+from iebench.cli.evaluating import evaluate_run
 from iebench.cli.rendering import Running, Selection, describe, render_with_bar
-from iebench.evaluation.evaluate import evaluate
 from iebench.recipes.recipe import load_recipe
 from iebench.report.page import write_report
 from iebench.report.tables import comparison, text_table
@@ -54,11 +54,11 @@ def run_demo(
         recipe = load_recipe("demo", (f"training.seed={seed}", *overrides))
         train(recipe, data, run.folder, resume=run.config_path.is_file())
     with _stage("evaluation"):
-        result = evaluate(run, data)
+        result = evaluate_run(run, data)
     with _stage("report"):
         report = out / "report.html"
         write_report([run], report)
-    click.echo(text_table(comparison({"trained": result["networks"]["trained"]}, result)))
+    click.echo(text_table(comparison(result)))
     click.echo(f"\n{report}: open it in a browser")
 
 

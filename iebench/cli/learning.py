@@ -1,6 +1,7 @@
 """Commands that train and evaluate."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -73,19 +74,50 @@ def show(recipe: str, overrides: tuple[str, ...]) -> None:
     click.echo(recipe_as_toml(load_recipe(recipe, overrides)), nl=False)
 
 
-@click.command("eval", epilog="Example: iebench eval runs/a --data data/views")
-@click.argument("run", metavar="RUN", type=FOLDER)
+@click.command(
+    "eval",
+    epilog="Examples: iebench eval runs/a runs/b --data data/views; iebench eval runs/a --fit data/views --data data/ood",
+)
+@click.argument("what", metavar="WHAT...", nargs=-1, required=True)
 @DATA_OPTION
+@click.option(
+    "--fit",
+    metavar="DATASET",
+    type=DatasetLocation(),
+    help="Fit probes to the training split of this dataset rather than of --data.",
+)
+@click.option("--name", help="Name of the evaluation. [default: that of the dataset]")
+@click.option(
+    "--out", type=FOLDER, help="Folder that gets evaluations/NAME.json. [default: the run, else runs/ENCODER]"
+)
+@SET_OPTION
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+@click.option("--keep-features", is_flag=True, help="Keep the features in OUT/features/NAME.")
+@click.option("--force", is_flag=True, help="Replace an evaluation of the same name.")
 @DEVICE_OPTION
-def evaluate(run: Path, data: Path, device: str) -> None:
-    """Evaluate a run next to its untrained network, on validation objects."""
-    from iebench.evaluation.evaluate import evaluate as run_evaluation
-    from iebench.report.tables import comparison, text_table
-    from iebench.training.run import Run
+def evaluate(
+    what: tuple[str, ...],
+    data: Path,
+    fit: Path | None,
+    name: str | None,
+    out: Path | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+    keep_features: bool,
+    force: bool,
+    device: str,
+) -> None:
+    """Evaluate encoders on the validation objects of a dataset.
 
-    result = run_evaluation(Run(run), data, device)
+    WHAT is the folder of a run, which is evaluated next to its untrained network. Several are evaluated in one pass.
+    An evaluation that was stopped goes on where it was; one that is there is not done again.
+    """
+    from iebench.cli.evaluating import evaluate_networks, print_results
+
+    existing: Literal["redo", "keep"] = "redo" if force else "keep"
+    results = evaluate_networks(what, data, fit, name, out, overrides, keep_features, existing, device)
     if read_launch().rank == 0:
-        click.echo(text_table(comparison({"trained": result["networks"]["trained"]}, result)))
+        print_results(results, as_json)
 
 
 @click.command(epilog="Example: iebench report runs/a runs/b --out report.html")

@@ -1,31 +1,45 @@
-"""The frozen pass: every view through the backbone once, for all probes and retrieval metrics."""
+"""The frozen pass: every view through every encoder once, kept on disk for all probes and metrics.
+
+The features of one encoder on one split are a folder that a person can use as it is: ``features.npy`` (views,
+dimension) float16, ``latents.npy`` (views, number of latents) float64, ``labels.npy`` (views,) int64,
+``objects.json`` with the (synset, object id) of each object, and ``meta.json``. A pass that was stopped leaves the
+chunks that it had finished in ``chunks/``, and goes on behind them.
+"""
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from iebench.training.model import Model
-from iebench.training.processes import Processes, as_bytes, as_text
-from shards.errors import IebenchError
+from iebench.backbones.encoder import Encoder
+from iebench.training.processes import Processes
+from shards.errors import IebenchError, UsageError
+from shards.files import atomic_write, write_text
 from shards.loader import view_batches
 from shards.schema import DatasetIndex
 from shards.stream import ViewStream
 
+CHUNK_VIEWS = 16_384
+"""Views after which a pass keeps what it has; a multiple of the views per object is taken."""
+_FORMAT = 1
+_LARGEST = torch.finfo(torch.float16).max
+
 
 @dataclass(frozen=True)
 class Features:
-    """The frozen representations of one split, object by object.
+    """Frozen representations of one split, object by object.
 
     Attributes:
-        representations: (objects, views, dimension) float32.
+        representations: (objects, views, dimension) float16 or float32, perhaps mapped from a file.
         latents: (objects, views, number of latents) float64.
         labels: (objects,) int64.
         names: (synset, object id) of each object.
@@ -36,135 +50,339 @@ class Features:
     labels: Tensor
     names: list[tuple[str, str]]
 
-    def part(self, start: int, stop: int) -> "Features":
-        """The same with columns ``start`` to ``stop`` of the representations."""
-        return Features(self.representations[..., start:stop], self.latents, self.labels, self.names)
+    @property
+    def objects(self) -> int:
+        """Number of objects."""
+        return self.representations.shape[0]
+
+    @property
+    def views(self) -> int:
+        """Views of each object."""
+        return self.representations.shape[1]
 
 
-class Share(NamedTuple):
-    """What one process found of the views of a split.
+@dataclass(frozen=True)
+class FeatureSource:
+    """What features are of; features of another source are not taken for these.
 
     Attributes:
-        ordinals: (views,) int64, the places of its views in the split's order.
-        representations: (views, dimension) float32.
-        latents: (views, number of latents) float64.
-        labels: (views,) int64.
-        names: (length,) uint8: JSON of runs of views of one object, as [synset, object id, number of views].
+        fingerprint: SHA-256 of the encoder, as ``fingerprint_of_encoder`` gives it.
+        data_sha256: SHA-256 of the dataset's index.
+        split: ``train`` or ``val``.
+        objects: Number of objects of the split.
+        views_per_object: Views of each object.
+        latents: Number of latents of a view.
+        dimension: Width of the representation.
     """
 
-    ordinals: Tensor
-    representations: Tensor
-    latents: Tensor
-    labels: Tensor
-    names: Tensor
+    fingerprint: str
+    data_sha256: str
+    split: str
+    objects: int
+    views_per_object: int
+    latents: int
+    dimension: int
+
+    @property
+    def views(self) -> int:
+        """Number of views of the split."""
+        return self.objects * self.views_per_object
+
+
+class Chunk(NamedTuple):
+    """Consecutive objects of a split whose features are kept together.
+
+    Attributes:
+        number: Place among the chunks of the split.
+        chunks: Number of chunks of the split.
+        start: First object.
+        stop: Object behind the last.
+    """
+
+    number: int
+    chunks: int
+    start: int
+    stop: int
+
+
+class FeatureStore:
+    """The folder with the features of one encoder on one split.
+
+    Args:
+        folder: The folder; made by ``prepare``.
+        source: What the features are of.
+    """
+
+    def __init__(self, folder: Path, source: FeatureSource) -> None:
+        self.folder = folder
+        self.source = source
+
+    @property
+    def features_path(self) -> Path:
+        """The (views, dimension) float16 array."""
+        return self.folder / "features.npy"
+
+    def chunks(self) -> list[Chunk]:
+        """The chunks of the split, as ``ViewStream`` deals objects out."""
+        objects = self.source.objects
+        count = max(1, min(objects, -(-self.source.views // CHUNK_VIEWS)))
+        return [
+            Chunk(number, count, objects * number // count, objects * (number + 1) // count)
+            for number in range(count)
+        ]
+
+    def prepare(self) -> None:
+        """Makes the folder ready: keeps what fits the source, clears what does not or is cut short."""
+        if self._meta() == self._expected_meta() and self._has_whole_arrays():
+            return
+        self.clear()
+        (self.folder / "chunks").mkdir(parents=True)
+        with self.features_path.open("wb") as stream:
+            header = {
+                "descr": "<f2",
+                "fortran_order": False,
+                "shape": (self.source.views, self.source.dimension),
+            }
+            np.lib.format.write_array_header_1_0(stream, header)
+            stream.truncate(stream.tell() + 2 * self.source.views * self.source.dimension)
+        write_text(self.folder / "meta.json", json.dumps(self._expected_meta(), indent=1) + "\n")
+
+    def is_complete(self) -> bool:
+        """Whether all features of the source are there."""
+        return (
+            self._meta() == self._expected_meta()
+            and self._has_whole_arrays()
+            and (self.folder / "objects.json").is_file()
+        )
+
+    def has(self, chunk: Chunk) -> bool:
+        """Whether a chunk is there."""
+        return self._chunk_path(chunk).is_file()
+
+    def put(self, chunk: Chunk, representations: np.ndarray, views: "ChunkViews") -> None:
+        """Keeps a chunk: first its features, and once they are on disk, all else.
+
+        Args:
+            chunk: Which one.
+            representations: (views, dimension) float16.
+            views: Latents, labels and names of the views.
+        """
+        with self.features_path.open("r+b") as stream:
+            header = np.lib.format.read_magic(stream)
+            assert header == (1, 0)
+            np.lib.format.read_array_header_1_0(stream)
+            width = 2 * self.source.dimension
+            stream.seek(stream.tell() + chunk.start * self.source.views_per_object * width)
+            stream.write(np.ascontiguousarray(representations).data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        with atomic_write(self._chunk_path(chunk)) as stream:
+            names = np.frombuffer(json.dumps(views.names).encode(), dtype=np.uint8)
+            np.savez(stream, latents=views.latents, labels=views.labels, names=names)
+
+    def finish(self) -> None:
+        """Joins what chunks tell about their views, once all are there."""
+        latents, labels, names = [], [], []
+        for chunk in self.chunks():
+            with np.load(self._chunk_path(chunk), allow_pickle=False) as arrays:
+                latents.append(arrays["latents"])
+                labels.append(arrays["labels"])
+                names += json.loads(arrays["names"].tobytes())
+        for name, parts in (("latents", latents), ("labels", labels)):
+            with atomic_write(self.folder / f"{name}.npy") as stream:
+                np.save(stream, np.concatenate(parts))
+        write_text(self.folder / "objects.json", json.dumps(names) + "\n")
+        shutil.rmtree(self.folder / "chunks")
+
+    def read(self) -> Features:
+        """The features; representations are mapped from their file.
+
+        Raises:
+            IebenchError: A file cannot be read.
+        """
+        views = self.source.views_per_object
+        try:
+            # copy on write: PyTorch wants memory that it could write to
+            features = np.load(self.features_path, mmap_mode="c", allow_pickle=False)
+            latents = np.load(self.folder / "latents.npy", allow_pickle=False)
+            labels = np.load(self.folder / "labels.npy", allow_pickle=False)
+            names = json.loads((self.folder / "objects.json").read_text(encoding="utf-8"))
+            return Features(
+                torch.from_numpy(features).unflatten(0, (-1, views)),
+                torch.from_numpy(latents).unflatten(0, (-1, views)),
+                torch.from_numpy(labels)[::views],
+                [(synset, object_id) for synset, object_id in names],
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            raise IebenchError(
+                f"the features in {self.folder} cannot be read ({error}); remove the folder and run the same "
+                "command again"
+            ) from None
+
+    def clear(self) -> None:
+        """Removes the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _chunk_path(self, chunk: Chunk) -> Path:
+        return self.folder / "chunks" / f"{chunk.number:06d}-of-{chunk.chunks:06d}.npz"
+
+    def _expected_meta(self) -> dict[str, object]:
+        return {"format": _FORMAT, **asdict(self.source)}
+
+    def _meta(self) -> object:
+        try:
+            return json.loads((self.folder / "meta.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def _has_whole_arrays(self) -> bool:
+        """Whether no array is cut short; opening a map of one that is fails."""
+        names = ["features.npy"]
+        if (self.folder / "objects.json").is_file():
+            names += ["latents.npy", "labels.npy"]
+        try:
+            shapes = [np.load(self.folder / name, mmap_mode="r", allow_pickle=False).shape for name in names]
+        except (OSError, ValueError):
+            return False
+        return shapes[0] == (self.source.views, self.source.dimension) and all(
+            shape[0] == self.source.views for shape in shapes
+        )
+
+
+class ChunkViews(NamedTuple):
+    """What a chunk of views tells beside its images.
+
+    Attributes:
+        latents: (views, number of latents) float64.
+        labels: (views,) int64.
+        names: (synset, object id) of each object.
+    """
+
+    latents: np.ndarray
+    labels: np.ndarray
+    names: list[tuple[str, str]]
 
 
 def extract_features(
-    model: Model,
+    encoders: Sequence[tuple[Encoder, FeatureStore]],
     data: Path,
     index: DatasetIndex,
     split: str,
     batch_size: int,
+    processes: Processes,
     device: torch.device,
-    processes: Processes | None = None,
     workers: int = 0,
-) -> Features | None:
-    """Runs the backbone, in evaluation mode, over every view of a split.
+) -> None:
+    """Runs encoders over every view of a split in one pass over its shards.
+
+    Chunks that a store has already are not computed again. Processes share the chunks; all of them see the stores.
 
     Args:
-        model: on ``device``.
-        data: the dataset's folder.
-        index: its index.
+        encoders: Each with the store of its features on this split; on ``device``.
+        data: The dataset's folder.
+        index: The dataset's index.
         split: ``train`` or ``val``.
-        batch_size: views per step of each process.
-        device: of this process.
-        processes: that share the work out, and must all ask for it; without, this one alone.
-        workers: decoding processes beside each; 0: none.
-
-    Returns:
-        In rank 0 the features of all views, elsewhere None.
+        batch_size: Views per step of each process.
+        processes: The processes that share the work; all must ask for it.
+        device: Device of this process.
+        workers: Decoding processes beside each process; 0 for none.
 
     Raises:
-        IebenchError: a shard cannot be read, or its objects do not all have the same views.
+        IebenchError: A shard cannot be read, its objects do not all have the same views, or an encoder fails.
+        UsageError: The folder of a store is not on a file system that all processes share.
     """
-    if processes is None or processes.count == 1:
-        views = ViewStream(data, index, split, batch_size)
-        return assembled([extract_share(model, views, device, workers)], data, index, split)
     with processes.fail_together():
-        views = ViewStream(data, index, split, batch_size, processes.rank, processes.count)
-        share = extract_share(model, views, device, workers)
-    shares = [Share(*parts) for parts in zip(*map(processes.collect, share), strict=True)]
+        if processes.first:
+            for _, store in encoders:
+                store.prepare()
     with processes.fail_together():
-        features = assembled(shares, data, index, split) if processes.first else None
-    return features
+        for _, store in encoders:
+            _require_visible(store, processes)
+    with processes.fail_together():
+        chunks = encoders[0][1].chunks() if encoders else []
+        waiting = [[pair for pair in encoders if not _is_kept(pair[1], chunk)] for chunk in chunks]
+        mine = [number for number in range(len(chunks)) if waiting[number]][processes.rank :: processes.count]
+        views = sum(chunks[number].stop - chunks[number].start for number in mine) * index.views_per_object
+        bar = tqdm(
+            total=views,
+            unit="img",
+            desc=f"features of {split}",
+            file=sys.stderr,
+            leave=False,
+            disable=not processes.first or not views,
+        )
+        with bar:
+            for number in mine:
+                _extract_chunk(
+                    waiting[number], data, index, split, chunks[number], batch_size, device, workers, bar
+                )
+    with processes.fail_together():
+        if processes.first:
+            for _, store in encoders:
+                if not store.is_complete():
+                    store.finish()
 
 
 @torch.inference_mode()
-def extract_share(model: Model, views: ViewStream, device: torch.device, workers: int) -> Share:
-    """Runs the backbone over the views of one process; all else as ``extract_features``."""
-    model.eval()
-    dimension, latents = model.method.sizes.representation, len(model.latent_names)
-    ordinals = [torch.empty(0, dtype=torch.int64)]
-    representations = [torch.empty(0, dimension)]
-    known = [torch.empty(0, latents, dtype=torch.float64)]
-    labels = [torch.empty(0, dtype=torch.int64)]
-    names: list[tuple[str, str]] = []
-    bar = tqdm(
-        total=views.count,
-        unit="img",
-        desc=f"features of {views.split}",
-        file=sys.stderr,
-        leave=False,
-        disable=views.rank > 0,
-    )
-    with bar, view_batches(views, workers, device.type == "cuda") as batches:
+def _extract_chunk(
+    encoders: Sequence[tuple[Encoder, FeatureStore]],
+    data: Path,
+    index: DatasetIndex,
+    split: str,
+    chunk: Chunk,
+    batch_size: int,
+    device: torch.device,
+    workers: int,
+    bar: tqdm,
+) -> None:
+    """Computes and keeps one chunk for the encoders that lack it."""
+    count = index.views_per_object
+    size, first = (chunk.stop - chunk.start) * count, chunk.start * count
+    representations = [np.empty((size, store.source.dimension), np.float16) for _, store in encoders]
+    latents, labels = np.empty((size, len(index.latents))), np.empty(size, np.int64)
+    names: list[tuple[str, str]] = [("", "")] * size
+    seen = 0
+    stream = ViewStream(data, index, split, batch_size, chunk.number, chunk.chunks)
+    with view_batches(stream, workers, device.type == "cuda") as batches:
         for batch in batches:
-            count = len(batch.views)
-            ordinals.append(torch.arange(batch.start, batch.start + count))
-            representations.append(model.represent(batch.views.to(device, non_blocking=True)).float().cpu())
-            known.append(batch.latents)
-            labels.append(batch.labels)
-            names += batch.names
-            bar.update(count)
-    runs = [[*name, len(list(run))] for name, run in groupby(names)]
-    return Share(
-        torch.cat(ordinals),
-        torch.cat(representations),
-        torch.cat(known),
-        torch.cat(labels),
-        as_bytes(json.dumps(runs)),
-    )
-
-
-def assembled(shares: Sequence[Share], data: Path, index: DatasetIndex, split: str) -> Features:
-    """The features of a split in its order, from the shares of all processes.
-
-    Raises:
-        IebenchError: a view is missing or there twice, or the objects do not all have the same views.
-    """
-    order = torch.cat([share.ordinals for share in shares]).argsort()
-    ordinals, latents, labels = (
-        torch.cat([share[column] for share in shares])[order] for column in (0, 2, 3)
-    )
-    names = [
-        (synset, object_id)
-        for share in shares
-        for synset, object_id, views in json.loads(as_text(share.names))
-        for _ in range(views)
-    ]
-    names = [names[place] for place in order.tolist()]
-    count, total = index.views_per_object, index.split(split).views
-    is_whole = torch.equal(ordinals, torch.arange(total)) and not total % count
-    if not is_whole or any(len(set(names[start : start + count])) > 1 for start in range(0, total, count)):
+            rows = slice(batch.start - first, batch.start - first + len(batch.views))
+            if rows.stop > size:
+                break
+            images = batch.views.to(device, non_blocking=True)
+            for (encoder, _), kept in zip(encoders, representations, strict=True):
+                kept[rows] = _half(encoder(images), encoder.name)
+            latents[rows], labels[rows] = batch.latents.numpy(), batch.labels.numpy()
+            names[rows] = batch.names
+            seen += len(batch.views)
+            bar.update(len(batch.views))
+    if seen != size or any(len(set(names[start : start + count])) > 1 for start in range(0, size, count)):
         raise IebenchError(
             f"an object in {data} lacks some of its {count} views; run `iebench verify {data}`"
         )
-    representations = torch.empty(total, shares[0].representations.shape[1])
-    for share in shares:
-        representations[share.ordinals] = share.representations
-    return Features(
-        representations.unflatten(0, (-1, count)),
-        latents.unflatten(0, (-1, count)),
-        labels[::count],
-        names[::count],
-    )
+    for (_, store), kept in zip(encoders, representations, strict=True):
+        store.put(chunk, kept, ChunkViews(latents, labels, names[::count]))
+
+
+def _half(vectors: Tensor, name: str) -> np.ndarray:
+    """Vectors as float16.
+
+    Raises:
+        IebenchError: A number is too large.
+    """
+    if vectors.abs().max() > _LARGEST:
+        raise IebenchError(
+            f"encoder {name} gives numbers beyond {_LARGEST:.0f}, which float16 cannot hold; scale its output down"
+        )
+    return vectors.half().cpu().numpy()
+
+
+def _is_kept(store: FeatureStore, chunk: Chunk) -> bool:
+    return store.is_complete() or store.has(chunk)
+
+
+def _require_visible(store: FeatureStore, processes: Processes) -> None:
+    if not store.features_path.is_file():
+        raise UsageError(
+            f"process {processes.rank} does not see {store.folder}, which rank 0 made; nodes that evaluate together "
+            "need one file system: choose --out on it"
+        )

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from iebench.backbones.builtin import BackboneConfig
+from iebench.evaluation.protocol import EvaluationConfig
 from iebench.methods import MethodConfig, find_method
 from iebench.recipes import read_recipe, suggestion
 from iebench.training.online import OnlineConfig
@@ -67,16 +68,6 @@ class TrainingConfig(_Section):
     )
     log_every: int = Field(default=10, ge=1, description="steps")
     checkpoint_every: int = Field(default=10, ge=1, description="epochs")
-
-
-class EvaluationConfig(_Section):
-    """The probes on frozen features; the defaults are the published protocol."""
-
-    epochs: int = Field(default=300, ge=1)
-    batch_size: int = Field(default=256, ge=2)
-    lr: float = Field(default=1e-3, gt=0)
-    hidden_width: int = Field(default=1024, ge=1, description="of the MLP that regresses transformations")
-    feature_batch_size: int = Field(default=256, ge=1, description="views per step of the frozen backbone")
 
 
 class Recipe(_Section):

@@ -9,6 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from iebench.evaluation.results import TRAINED, UNTRAINED, RetrievalExample
 from iebench.report import wording
 from iebench.report.gallery import (
     Gallery,
@@ -42,7 +43,7 @@ class Question:
     source: int
     target: int
     groups: tuple[str, ...]
-    answers: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    answers: list[tuple[str, RetrievalExample]] = field(default_factory=list)
 
     def name(self, view: int) -> ViewName:
         """The full name of one of the object's views."""
@@ -50,7 +51,7 @@ class Question:
 
     def views(self) -> set[ViewName]:
         """All views that showing the question and its answers takes."""
-        retrieved = (view for _, answer in self.answers for view in answer["retrieved"])
+        retrieved = (view for _, answer in self.answers for view in answer.retrieved)
         return {self.name(view) for view in (self.source, self.target, *retrieved)}
 
 
@@ -109,7 +110,7 @@ class DatasetPart:
     @property
     def place(self) -> str:
         """The dataset's folder or address, as the evaluation recorded it."""
-        return self.subjects[0].evaluation["data"]
+        return self.subjects[0].evaluation.test.place
 
     @property
     def titles(self) -> str:
@@ -184,24 +185,21 @@ def overview_table(subjects: Sequence[Subject]) -> Overview:
 def network_table(subjects: Sequence[Subject]) -> Table:
     """Trained networks side by side, then the untrained ones, each of which is shown once."""
     alone = len(subjects) == 1
-    columns = {
-        "trained" if alone else subject.title: subject.evaluation["networks"]["trained"]
-        for subject in subjects
-    }
-    untrained = [(subject.title, subject.evaluation["networks"]["untrained"]) for subject in subjects]
+    columns = {"trained" if alone else subject.title: subject.evaluation.of(TRAINED) for subject in subjects}
+    untrained = [(subject.title, subject.evaluation.of(UNTRAINED)) for subject in subjects]
     if all(results == untrained[0][1] for _, results in untrained):
         columns["untrained"] = untrained[0][1]
     else:
         columns |= {f"{title}, untrained": results for title, results in untrained}
-    return side_by_side(columns, subjects[0].evaluation["chance"])
+    return side_by_side({title: results for title, results in columns.items() if results})
 
 
 def collect_questions(subjects: Sequence[Subject]) -> list[Question]:
     """The retrieval examples of all runs; what several were asked alike is one question."""
     questions: dict[tuple[Any, ...], Question] = {}
     for subject in subjects:
-        for answer in subject.evaluation["retrieval_examples"]:
-            asked = (answer["synset"], answer["object"], answer["source"], answer["target"], subject.groups)
+        for answer in subject.evaluation.examples:
+            asked = (answer.synset, answer.object, answer.source, answer.target, subject.groups)
             questions.setdefault(asked, Question(*asked)).answers.append((subject.title, answer))
     return list(questions.values())
 
@@ -238,10 +236,10 @@ def _example(question: Question, gallery: Gallery, index: DatasetIndex) -> Examp
     answers = []
     for title, answer in question.answers:
         retrieved = [
-            picture(gallery.views[question.name(view)], index, class_name) for view in answer["retrieved"]
+            picture(gallery.views[question.name(view)], index, class_name) for view in answer.retrieved
         ]
-        is_shown = question.target in answer["retrieved"]
-        rank = wording.rank_in_words(answer["rank"], index.views_per_object, is_shown)
+        is_shown = question.target in answer.retrieved
+        rank = wording.rank_in_words(answer.rank, index.views_per_object, is_shown)
         answers.append(Answer(title, rank, retrieved))
     return Example(
         class_name=class_name,

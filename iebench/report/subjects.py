@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iebench.evaluation.evaluate import read_evaluation
+from iebench.evaluation.results import Evaluation, read_evaluation
 from iebench.training.metrics_log import read_metrics
 from iebench.training.run import Run, dataset_sha256
 from shards.errors import UsageError
@@ -34,13 +34,13 @@ class Subject:
     title: str
     run: Run
     config: dict[str, Any]
-    evaluation: dict[str, Any]
+    evaluation: Evaluation
     records: list[dict[str, Any]]
 
     @property
     def data(self) -> Path:
         """The folder of the dataset on which it was evaluated; of an address, its mirror."""
-        return folder_at(self.evaluation["data"])
+        return folder_at(self.evaluation.test.place)
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -98,4 +98,4 @@ def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _read(title: str, run: Run) -> Subject:
     config = {**run.read_config(), "recipe": run.recipe().model_dump(mode="json")}
-    return Subject(title, run, config, read_evaluation(run), read_metrics(run.metrics_path))
+    return Subject(title, run, config, read_evaluation(run.folder), read_metrics(run.metrics_path))

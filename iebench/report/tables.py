@@ -4,29 +4,46 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
-PARTS = ("whole", "invariant", "equivariant")
+from iebench.evaluation.intervals import Estimate
+from iebench.evaluation.results import TRAINED, UNTRAINED, Evaluation
+
+PARTS = ("all", "invariant", "equivariant")
+VAL = "val-val"
+"""Queries and gallery of retrieval: validation views among validation views."""
+
+Results = Mapping[tuple[str, str, str], Estimate]
+"""What is known of one network, by task, part and metric."""
 MISSING = "–"
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One row: what is measured, how to find it in ``eval.json`` and how to print it."""
+    """One row: what is measured, how to find it in an evaluation and how to print it.
+
+    Attributes:
+        group: Heading of the row.
+        name: Name of the row.
+        path: Task, part and metric of the score.
+        show: Prints a value.
+        higher_is_better: Whether more is better.
+    """
 
     group: str
     name: str
-    path: tuple[str, ...]
+    path: tuple[str, str, str]
     show: Callable[[float], str]
     higher_is_better: bool = True
-    chance: str = ""
 
-    def read(self, results: Mapping[str, Any]) -> float | None:
-        """The value in one network's results; None where the network has no such part or predictor."""
-        value: Any = results
-        for name in self.path:
-            value = value.get(name) if value is not None else None
-        return None if value is None else float(value)
+    def read(self, results: Results) -> float | None:
+        """The value in one network's results; None where it has no such part or predictor, or it is undefined."""
+        estimate = results.get(self.path)
+        return estimate.value if estimate else None
+
+    def chance(self, results: Results) -> float | None:
+        """The chance level in one network's results; None where there is none."""
+        estimate = results.get(self.path)
+        return estimate.chance if estimate else None
 
     def cell(self, value: float | None) -> str:
         """A value as printed."""
@@ -77,7 +94,7 @@ def _degrees(value: float) -> str:
 
 METRICS = (
     *(
-        Metric(f"Classification, linear ({part})", name, ("classification", part, key), _percent, True, key)
+        Metric(f"Classification, linear ({part})", name, ("classification", part, key), _percent)
         for part in PARTS
         for name, key in (("top-1", "top1"), ("top-5", "top5"))
     ),
@@ -100,34 +117,30 @@ METRICS = (
         for name, group in (("Colour", "color"), ("Light direction", "light"), ("Position", "translation"))
         for part in PARTS
     ),
-    Metric("Predictor, retrieval", "MRR", ("retrieval", "mrr"), _three_digits, True, "mrr"),
-    *(Metric("Predictor, retrieval", f"H@{k}", ("retrieval", f"h@{k}"), _percent) for k in (1, 5, 10)),
-    Metric("Predictor, retrieval", "PRE (lower is better)", ("retrieval", "pre"), _three_digits, False),
+    Metric("Predictor, retrieval", "MRR", ("retrieval", VAL, "mrr"), _three_digits),
+    *(Metric("Predictor, retrieval", f"H@{k}", ("retrieval", VAL, f"h@{k}"), _percent) for k in (1, 5, 10)),
+    Metric("Predictor, retrieval", "PRE (lower is better)", ("retrieval", VAL, "pre"), _three_digits, False),
 )
 
 
-def comparison(networks: Mapping[str, dict[str, Any]], evaluation: dict[str, Any]) -> Table:
-    """Networks side by side with the untrained one of ``evaluation`` last.
-
-    Args:
-        networks: results by column title, as under ``networks`` in ``eval.json``.
-        evaluation: the ``eval.json`` that gives the untrained network and the chance levels.
-    """
-    return side_by_side({**networks, "untrained": evaluation["networks"]["untrained"]}, evaluation["chance"])
+def comparison(evaluation: Evaluation) -> Table:
+    """The networks of one evaluation side by side, the trained one first."""
+    return side_by_side({network.title: evaluation.of(network.title) for network in evaluation.networks})
 
 
-def side_by_side(columns: Mapping[str, dict[str, Any]], chance: Mapping[str, float]) -> Table:
+def side_by_side(columns: Mapping[str, Results]) -> Table:
     """Every metric that one of the columns has, for the columns as given.
 
     Args:
-        columns: results by column title, as under ``networks`` in ``eval.json``.
-        chance: chance levels by name, as under ``chance`` in ``eval.json``.
+        columns: Results by column title.
     """
     rows = []
     for metric in METRICS:
         values = tuple(metric.read(results) for results in columns.values())
         if any(value is not None for value in values):
-            rows.append(Row(metric, values, _best(metric, values), chance.get(metric.chance)))
+            levels = (metric.chance(results) for results in columns.values())
+            chance = next((level for level in levels if level is not None), None)
+            rows.append(Row(metric, values, _best(metric, values), chance))
     return Table(tuple(columns), tuple(rows))
 
 
@@ -144,18 +157,18 @@ class Overview:
     rows: tuple[tuple[str, tuple[tuple[str, bool], ...]], ...]
 
 
-def overview(evaluations: Mapping[str, dict[str, Any]]) -> Overview:
+def overview(evaluations: Mapping[str, Evaluation]) -> Overview:
     """A table for many runs: their trained networks by what the whole representation holds.
 
     The last row is the untrained network, where it is the same for all. What its predictor does is left out,
     because predictors differ.
 
     Args:
-        evaluations: ``eval.json`` by title.
+        evaluations: Evaluations by title.
     """
-    columns = {title: evaluation["networks"]["trained"] for title, evaluation in evaluations.items()}
-    untrained = [_of_whole(evaluation["networks"]["untrained"]) for evaluation in evaluations.values()]
-    if all(results == untrained[0] for results in untrained):
+    columns: dict[str, Results] = {title: evaluation.of(TRAINED) for title, evaluation in evaluations.items()}
+    untrained = [_of_whole(evaluation.of(UNTRAINED)) for evaluation in evaluations.values()]
+    if untrained[0] and all(results == untrained[0] for results in untrained):
         columns["untrained"] = untrained[0]
     shown: list[tuple[str, tuple[tuple[str, bool], ...]]] = []
     cells = []
@@ -174,7 +187,7 @@ class KeyNumber:
     """A column of the overview: of the whole representation, so that all methods are probed alike."""
 
     header: str
-    path: tuple[str, ...]
+    path: tuple[str, str, str]
 
     @property
     def metric(self) -> Metric:
@@ -182,25 +195,24 @@ class KeyNumber:
         return metric_at(self.path)
 
 
-def metric_at(path: tuple[str, ...]) -> Metric:
+def metric_at(path: tuple[str, str, str]) -> Metric:
     """The metric that is found under ``path`` in a network's results."""
     return next(metric for metric in METRICS if metric.path == path)
 
 
-def _of_whole(results: Mapping[str, Any]) -> dict[str, Any]:
+def _of_whole(results: Results) -> Results:
     """The results on the whole representation alone."""
-    probes = {name: value for name, value in results.items() if name != "retrieval"}
-    return {name: {"whole": value["whole"]} for name, value in probes.items()}
+    return {path: estimate for path, estimate in results.items() if path[1] == "all"}
 
 
 KEY_NUMBERS = (
-    KeyNumber("top-1", ("classification", "whole", "top1")),
-    KeyNumber("rotation R²", ("rotation", "whole", "r2")),
-    KeyNumber("rotation error ↓", ("rotation", "whole", "median_angle")),
-    KeyNumber("colour R²", ("color", "whole", "r2")),
-    KeyNumber("MRR", ("retrieval", "mrr")),
-    KeyNumber("H@1", ("retrieval", "h@1")),
-    KeyNumber("PRE ↓", ("retrieval", "pre")),
+    KeyNumber("top-1", ("classification", "all", "top1")),
+    KeyNumber("rotation R²", ("rotation", "all", "r2")),
+    KeyNumber("rotation error ↓", ("rotation", "all", "median_angle")),
+    KeyNumber("colour R²", ("color", "all", "r2")),
+    KeyNumber("MRR", ("retrieval", VAL, "mrr")),
+    KeyNumber("H@1", ("retrieval", VAL, "h@1")),
+    KeyNumber("PRE ↓", ("retrieval", VAL, "pre")),
 )
 """What tells methods apart at a glance."""
 

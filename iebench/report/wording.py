@@ -3,10 +3,10 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from iebench.evaluation.results import TRAINED, UNTRAINED, EvaluatedData, Evaluation
 from iebench.report.subjects import Subject, flatten
-from iebench.report.tables import MISSING, Metric, metric_at
+from iebench.report.tables import MISSING, VAL, Metric, metric_at
 from shards.schema import DatasetIndex
 
 METRIC_NOTES = (
@@ -36,13 +36,13 @@ METRIC_NOTES = (
     ),
 )
 
-_MRR, _TOP1 = metric_at(("retrieval", "mrr")), metric_at(("classification", "whole", "top1"))
+_MRR, _TOP1 = metric_at(("retrieval", VAL, "mrr")), metric_at(("classification", "all", "top1"))
 _KEY_FIGURES = (
-    ("Linear top-1", "whole representation", ("classification", "whole", "top1")),
+    ("Linear top-1", "whole representation", ("classification", "all", "top1")),
     ("Rotation R²", "equivariant part", ("rotation", "equivariant", "r2")),
-    ("Rotation R²", "whole representation", ("rotation", "whole", "r2")),
-    ("Retrieval MRR", "steered by the predictor", ("retrieval", "mrr")),
-    ("PRE", "lower is better", ("retrieval", "pre")),
+    ("Rotation R²", "whole representation", ("rotation", "all", "r2")),
+    ("Retrieval MRR", "steered by the predictor", ("retrieval", VAL, "mrr")),
+    ("PRE", "lower is better", ("retrieval", VAL, "pre")),
 )
 _DIFFERENCES = 6
 MANY = 4
@@ -69,20 +69,27 @@ def training_sentences(subject: Subject, index: DatasetIndex | None, who: str = 
         f"{who or subject.method} was trained for {_epochs(subject)} in batches of "
         f"{count(training['batch_size'], 'pair')} of views"
     )
-    objects, views = evaluation["objects"], evaluation["views_per_object"]
-    classes = len(index.classes) if index else round(1 / evaluation["chance"]["top1"])
+    test, fit = evaluation.test, evaluation.fit
     size = f" at {index.image_size} × {index.image_size} pixels" if index else ""
-    described = f"of {count(classes, 'class', 'classes')}, with {count(views, 'view')} of each{size}"
-    validation = f"{count(objects['val'], 'object')}"
-    if config["data"] == evaluation["data"]:
+    described = f"of {count(test.classes, 'class', 'classes')}, with {count(test.views_per_object, 'view')} of each{size}"
+    validation = f"{count(test.objects, 'object')}"
+    if config["data"] == test.place and fit and fit.place == test.place:
         return (
-            f"{trained}, on {count(objects['train'], 'object')} {described}. It was evaluated on {validation} "
-            f"that it was not trained on, {count(objects['val'] * views, 'view')} in all."
+            f"{trained}, on {count(fit.objects, 'object')} {described}. It was evaluated on {validation} "
+            f"that it was not trained on, {count(test.objects * test.views_per_object, 'view')} in all."
         )
     return (
-        f"{trained}, on the dataset {config['data']}. It was evaluated on another dataset, {evaluation['data']}: on "
-        f"{validation} {described}, by probes fitted to the {count(objects['train'], 'object')} of its training split."
+        f"{trained}, on the dataset {config['data']}. It was evaluated on another dataset, {test.place}: on "
+        f"{validation} {described}{_fitted_to(test, fit)}."
     )
+
+
+def _fitted_to(test: EvaluatedData, fit: EvaluatedData | None) -> str:
+    """Where the probes of an evaluation were fitted."""
+    if fit is None:
+        return ", without probes"
+    whose = "its training split" if fit.place == test.place else f"the training split of {fit.place}"
+    return f", by probes fitted to the {count(fit.objects, 'object')} of {whose}"
 
 
 def shared_training_sentences(subjects: Sequence[Subject], indices: Mapping[str, DatasetIndex | None]) -> str:
@@ -91,21 +98,22 @@ def shared_training_sentences(subjects: Sequence[Subject], indices: Mapping[str,
     return sentences.pop() if len(sentences) == 1 else ""
 
 
-def outcome_sentences(evaluation: dict[str, Any]) -> str:
+def outcome_sentences(evaluation: Evaluation) -> str:
     """What came out: retrieval and classification against the untrained network and chance."""
     retrieval = _comparison("MRR", _MRR, evaluation) or NO_PREDICTOR
     return f"{retrieval} {_comparison('Linear top-1', _TOP1, evaluation)}"
 
 
-def key_figures(evaluation: dict[str, Any]) -> list[KeyFigure]:
+def key_figures(evaluation: Evaluation) -> list[KeyFigure]:
     """The numbers of the head of the page, four at most, of those that the run has."""
     figures: list[KeyFigure] = []
     for name, detail, path in _KEY_FIGURES:
         metric = metric_at(path)
         trained, untrained = (
-            metric.cell(metric.read(evaluation["networks"][key])) for key in ("trained", "untrained")
+            metric.cell(metric.read(evaluation.of(network))) for network in (TRAINED, UNTRAINED)
         )
-        chance = metric.show(evaluation["chance"][metric.chance]) if metric.chance else ""
+        level = metric.chance(evaluation.of(TRAINED))
+        chance = "" if level is None else metric.show(level)
         if trained != MISSING and name not in {figure.name for figure in figures}:
             figures.append(KeyFigure(name, detail, trained, untrained, chance))
     return figures
@@ -117,20 +125,25 @@ def page_title(subjects: Sequence[Subject]) -> str:
     return enumerate_words(titles) if len(titles) <= MANY else f"{len(titles)} runs compared"
 
 
-def overview_sentence(evaluation: dict[str, Any]) -> str:
+def overview_sentence(evaluation: Evaluation) -> str:
     """How the overview is to be read."""
-    chance = evaluation["chance"]
+    results = evaluation.of(TRAINED)
+    levels = [
+        f"{metric.show(level)} for {name}"
+        for name, metric in (("top-1", _TOP1), ("MRR", _MRR))
+        if (level := metric.chance(results)) is not None
+    ]
+    chance = f" Chance is {enumerate_words(levels)}." if levels else ""
     return (
         "Probes see the whole representation of every method. A dash stands where a method has no predictor that "
-        f"steers embeddings. Chance is {_TOP1.show(chance['top1'])} for top-1 and "
-        f"{_MRR.show(chance['mrr'])} for MRR."
+        f"steers embeddings.{chance}"
     )
 
 
-def grain_sentence(evaluation: dict[str, Any]) -> str:
+def grain_sentence(evaluation: Evaluation) -> str:
     """How fine the validation split can tell numbers apart."""
-    objects = evaluation["objects"]["val"]
-    views = objects * evaluation["views_per_object"]
+    objects = evaluation.test.objects
+    views = objects * evaluation.test.views_per_object
     return (
         f"Validation holds {count(views, 'view')} of {count(objects, 'object')}: one view more or less is "
         f"{1 / views:.2%} of top-1, one object {1 / objects:.2%}."
@@ -160,9 +173,9 @@ def differences_sentence(subjects: Sequence[Subject]) -> str:
 
 def changed_sentence(subject: Subject, sha256: str) -> str:
     """A warning where the dataset is no longer the one of the training; empty where it is."""
-    if subject.config["data"] != subject.evaluation["data"] or subject.config.get("data_sha256") == sha256:
+    if subject.config["data"] != subject.evaluation.test.place or subject.config.get("data_sha256") == sha256:
         return ""
-    return f"The dataset in {subject.evaluation['data']} is not the one that {subject.title} was trained on: it has changed since."
+    return f"The dataset in {subject.evaluation.test.place} is not the one that {subject.title} was trained on: it has changed since."
 
 
 def missing_sentence(place: str, reason: str) -> str:
@@ -205,7 +218,8 @@ def minus(text: str) -> str:
 def _epochs(subject: Subject) -> str:
     epochs, batch = (subject.config["recipe"]["training"][key] for key in ("epochs", "batch_size"))
     done = subject.records[-1]["epoch"] if subject.records else epochs
-    is_whole = epochs - done <= max(1, batch / max(1, subject.evaluation["objects"]["train"]))
+    fit = subject.evaluation.fit
+    is_whole = epochs - done <= max(1, batch / (fit.objects if fit else 1))
     return count(epochs, "epoch") if is_whole else f"{done:.0f} of {count(epochs, 'epoch')}"
 
 
@@ -215,12 +229,12 @@ def _section(field: str) -> str:
     return "the method" if section == "method" else f"the {section} settings"
 
 
-def _comparison(name: str, metric: Metric, evaluation: dict[str, Any]) -> str:
+def _comparison(name: str, metric: Metric, evaluation: Evaluation) -> str:
     """Trained against untrained and chance; empty where the method has no such number."""
-    trained, untrained = (metric.read(evaluation["networks"][key]) for key in ("trained", "untrained"))
-    if trained is None or untrained is None:
+    trained, untrained = (metric.read(evaluation.of(network)) for network in (TRAINED, UNTRAINED))
+    chance = metric.chance(evaluation.of(TRAINED))
+    if trained is None or untrained is None or chance is None:
         return ""
-    chance = evaluation["chance"][metric.chance]
     numbers = (
         f"{metric.show(trained)} against {metric.show(untrained)} untrained; chance is {metric.show(chance)}"
     )

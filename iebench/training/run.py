@@ -50,11 +50,6 @@ class Run:
         return self.folder / "metrics.jsonl"
 
     @property
-    def evaluation_path(self) -> Path:
-        """What ``iebench eval`` found."""
-        return self.folder / "eval.json"
-
-    @property
     def initial_checkpoint(self) -> Path:
         """The network before training: the baseline of the evaluation."""
         return self.folder / "checkpoints" / "initial.pt"

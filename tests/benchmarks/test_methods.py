@@ -14,6 +14,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "methods.py"
 SMALL = [
     "evaluation.epochs=1",
     "evaluation.hidden_width=8",
+    "evaluation.linear_color_epochs=1",
     "training.batch_size=4",
     "method.projector=[16, 8]",
 ]
@@ -51,8 +52,8 @@ def test_recipes_are_compared_for_the_same_image_views_and_not_trained_twice(
     assert set(steps.values()) == {round(72 / 2 / objects) * objects // 4}
     assert json.loads((out / "sie" / "config.json").read_text())["recipe"]["method"]["equivariance"] == 2.0
 
-    times = [path.stat().st_mtime_ns for path in sorted(out.glob("*/eval.json"))]
+    times = [path.stat().st_mtime_ns for path in sorted(out.glob("*/evaluations/*.json"))]
     again = subprocess.run([*map(str, command)], capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     assert results.read_text() == text
-    assert [path.stat().st_mtime_ns for path in sorted(out.glob("*/eval.json"))] == times
+    assert [path.stat().st_mtime_ns for path in sorted(out.glob("*/evaluations/*.json"))] == times

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from commands import call, run
+from iebench.evaluation.results import read_evaluation
 from shards.origin import mirror_folder
 from shards.schema import INDEX_NAME
 from unreliable_server import Fault
@@ -58,6 +59,8 @@ def test_a_run_records_the_address_and_the_report_shows_it(cache, server, tmp_pa
         "training.batch_size": 8,
         "training.workers": 2,
         "evaluation.epochs": 1,
+        "evaluation.linear_color_epochs": 1,
+        "evaluation.hidden_width": 8,
     }
     out = tmp_path / "run"
     options = [item for name, value in settings.items() for item in ("--set", f"{name}={value}")]
@@ -68,8 +71,8 @@ def test_a_run_records_the_address_and_the_report_shows_it(cache, server, tmp_pa
     assert f"--data {server.address}" in trained.out
     evaluated = run("eval", out, "--data", server.address, "--device", "cpu", timeout=200)
     assert evaluated.code == 0, evaluated.err
-    for name in ("config.json", "eval.json"):
-        assert json.loads((out / name).read_text())["data"] == server.address
+    assert json.loads((out / "config.json").read_text())["data"] == server.address
+    assert read_evaluation(out).test.place == server.address
     reported = run("report", out, "--out", tmp_path / "report.html")
     assert reported.code == 0, reported.err
     page = (tmp_path / "report.html").read_text()

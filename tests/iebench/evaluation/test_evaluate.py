@@ -1,17 +1,26 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor, nn
 
 from commands import call, run
-from iebench.evaluation.evaluate import evaluate
-from iebench.evaluation.features import extract_features
+from iebench.cli.evaluating import evaluate_run
+from iebench.evaluation import EvaluationConfig, evaluate_encoder
+from iebench.evaluation.results import (
+    TRAINED,
+    UNTRAINED,
+    Evaluation,
+    EvaluationFile,
+    evaluation_names,
+    read_evaluation,
+)
 from iebench.recipes.recipe import load_recipe
 from iebench.training.loop import train
-from iebench.training.model import build_model
 from iebench.training.run import Run, save_checkpoint
 from shards.errors import IebenchError, UsageError
 from shards.images import decode_jpeg, encode_jpeg
@@ -20,83 +29,382 @@ from shards.schema import open_dataset
 from small_runs import small_recipe
 from toys import reseal, rewrite_index
 
+SHORT = EvaluationConfig(epochs=2, linear_color_epochs=2, hidden_width=8, workers=0)
+PROBED = {
+    "classification",
+    "classification_1pct",
+    "classification_10pct",
+    "rotation",
+    "color",
+    "color_linear",
+}
+PROBED |= {"light", "pose", "latents"}
+
+
+def mean_colors(images: Tensor) -> Tensor:
+    """An encoder without weights: the mean color of each quarter of an image."""
+    return nn.functional.adaptive_avg_pool2d(images.float() / 255, 2).flatten(1)
+
 
 @pytest.fixture(scope="module")
-def evaluated(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A short run with its evaluation, not to be changed."""
-    folder = tmp_path_factory.mktemp("evaluated") / "run"
+def trained(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short run that was not evaluated; not to be changed."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
     train(small_recipe("training.epochs=2"), toy_dataset, folder, "cpu")
-    evaluate(Run(folder), toy_dataset, "cpu")
     return folder
 
 
-def test_the_frozen_pass_sees_every_view_once_in_order(toy_dataset: Path):
-    index = open_dataset(toy_dataset)
-    model = build_model(small_recipe(), index)
-    seen: list[int] = []
-    model.backbone.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
-    features = extract_features(model, toy_dataset, index, "train", 5, torch.device("cpu"))
-    views = list(read_views(toy_dataset, index, "train"))
-    assert sum(seen) == len(views) == features.representations[..., 0].numel()
-    latents = torch.tensor([view.metadata.latents for view in views], dtype=torch.float64)
-    assert torch.equal(features.latents.flatten(0, 1), latents)
-    assert features.names == list(
-        dict.fromkeys((view.metadata.synset, view.metadata.object) for view in views)
+@pytest.fixture
+def run_folder(trained: Path, tmp_path: Path) -> Path:
+    """A short run to evaluate."""
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained: Path, toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short run with its evaluation; not to be changed."""
+    folder = shutil.copytree(trained, tmp_path_factory.mktemp("evaluated") / "run")
+    evaluate_run(Run(folder), toy_dataset, "cpu")
+    return folder
+
+
+def values(evaluation: Evaluation) -> dict[str, float | None]:
+    return {score.key: score.estimate.value for score in evaluation.scores}
+
+
+def test_any_function_from_images_to_vectors_is_evaluated(toy_dataset: Path, tmp_path: Path):
+    result = evaluate_encoder(
+        mean_colors, toy_dataset, parts={"top": (0, 6)}, config=SHORT, out=tmp_path, device="cpu"
     )
+    assert {(score.task, score.part) for score in result.scores} == {
+        (task, part) for task in PROBED for part in ("all", "top")
+    }
+    floor = result.find(TRAINED, "latents", "all", "r2_floor_hue")
+    assert floor and floor.value is not None and floor.low is not None
+    assert result.complete
+    assert result.networks[0].encoder == "mean_colors"
+    assert EvaluationFile(tmp_path, "views").read() == result
+    assert not (tmp_path / "features").exists()
 
 
-def test_representations_of_a_view_do_not_depend_on_its_batch(toy_dataset: Path):
-    index = open_dataset(toy_dataset)
-    model = build_model(small_recipe(), index)
-    one, many = (
-        extract_features(model, toy_dataset, index, "val", size, torch.device("cpu")) for size in (1, 64)
+def test_a_network_with_its_transform_is_evaluated_as_it_is_alone(toy_dataset: Path):
+    network = nn.Linear(12, 5)
+    result = evaluate_encoder(network, toy_dataset, transform=mean_colors, config=SHORT, device="cpu")
+    alone = evaluate_encoder(
+        lambda images: network(mean_colors(images)), toy_dataset, config=SHORT, device="cpu"
     )
-    torch.testing.assert_close(one.representations, many.representations, rtol=1e-4, atol=1e-5)
+    assert values(result) == values(alone)
 
 
-def test_both_networks_are_measured_by_every_metric(evaluated: Path):
-    result = json.loads((evaluated / "eval.json").read_text())
-    assert set(result["networks"]) == {"trained", "untrained"}
-    for network in result["networks"].values():
-        assert set(network) == {"classification", "rotation", "color", "light", "retrieval"}
-        for part in ("whole", "invariant", "equivariant"):
-            assert (
-                0 <= network["classification"][part]["top1"] <= network["classification"][part]["top5"] <= 1
-            )
-            assert 0 <= network["rotation"][part]["median_angle"] <= 180
-        assert {"mrr", "h@1", "h@5", "h@10", "pre"} == set(network["retrieval"])
+def test_both_networks_of_a_run_are_measured_by_every_metric(evaluated: Path):
+    result = read_evaluation(evaluated)
+    assert [network.title for network in result.networks] == [TRAINED, UNTRAINED]
+    for title in (TRAINED, UNTRAINED):
+        scores = result.of(title)
+        for part in ("all", "invariant", "equivariant"):
+            top1, top5 = (scores["classification", part, metric].value for metric in ("top1", "top5"))
+            assert top1 is not None and top5 is not None
+            assert 0 <= top1 <= top5 <= 1
+            angle = scores["rotation", part, "median_angle"].value
+            assert angle is not None
+            assert 0 <= angle <= 180
+        assert ("retrieval", "val-val", "mrr") in scores
+        assert ("retrieval", "val-val", "pre") in scores
+    assert result.settings.protocol == "published"
+
+
+def test_the_content_of_the_file_is_strict_json(evaluated: Path):
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    for path in (evaluated / "evaluations").glob("*.json"):
+        json.loads(path.read_text(), parse_constant=refuse)
+
+
+def test_what_objects_contribute_stands_beside_the_scores(evaluated: Path):
+    result = read_evaluation(evaluated)
+    contributions = EvaluationFile(evaluated, result.name).per_object()
+    assert set(contributions) == {score.key for score in result.scores}
+    for score in result.scores:
+        assert contributions[score.key].value == score.estimate.value
 
 
 def test_a_method_without_a_predictor_has_no_retrieval_and_all_else(toy_dataset: Path, tmp_path: Path):
-    small = ["training.batch_size=4", "training.epochs=1", "training.workers=0"]
-    probes = ["evaluation.epochs=1", "evaluation.hidden_width=8"]
+    small = ["training.batch_size=4", "training.epochs=1", "training.workers=0", "evaluation.workers=0"]
+    probes = ["evaluation.epochs=1", "evaluation.hidden_width=8", "evaluation.linear_color_epochs=1"]
     recipe = load_recipe("vicreg", ["method.projector=[32, 16]", *small, *probes])
     train(recipe, toy_dataset, tmp_path / "run", "cpu")
-    result = evaluate(Run(tmp_path / "run"), toy_dataset, "cpu")
-    assert result["retrieval_examples"] == []
-    for network in result["networks"].values():
-        assert network["retrieval"] is None
-        assert set(network["classification"]) == set(network["rotation"]) == {"whole"}
+    result = evaluate_run(Run(tmp_path / "run"), toy_dataset, "cpu")
+    assert result.examples == ()
+    assert {score.task for score in result.scores} == PROBED
+    assert {score.part for score in result.scores} == {"all"}
     table = call("report", tmp_path / "run", "--out", tmp_path / "report.html")
     assert table.code == 0
     page = (tmp_path / "report.html").read_text()
     assert "VICReg was trained" in page
-    assert "It has no predictor that steers embeddings, so there is no MRR, H@k or PRE." in page
 
 
 def test_examples_name_views_of_validation_objects(evaluated: Path, toy_dataset: Path):
-    result = json.loads((evaluated / "eval.json").read_text())
     index = open_dataset(toy_dataset)
     known = {(view.metadata.synset, view.metadata.object) for view in read_views(toy_dataset, index, "val")}
-    assert result["retrieval_examples"]
-    for example in result["retrieval_examples"]:
-        assert (example["synset"], example["object"]) in known
-        assert sorted(example["retrieved"]) == list(range(index.views_per_object))
+    examples = read_evaluation(evaluated).examples
+    assert examples
+    for example in examples:
+        assert (example.synset, example.object) in known
+        assert sorted(example.retrieved) == list(range(index.views_per_object))
 
 
-def test_evaluating_twice_gives_the_same_numbers(evaluated: Path, toy_dataset: Path):
-    before = json.loads((evaluated / "eval.json").read_text())
-    assert evaluate(Run(evaluated), toy_dataset, "cpu")["networks"] == before["networks"]
+def test_evaluating_anew_gives_the_same_numbers(evaluated: Path, run_folder: Path, toy_dataset: Path):
+    result = evaluate_run(Run(run_folder), toy_dataset, "cpu")
+    assert values(result) == values(read_evaluation(evaluated))
+
+
+def test_evaluations_of_other_names_stay_side_by_side(run_folder: Path, toy_dataset: Path, toy_copy: Path):
+    arguments = ["eval", run_folder, "--device", "cpu", "--data"]
+    assert call(*arguments, toy_dataset).code == 0
+    rewrite_index(toy_copy, {**json.loads((toy_copy / "dataset.json").read_text()), "seed": 99})
+    refused = call(*arguments, toy_copy)
+    assert refused.code == 2
+    assert "views.json holds another evaluation" in refused.error
+    assert "choose another --name, or replace it with --force" in refused.error
+    assert call(*arguments, toy_copy, "--name", "other").code == 0
+    assert evaluation_names(run_folder) == ["views", "other"]
+    assert call(*arguments, toy_copy, "--force").code == 0
+    assert read_evaluation(run_folder, "views").test.place == str(toy_copy)
+    assert call("eval", run_folder, "--data", toy_dataset, "--name", "../up").code == 2
+
+
+def test_a_complete_evaluation_is_not_done_again(evaluated: Path, toy_dataset: Path, monkeypatch):
+    monkeypatch.setattr(
+        "iebench.evaluation.session.extract_features", lambda *_: pytest.fail("a second pass over the shards")
+    )
+    before = [path.stat().st_mtime_ns for path in sorted((evaluated / "evaluations").iterdir())]
+    printed = call("eval", evaluated, "--data", toy_dataset, "--device", "cpu", "--json")
+    assert printed.code == 0
+    (content,) = json.loads(printed.out).values()
+    assert content["complete"]
+    assert before == [path.stat().st_mtime_ns for path in sorted((evaluated / "evaluations").iterdir())]
+
+
+def test_probes_are_fitted_to_one_dataset_and_tested_on_another(toy_dataset: Path, toy_copy: Path):
+    content = json.loads((toy_copy / "dataset.json").read_text())
+    content["splits"]["train"] = {"shards": [], "objects": 0, "views": 0}
+    rewrite_index(toy_copy, content)
+    result = evaluate_encoder(mean_colors, toy_copy, fit=toy_dataset, config=SHORT, device="cpu")
+    assert result.fit is not None
+    assert (result.fit.place, result.fit.split) == (str(toy_dataset), "train")
+    assert (result.test.place, result.test.split) == (str(toy_copy), "val")
+    assert result.name == "views-fit-views"
+    own = evaluate_encoder(mean_colors, toy_dataset, config=SHORT, device="cpu")
+    assert values(result) == values(own)
+
+
+def test_a_set_with_validation_only_has_retrieval_and_names_what_is_left_out(
+    run_folder: Path, toy_copy: Path
+):
+    content = json.loads((toy_copy / "dataset.json").read_text())
+    content["splits"]["train"] = {"shards": [], "objects": 0, "views": 0}
+    rewrite_index(toy_copy, content)
+    result = evaluate_run(Run(run_folder), toy_copy, "cpu")
+    assert {score.task for score in result.scores} == {"retrieval"}
+    assert {item.task for item in result.left_out} >= PROBED
+    assert all("name another one with --fit" in item.reason for item in result.left_out)
+
+
+def test_classes_that_the_fit_dataset_lacks_are_named_and_not_counted(toy_dataset: Path, toy_copy: Path):
+    content = json.loads((toy_copy / "dataset.json").read_text())
+    content["classes"][0] |= {"synset": "00000001", "name": "gadget"}
+    rewrite_index(toy_copy, content)
+    result = evaluate_encoder(mean_colors, toy_dataset, fit=toy_copy, config=SHORT, device="cpu")
+    reasons = {item.task: item.reason for item in result.left_out}
+    assert "objects of bottle are not counted" in reasons["classification"]
+    top1 = result.find(TRAINED, "classification", "all", "top1")
+    assert top1 is not None and top1.value is not None
+    assert top1.objects == open_dataset(toy_dataset).split("val").objects
+
+
+def test_datasets_without_a_common_class_are_not_classified(toy_dataset: Path, toy_copy: Path):
+    content = json.loads((toy_copy / "dataset.json").read_text())
+    for number, item in enumerate(content["classes"]):
+        item["synset"] = f"{number:08d}"
+    rewrite_index(toy_copy, content)
+    result = evaluate_encoder(mean_colors, toy_dataset, fit=toy_copy, config=SHORT, device="cpu")
+    assert not any(score.task.startswith("classification") for score in result.scores)
+    assert {item.task for item in result.left_out if item.reason == "the datasets share no class"} == {
+        task for task in PROBED if task.startswith("classification")
+    }
+
+
+def test_several_runs_are_evaluated_in_one_pass(
+    trained: Path, toy_dataset: Path, tmp_path: Path, monkeypatch
+):
+    from shards import stream
+
+    runs = [shutil.copytree(trained, tmp_path / name) for name in ("a", "b")]
+    passes: list[str] = []
+    views = stream.ViewStream.__iter__
+
+    def counted(self):
+        passes.append(self.split)
+        return views(self)
+
+    monkeypatch.setattr(stream.ViewStream, "__iter__", counted)
+    result = call("eval", *runs, "--data", toy_dataset, "--device", "cpu")
+    assert result.code == 0, result.err
+    assert sorted(passes) == ["train", "val"]
+    first, second = (read_evaluation(folder) for folder in runs)
+    assert first.of(TRAINED) == second.of(TRAINED)
+    assert first.of(UNTRAINED) == second.of(UNTRAINED)
+    assert f"== {runs[1]}" in result.out
+
+
+def test_the_untrained_network_is_measured_once_for_all_runs(
+    trained: Path, toy_dataset: Path, tmp_path: Path, monkeypatch
+):
+    first, second = (shutil.copytree(trained, tmp_path / name) for name in ("a", "b"))
+    expected = evaluate_run(Run(first), toy_dataset, "cpu")
+    state = torch.load(Run(second).last_checkpoint, weights_only=True)
+    state["model"]["backbone.conv1.weight"] *= 1.1
+    save_checkpoint(Run(second).last_checkpoint, state)
+    from iebench.evaluation import session
+
+    passed: list[int] = []
+    extract = session.extract_features
+    monkeypatch.setattr(
+        session,
+        "extract_features",
+        lambda encoders, *rest: passed.append(len(encoders)) or extract(encoders, *rest),
+    )
+    found = evaluate_run(Run(second), toy_dataset, "cpu")
+    assert passed == [1, 1]
+    assert found.of(UNTRAINED) == expected.of(UNTRAINED)
+    assert found.of(TRAINED) != expected.of(TRAINED)
+
+
+def test_a_killed_evaluation_goes_on_where_it_was(
+    run_folder: Path, evaluated: Path, toy_dataset: Path, monkeypatch
+):
+    from iebench.evaluation import session
+
+    fit, done = session.fit_probes, []
+
+    def killed(probes, *rest):
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(probes)
+        return fit(probes, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "fit_probes", killed)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate_run(Run(run_folder), toy_dataset, "cpu")
+    partial = read_evaluation(run_folder)
+    assert not partial.complete
+    assert {(score.network, score.task, score.part) for score in partial.scores} == {
+        (probe_title, probe.task.name, probe.part)
+        for probes in done
+        for probe in probes
+        for probe_title in (TRAINED, UNTRAINED)
+    }
+    monkeypatch.setattr("iebench.evaluation.features._extract_chunk", lambda *_: pytest.fail("a second pass"))
+    again: list[object] = []
+    monkeypatch.setattr(
+        session, "fit_probes", lambda probes, *rest: again.extend(probes) or fit(probes, *rest)
+    )
+    result = evaluate_run(Run(run_folder), toy_dataset, "cpu")
+    assert result.complete
+    assert not {(probe.network, probe.part, probe.task.name) for probe in again} & {
+        (probe.network, probe.part, probe.task.name) for probes in done for probe in probes
+    }
+    assert values(result) == values(read_evaluation(evaluated))
+    assert not (run_folder / "features").exists()
+
+
+def test_features_are_kept_if_asked_for(run_folder: Path, toy_dataset: Path):
+    result = call("eval", run_folder, "--data", toy_dataset, "--device", "cpu", "--keep-features")
+    assert result.code == 0, result.err
+    kept = np.load(run_folder / "features" / "views" / "trained" / "val" / "features.npy", mmap_mode="r")
+    assert kept.dtype == np.float16
+    assert kept.shape == (open_dataset(toy_dataset).split("val").views, 512)
+
+
+def test_settings_of_an_evaluation_are_overridden_and_recorded(run_folder: Path, toy_dataset: Path):
+    arguments = ["eval", run_folder, "--data", toy_dataset, "--device", "cpu", "--set"]
+    assert call(*arguments, "evaluation.protocol=thorough").code == 0
+    assert read_evaluation(run_folder).settings.protocol == "thorough"
+    assert "takes evaluation.FIELD=VALUE" in call(*arguments, "training.epochs=3").error
+    assert "did you mean" in call(*arguments, "evaluation.epoch=3").error
+
+
+def test_an_old_result_is_one_sentence(run_folder: Path):
+    (run_folder / "eval.json").write_text("{}")
+    with pytest.raises(UsageError, match="is of an older iebench"):
+        read_evaluation(run_folder)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 2}', '{"format": 9}'])
+def test_a_result_that_cannot_be_read_is_one_sentence(evaluated: Path, tmp_path: Path, content: str):
+    file = EvaluationFile(tmp_path, "views")
+    file.write(read_evaluation(evaluated))
+    file.path.write_text(content)
+    with pytest.raises(IebenchError, match="evaluate again with --force"):
+        read_evaluation(tmp_path)
+
+
+def test_one_view_an_object_leaves_out_pairs_and_retrieval(run_folder: Path, toy_copy: Path):
+    keep_first_views(toy_copy)
+    result = evaluate_run(Run(run_folder), toy_copy, "cpu")
+    assert {score.task for score in result.scores} == {
+        "classification",
+        "classification_1pct",
+        "classification_10pct",
+        "pose",
+        "latents",
+    }
+    reasons = {item.task: item.reason for item in result.left_out}
+    assert set(reasons) == {"rotation", "color", "color_linear", "light", "retrieval"}
+    assert set(reasons.values()) == {"the dataset has one view of each object"}
+
+
+def keep_first_views(folder: Path) -> None:
+    """Leaves the first view of each object."""
+    content = json.loads((folder / "dataset.json").read_text())
+    rewrite_index(folder, {**content, "views_per_object": 1})
+    for split in open_dataset(folder).splits.values():
+        for shard in split.shards:
+            samples = [item for item in read_samples(folder / shard.name) if item["__key__"].endswith("-000")]
+            reseal(folder, shard.name, samples)
+
+
+def test_targets_that_do_not_vary_have_a_note_and_no_infinity(toy_copy: Path):
+    for split in open_dataset(toy_copy).splits.values():
+        for shard in split.shards:
+            samples = list(read_samples(toy_copy / shard.name))
+            for sample in samples:
+                metadata = json.loads(sample["json"])
+                metadata["latents"][3] = metadata["latents"][6] = 0.5
+                sample["json"] = json.dumps(metadata).encode()
+            reseal(toy_copy, shard.name, samples)
+    result = evaluate_encoder(mean_colors, toy_copy, config=SHORT, device="cpu")
+    color = result.find(TRAINED, "color", "all", "r2")
+    assert color is not None
+    assert color.value is None
+    assert color.note
+    json.loads(result.to_json())
+
+
+@pytest.mark.parametrize(
+    ("encoder", "sentence"),
+    [
+        (lambda images: images.float().mean(dim=(2, 3)) / 0, "gives NaN or infinite numbers"),
+        (lambda images: torch.zeros(len(images), len(images) + 1), "of one width"),
+        (lambda images: nn.Linear(7, 3)(images.float().flatten(1)), "fails on images of 32 x 32 px"),
+        (lambda images: 1e6 + images.float().mean(dim=(2, 3)), "which float16 cannot hold"),
+    ],
+)
+def test_a_broken_encoder_is_one_sentence(toy_dataset: Path, encoder, sentence: str):
+    with pytest.raises(IebenchError, match=sentence):
+        evaluate_encoder(encoder, toy_dataset, config=SHORT, device="cpu")
 
 
 def enlarge(folder: Path, size: int) -> None:
@@ -113,23 +421,21 @@ def enlarge(folder: Path, size: int) -> None:
 def test_a_run_is_evaluated_on_a_dataset_of_other_classes_and_size(
     toy_copy: Path, toy_dataset: Path, tmp_path: Path
 ):
-    small = ["training.batch_size=4", "training.epochs=1", "training.workers=0"]
-    probes = ["evaluation.epochs=1", "evaluation.hidden_width=8"]
+    small = ["training.batch_size=4", "training.epochs=1", "training.workers=0", "evaluation.workers=0"]
+    probes = ["evaluation.epochs=1", "evaluation.hidden_width=8", "evaluation.linear_color_epochs=1"]
     recipe = load_recipe("supervised", [*small, *probes])
     train(recipe, toy_dataset, tmp_path / "run", "cpu")
     content = json.loads((toy_copy / "dataset.json").read_text())
     content["classes"].append({"label": 3, "synset": "09999999", "name": "other"})
-    rewrite_index(toy_copy, {**content, "image_size": 128})
-    enlarge(toy_copy, 128)
-    result = evaluate(Run(tmp_path / "run"), toy_copy, "cpu")
-    assert result["chance"]["top1"] == 0.25
-    assert Run(tmp_path / "run").recipe().backbone.small_image_stem is True
+    rewrite_index(toy_copy, {**content, "image_size": 64})
+    enlarge(toy_copy, 64)
+    result = evaluate_run(Run(tmp_path / "run"), toy_copy, "cpu")
+    assert result.test.classes == 4
 
 
 def test_a_run_without_checkpoint_is_one_sentence(toy_dataset: Path, tmp_path: Path):
-    recipe = small_recipe()
-    Run(tmp_path / "run").create(recipe, toy_dataset)
-    result = call("eval", tmp_path / "run", "--data", toy_dataset)
+    Run(tmp_path / "run").create(small_recipe(), toy_dataset)
+    result = call("eval", tmp_path / "run", "--data", toy_dataset, "--device", "cpu")
     assert result.code == 2
     assert "no checkpoint" in result.error
 
@@ -146,7 +452,7 @@ def test_a_broken_checkpoint_is_one_sentence(toy_dataset: Path, tmp_path: Path, 
     run_folder.create(small_recipe(), toy_dataset)
     run_folder.last_checkpoint.write_bytes(content)
     with pytest.raises(IebenchError, match="cannot be read"):
-        evaluate(run_folder, toy_dataset, "cpu")
+        evaluate_run(run_folder, toy_dataset, "cpu")
 
 
 def test_a_checkpoint_that_would_run_code_is_not_loaded(toy_dataset: Path, tmp_path: Path):
@@ -154,7 +460,7 @@ def test_a_checkpoint_that_would_run_code_is_not_loaded(toy_dataset: Path, tmp_p
     run_folder.create(small_recipe(), toy_dataset)
     torch.save({"model": {"weight": Path("somewhere")}}, run_folder.last_checkpoint)
     with pytest.raises(IebenchError, match="cannot be read"):
-        evaluate(run_folder, toy_dataset, "cpu")
+        evaluate_run(run_folder, toy_dataset, "cpu")
 
 
 def test_a_checkpoint_of_another_recipe_is_one_sentence(toy_dataset: Path, tmp_path: Path):
@@ -162,7 +468,7 @@ def test_a_checkpoint_of_another_recipe_is_one_sentence(toy_dataset: Path, tmp_p
     run_folder.create(small_recipe(), toy_dataset)
     save_checkpoint(run_folder.last_checkpoint, {"model": {"other": torch.zeros(1)}})
     with pytest.raises(IebenchError, match="does not fit"):
-        evaluate(run_folder, toy_dataset, "cpu")
+        evaluate_run(run_folder, toy_dataset, "cpu")
 
 
 def test_a_dataset_without_validation_objects_is_an_error(toy_copy: Path, evaluated: Path):
@@ -170,4 +476,4 @@ def test_a_dataset_without_validation_objects_is_an_error(toy_copy: Path, evalua
     content["splits"]["val"] = {"shards": [], "objects": 0, "views": 0}
     (toy_copy / "dataset.json").write_text(json.dumps(content))
     with pytest.raises(UsageError, match="no view in split 'val'"):
-        evaluate(Run(evaluated), toy_copy, "cpu")
+        evaluate_run(Run(evaluated), toy_copy, "cpu")

@@ -2,22 +2,22 @@
 
 import base64
 import html
-import itertools
 import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from evaluations import made_up_evaluation, with_value, write_evaluation
+from iebench.evaluation.results import TRAINED, UNTRAINED, EvaluationFile, read_evaluation
 from iebench.recipes.recipe import load_recipe
 from iebench.report.page import network_table, write_report
 from iebench.report.plots import POINTS, line_style, training_panels
 from iebench.report.subjects import distinct_titles, read_subjects
-from iebench.report.tables import METRICS
 from iebench.report.wording import enumerate_words, minus, outcome_sentences
 from iebench.training.run import Run
 from processes import PATIENCE
@@ -49,46 +49,8 @@ def write_run(folder: Path, data: Path, offset: float = 0.0, *overrides: str) ->
         for step in range(1, 121)
     ]
     run.metrics_path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    run.evaluation_path.write_text(json.dumps(evaluation(data, offset)))
+    write_evaluation(folder, made_up_evaluation(data, 0.61 + offset))
     return run
-
-
-def evaluation(data: Path, offset: float = 0.0) -> dict[str, Any]:
-    index = open_dataset(data)
-    names = dict.fromkeys(
-        (view.metadata.synset, view.metadata.object) for view in read_views(data, index, "val")
-    )
-    return {
-        "format": 1,
-        "data": str(data.resolve()),
-        "objects": {split: index.split(split).objects for split in ("train", "val")},
-        "views_per_object": index.views_per_object,
-        "chance": {"top1": 1 / 3, "top5": 1.0, "mrr": 0.52},
-        "networks": {"trained": network(0.61 + offset), "untrained": network(0.35)},
-        "retrieval_examples": [
-            {
-                "synset": synset,
-                "object": object_id,
-                "source": 0,
-                "target": 2,
-                "rank": 2.0,
-                "retrieved": [1, 2, 3, 0],
-            }
-            for synset, object_id in list(names)[:3]
-        ],
-    }
-
-
-def network(start: float) -> dict[str, Any]:
-    """Results of which no two print alike."""
-    results: dict[str, Any] = {}
-    numbers = itertools.count()
-    for metric in METRICS:
-        place = results
-        for name in metric.path[:-1]:
-            place = place.setdefault(name, {})
-        place[metric.path[-1]] = start + 0.0041 * next(numbers)
-    return results
 
 
 def without_predictor(folder: Path, data: Path) -> Run:
@@ -96,12 +58,7 @@ def without_predictor(folder: Path, data: Path) -> Run:
     run = Run(folder)
     run.create(load_recipe("vicreg"), data)
     run.metrics_path.write_text(json.dumps({"step": 1, "epoch": 1.0, "loss": 3.0}) + "\n")
-    content = evaluation(data)
-    content["retrieval_examples"] = []
-    for name, results in content["networks"].items():
-        probes = {key: {"whole": value["whole"]} for key, value in results.items() if key != "retrieval"}
-        content["networks"][name] = {**probes, "retrieval": None}
-    run.evaluation_path.write_text(json.dumps(content))
+    write_evaluation(folder, made_up_evaluation(data, parts=["all"]))
     return run
 
 
@@ -180,16 +137,15 @@ def test_every_view_is_on_the_page_as_it_is_stored(run: Run, toy_dataset: Path, 
 
 
 def test_the_lead_says_no_more_than_the_numbers_do(toy_dataset: Path):
-    results = evaluation(toy_dataset)
+    results = made_up_evaluation(toy_dataset)
     for trained, untrained, chance, words in (
         (0.61, 0.21, 0.2, "above both"),
         (0.2, 0.21, 0.2, "below the untrained network, level with chance"),
         (0.1, 0.21, 0.2, "below both"),
         (0.2101, 0.21, 0.2, "level with the untrained network, above chance"),
     ):
-        results["networks"]["trained"]["retrieval"]["mrr"] = trained
-        results["networks"]["untrained"]["retrieval"]["mrr"] = untrained
-        results["chance"]["mrr"] = chance
+        results = with_value(results, TRAINED, ("retrieval", "val-val", "mrr"), trained, chance)
+        results = with_value(results, UNTRAINED, ("retrieval", "val-val", "mrr"), untrained, chance)
         sentence = outcome_sentences(results)
         expected = f"MRR {trained:.3f} against {untrained:.3f} untrained; chance is {chance:.3f}: {words}."
         assert sentence.startswith(expected)
@@ -232,15 +188,15 @@ def test_a_broken_shard_costs_the_pictures_only(toy_copy: Path, tmp_path: Path):
 
 def test_examples_that_are_not_in_the_dataset_are_counted(toy_dataset: Path, tmp_path: Path):
     run = write_run(tmp_path / "run", toy_dataset)
-    results = json.loads(run.evaluation_path.read_text())
-    results["retrieval_examples"][0]["object"] = "gone"
-    run.evaluation_path.write_text(json.dumps(results))
+    results = read_evaluation(run.folder)
+    gone = replace(results.examples[0], object="gone")
+    write_evaluation(run.folder, replace(results, examples=(gone, *results.examples[1:])))
     assert "1 of 3 examples left out" in report(tmp_path / "report.html", run).text
 
 
 def test_a_run_without_evaluation_is_refused_and_nothing_is_written(toy_dataset: Path, tmp_path: Path):
     run = write_run(tmp_path / "run", toy_dataset)
-    run.evaluation_path.unlink()
+    shutil.rmtree(run.folder / "evaluations")
     with pytest.raises(UsageError, match="has not been evaluated"):
         write_report([run], tmp_path / "new" / "report.html")
     assert not (tmp_path / "new").exists()
@@ -248,8 +204,8 @@ def test_a_run_without_evaluation_is_refused_and_nothing_is_written(toy_dataset:
 
 def test_an_evaluation_that_is_cut_short_is_refused(toy_dataset: Path, tmp_path: Path):
     run = write_run(tmp_path / "run", toy_dataset)
-    run.evaluation_path.write_text("{")
-    with pytest.raises(IebenchError, match="run `iebench eval` again"):
+    EvaluationFile(run.folder, "views").path.write_text("{")
+    with pytest.raises(IebenchError, match="evaluate again with --force"):
         write_report([run], tmp_path / "report.html")
 
 

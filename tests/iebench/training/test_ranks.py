@@ -1,6 +1,5 @@
 """One job in two real processes, as torchrun and srun start them, against the same job in one."""
 
-import json
 import os
 import shutil
 import signal
@@ -15,9 +14,9 @@ import pytest
 import torch
 
 from commands import COMMAND, Result
-from iebench.evaluation.evaluate import evaluate
+from iebench.cli.evaluating import evaluate_run
+from iebench.evaluation.results import EvaluationFile
 from iebench.recipes.recipe import Recipe, load_recipe
-from iebench.report.subjects import flatten
 from iebench.training.loop import train
 from iebench.training.metrics_log import read_metrics
 from iebench.training.run import Run, load_checkpoint
@@ -39,6 +38,8 @@ TRAINING = [
     "backbone.small_image_stem=false",
     "evaluation.epochs=2",
     "evaluation.hidden_width=16",
+    "evaluation.linear_color_epochs=2",
+    "evaluation.workers=0",
 ]
 METHODS = {
     "sie": ["method.projector=[64, 64, 32]", "backbone.joint_views=true"],
@@ -225,12 +226,14 @@ def test_two_processes_evaluate_as_one(alone: dict[str, Path], toy_dataset: Path
     folder = shutil.copytree(alone["sie"], tmp_path / "run")
     result = under_torchrun(["eval", str(folder), "--data", str(toy_dataset), "--device", "cpu"])
     assert result.code == 0, result.err
-    assert result.out.count("Classification, linear (whole)") == 1
-    found = json.loads(Run(folder).evaluation_path.read_text())
-    expected = evaluate(Run(alone["sie"]), toy_dataset, "cpu")
-    ours, theirs = (flatten(content["networks"]) for content in (found, expected))
+    assert result.out.count("Classification, linear (all)") == 1
+    found = EvaluationFile(folder, "views").read()
+    expected = evaluate_run(Run(alone["sie"]), toy_dataset, "cpu")
+    ours, theirs = (
+        {score.key: score.estimate.value for score in content.scores} for content in (found, expected)
+    )
     assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-4)
-    assert found["retrieval_examples"] == expected["retrieval_examples"]
+    assert found.examples == expected.examples
 
 
 def test_a_process_that_cannot_read_a_shard_ends_all_with_its_sentence(

@@ -1,0 +1,133 @@
+"""Evaluation as the command line asks for it: networks by name, and results in a terminal."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from iebench.evaluation.evaluate import evaluate_requests
+from iebench.evaluation.ledger import Existing
+from iebench.evaluation.protocol import EvaluationConfig
+from iebench.evaluation.results import Evaluation
+from iebench.evaluation.session import Request
+from iebench.recipes.recipe import apply_override, parse_recipe
+from iebench.report.tables import comparison, text_table
+from iebench.training.processes import launched
+from iebench.training.run import Run
+from iebench.training.run_encoder import encoder_of_run
+from shards.errors import UsageError
+from shards.schema import DatasetIndex, open_dataset
+
+
+def evaluate_networks(
+    names: Sequence[str],
+    data: Path,
+    fit: Path | None = None,
+    name: str | None = None,
+    out: Path | None = None,
+    overrides: Sequence[str] = (),
+    keeps_features: bool = False,
+    existing: Existing = "keep",
+    device: str = "auto",
+) -> dict[str, Evaluation]:
+    """Evaluates networks in one pass over the shards of a dataset.
+
+    Args:
+        names: Folders of runs.
+        data: Folder of the dataset on whose validation split everything is measured.
+        fit: Folder of the dataset to whose training split probes are fitted; by default ``data``.
+        name: Name of the evaluation; by default that of the dataset.
+        out: Folder of the results; by default each run's own.
+        overrides: ``evaluation.FIELD=VALUE`` each, over what the runs' recipes say.
+        keeps_features: Whether the features stay in the folder of the results.
+        existing: What becomes of an evaluation of the same name.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Returns:
+        The result of each network by its name.
+
+    Raises:
+        UsageError: A network or a field is not known, or the runs' recipes evaluate differently.
+        IebenchError: A checkpoint or a shard cannot be read.
+    """
+    with launched(device) as processes:
+        with processes.fail_together():
+            unique = list(dict.fromkeys(names))
+            if out is not None and len(unique) > 1:
+                raise UsageError(
+                    "--out takes the results of one network; leave it out or evaluate one at a time"
+                )
+            runs = [Run(Path(item)) for item in unique]
+            config = evaluation_config(runs, overrides)
+            index = open_dataset(data)
+            requests = [request_of_run(run, index, out) for run in runs]
+        found = evaluate_requests(
+            requests,
+            data,
+            fit,
+            config,
+            processes,
+            name=name,
+            keeps_features=keeps_features,
+            existing=existing,
+        )
+    return dict(zip(unique, found, strict=True))
+
+
+def evaluate_run(run: Run, data: Path, device: str = "auto") -> Evaluation:
+    """Evaluates one run next to its untrained network, by its own recipe.
+
+    An evaluation of other weights or settings is replaced; one of the same is not done again.
+    """
+    return evaluate_networks([str(run.folder)], data, existing="replace", device=device)[str(run.folder)]
+
+
+def request_of_run(run: Run, index: DatasetIndex, out: Path | None = None) -> Request:
+    """The trained and the untrained network of a run.
+
+    Raises:
+        UsageError: There is no such run, or it has no checkpoint.
+        IebenchError: A checkpoint cannot be read.
+    """
+    trained, untrained = (
+        encoder_of_run(run, checkpoint, index) for checkpoint in (run.last_checkpoint, run.initial_checkpoint)
+    )
+    return Request(trained, untrained, out or run.folder)
+
+
+def evaluation_config(runs: Sequence[Run], overrides: Sequence[str]) -> EvaluationConfig:
+    """How networks are evaluated: as the recipes of the runs say, with overrides.
+
+    Raises:
+        UsageError: There is no such field or value, or the runs' recipes differ.
+    """
+    wrong = [text for text in overrides if not text.strip().startswith("evaluation.")]
+    if wrong:
+        raise UsageError(f"--set of `iebench eval` takes evaluation.FIELD=VALUE, not {wrong[0]!r}")
+    configs = []
+    for run in runs:
+        content = run.recipe().model_dump(mode="json")
+        for override in overrides:
+            apply_override(content, override)
+        configs.append(parse_recipe(content, f"the recipe of {run.folder}").evaluation)
+    if any(config != configs[0] for config in configs):
+        raise UsageError(
+            "the recipes of these runs evaluate differently; evaluate them one at a time, or say for all what differs "
+            "with --set evaluation.FIELD=VALUE"
+        )
+    return configs[0]
+
+
+def print_results(results: Mapping[str, Evaluation], as_json: bool = False) -> None:
+    """Prints results as a table for each network, or as JSON by the network's name."""
+    if as_json:
+        content = {name: json.loads(result.to_json()) for name, result in results.items()}
+        click.echo(json.dumps(content, indent=1, allow_nan=False))
+        return
+    for name, result in results.items():
+        if len(results) > 1:
+            click.echo(f"== {name}")
+        click.echo(text_table(comparison(result)))
+        for item in result.left_out:
+            click.echo(f"{item.task} is left out: {item.reason}", err=True)

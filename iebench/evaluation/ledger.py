@@ -1,0 +1,235 @@
+"""What is known so far: read back from files, extended score by score, and written at once."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from iebench.evaluation.intervals import Estimate, PerObject, save_per_object
+from iebench.evaluation.protocol import EvaluationConfig
+from iebench.evaluation.results import (
+    Evaluation,
+    EvaluationFile,
+    LeftOut,
+    RetrievalExample,
+    Score,
+)
+from shards.errors import UsageError
+from shards.origin import cache_root
+
+Key = tuple[str, str, str]
+"""Task, part and metric of a score."""
+
+Existing = Literal["keep", "replace", "redo"]
+"""What becomes of an evaluation of the same name: ``keep`` goes on with it and refuses another one, ``replace``
+goes on with it and replaces another one, ``redo`` begins anew."""
+
+_DECIDES_NO_NUMBER = {"feature_batch_size", "workers"}
+
+
+@dataclass
+class Subject:
+    """One network under evaluation, with all that is known of it.
+
+    Attributes:
+        fingerprint: As ``fingerprint_of_network`` gives it.
+        parts: Columns of the representation by the name of the part.
+        encoder_fingerprint: As ``fingerprint_of_encoder`` gives it.
+        predictor_fingerprint: As ``fingerprint_of_predictor`` gives it.
+        known: What objects contribute to each score.
+        examples: Retrieved views of a few objects.
+        left_out: Tasks that this network allows no more than the dataset does.
+    """
+
+    fingerprint: str
+    parts: dict[str, tuple[int, int]]
+    encoder_fingerprint: str
+    predictor_fingerprint: str
+    known: dict[Key, PerObject] = field(default_factory=dict)
+    examples: tuple[RetrievalExample, ...] = ()
+    left_out: list[LeftOut] = field(default_factory=list)
+    _estimates: dict[Key, Estimate] = field(default_factory=dict)
+
+    def has(self, task: str, part: str) -> bool:
+        """Whether a task is done; all its metrics become known together."""
+        return any(key[:2] == (task, part) for key in self.known)
+
+    def estimate(self, key: Key) -> Estimate:
+        """A score with its interval, which is computed once."""
+        if key not in self._estimates:
+            self._estimates[key] = self.known[key].estimate()
+        return self._estimates[key]
+
+
+@dataclass
+class Entry:
+    """An evaluation that is being written, with the network behind each title.
+
+    Attributes:
+        evaluation: Its header; scores are filled in when it is written.
+        file: Where it is kept; None for one that only its caller sees.
+        subjects: The networks by title, the trained one first.
+    """
+
+    evaluation: Evaluation
+    file: EvaluationFile | None
+    subjects: dict[str, Subject]
+
+    def restore(self, existing: Existing) -> None:
+        """Takes up what the file holds of the same evaluation.
+
+        Args:
+            existing: What becomes of a file that is there.
+
+        Raises:
+            UsageError: The file holds another evaluation.
+            IebenchError: The file cannot be read.
+        """
+        if self.file is None or not self.file.path.exists():
+            return
+        if existing == "redo":
+            self._discard()
+            return
+        found = self.file.read()
+        difference = difference_between(found, self.evaluation)
+        if difference and existing == "replace":
+            self._discard()
+            return
+        if difference:
+            raise UsageError(
+                f"{self.file.path} holds another evaluation ({difference}); choose another --name, or replace it "
+                "with --force"
+            )
+        if found.complete:
+            self.evaluation = found
+            return
+        contributions = self.file.per_object()
+        for score in found.scores:
+            subject = self.subjects.get(score.network)
+            if subject is not None and score.key in contributions:
+                subject.known[(score.task, score.part, score.metric)] = contributions[score.key]
+        trained = next(iter(self.subjects.values()))
+        if trained.has("retrieval", "val-val"):
+            trained.examples = found.examples
+
+    def _discard(self) -> None:
+        """Removes the file that is there."""
+        assert self.file is not None
+        self.file.path.unlink()
+        self.file.objects_path.unlink(missing_ok=True)
+
+    def result(self) -> Evaluation:
+        """The evaluation with everything that is known."""
+        if self.evaluation.complete:
+            return self.evaluation
+        scores = [
+            Score(title, *key, subject.estimate(key))
+            for title, subject in self.subjects.items()
+            for key in subject.known
+        ]
+        trained = next(iter(self.subjects.values()))
+        left_out = dict.fromkeys((*self.evaluation.left_out, *trained.left_out))
+        return replace(
+            self.evaluation, scores=tuple(scores), left_out=tuple(left_out), examples=trained.examples
+        )
+
+    def write(self) -> None:
+        """Writes the file: first what objects contribute, then the scores."""
+        if self.file is None or self.evaluation.complete:
+            return
+        result = self.result()
+        self.file.path.parent.mkdir(parents=True, exist_ok=True)
+        contributions = {
+            score.key: self.subjects[score.network].known[(score.task, score.part, score.metric)]
+            for score in result.scores
+        }
+        save_per_object(self.file.objects_path, contributions)
+        self.file.write(result)
+
+    def complete(self) -> Evaluation:
+        """Writes the file a last time and returns the result."""
+        result = replace(self.result(), complete=True)
+        if not self.evaluation.complete and self.file is not None:
+            self.write()
+            self.file.write(result)
+        self.evaluation = result
+        return result
+
+
+def difference_between(found: Evaluation, wanted: Evaluation) -> str:
+    """In what a stored evaluation is another than the one that is wanted; empty if in nothing."""
+    if found.test.sha256 != wanted.test.sha256:
+        return f"on the dataset {found.test.place}"
+    if (found.fit and found.fit.sha256) != (wanted.fit and wanted.fit.sha256):
+        return f"with probes fitted to {found.fit.place if found.fit else 'nothing'}"
+    old, new = deciding_settings(found.settings), deciding_settings(wanted.settings)
+    for name, value in old.items():
+        if new.get(name) != value:
+            return f"with evaluation.{name} = {value!r}"
+    networks = [
+        {item.title: item.fingerprint for item in evaluation.networks} for evaluation in (found, wanted)
+    ]
+    return "of other weights" if networks[0] != networks[1] else ""
+
+
+def deciding_settings(settings: EvaluationConfig) -> dict[str, object]:
+    """The settings that decide numbers."""
+    return settings.model_dump(mode="json", exclude=_DECIDES_NO_NUMBER)
+
+
+class UntrainedCache:
+    """Scores of untrained networks, which are the same for every run of one backbone, seed and dataset.
+
+    Args:
+        evaluation: Header of an evaluation; names datasets and settings.
+        subject: The untrained network.
+    """
+
+    def __init__(self, evaluation: Evaluation, subject: Subject) -> None:
+        content = [
+            subject.encoder_fingerprint,
+            evaluation.test.sha256,
+            evaluation.fit.sha256 if evaluation.fit else None,
+            deciding_settings(evaluation.settings),
+        ]
+        name = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
+        self._file = EvaluationFile(cache_root() / "untrained", name)
+        self._subject = subject
+
+    def restore(self) -> None:
+        """Takes up what is cached; a cached file that cannot be read is removed."""
+        try:
+            cached = self._file.per_object()
+        except (OSError, ValueError, KeyError):
+            self._file.objects_path.unlink(missing_ok=True)
+            return
+        for name, contribution in cached.items():
+            task, *place, metric = name.split("/")
+            for part in self._parts_at(place):
+                self._subject.known.setdefault((task, part, metric), contribution)
+
+    def store(self) -> None:
+        """Adds what is known to the cache."""
+        try:
+            cached = dict(self._file.per_object())
+        except (OSError, ValueError, KeyError):
+            cached = {}
+        for (task, part, metric), contribution in self._subject.known.items():
+            cached["/".join((task, *self._place(part), metric))] = contribution
+        self._file.objects_path.parent.mkdir(parents=True, exist_ok=True)
+        save_per_object(self._file.objects_path, cached)
+
+    def _place(self, part: str) -> tuple[str, ...]:
+        """A part by its columns, since names differ from method to method; what predictors do by the predictor."""
+        if part in self._subject.parts:
+            start, stop = self._subject.parts[part]
+            return (f"{start}-{stop}",)
+        return self._subject.predictor_fingerprint, part
+
+    def _parts_at(self, place: Sequence[str]) -> list[str]:
+        """The subject's parts that a place of the cache is about."""
+        if len(place) == 1:
+            return [part for part in self._subject.parts if self._place(part) == tuple(place)]
+        fingerprint, part = place
+        return [part] if fingerprint == self._subject.predictor_fingerprint else []

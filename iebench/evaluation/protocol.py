@@ -1,0 +1,33 @@
+"""The settings of an evaluation: which protocol fits the probes, and for how long."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Protocol = Literal["published", "thorough"]
+
+
+class EvaluationConfig(BaseModel):
+    """How probes are fitted to frozen features; the defaults are the published protocol.
+
+    ``published`` fits as the SIE paper (arXiv 2302.10283) does: an epoch draws one view, or one pair of views, of
+    each object, and features are taken as they are. ``thorough`` goes through every view in each epoch and
+    standardizes features by the mean and deviation of the training split.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    protocol: Protocol = "published"
+    epochs: int = Field(default=300, ge=1)
+    linear_color_epochs: int = Field(
+        default=50,
+        ge=1,
+        description="of the linear probe of color differences, as EquiCaps and seq-JEPA fit it",
+    )
+    batch_size: int = Field(default=256, ge=2)
+    lr: float = Field(default=1e-3, gt=0, description="of Adam, constant")
+    hidden_width: int = Field(default=1024, ge=1, description="of both hidden layers of MLP probes")
+    feature_batch_size: int = Field(default=256, ge=1, description="views per step of the frozen encoder")
+    workers: int = Field(
+        default=2, ge=0, description="decoding processes beside each evaluating process; 0: none"
+    )

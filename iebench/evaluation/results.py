@@ -1,0 +1,320 @@
+"""The result of an evaluation: typed scores of one or two networks, and the file that keeps them.
+
+A run keeps its evaluations side by side, one file for each name: ``RUN/evaluations/NAME.json``, and beside it
+``NAME.objects.npz`` with what each object contributes to each score, for paired differences.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from iebench.evaluation.intervals import Estimate, PerObject, load_per_object
+from iebench.evaluation.protocol import EvaluationConfig
+from shards.errors import IebenchError, UsageError
+from shards.files import write_text
+
+FORMAT = 2
+FOLDER = "evaluations"
+TRAINED, UNTRAINED = "trained", "untrained"
+OBJECTS_SUFFIX = ".objects.npz"
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number of one network.
+
+    Attributes:
+        network: ``trained`` or ``untrained``; an encoder that is no run counts as ``trained``.
+        task: What is measured, such as ``classification``, ``rotation`` or ``retrieval``.
+        part: Part of the representation, such as ``all``; for retrieval, queries and gallery, such as ``val-val``.
+        metric: What the number is, such as ``top1`` or ``r2``.
+        estimate: The number with its interval and its chance level.
+    """
+
+    network: str
+    task: str
+    part: str
+    metric: str
+    estimate: Estimate
+
+    @property
+    def key(self) -> str:
+        """The name of the score in ``NAME.objects.npz``."""
+        return "/".join((self.network, self.task, self.part, self.metric))
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A task that could not be done, with the reason."""
+
+    task: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class EvaluatedNetwork:
+    """One network of an evaluation.
+
+    Attributes:
+        title: ``trained`` or ``untrained``.
+        encoder: The encoder's name.
+        fingerprint: SHA-256 of its weights and of how it treats images.
+        dimension: Width of the representation.
+        groups: Groups of transformations that its predictor is told; empty without a predictor.
+    """
+
+    title: str
+    encoder: str
+    fingerprint: str
+    dimension: int
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EvaluatedData:
+    """A split of a dataset that an evaluation used.
+
+    Attributes:
+        place: The dataset's folder or address.
+        sha256: SHA-256 of its index, which holds those of its shards.
+        split: ``train`` or ``val``.
+        objects: Number of objects.
+        views_per_object: Views of each.
+        classes: Number of classes.
+        image_size: Height and width of its images in pixels.
+        variant: ``3diebench``, ``translated`` or ``ood``; another one's latents are its own.
+    """
+
+    place: str
+    sha256: str
+    split: str
+    objects: int
+    views_per_object: int
+    classes: int
+    image_size: int
+    variant: str
+
+
+@dataclass(frozen=True)
+class RetrievalExample:
+    """The views that a predictor retrieves for one question.
+
+    Attributes:
+        synset: Class of the object.
+        object: The object's id.
+        source: View that is steered.
+        target: View that it should become.
+        rank: Rank of the target among the object's views; 1 is best.
+        retrieved: The first views by similarity, best first.
+    """
+
+    synset: str
+    object: str
+    source: int
+    target: int
+    rank: float
+    retrieved: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that one evaluation found.
+
+    Attributes:
+        name: Name of the evaluation in its run.
+        test: The split on which everything is measured.
+        fit: The split to which probes were fitted; None if there was none.
+        settings: Protocol and lengths of the probes.
+        networks: The networks that were evaluated, the trained one first.
+        scores: Every number, in the order in which it became known.
+        left_out: Tasks that could not be done.
+        examples: Retrieved views of a few objects.
+        complete: Whether everything that can be measured was.
+    """
+
+    name: str
+    test: EvaluatedData
+    fit: EvaluatedData | None
+    settings: EvaluationConfig
+    networks: tuple[EvaluatedNetwork, ...] = ()
+    scores: tuple[Score, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    examples: tuple[RetrievalExample, ...] = ()
+    complete: bool = False
+
+    def find(self, network: str, task: str, part: str, metric: str) -> Estimate | None:
+        """The estimate of one score; None if there is no such score."""
+        for score in self.scores:
+            if (score.network, score.task, score.part, score.metric) == (network, task, part, metric):
+                return score.estimate
+        return None
+
+    def of(self, network: str) -> dict[tuple[str, str, str], Estimate]:
+        """The estimates of one network by (task, part, metric)."""
+        return {
+            (score.task, score.part, score.metric): score.estimate
+            for score in self.scores
+            if score.network == network
+        }
+
+    def with_scores(self, scores: Iterable[Score]) -> "Evaluation":
+        """The same with more scores."""
+        return replace(self, scores=(*self.scores, *scores))
+
+    def to_json(self) -> str:
+        """The content of the evaluation's file; it has neither NaN nor infinity."""
+        content = {"format": FORMAT, **_ADAPTER.dump_python(self, mode="json")}
+        return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+    @staticmethod
+    def from_json(text: str) -> "Evaluation":
+        """The reverse of ``to_json``.
+
+        Raises:
+            ValueError: The text is not what ``to_json`` gives.
+            IebenchError: It is of another version.
+        """
+        content = json.loads(text)
+        if not isinstance(content, dict) or "format" not in content:
+            raise ValueError("it is no evaluation")
+        version = content.pop("format")
+        if version != FORMAT:
+            raise IebenchError(f"is of format {version} and this iebench reads format {FORMAT}")
+        try:
+            return _ADAPTER.validate_json(json.dumps(content))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+_ADAPTER = TypeAdapter(Evaluation)
+
+
+@dataclass(frozen=True)
+class EvaluationFile:
+    """The file of one evaluation.
+
+    Attributes:
+        folder: The run's folder, or that of another encoder's results.
+        name: Name of the evaluation.
+    """
+
+    folder: Path
+    name: str
+
+    @property
+    def path(self) -> Path:
+        """The JSON file."""
+        return self.folder / FOLDER / f"{self.name}.json"
+
+    @property
+    def objects_path(self) -> Path:
+        """What each object contributes to each score."""
+        return self.folder / FOLDER / f"{self.name}{OBJECTS_SUFFIX}"
+
+    def read(self) -> Evaluation:
+        """Reads the evaluation.
+
+        Raises:
+            UsageError: There is none of this name.
+            IebenchError: The file cannot be read, or is of another version.
+        """
+        try:
+            return Evaluation.from_json(self.path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UsageError(
+                f"{self.folder} has no evaluation {self.name!r}; run `iebench eval {self.folder} --data DATASET "
+                f"--name {self.name}` first"
+            ) from None
+        except ValueError as error:
+            reason = f"{self.path} cannot be read ({error})"
+        except IebenchError as error:
+            reason = f"{self.path} {error}"
+        raise IebenchError(f"{reason}; evaluate again with --force")
+
+    def write(self, evaluation: Evaluation) -> None:
+        """Writes the evaluation whole or not at all."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(self.path, evaluation.to_json())
+
+    def per_object(self) -> Mapping[str, PerObject]:
+        """What each object contributes to each score, by ``Score.key``; empty if nothing was stored."""
+        return load_per_object(self.objects_path) if self.objects_path.is_file() else {}
+
+
+def evaluation_names(folder: Path) -> list[str]:
+    """Names of the evaluations in a run's folder, the oldest first."""
+    files = sorted((folder / FOLDER).glob("*.json"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+    return [path.stem for path in files]
+
+
+def read_evaluation(folder: Path, name: str | None = None) -> Evaluation:
+    """Reads an evaluation of a run.
+
+    Args:
+        folder: The run's folder.
+        name: Name of the evaluation; by default the newest.
+
+    Raises:
+        UsageError: The run has no such evaluation, or only one of an older version.
+        IebenchError: The file cannot be read.
+    """
+    if name is None:
+        names = evaluation_names(folder)
+        if not names:
+            raise UsageError(_no_evaluation(folder))
+        name = names[-1]
+    return EvaluationFile(folder, name).read()
+
+
+def read_evaluations(folder: Path) -> list[Evaluation]:
+    """Reads all evaluations of a run, the oldest first.
+
+    Raises:
+        UsageError: The run has none, or only one of an older version.
+        IebenchError: A file cannot be read.
+    """
+    names = evaluation_names(folder)
+    if not names:
+        raise UsageError(_no_evaluation(folder))
+    return [EvaluationFile(folder, name).read() for name in names]
+
+
+def default_name(test_place: str, fit_place: str | None = None) -> str:
+    """The name of an evaluation that is given none: the dataset's, and that of the probes if it is another.
+
+    Args:
+        test_place: Folder or address of the dataset on which is measured.
+        fit_place: Folder or address of the dataset to which probes are fitted, if it is another.
+    """
+    name = _last_word(test_place)
+    return name if fit_place is None else f"{name}-fit-{_last_word(fit_place)}"
+
+
+def checked_name(name: str) -> str:
+    """The name, if it can be a file's.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise UsageError(
+            f"an evaluation's name is made of letters, digits, '.', '_' and '-', and {name!r} is not; choose another"
+        )
+    return name
+
+
+def _last_word(place: str) -> str:
+    words = [re.sub(r"[^A-Za-z0-9._-]+", "-", word).strip("-.") for word in place.split("/")]
+    return next((word for word in reversed(words) if word), "evaluation")
+
+
+def _no_evaluation(folder: Path) -> str:
+    hint = f"run `iebench eval {folder} --data DATASET` first"
+    if (folder / "eval.json").is_file():
+        return f"{folder}/eval.json is of an older iebench, which measured other quantities; {hint}"
+    return f"{folder} has not been evaluated; {hint}"

@@ -1,0 +1,80 @@
+"""From what probes predict to scores by object."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from iebench.evaluation.features import Features
+from iebench.evaluation.intervals import PerObject
+from iebench.evaluation.probes import TOP, targets_of_test
+from iebench.evaluation.scores import (
+    accuracy_by_object,
+    class_accuracy_by_object,
+    majority_chance,
+    median_angle_by_object,
+    r2_by_object,
+    r2_per_component_by_object,
+)
+from iebench.evaluation.tasks import ProbeTask
+
+Scores = dict[str, PerObject]
+"""What objects contribute to each metric of one task and part, by the metric's name."""
+
+
+def score_probe(
+    task: ProbeTask, predictions: Tensor, train: Features, val: Features, latent_names: list[str]
+) -> Scores:
+    """All metrics of one probe.
+
+    Args:
+        task: What was asked.
+        predictions: What ``fit_probes`` gave for the probe.
+        train: Features to which it was fitted.
+        val: Features on which it was tested.
+        latent_names: Names of the latents' columns.
+    """
+    if task.target is None:
+        return score_classes(predictions, train.labels, val.labels, task.outputs)
+    expected = targets_of_test(task, val)
+    if task.name == "latents":
+        return {
+            f"r2_{name}": r2_by_object(predictions[..., [column]], expected[..., [column]])
+            for column, name in enumerate(latent_names)
+        }
+    scores = {
+        "r2": r2_by_object(predictions, expected),
+        "r2_per_component": r2_per_component_by_object(predictions, expected),
+    }
+    if task.name in ("rotation", "pose"):
+        scores["median_angle"] = median_angle_by_object(predictions, expected)
+    return scores
+
+
+def score_classes(ranked: Tensor, train_labels: Tensor, val_labels: Tensor, classes: int) -> Scores:
+    """Accuracies of classes named best first.
+
+    Args:
+        ranked: (objects, views, k) classes.
+        train_labels: (training objects,) classes.
+        val_labels: (objects,) classes; -1 for one that training lacks, which no metric counts.
+        classes: Number of classes.
+    """
+    is_known = val_labels >= 0
+    hits = ranked == val_labels[:, None, None]
+    first, any_of = hits[..., 0], hits[..., :TOP].any(dim=2)
+    known = val_labels[is_known]
+    scores = {
+        "top1": accuracy_by_object(first[is_known], majority_chance(train_labels, known)),
+        "top5": accuracy_by_object(any_of[is_known], majority_chance(train_labels, known, TOP)),
+        "class_accuracy": class_accuracy_by_object(first[is_known], known, classes),
+    }
+    return {name: _with_unknown(score, is_known) for name, score in scores.items()}
+
+
+def _with_unknown(score: PerObject, is_known: Tensor) -> PerObject:
+    """The same for all objects, of which those that are not known contribute nothing."""
+    if bool(is_known.all()):
+        return score
+    values = np.zeros((len(is_known), score.values.shape[1]))
+    values[torch.nonzero(is_known).flatten().numpy()] = score.values
+    return PerObject(score.statistic, values, score.chance)

@@ -1,0 +1,150 @@
+"""The two splits of an evaluation: one to which probes are fitted, one on which everything is measured."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from iebench.evaluation.features import Features
+from iebench.evaluation.probes import ProbeInput
+from iebench.evaluation.results import EvaluatedData, LeftOut
+from shards.errors import UsageError
+from shards.origin import place_of
+from shards.schema import INDEX_NAME, DatasetIndex, open_dataset
+
+NO_TRAINING_SPLIT = "the dataset has no training split; name another one with --fit"
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a dataset.
+
+    Attributes:
+        folder: The dataset's folder.
+        index: Its index.
+        name: ``train`` or ``val``.
+    """
+
+    folder: Path
+    index: DatasetIndex
+    name: str
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the dataset's index."""
+        return hashlib.sha256((self.folder / INDEX_NAME).read_bytes()).hexdigest()
+
+    @property
+    def latent_names(self) -> list[str]:
+        """Names of the latents' columns."""
+        return [latent.name for latent in self.index.latents]
+
+    def describe(self) -> EvaluatedData:
+        """What results say about the split."""
+        index = self.index
+        return EvaluatedData(
+            place_of(self.folder),
+            self.sha256,
+            self.name,
+            index.split(self.name).objects,
+            index.views_per_object,
+            len(index.classes),
+            index.image_size,
+            index.variant,
+        )
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The splits of an evaluation.
+
+    Attributes:
+        test: The validation split on which everything is measured.
+        fit: The training split to which probes are fitted; None if there is none.
+    """
+
+    test: Split
+    fit: Split | None
+
+    @property
+    def latent_names(self) -> list[str]:
+        """Latents that both splits have, in the order of the one to which probes are fitted."""
+        if self.fit is None:
+            return self.test.latent_names
+        known = set(self.test.latent_names)
+        return [name for name in self.fit.latent_names if name in known]
+
+    @property
+    def classes(self) -> int:
+        """Number of classes to which probes are fitted."""
+        return len((self.fit or self.test).index.classes)
+
+    @property
+    def views_per_object(self) -> int:
+        """Views of an object, in the split that has fewer."""
+        views = self.test.index.views_per_object
+        return min(views, self.fit.index.views_per_object) if self.fit else views
+
+    def align(self, train: Features, val: Features) -> ProbeInput:
+        """Gives both splits the same latents, and the validation objects the labels of training.
+
+        A class is known by its synset. One that training lacks has the label -1.
+        """
+        assert self.fit is not None
+        columns = {
+            split.name: [split.latent_names.index(name) for name in self.latent_names]
+            for split in (self.fit, self.test)
+        }
+        labels = {item.synset: item.label for item in self.fit.index.classes}
+        table = torch.full((1 + max(item.label for item in self.test.index.classes),), -1)
+        for item in self.test.index.classes:
+            table[item.label] = labels.get(item.synset, -1)
+        return ProbeInput(
+            replace(train, latents=train.latents[..., columns["train"]]),
+            replace(val, latents=val.latents[..., columns["val"]], labels=table[val.labels]),
+        )
+
+    def classes_left_out(self) -> list[LeftOut]:
+        """What is said of classes that training lacks."""
+        if self.fit is None:
+            return []
+        known = {item.synset for item in self.fit.index.classes}
+        unknown = [item.name for item in self.test.index.classes if item.synset not in known]
+        if not unknown:
+            return []
+        shown = ", ".join(unknown[:5]) + (" and others" if len(unknown) > 5 else "")
+        reason = f"objects of {shown} are not counted, because the dataset of --fit lacks these classes"
+        return [LeftOut("classification", reason)]
+
+    def shares_no_class(self) -> bool:
+        """Whether training knows none of the validation split's classes."""
+        if self.fit is None:
+            return False
+        known = {item.synset for item in self.fit.index.classes}
+        return not any(item.synset in known for item in self.test.index.classes)
+
+
+def open_splits(data: Path, fit: Path | None = None) -> Splits:
+    """Opens the datasets of an evaluation.
+
+    Args:
+        data: Folder of the dataset on whose validation split everything is measured.
+        fit: Folder of the dataset to whose training split probes are fitted; by default ``data``.
+
+    Raises:
+        UsageError: ``data`` has no validation views, or ``fit`` is named and has no training views.
+        IebenchError: An index cannot be read.
+    """
+    index = open_dataset(data)
+    index.split("val")
+    test = Split(data, index, "val")
+    if fit is not None:
+        fit_index = open_dataset(fit)
+        fit_index.split("train")
+        return Splits(test, Split(fit, fit_index, "train"))
+    try:
+        index.split("train")
+    except UsageError:
+        return Splits(test, None)
+    return Splits(test, Split(data, index, "train"))

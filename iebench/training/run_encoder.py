@@ -1,0 +1,76 @@
+"""The networks of a run as encoders: trained, and as they were before training."""
+
+from pathlib import Path
+
+from torch import Tensor
+
+from iebench.backbones.encoder import ALL, EmbeddingPredictor, Encoder
+from iebench.recipes.recipe import Recipe
+from iebench.training.model import Model, build_model
+from iebench.training.run import Run, load_checkpoint
+from shards.errors import IebenchError
+from shards.schema import DatasetIndex
+
+CLASSES_KEY = "online.classifiers.representation.bias"
+"""The weights in a checkpoint that are as many as the classes of its training."""
+
+
+class MethodPredictor(EmbeddingPredictor):
+    """The predictor of a run's method.
+
+    Args:
+        model: The run's model, whose method has a predictor.
+    """
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.method = model.method
+        self.groups = model.method.groups
+        self.latent_names = tuple(model.latent_names)
+
+    def embed(self, representations: Tensor) -> Tensor:
+        """Embeds (batch, dimension) representations as the method does."""
+        return self.method.steered_embeddings(representations)
+
+    def predict(self, embeddings: Tensor, transformation: Tensor) -> Tensor:
+        """Predicts the embeddings of the transformed views."""
+        assert self.method.predictor is not None
+        return self.method.predictor(embeddings, transformation)
+
+
+def encoder_of_run(run: Run, checkpoint: Path, index: DatasetIndex) -> Encoder:
+    """Loads a network of a run.
+
+    Args:
+        run: The run.
+        checkpoint: One of its checkpoints.
+        index: Index of the dataset on which the encoder will be used.
+
+    Raises:
+        UsageError: There is no such run or checkpoint, or the dataset lacks a latent that the method is told.
+        IebenchError: The checkpoint cannot be read, or does not fit the recipe.
+    """
+    model = _restored(checkpoint, run.recipe(), index)
+    mean, std = model.channel_mean.flatten().tolist(), model.channel_std.flatten().tolist()
+    parts = {name: columns for name, columns in model.method.parts().items() if name not in ("whole", ALL)}
+    predictor = MethodPredictor(model) if model.method.predictor is not None and model.method.groups else None
+    return Encoder(
+        model.backbone,
+        str(run.folder),
+        mean=(mean[0], mean[1], mean[2]),
+        std=(std[0], std[1], std[2]),
+        parts=parts,
+        predictor=predictor,
+    )
+
+
+def _restored(path: Path, recipe: Recipe, index: DatasetIndex) -> Model:
+    """The network of a checkpoint, with the normalization and the classes of its own training."""
+    state = load_checkpoint(path)
+    try:
+        model = build_model(recipe, index, len(state["model"][CLASSES_KEY]))
+        model.load_state_dict(state["model"])
+    except (RuntimeError, KeyError) as error:
+        first_line = str(error).strip().split("\n")[0]
+        raise IebenchError(f"checkpoint {path} does not fit the run's recipe ({first_line})") from None
+    return model

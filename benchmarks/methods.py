@@ -8,23 +8,22 @@ where it was stopped::
 """
 
 import argparse
-import math
-import statistics
+import itertools
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 
 from iebench.cli.evaluating import evaluate_run
-from iebench.evaluation.results import TRAINED, Evaluation, read_evaluation
-from iebench.evaluation.retrieval import chance_mrr
 from iebench.recipes import recipe_names
 from iebench.recipes.recipe import Recipe, apply_override, load_recipe, parse_recipe
+from iebench.report.contenders import Contender, contenders_of, untrained_of
 from iebench.report.page import write_report
-from iebench.report.tables import KEY_NUMBERS, KeyNumber, Overview, Results, overview
+from iebench.report.subjects import read_subjects
+from iebench.report.tables import KEY_NUMBERS, Cell, KeyNumber, Overview, overview
 from iebench.training.loop import TrainingStopped, train
 from iebench.training.run import Run
 from shards.errors import IebenchError
@@ -64,19 +63,22 @@ PUBLISHED = (
 )
 
 
+Verdict = Literal["holds", "does not hold", "not told apart"]
+
+
 @dataclass(frozen=True)
 class Finding:
     """One comparison of two numbers.
 
     Attributes:
         who: what is compared.
-        numbers: both, as printed.
-        holds: whether it is as the papers find.
+        numbers: both, as printed, with the interval that decides.
+        verdict: whether it is as the papers find; only what the interval excludes is called a difference.
     """
 
     who: str
     numbers: str
-    holds: bool
+    verdict: Verdict
 
 
 def main() -> None:
@@ -85,28 +87,29 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     index = open_dataset(options.data)
     names = options.recipes or [name for name in recipe_names() if name != "demo"]
-    recipes = {name: small_recipe(name, index, options) for name in names}
-    runs = []
-    for name, recipe in recipes.items():
+    folders: dict[str, list[Path]] = {}
+    for name, seed in itertools.product(names, range(options.seed, options.seed + options.seeds)):
         start = time.perf_counter()
-        print(f"== {name} ({1 + names.index(name)} of {len(names)})", file=sys.stderr)
-        run = Run(options.out / name)
+        print(f"== {name}, seed {seed} ({1 + names.index(name)} of {len(names)})", file=sys.stderr)
+        run = Run(options.out / f"{name}-seed{seed}")
         try:
-            run_recipe(run, recipe, options.data)
+            run_recipe(run, small_recipe(name, index, options, seed), options.data)
         except TrainingStopped:
             raise
         except IebenchError as error:
             print(f"   {name} is left out: {error}", file=sys.stderr)
             continue
-        runs.append(run)
+        folders.setdefault(name, []).append(run.folder)
         print(f"   {name}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
-    write_report(runs, options.out / "report.html")
-    text = section({run.folder.name: read_evaluation(run.folder) for run in runs}, index, options.image_views)
+    write_report([folder for found in folders.values() for folder in found], options.out / "report.html")
+    text = section(contenders_by_recipe(folders), index, options.image_views)
     put_section(options.results, text)
     print(text)
     print(f"\n{options.results} and {options.out / 'report.html'} are written")
-    if len(runs) < len(names):
-        sys.exit(f"{len(names) - len(runs)} of {len(names)} recipes are left out; the messages above say why")
+    if len(folders) < len(names):
+        sys.exit(
+            f"{len(names) - len(folders)} of {len(names)} recipes are left out; the messages above say why"
+        )
 
 
 def parse_options() -> argparse.Namespace:
@@ -120,14 +123,15 @@ def parse_options() -> argparse.Namespace:
         "--image-views", type=int, default=30_000, help="that every recipe sees (%(default)s)"
     )
     parser.add_argument("--threads", type=int, default=2, help="of PyTorch (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of weights and pairs (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="the first, of weights and pairs (%(default)s)")
+    parser.add_argument("--seeds", type=int, default=1, help="how many, one after the other (%(default)s)")
     parser.add_argument("--recipes", nargs="*", metavar="RECIPE", help="by default all but demo")
     parser.add_argument("--results", type=Path, default=RESULTS, help="Markdown file that gets the table")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="of every recipe")
     return parser.parse_args()
 
 
-def small_recipe(name: str, index: DatasetIndex, options: argparse.Namespace) -> Recipe:
+def small_recipe(name: str, index: DatasetIndex, options: argparse.Namespace, seed: int) -> Recipe:
     """A recipe's method in the sections of `demo`, for the number of image views asked for."""
     content, demo = (load_recipe(text).model_dump() for text in (name, "demo"))
     method = content["method"]
@@ -135,7 +139,7 @@ def small_recipe(name: str, index: DatasetIndex, options: argparse.Namespace) ->
     content["method"] = method | {field: value for field, value in fields.items() if method.get(field)}
     content |= {section: demo[section] for section in SHARED_SECTIONS}
     epochs = round(options.image_views / 2 / index.split("train").objects)
-    content["training"] |= {"epochs": max(1, epochs), "seed": options.seed}
+    content["training"] |= {"epochs": max(1, epochs), "seed": seed}
     for override in options.set:
         apply_override(content, override)
     return parse_recipe(content, f"recipe {name}")
@@ -147,27 +151,34 @@ def run_recipe(run: Run, recipe: Recipe, data: Path) -> None:
     evaluate_run(run, data)
 
 
-def section(evaluations: dict[str, Evaluation], index: DatasetIndex, image_views: int) -> str:
+def contenders_by_recipe(folders: dict[str, list[Path]]) -> dict[str, Contender]:
+    """The runs of each recipe as one contender; all are evaluated on the same objects."""
+    contenders = {}
+    for name, found in folders.items():
+        (contender,) = contenders_of(read_subjects(found))
+        contenders[name] = replace(contender, title=name)
+    return contenders
+
+
+def section(contenders: dict[str, Contender], index: DatasetIndex, image_views: int) -> str:
     """The Markdown of one comparison: table, expectations, published figures."""
-    any_one = next(iter(evaluations.values()))
-    networks = {name: evaluation.of(TRAINED) for name, evaluation in evaluations.items()}
-    test, fit = any_one.test, any_one.fit
+    any_one = next(iter(contenders.values()))
+    evaluation = any_one.subjects[0].evaluation
+    test, fit = evaluation.test, evaluation.fit
     assert fit is not None
-    chance = {key: number(key).metric.show(level) for key, level in chance_levels(networks).items()}
-    checked = "\n".join(
-        summary(claim, found) for claim, found in expectations(networks, any_one).items() if found
-    )
+    seeds = max(len(contender.subjects) for contender in contenders.values())
+    table = overview([*contenders.values(), *untrained_of(list(contenders.values()))])
+    checked = "\n".join(summary(claim, found) for claim, found in expectations(contenders).items() if found)
     return f"""## Methods compared
-{image_views:,} image views for each recipe, on {fit.objects} objects of {len(index.classes)} classes with {test.views_per_object} \
-views of {index.image_size} px each; evaluated on {test.objects} other objects, by probes of the whole \
-representation.
+{image_views:,} image views for each recipe and seed ({seeds} each), on {fit.objects} objects of {len(index.classes)} \
+classes with {test.views_per_object} views of {index.image_size} px each; evaluated on {test.objects} other objects, by \
+probes of the whole representation. In brackets 95 % intervals over objects (and seeds, where there are several); bold \
+are the best and what paired differences do not tell apart from it, among predictors that are told the same.
 
-{markdown(overview(evaluations))}
+{markdown(table)}
 
-Chance: {", ".join(f"{name} {level}" for name, level in chance.items())}. One validation object is \
-{1 / test.objects:.1%} of top-1.
-
-What the papers find, at this size:
+What the papers find, at this size. A difference is called one if the 95 % interval of the paired difference, in \
+brackets, excludes zero:
 
 {checked}
 
@@ -175,89 +186,94 @@ What the papers find, at this size:
 """
 
 
-def chance_levels(networks: dict[str, Results]) -> dict[str, float]:
-    """The chance levels of the columns of the overview, by their headers."""
-    levels: dict[str, float] = {}
-    for key in KEY_NUMBERS:
-        found = [key.metric.chance(results) for results in networks.values()]
-        level = next((item for item in found if item is not None), None)
-        if level is not None:
-            levels[key.header] = level
-    return levels
-
-
 def markdown(table: Overview) -> str:
     """The overview as a Markdown table."""
     lines = ["| | " + " | ".join(table.headers) + " |", "|---" * (len(table.headers) + 1) + "|"]
     for title, cells in table.rows:
-        shown = (f"**{text}**" if is_best else text for text, is_best in cells)
-        lines.append(f"| `{title}` | " + " | ".join(shown) + " |")
+        lines.append(f"| `{title}` | " + " | ".join(map(_cell, cells)) + " |")
+    lines.append("| chance | " + " | ".join(table.chance) + " |")
     return "\n".join(lines)
 
 
-def expectations(networks: dict[str, Results], evaluation: Evaluation) -> dict[str, list[Finding]]:
+def _cell(cell: Cell) -> str:
+    value = f"**{cell.text}**" if cell.is_best else cell.text
+    return " ".join(text for text in (value, cell.interval, cell.spread) if text)
+
+
+def expectations(contenders: dict[str, Contender]) -> dict[str, list[Finding]]:
     """What the papers find, each with the comparisons that bear on it."""
-    grain = 1 / evaluation.test.objects
     pairs = list(BASES.items())
     told = [(f"{name}_rotcolor", name) for name in ("sie", "augself", *(n for n in BASES if "equimod" in n))]
     methods = (*INVARIANT, *BASES)
     return {
-        "Equivariant methods hold more rotation than invariant ones": compare("rotation R²", networks, pairs),
-        "Their predictors retrieve better than chance, by two standard errors (invariant methods have none)": (
-            against_chance(networks, evaluation)
+        "Equivariant methods hold more rotation than invariant ones": compare(
+            "rotation R²", contenders, pairs
         ),
-        "Invariant methods classify no worse, to one validation object": compare(
-            "top-1", networks, [(base, name) for name, base in pairs], grain
+        "Their predictors retrieve better than chance (invariant methods have none)": against_chance(
+            contenders
         ),
-        "Those that are told colour hold more of it": compare("colour R²", networks, told),
+        "Invariant methods classify better": compare(
+            "top-1", contenders, [(base, name) for name, base in pairs]
+        ),
+        "Those that are told colour hold more of it": compare("colour R²", contenders, told),
         "The variance of predictions keeps up SIE's rotation": compare(
-            "rotation R²", networks, [("sie", "sie_no_variance")]
+            "rotation R²", contenders, [("sie", "sie_no_variance")]
         ),
         "Supervision by classes is an upper bound of classification": compare(
-            "top-1", networks, [("supervised", name) for name in methods]
+            "top-1", contenders, [("supervised", name) for name in methods]
         ),
         "Supervision by rotation is an upper bound of rotation": compare(
-            "rotation R²", networks, [("supervised_rotation", name) for name in methods]
+            "rotation R²", contenders, [("supervised_rotation", name) for name in methods]
         ),
     }
 
 
-def compare(
-    header: str, networks: dict[str, Results], pairs: list[tuple[str, str]], slack: float = 0.0
-) -> list[Finding]:
-    """Whether the first of each pair has more of something than the second, less ``slack``, where both were run."""
+def compare(header: str, contenders: dict[str, Contender], pairs: list[tuple[str, str]]) -> list[Finding]:
+    """Whether the first of each pair has more of something than the second, where both were run."""
     key = number(header)
     found = []
     for more, less in pairs:
-        if more in networks and less in networks:
-            first, second = key.metric.read(networks[more]), key.metric.read(networks[less])
-            if first is not None and second is not None:
-                numbers = f"{key.metric.show(first)} against {key.metric.show(second)}"
-                found.append(Finding(f"{more} over {less}", numbers, first > second - slack))
+        if more in contenders and less in contenders:
+            difference = contenders[more].difference(contenders[less], key.path)
+            if difference is not None and difference.low is not None and difference.high is not None:
+                show = key.metric.show
+                numbers = f"{show(difference.value)} [{show(difference.low)}, {show(difference.high)}]"
+                verdict = _verdict(difference.low, difference.high, 0.0)
+                found.append(Finding(f"{more} over {less}", numbers, verdict))
     return found
 
 
-def against_chance(networks: dict[str, Results], evaluation: Evaluation) -> list[Finding]:
-    """Whether the MRR of each method that has one is above that of random ranks, each view counted once."""
+def against_chance(contenders: dict[str, Contender]) -> list[Finding]:
+    """Whether the MRR of each method that has one is above that of random ranks, by its interval over objects."""
     key = number("MRR")
-    views, chance = evaluation.test.views_per_object, chance_mrr(evaluation.test.views_per_object)
-    spread = statistics.pstdev(1 / rank for rank in range(1, views + 1))
-    bar = chance + 2 * spread / math.sqrt(evaluation.test.objects * views)
-    values = {name: key.metric.read(results) for name, results in networks.items()}
-    return [
-        Finding(name, f"{key.metric.show(value)} against {key.metric.show(chance)}", value > bar)
-        for name, value in values.items()
-        if value is not None
-    ]
+    found = []
+    for name, contender in contenders.items():
+        score = contender.summary(key.path)
+        if score and score.low is not None and score.high is not None and score.chance is not None:
+            show = key.metric.show
+            numbers = (
+                f"{show(score.mean)} [{show(score.low)}, {show(score.high)}] against {show(score.chance)}"
+            )
+            found.append(Finding(name, numbers, _verdict(score.low, score.high, score.chance)))
+    return found
+
+
+def _verdict(low: float, high: float, reference: float) -> Verdict:
+    if low > reference:
+        return "holds"
+    return "does not hold" if high < reference else "not told apart"
 
 
 def summary(claim: str, found: list[Finding]) -> str:
-    """How often a claim holds, with the numbers of where it does and where it does not."""
-    held, failed = ([item for item in found if item.holds is holds] for holds in (True, False))
-    lines = [f"- {claim}: holds in {len(held)} of {len(found)}."]
-    for title, items in (("Holds", held), ("Does not hold", failed)):
+    """How often a claim holds, with the numbers of every comparison."""
+    counts = {verdict: [item for item in found if item.verdict == verdict] for verdict in get_args(Verdict)}
+    lines = [
+        f"- {claim}: " + ", ".join(f"{verdict} in {len(items)}" for verdict, items in counts.items()) + "."
+    ]
+    for verdict, items in counts.items():
         if items:
-            lines.append(f"  - {title}: " + "; ".join(f"{item.who} ({item.numbers})" for item in items))
+            listed = "; ".join(f"{item.who} ({item.numbers})" for item in items)
+            lines.append(f"  - {verdict.capitalize()}: {listed}")
     return "\n".join(lines)
 
 

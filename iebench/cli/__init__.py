@@ -12,7 +12,7 @@ from iebench.cli.errors import FriendlyGroup
     sections={
         "Start here": ["demo", "doctor"],
         "Make and check data": ["models", "render", "show", "verify", "stats", "pack", "unpack"],
-        "Train and evaluate": ["recipes", "train", "eval", "report"],
+        "Train and evaluate": ["recipes", "train", "eval", "report", "leaderboard"],
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -38,5 +38,6 @@ for command in (
     learning.train,
     learning.evaluate,
     learning.report,
+    learning.leaderboard,
 ):
     main.add_command(command)

@@ -12,7 +12,7 @@ from iebench.cli.evaluating import evaluate_run
 from iebench.cli.rendering import Running, Selection, describe, render_with_bar
 from iebench.recipes.recipe import load_recipe
 from iebench.report.page import write_report
-from iebench.report.tables import comparison, text_table
+from iebench.report.tables import text_table
 from iebench.training.loop import train
 from iebench.training.run import Run
 from render.plan import PlanSettings
@@ -57,8 +57,8 @@ def run_demo(
         result = evaluate_run(run, data)
     with _stage("report"):
         report = out / "report.html"
-        write_report([run], report)
-    click.echo(text_table(comparison(result)))
+        write_report([run.folder], report)
+    click.echo(text_table(result))
     click.echo(f"\n{report}: open it in a browser")
 
 

@@ -12,7 +12,7 @@ from iebench.evaluation.protocol import EvaluationConfig
 from iebench.evaluation.results import Evaluation
 from iebench.evaluation.session import Request
 from iebench.recipes.recipe import apply_override, parse_recipe
-from iebench.report.tables import comparison, text_table
+from iebench.report.tables import text_table
 from iebench.training.processes import launched
 from iebench.training.run import Run
 from iebench.training.run_encoder import encoder_of_run
@@ -128,6 +128,6 @@ def print_results(results: Mapping[str, Evaluation], as_json: bool = False) -> N
     for name, result in results.items():
         if len(results) > 1:
             click.echo(f"== {name}")
-        click.echo(text_table(comparison(result)))
+        click.echo(text_table(result))
         for item in result.left_out:
             click.echo(f"{item.task} is left out: {item.reason}", err=True)

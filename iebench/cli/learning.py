@@ -126,9 +126,32 @@ def evaluate(
     "--out", default="report.html", show_default=True, type=click.Path(path_type=Path, dir_okay=False)
 )
 def report(runs: tuple[Path, ...], out: Path) -> None:
-    """Write one self-contained page about evaluated runs."""
-    from iebench.report.page import write_report
-    from iebench.training.run import Run
+    """Write one self-contained page about evaluated runs.
 
-    write_report([Run(run) for run in runs], out)
+    RUN is the folder of a run, or of another encoder's evaluations.
+    """
+    from iebench.report.page import write_report
+
+    write_report(runs, out)
     click.echo(f"{out}: open it in a browser")
+
+
+@click.command(epilog="Example: iebench leaderboard runs/a runs/b --csv > leaderboard.csv")
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=FOLDER)
+@click.option("--csv", "form", flag_value="csv", help="Print comma-separated values.")
+@click.option("--json", "form", flag_value="json", help="Print JSON.")
+@click.option("--latex", "form", flag_value="latex", help="Print a LaTeX table.")
+def leaderboard(runs: tuple[Path, ...], form: str | None) -> None:
+    """Set evaluated runs beside the published results on 3DIEBench.
+
+    RUN is the folder of a run, or of another encoder's evaluations. Runs that differ only in their seed are one
+    row. An R² stands in the column of its definition; notes say where settings differ.
+    """
+    from iebench.report import leaderboard_files as files
+    from iebench.report.contenders import contenders_of
+    from iebench.report.leaderboard import leaderboard as compare
+    from iebench.report.subjects import read_subjects
+
+    board = compare(contenders_of(read_subjects(runs)))
+    forms = {"csv": files.as_csv, "json": files.as_json, "latex": files.as_latex, None: files.as_text}
+    click.echo(forms[form](board))

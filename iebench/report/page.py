@@ -3,14 +3,15 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from iebench.evaluation.results import TRAINED, UNTRAINED, RetrievalExample
+from iebench import __version__
+from iebench.evaluation.results import RetrievalExample
 from iebench.report import wording
+from iebench.report.contenders import Contender, contenders_of, untrained_beside, untrained_of
 from iebench.report.gallery import (
     Gallery,
     Picture,
@@ -20,10 +21,12 @@ from iebench.report.gallery import (
     read_gallery,
     rotation_in_words,
 )
+from iebench.report.leaderboard import Leaderboard, leaderboard
 from iebench.report.plots import line_style, training_panels
 from iebench.report.subjects import Subject, by_dataset, flatten, read_subjects
-from iebench.report.tables import Overview, Table, overview, side_by_side
-from iebench.training.run import Run, dataset_sha256
+from iebench.report.tables import Overview, Table, overview, results_table
+from iebench.report.tradeoff import TradeoffPanel, tradeoff_panels
+from iebench.training.run import dataset_sha256
 from shards.errors import IebenchError
 from shards.files import write_text
 from shards.mirror import dataset_folder
@@ -89,19 +92,27 @@ class SheetRow:
 
 @dataclass
 class DatasetPart:
-    """What the report says about the runs that were evaluated on one dataset.
+    """What the report says about the evaluations on one dataset.
 
     Attributes:
-        table: trained and untrained networks side by side.
-        overview: where there are many runs, the numbers that tell them apart, a run a row.
-        warnings: sentences on what is missing or has changed.
+        contenders: Trained networks and other encoders; runs that differ only in their seed are one.
+        untrained: The untrained networks behind them.
+        overview: The numbers that tell contenders apart, a contender a row.
+        table: Every number.
+        standings: Ours beside the published rows of the same variant.
+        tradeoff: Classification against rotation, of ours and of the published rows.
+        warnings: Sentences on what is missing or has changed.
         index: None where the dataset cannot be read; then there are no examples and no sheet either.
     """
 
     folder: Path
     subjects: list[Subject]
+    contenders: list[Contender]
+    untrained: list[Contender]
+    overview: Overview
     table: Table
-    overview: Overview | None = None
+    standings: Leaderboard
+    tradeoff: list[TradeoffPanel] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     index: DatasetIndex | None = None
     examples: list[Example] = field(default_factory=list)
@@ -114,40 +125,46 @@ class DatasetPart:
 
     @property
     def titles(self) -> str:
-        """The runs in words."""
-        return wording.enumerate_words([subject.title for subject in self.subjects])
+        """The contenders in words."""
+        return wording.enumerate_words([contender.title for contender in self.contenders])
+
+    def untrained_beside(self, contender: Contender) -> Contender | None:
+        """The untrained network of a contender; None if it has none."""
+        return untrained_beside(contender, self.untrained)
 
 
-def write_report(runs: Sequence[Run], out: Path) -> None:
-    """Writes one page about runs: results, curves, retrieval, dataset and configuration.
+def write_report(folders: Sequence[Path], out: Path) -> None:
+    """Writes one page about runs and other encoders: results, curves, retrieval, dataset and configuration.
 
     The page makes no request of any kind; views are in it as ``data:`` URIs. Where a dataset is not there any
     more, the page says so and leaves out what needs it.
 
     Args:
-        runs: evaluated runs; one that is named twice is shown once.
-        out: the HTML file; its folder is created.
+        folders: Folders of evaluated runs or encoders; one that is named twice is shown once.
+        out: The HTML file; its folder is created.
 
     Raises:
-        UsageError: no run is given, or one has not been evaluated.
-        IebenchError: a file of a run cannot be read.
+        UsageError: No folder is given, or one has not been evaluated.
+        IebenchError: A file cannot be read.
     """
-    subjects = read_subjects(runs)
+    subjects = read_subjects(folders)
     parts = [describe_dataset(folder, group) for folder, group in by_dataset(subjects).items()]
-    styles = [line_style(number) for number in range(len(subjects))]
+    for number, part in enumerate(parts):
+        colors = {contender.title: line_style(place) for place, contender in enumerate(part.contenders)}
+        part.tradeoff = tradeoff_panels(part.standings.standings, colors, f"tradeoff{number}")
+    runs = list({subject.run_title: subject for subject in subjects}.values())
+    styles = {subject.run_title: line_style(number) for number, subject in enumerate(runs)}
     page = _template().render(
-        title=wording.page_title(subjects),
-        subjects=subjects,
+        title=wording.page_title([contender for part in parts for contender in part.contenders]),
+        runs=runs,
         parts=parts,
-        indices={subject.title: part.index for part in parts for subject in part.subjects},
         words=wording,
         styles=styles,
-        styles_by_title={subject.title: style for subject, style in zip(subjects, styles, strict=True)},
-        panels=training_panels([(subject.title, subject.records) for subject in subjects]),
-        without_curve=[subject.title for subject in subjects if not subject.records],
+        panels=training_panels([(subject.run_title, subject.records) for subject in runs]),
+        without_curve=[subject.run_title for subject in runs if subject.recipe and not subject.records],
         configuration=configuration(parts),
-        papers=papers(subjects),
-        version=version("iebench"),
+        papers=papers(runs),
+        version=__version__,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     write_text(out, page.encode("utf-8", "backslashreplace").decode("utf-8"))
@@ -155,8 +172,19 @@ def write_report(runs: Sequence[Run], out: Path) -> None:
 
 def describe_dataset(folder: Path, subjects: list[Subject]) -> DatasetPart:
     """The part of the report about one dataset and the runs evaluated on it."""
-    many = len(subjects) > wording.MANY
-    part = DatasetPart(folder, subjects, network_table(subjects), overview_table(subjects) if many else None)
+    contenders = contenders_of(subjects)
+    untrained = untrained_of(contenders)
+    everyone = [*contenders, *untrained]
+    part = DatasetPart(
+        folder,
+        subjects,
+        contenders,
+        untrained,
+        overview(everyone),
+        results_table(everyone),
+        leaderboard(contenders),
+    )
+    many = len(contenders) > wording.MANY
     questions = collect_questions(subjects)[: QUESTIONS_OF_MANY if many else None]
     try:
         if not folder.is_dir():  # a mirror that was removed comes again
@@ -177,23 +205,6 @@ def describe_dataset(folder: Path, subjects: list[Subject]) -> DatasetPart:
     return part
 
 
-def overview_table(subjects: Sequence[Subject]) -> Overview:
-    """The trained networks, a row each."""
-    return overview({subject.title: subject.evaluation for subject in subjects})
-
-
-def network_table(subjects: Sequence[Subject]) -> Table:
-    """Trained networks side by side, then the untrained ones, each of which is shown once."""
-    alone = len(subjects) == 1
-    columns = {"trained" if alone else subject.title: subject.evaluation.of(TRAINED) for subject in subjects}
-    untrained = [(subject.title, subject.evaluation.of(UNTRAINED)) for subject in subjects]
-    if all(results == untrained[0][1] for _, results in untrained):
-        columns["untrained"] = untrained[0][1]
-    else:
-        columns |= {f"{title}, untrained": results for title, results in untrained}
-    return side_by_side({title: results for title, results in columns.items() if results})
-
-
 def collect_questions(subjects: Sequence[Subject]) -> list[Question]:
     """The retrieval examples of all runs; what several were asked alike is one question."""
     questions: dict[tuple[Any, ...], Question] = {}
@@ -206,7 +217,7 @@ def collect_questions(subjects: Sequence[Subject]) -> list[Question]:
 
 def papers(subjects: Sequence[Subject]) -> list[str]:
     """Where the runs' methods are from, each paper once."""
-    found = (subject.config["recipe"].get("about", {}).get("paper", "") for subject in subjects)
+    found = (subject.recipe.get("about", {}).get("paper", "") for subject in subjects)
     return list(dict.fromkeys(paper for paper in found if paper))
 
 

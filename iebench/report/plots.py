@@ -1,9 +1,9 @@
-"""Training curves as inline SVG whose colours come from the page's style sheet."""
+"""Plots as inline SVG whose colours come from the page's style sheet; the training curves."""
 
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,14 +36,14 @@ TERM_NAMES = {
 _NOT_TERMS = ("step", "epoch", "loss")
 _COLORS = 6
 _DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (1.5, 1.5), (6, 2, 1.5, 2))
-_INK, _GRID = "#010101", "#020202"
-_SETTINGS: dict[Any, Any] = {
+INK, GRID = "#010101", "#020202"
+SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "iebench",
     "font.size": 9,
     "axes.formatter.useoffset": False,
 }
-_NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _describe(lines: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> str:
 
 
 def _draw(name: str, lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
-    with matplotlib.rc_context(_SETTINGS):
+    with matplotlib.rc_context(SETTINGS):
         figure = Figure(figsize=(3.9, 2.3), layout="constrained", facecolor="none")
         axes = figure.subplots()
         axes.set_facecolor("none")
@@ -144,26 +144,26 @@ def _draw(name: str, lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
                 marker=marker,
                 markersize=3.5,
             )
-        axes.set_xlabel("epoch", color=_INK)
-        axes.tick_params(colors=_INK, length=0)
-        axes.grid(axis="y", color=_GRID, linewidth=0.7)
+        axes.set_xlabel("epoch", color=INK)
+        axes.tick_params(colors=INK, length=0)
+        axes.grid(axis="y", color=GRID, linewidth=0.7)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
         for side in ("top", "right", "left"):
             axes.spines[side].set_visible(False)
-        axes.spines["bottom"].set_color(_GRID)
+        axes.spines["bottom"].set_color(GRID)
         stream = io.StringIO()
-        figure.savefig(stream, format="svg", metadata=_NO_METADATA)
-    return _for_page(stream.getvalue(), name, len(lines))
+        figure.savefig(stream, format="svg", metadata=NO_METADATA)
+    return for_page(stream.getvalue(), name, map(line_style, range(len(lines))))
 
 
-def _for_page(document: str, name: str, lines: int) -> str:
+def for_page(document: str, name: str, styles: Iterable[LineStyle]) -> str:
     """The ``svg`` element alone, without size, font or style sheet of its own; ids and colours fit the page."""
     svg = document[document.index("<svg") :]
     svg = re.sub(r"<svg [^>]*?(viewBox=\"[^\"]*\")[^>]*>", r'<svg \1 aria-hidden="true">', svg, count=1)
     svg = re.sub(r"<style.*?</style>|font-family: [^;]*; ", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
-    svg = svg.replace(_INK, "var(--quiet)").replace(_GRID, "var(--rule)")
-    for style in {line_style(number) for number in range(lines)}:
+    svg = svg.replace(INK, "var(--quiet)").replace(GRID, "var(--rule)")
+    for style in set(styles):
         svg = svg.replace(style.placeholder, f"var({style.variable})")
     return svg

@@ -1,11 +1,13 @@
 """The runs of a report: what is read of each, and how they are told apart."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from iebench.evaluation.results import Evaluation, read_evaluation
+from iebench.evaluation.intervals import Bootstrap, PerObject, bootstrap_all
+from iebench.evaluation.results import Evaluation, EvaluationFile, read_evaluations
 from iebench.training.metrics_log import read_metrics
 from iebench.training.run import Run, dataset_sha256
 from shards.errors import UsageError
@@ -27,14 +29,26 @@ METHOD_NAMES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Subject:
-    """One run with all that the report reads of it."""
+    """One evaluation of one run, or of another encoder, with all that the report reads of it.
+
+    Attributes:
+        title: Shortest name that tells it from the others on its dataset.
+        run_title: Shortest name that tells its folder from the others.
+        folder: Folder of the run, or of the encoder's evaluations.
+        config: The run's configuration; empty for an encoder that was not trained here.
+        evaluation: What was found.
+        per_object: What objects contribute to each score; empty if it is not stored.
+        records: The run's logged steps.
+    """
 
     title: str
-    run: Run
+    run_title: str
+    folder: Path
     config: dict[str, Any]
     evaluation: Evaluation
+    per_object: Mapping[str, PerObject]
     records: list[dict[str, Any]]
 
     @property
@@ -43,29 +57,49 @@ class Subject:
         return folder_at(self.evaluation.test.place)
 
     @property
+    def recipe(self) -> dict[str, Any]:
+        """The run's recipe; empty for an encoder that was not trained here."""
+        return self.config.get("recipe", {})
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of its training; None for an encoder that was not trained here."""
+        return self.recipe.get("training", {}).get("seed")
+
+    @property
     def groups(self) -> tuple[str, ...]:
-        """The groups of transformations that its predictor is told."""
-        return tuple(self.config["recipe"]["method"].get("groups", ()))
+        """The groups of transformations that its predictor or head is told."""
+        told = self.recipe.get("method", {}).get("groups", ())
+        return tuple(told) or self.evaluation.networks[0].groups
 
     @property
     def method(self) -> str:
-        """The method's name, as one writes it."""
-        name = self.config["recipe"]["method"]["name"]
+        """The method's name, as one writes it; the encoder's, if it was not trained here."""
+        if not self.recipe:
+            return self.evaluation.networks[0].encoder
+        name = self.recipe["method"]["name"]
         return METHOD_NAMES.get(name, name.replace("_", " "))
 
+    @cached_property
+    def bootstraps(self) -> dict[str, Bootstrap]:
+        """The resamples of each score, by its key."""
+        return bootstrap_all(self.per_object)
 
-def read_subjects(runs: Sequence[Run]) -> list[Subject]:
-    """Reads the runs and gives each a title of its own; one that is named twice is read once.
+
+def read_subjects(folders: Sequence[Path]) -> list[Subject]:
+    """Reads every evaluation of runs or other encoders; a folder that is named twice is read once.
 
     Raises:
-        UsageError: no run is given, one has not been evaluated, or its recipe is of another version.
-        IebenchError: a file cannot be read.
+        UsageError: No folder is given, one has not been evaluated, or its recipe is of another version.
+        IebenchError: A file cannot be read.
     """
-    folders = list({run.folder.resolve(): run for run in runs}.items())
-    if not folders:
+    unique = list({folder.resolve(): folder for folder in folders}.items())
+    if not unique:
         raise UsageError("a report needs at least one run")
-    titles = distinct_titles([folder for folder, _ in folders])
-    return [_read(title, run) for title, (_, run) in zip(titles, folders, strict=True)]
+    titles = distinct_titles([resolved for resolved, _ in unique])
+    return [
+        subject for title, (_, folder) in zip(titles, unique, strict=True) for subject in _read(title, folder)
+    ]
 
 
 def distinct_titles(folders: Sequence[Path]) -> list[str]:
@@ -96,6 +130,19 @@ def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _read(title: str, run: Run) -> Subject:
-    config = {**run.read_config(), "recipe": run.recipe().model_dump(mode="json")}
-    return Subject(title, run, config, read_evaluation(run.folder), read_metrics(run.metrics_path))
+def _read(title: str, folder: Path) -> list[Subject]:
+    """The evaluations of one folder, those on one dataset told apart by their names."""
+    run = Run(folder)
+    evaluations = read_evaluations(folder)
+    config: dict[str, Any] = {}
+    if run.config_path.is_file():
+        config = {**run.read_config(), "recipe": run.recipe().model_dump(mode="json")}
+    places = [evaluation.test.sha256 for evaluation in evaluations]
+    records = read_metrics(run.metrics_path) if run.metrics_path.is_file() else []
+    subjects = []
+    for evaluation in evaluations:
+        is_alone = places.count(evaluation.test.sha256) == 1
+        name = title if is_alone else f"{title} · {evaluation.name}"
+        per_object = EvaluationFile(folder, evaluation.name).per_object()
+        subjects.append(Subject(name, title, folder, config, evaluation, per_object, records))
+    return subjects

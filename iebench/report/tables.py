@@ -1,185 +1,236 @@
-"""The results table, for the terminal and for the report."""
+"""The tables of results, for the terminal and for the report: each number with its interval and its chance level."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from iebench.evaluation.differences import SeedSummary
 from iebench.evaluation.intervals import Estimate
-from iebench.evaluation.results import TRAINED, UNTRAINED, Evaluation
+from iebench.evaluation.results import Evaluation
+from iebench.report.contenders import PREDICTOR_TASKS, Contender, ScorePath
 
-PARTS = ("all", "invariant", "equivariant")
-VAL = "val-val"
-"""Queries and gallery of retrieval: validation views among validation views."""
-
-Results = Mapping[tuple[str, str, str], Estimate]
-"""What is known of one network, by task, part and metric."""
 MISSING = "–"
+WHOLE = "all"
+VAL = "val-val"
+"""Queries and gallery of retrieval: validation views among the views of their object, or among all for PRE."""
+
+
+def percent(value: float) -> str:
+    """A share."""
+    return f"{value:.1%}"
+
+
+def three_digits(value: float) -> str:
+    """A score without unit."""
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def degrees(value: float) -> str:
+    """An angle."""
+    return f"{value:.1f}°"
+
+
+HEADINGS = {
+    "classification": "Classification, linear",
+    "classification_10pct": "Classification, linear, fitted to 10 % of the objects",
+    "classification_1pct": "Classification, linear, fitted to 1 % of the objects",
+    "classification_knn": "Classification by 20 nearest neighbours",
+    "rotation": "Rotation between two views",
+    "pose": "Rotation of a single view",
+    "color": "Colour between two views",
+    "color_linear": "Colour between two views, linear",
+    "light": "Light direction between two views",
+    "translation": "Position between two views",
+    "latents": "Each latent of a single view",
+    "retrieval": "Predictor, retrieval",
+    "steps": "Predictor, steps in embedding space",
+}
+"""Tasks in the order of the tables."""
+
+_KINDS: dict[str, tuple[str, Callable[[float], str], bool]] = {
+    "top1": ("top-1", percent, True),
+    "top5": ("top-5", percent, True),
+    "class_accuracy": ("mean per-class accuracy", percent, True),
+    "r2": ("R²", three_digits, True),
+    "r2_per_component": ("R² per component", three_digits, True),
+    "median_angle": ("median error", degrees, False),
+    "mrr": ("MRR", three_digits, True),
+    "h@1": ("H@1", percent, True),
+    "h@2": ("H@2", percent, True),
+    "h@5": ("H@5", percent, True),
+    "h@10": ("H@10", percent, True),
+    "pre": ("PRE", three_digits, False),
+    "equivariance_error": ("equivariance error", three_digits, False),
+    "equimod_absolute": ("EquiMod’s absolute measure", three_digits, True),
+    "equimod_relative": ("EquiMod’s relative measure", three_digits, True),
+    "composition_error": ("error of two steps against one", three_digits, False),
+    "inversion_error": ("error of there and back", three_digits, False),
+}
+_PARTS = (WHOLE, "invariant", "equivariant")
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One row: what is measured, how to find it in an evaluation and how to print it.
+    """One quantity: how to find it in an evaluation and how to print it.
 
     Attributes:
-        group: Heading of the row.
-        name: Name of the row.
         path: Task, part and metric of the score.
+        heading: Heading of its rows.
+        name: Name of its row.
         show: Prints a value.
         higher_is_better: Whether more is better.
     """
 
-    group: str
+    path: ScorePath
+    heading: str
     name: str
-    path: tuple[str, str, str]
     show: Callable[[float], str]
-    higher_is_better: bool = True
+    higher_is_better: bool
 
-    def read(self, results: Results) -> float | None:
-        """The value in one network's results; None where it has no such part or predictor, or it is undefined."""
-        estimate = results.get(self.path)
-        return estimate.value if estimate else None
+    @property
+    def depends_on_groups(self) -> bool:
+        """Whether only predictors that are told the same groups can be compared by it."""
+        return self.path[0] in PREDICTOR_TASKS
 
-    def chance(self, results: Results) -> float | None:
-        """The chance level in one network's results; None where there is none."""
-        estimate = results.get(self.path)
-        return estimate.chance if estimate else None
 
-    def cell(self, value: float | None) -> str:
-        """A value as printed."""
-        return MISSING if value is None else self.show(value)
+def metric_at(path: ScorePath) -> Metric:
+    """The quantity that is found under a path."""
+    task, part, key = path
+    fallback = (key.replace("r2_", "R² of "), three_digits, True)
+    name, show, higher_is_better = _KINDS.get(key, fallback)
+    if part not in (WHOLE, VAL):
+        name = f"{name} ({part})"
+    return Metric(path, HEADINGS.get(task, task), name, show, higher_is_better)
+
+
+def metrics_of(contenders: Sequence[Contender]) -> list[Metric]:
+    """Every quantity that one of the contenders has, in the order of the tables."""
+    paths = dict.fromkeys(path for contender in contenders for path in contender.paths)
+    tasks, kinds = list(HEADINGS), list(_KINDS)
+
+    def order(path: ScorePath) -> tuple[int, int, int]:
+        return tuple(
+            known.index(item) if item in known else len(known)
+            for known, item in zip((tasks, kinds, _PARTS), (path[0], path[2], path[1]), strict=True)
+        )  # type: ignore[return-value]
+
+    return [metric_at(path) for path in sorted(paths, key=order)]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number as printed.
+
+    Attributes:
+        text: The value; a dash where there is none.
+        interval: Its 95 % interval; empty where there is none.
+        spread: Its standard deviation over seeds; empty where there is none.
+        is_best: Whether it is the best of its kind, or not told apart from the best.
+    """
+
+    text: str
+    interval: str = ""
+    spread: str = ""
+    is_best: bool = False
 
 
 @dataclass(frozen=True)
 class Row:
-    """A metric with its value for each column.
-
-    Attributes:
-        best: the columns that print the best value; empty where all print the same.
-    """
+    """One quantity for each contender."""
 
     metric: Metric
-    values: tuple[float | None, ...]
-    best: tuple[int, ...]
-    chance: float | None
-
-    def cells(self) -> list[str]:
-        """The values as printed."""
-        return [self.metric.cell(value) for value in self.values]
+    cells: tuple[Cell, ...]
+    chance: str
 
 
 @dataclass(frozen=True)
 class Table:
-    """Metrics by network."""
+    """Quantities as rows, contenders as columns."""
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
 
     def groups(self) -> list[tuple[str, list[Row]]]:
-        """The rows by the group of their metric, in order."""
-        return [(group, list(rows)) for group, rows in groupby(self.rows, key=lambda row: row.metric.group)]
+        """The rows by heading, in order."""
+        return [
+            (heading, list(rows)) for heading, rows in groupby(self.rows, key=lambda row: row.metric.heading)
+        ]
 
 
-def _percent(value: float) -> str:
-    return f"{value:.1%}"
+def results_table(contenders: Sequence[Contender]) -> Table:
+    """Everything that was measured."""
+    return Table(
+        tuple(contender.title for contender in contenders),
+        tuple(row_of(metric, contenders) for metric in metrics_of(contenders)),
+    )
 
 
-def _three_digits(value: float) -> str:
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:,.0f}"
+def row_of(metric: Metric, contenders: Sequence[Contender]) -> Row:
+    """One quantity for each contender, with what the intervals say of the best."""
+    summaries = [contender.summary(metric.path) for contender in contenders]
+    best = best_of(metric, contenders, summaries)
+    cells = tuple(
+        Cell(metric.show(item.mean), interval_text(metric, item), spread_text(metric, item), place in best)
+        if item
+        else Cell(MISSING)
+        for place, item in enumerate(summaries)
+    )
+    chance = next((item.chance for item in summaries if item and item.chance is not None), None)
+    return Row(metric, cells, "" if chance is None else metric.show(chance))
 
 
-def _degrees(value: float) -> str:
-    return f"{value:.1f}°"
+def interval_text(metric: Metric, summary: SeedSummary) -> str:
+    """The interval in brackets; empty where there is none."""
+    if summary.low is None or summary.high is None:
+        return ""
+    return f"[{metric.show(summary.low)}, {metric.show(summary.high)}]"
 
 
-METRICS = (
-    *(
-        Metric(f"Classification, linear ({part})", name, ("classification", part, key), _percent)
-        for part in PARTS
-        for name, key in (("top-1", "top1"), ("top-5", "top5"))
-    ),
-    *(
-        Metric("Rotation between two views", f"R² ({part})", ("rotation", part, "r2"), _three_digits)
-        for part in PARTS
-    ),
-    *(
-        Metric(
-            "Rotation between two views",
-            f"median error ({part})",
-            ("rotation", part, "median_angle"),
-            _degrees,
-            False,
-        )
-        for part in PARTS
-    ),
-    *(
-        Metric(f"{name} between two views", f"R² ({part})", (group, part, "r2"), _three_digits)
-        for name, group in (("Colour", "color"), ("Light direction", "light"), ("Position", "translation"))
-        for part in PARTS
-    ),
-    Metric("Predictor, retrieval", "MRR", ("retrieval", VAL, "mrr"), _three_digits),
-    *(Metric("Predictor, retrieval", f"H@{k}", ("retrieval", VAL, f"h@{k}"), _percent) for k in (1, 5, 10)),
-    Metric("Predictor, retrieval", "PRE (lower is better)", ("retrieval", VAL, "pre"), _three_digits, False),
-)
+def spread_text(metric: Metric, summary: SeedSummary) -> str:
+    """The standard deviation over seeds; empty with one."""
+    return "" if summary.spread is None else f"sd {metric.show(summary.spread)}"
 
 
-def comparison(evaluation: Evaluation) -> Table:
-    """The networks of one evaluation side by side, the trained one first."""
-    return side_by_side({network.title: evaluation.of(network.title) for network in evaluation.networks})
+def best_of(
+    metric: Metric, contenders: Sequence[Contender], summaries: Sequence[SeedSummary | None]
+) -> set[int]:
+    """The best contenders by one quantity: the first, and those that are not told apart from it.
 
-
-def side_by_side(columns: Mapping[str, Results]) -> Table:
-    """Every metric that one of the columns has, for the columns as given.
-
-    Args:
-        columns: Results by column title.
+    Predictors that are told different groups are not compared. Where nobody is told apart, nobody is best.
     """
-    rows = []
-    for metric in METRICS:
-        values = tuple(metric.read(results) for results in columns.values())
-        if any(value is not None for value in values):
-            levels = (metric.chance(results) for results in columns.values())
-            chance = next((level for level in levels if level is not None), None)
-            rows.append(Row(metric, values, _best(metric, values), chance))
-    return Table(tuple(columns), tuple(rows))
+    found: set[int] = set()
+    fields: dict[tuple[str, ...], list[int]] = {}
+    for place, (contender, summary) in enumerate(zip(contenders, summaries, strict=True)):
+        if summary is not None:
+            fields.setdefault(contender.groups if metric.depends_on_groups else (), []).append(place)
+    for places in fields.values():
+        known = {place: item for place in places if (item := summaries[place]) is not None}
+        sign = 1 if metric.higher_is_better else -1
+        first = max(places, key=lambda place: sign * known[place].mean)
+        worse = {
+            place
+            for place in places
+            if place != first
+            and is_told_apart(contenders[first], contenders[place], metric, known[first], known[place])
+        }
+        if worse:
+            found |= set(places) - worse
+    return found
 
 
-@dataclass(frozen=True)
-class Overview:
-    """Networks as rows and the few numbers that tell methods apart as columns.
+def is_told_apart(
+    first: Contender, second: Contender, metric: Metric, one: SeedSummary, other: SeedSummary
+) -> bool:
+    """Whether the interval of the paired difference excludes zero.
 
-    Attributes:
-        headers: of the columns.
-        rows: title, and cells with whether each is the best of its column.
+    Where what objects contribute is not stored, whether the two intervals do not overlap.
     """
-
-    headers: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[tuple[str, bool], ...]], ...]
-
-
-def overview(evaluations: Mapping[str, Evaluation]) -> Overview:
-    """A table for many runs: their trained networks by what the whole representation holds.
-
-    The last row is the untrained network, where it is the same for all. What its predictor does is left out,
-    because predictors differ.
-
-    Args:
-        evaluations: Evaluations by title.
-    """
-    columns: dict[str, Results] = {title: evaluation.of(TRAINED) for title, evaluation in evaluations.items()}
-    untrained = [_of_whole(evaluation.of(UNTRAINED)) for evaluation in evaluations.values()]
-    if untrained[0] and all(results == untrained[0] for results in untrained):
-        columns["untrained"] = untrained[0]
-    shown: list[tuple[str, tuple[tuple[str, bool], ...]]] = []
-    cells = []
-    for key_number in KEY_NUMBERS:
-        values = [key_number.metric.read(results) for results in columns.values()]
-        best = _best(key_number.metric, values)
-        printed = (key_number.metric.cell(value) for value in values)
-        cells.append([(text, number in best) for number, text in enumerate(printed)])
-    for title, row in zip(columns, zip(*cells, strict=True), strict=True):
-        shown.append((title, row))
-    return Overview(tuple(number.header for number in KEY_NUMBERS), tuple(shown))
+    difference = first.difference(second, metric.path)
+    if difference is not None:
+        return difference.is_difference
+    if one.low is None or one.high is None or other.low is None or other.high is None:
+        return False
+    return one.low > other.high or other.low > one.high
 
 
 @dataclass(frozen=True)
@@ -187,7 +238,7 @@ class KeyNumber:
     """A column of the overview: of the whole representation, so that all methods are probed alike."""
 
     header: str
-    path: tuple[str, str, str]
+    path: ScorePath
 
     @property
     def metric(self) -> Metric:
@@ -195,47 +246,77 @@ class KeyNumber:
         return metric_at(self.path)
 
 
-def metric_at(path: tuple[str, str, str]) -> Metric:
-    """The metric that is found under ``path`` in a network's results."""
-    return next(metric for metric in METRICS if metric.path == path)
-
-
-def _of_whole(results: Results) -> Results:
-    """The results on the whole representation alone."""
-    return {path: estimate for path, estimate in results.items() if path[1] == "all"}
-
-
 KEY_NUMBERS = (
-    KeyNumber("top-1", ("classification", "all", "top1")),
-    KeyNumber("rotation R²", ("rotation", "all", "r2")),
-    KeyNumber("rotation error ↓", ("rotation", "all", "median_angle")),
-    KeyNumber("colour R²", ("color", "all", "r2")),
+    KeyNumber("top-1", ("classification", WHOLE, "top1")),
+    KeyNumber("rotation R²", ("rotation", WHOLE, "r2")),
+    KeyNumber("per component", ("rotation", WHOLE, "r2_per_component")),
+    KeyNumber("pose R²", ("pose", WHOLE, "r2")),
+    KeyNumber("colour R²", ("color", WHOLE, "r2")),
     KeyNumber("MRR", ("retrieval", VAL, "mrr")),
-    KeyNumber("H@1", ("retrieval", VAL, "h@1")),
     KeyNumber("PRE ↓", ("retrieval", VAL, "pre")),
 )
 """What tells methods apart at a glance."""
 
 
-def text_table(table: Table) -> str:
-    """The table for a terminal."""
-    lines = [f"{'':<30}" + "".join(f"{title:>14}" for title in table.columns) + f"{'chance':>10}"]
-    group = ""
-    for row in table.rows:
-        if row.metric.group != group:
-            group = row.metric.group
-            lines.append(group)
-        chance = "" if row.chance is None else row.metric.show(row.chance)
-        lines.append(
-            f"  {row.metric.name:<28}" + "".join(f"{cell:>14}" for cell in row.cells()) + f"{chance:>10}"
-        )
+@dataclass(frozen=True)
+class Overview:
+    """Contenders as rows, key numbers as columns; the last row holds the chance levels.
+
+    Attributes:
+        headers: Of the columns.
+        told: What the predictor of each row is told, in words.
+        rows: Title and cells of each contender.
+        chance: Chance level of each column, empty where there is none.
+    """
+
+    headers: tuple[str, ...]
+    told: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+    chance: tuple[str, ...]
+
+
+def overview(contenders: Sequence[Contender]) -> Overview:
+    """The key numbers that one of the contenders has."""
+    rows = {
+        key.header: row_of(key.metric, contenders)
+        for key in KEY_NUMBERS
+        if any(key.path in contender.paths for contender in contenders)
+    }
+    return Overview(
+        tuple(rows),
+        tuple(" and ".join(contender.groups) for contender in contenders),
+        tuple(
+            (contender.title, tuple(row.cells[place] for row in rows.values()))
+            for place, contender in enumerate(contenders)
+        ),
+        tuple(row.chance for row in rows.values()),
+    )
+
+
+def text_table(evaluation: Evaluation) -> str:
+    """The networks of one evaluation for a terminal, with intervals and chance levels."""
+    results = {network.title: evaluation.of(network.title) for network in evaluation.networks}
+    paths = dict.fromkeys(path for found in results.values() for path in found)
+    tasks = list(HEADINGS)
+    ordered = sorted(paths, key=lambda path: tasks.index(path[0]) if path[0] in tasks else len(tasks))
+    lines = [f"{'':<34}" + "".join(f"{title:>26}" for title in results) + f"{'chance':>10}"]
+    heading = ""
+    for path in ordered:
+        metric = metric_at(path)
+        if metric.heading != heading:
+            heading = metric.heading
+            lines.append(heading)
+        estimates = [found.get(path) for found in results.values()]
+        cells = "".join(f"{_printed(metric, estimate):>26}" for estimate in estimates)
+        chance = next((item.chance for item in estimates if item and item.chance is not None), None)
+        name = metric.name + ("" if metric.higher_is_better else " ↓")
+        lines.append(f"  {name:<32}{cells}{'' if chance is None else metric.show(chance):>10}")
     return "\n".join(lines)
 
 
-def _best(metric: Metric, values: Sequence[float | None]) -> tuple[int, ...]:
-    finite = [value for value in values if value is not None and math.isfinite(value)]
-    printed = [metric.cell(value) for value in values]
-    if not finite or len(set(printed)) == 1:
-        return ()
-    best = metric.show(max(finite) if metric.higher_is_better else min(finite))
-    return tuple(column for column, text in enumerate(printed) if text == best)
+def _printed(metric: Metric, estimate: Estimate | None) -> str:
+    if estimate is None or estimate.value is None:
+        return MISSING
+    if estimate.low is None or estimate.high is None:
+        return metric.show(estimate.value)
+    return f"{metric.show(estimate.value)} [{metric.show(estimate.low)}, {metric.show(estimate.high)}]"

@@ -1,52 +1,59 @@
-"""The sentences of the report; each says no more than its numbers do."""
+"""The sentences of the report; each says no more than its numbers and their intervals do."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from iebench.evaluation.results import TRAINED, UNTRAINED, EvaluatedData, Evaluation
+from iebench.evaluation.results import EvaluatedData
+from iebench.report.contenders import Contender, ScorePath
+from iebench.report.leaderboard_files import R2_NOTE, TOLD_NOTE
 from iebench.report.subjects import Subject, flatten
-from iebench.report.tables import MISSING, VAL, Metric, metric_at
+from iebench.report.tables import MISSING, VAL, WHOLE, interval_text, is_told_apart, metric_at
 from shards.schema import DatasetIndex
+
+__all__ = ["R2_NOTE", "TOLD_NOTE"]
 
 METRIC_NOTES = (
     (
-        "top-1, top-5",
-        "A linear classifier on the frozen representation (whole, or, where a method splits it, one of its two parts) "
-        "names the class of a view: how often it is right, and how often the class is among its first five.",
+        "Intervals",
+        "In brackets: the 95 % interval by bootstrap over objects, since views of one object are not independent. Runs "
+        "that differ only in their seed are one row: mean, interval over objects and seeds, and standard deviation (sd) "
+        "over seeds. Bold are the best and whatever the paired difference on the same objects does not tell apart from "
+        "it; where nothing is told apart, nothing is bold.",
     ),
     (
-        "Rotation and colour",
-        "An MLP sees the frozen representations of two views of an object and predicts the rotation between them as "
-        "a quaternion. R² is 1 for a perfect prediction, 0 for always predicting the mean, and has no lower bound; "
-        "the median error is an angle. Colour is the same for two differences of hue, of the floor and of the light; "
-        "light direction and position are differences of a unit vector and of a place.",
+        "Classification",
+        "A linear classifier on the frozen representation (whole, or one of its parts) names the class of a view. Chance "
+        "is always naming the training split’s largest class; for the mean over classes, 1 over their number.",
     ),
     (
-        "MRR, H@k",
-        "The predictor steers the embedding of an object's first view by what leads to each of its views, and "
-        "the object's views are ranked by cosine similarity to the result. MRR is the mean of 1/rank of the true "
-        "view; H@k is how often it is among the first k. A method without a predictor that steers embeddings has "
-        "neither these nor PRE.",
+        "R² of rotation, colour, light, position",
+        "A probe sees the frozen representations of two views of an object (or of one: “single view”) and predicts what "
+        "lies between them; rotation is a quaternion. R² is the published one, pooled over components: a constant "
+        "prediction scores its chance level. R² per component is the mean of each component’s own; there a constant "
+        "scores 0. Neither has a lower bound.",
     ),
     (
-        "PRE",
-        "Prediction retrieval error: how far, from 0 to 1, the pose of the nearest view among all objects is from "
-        "the pose that was asked for. Lower is better.",
+        "MRR, H@k, PRE",
+        "The predictor steers the embedding of an object’s first view towards each of its views, and the object’s views "
+        "are ranked by cosine similarity to the result: MRR is the mean of 1/rank of the true view, H@k how often it is "
+        "among the first k. PRE is the rotation error, from 0 to 1, of the nearest view among all objects; its chance "
+        "level is that of always answering with the pose nearest to no rotation. Predictors that are told different "
+        "things are not compared.",
     ),
 )
 
-_MRR, _TOP1 = metric_at(("retrieval", VAL, "mrr")), metric_at(("classification", "all", "top1"))
+_TOP1, _MRR = ("classification", WHOLE, "top1"), ("retrieval", VAL, "mrr")
 _KEY_FIGURES = (
-    ("Linear top-1", "whole representation", ("classification", "all", "top1")),
+    ("Linear top-1", "whole representation", _TOP1),
     ("Rotation R²", "equivariant part", ("rotation", "equivariant", "r2")),
-    ("Rotation R²", "whole representation", ("rotation", "all", "r2")),
-    ("Retrieval MRR", "steered by the predictor", ("retrieval", VAL, "mrr")),
+    ("Rotation R²", "whole representation", ("rotation", WHOLE, "r2")),
+    ("Retrieval MRR", "steered by the predictor", _MRR),
     ("PRE", "lower is better", ("retrieval", VAL, "pre")),
 )
 _DIFFERENCES = 6
 MANY = 4
-"""Runs from which on, when there are more, the page compares them by a table rather than by sentences."""
+"""Contenders from which on, when there are more, the page compares them by tables rather than by sentences."""
 NO_PREDICTOR = "It has no predictor that steers embeddings, so there is no MRR, H@k or PRE."
 
 
@@ -56,108 +63,109 @@ class KeyFigure:
 
     name: str
     detail: str
-    trained: str
+    value: str
+    interval: str
     untrained: str
     chance: str
 
 
 def training_sentences(subject: Subject, index: DatasetIndex | None, who: str = "") -> str:
     """What was trained on what, and on what it was evaluated; ``who`` stands for the method."""
-    config, evaluation = subject.config, subject.evaluation
-    training = config["recipe"]["training"]
-    trained = (
-        f"{who or subject.method} was trained for {_epochs(subject)} in batches of "
-        f"{count(training['batch_size'], 'pair')} of views"
-    )
-    test, fit = evaluation.test, evaluation.fit
+    test, fit = subject.evaluation.test, subject.evaluation.fit
     size = f" at {index.image_size} × {index.image_size} pixels" if index else ""
     described = f"of {count(test.classes, 'class', 'classes')}, with {count(test.views_per_object, 'view')} of each{size}"
-    validation = f"{count(test.objects, 'object')}"
-    if config["data"] == test.place and fit and fit.place == test.place:
+    validation = count(test.objects, "object")
+    if not subject.recipe:
+        return f"{subject.method} was evaluated on {validation} {described}{_fitted_to(test, fit)}."
+    trained = (
+        f"{who or subject.method} was trained for {_epochs(subject)} in batches of "
+        f"{count(subject.recipe['training']['batch_size'], 'pair')} of views"
+    )
+    if subject.config["data"] == test.place and fit and fit.place == test.place:
         return (
             f"{trained}, on {count(fit.objects, 'object')} {described}. It was evaluated on {validation} "
             f"that it was not trained on, {count(test.objects * test.views_per_object, 'view')} in all."
         )
     return (
-        f"{trained}, on the dataset {config['data']}. It was evaluated on another dataset, {test.place}: on "
+        f"{trained}, on the dataset {subject.config['data']}. It was evaluated on another dataset, {test.place}: on "
         f"{validation} {described}{_fitted_to(test, fit)}."
     )
 
 
-def _fitted_to(test: EvaluatedData, fit: EvaluatedData | None) -> str:
-    """Where the probes of an evaluation were fitted."""
-    if fit is None:
-        return ", without probes"
-    whose = "its training split" if fit.place == test.place else f"the training split of {fit.place}"
-    return f", by probes fitted to the {count(fit.objects, 'object')} of {whose}"
-
-
-def shared_training_sentences(subjects: Sequence[Subject], indices: Mapping[str, DatasetIndex | None]) -> str:
+def shared_training_sentences(subjects: Sequence[Subject], index: DatasetIndex | None) -> str:
     """The same for many runs, where it is true of each; otherwise empty."""
-    sentences = {training_sentences(subject, indices[subject.title], "Each") for subject in subjects}
+    sentences = {training_sentences(subject, index, "Each") for subject in subjects}
     return sentences.pop() if len(sentences) == 1 else ""
 
 
-def outcome_sentences(evaluation: Evaluation) -> str:
+def protocol_sentence(subject: Subject) -> str:
+    """How the probes were fitted."""
+    settings = subject.evaluation.settings
+    how = {
+        "published": "one random view or pair of each object an epoch, features as they are",
+        "thorough": "every view in each epoch, features standardized",
+    }[settings.protocol]
+    return (
+        f"Probes follow the {settings.protocol} protocol ({how}) for {count(settings.epochs, 'epoch')} in batches of "
+        f"{settings.batch_size}."
+    )
+
+
+def outcome_sentences(contender: Contender, untrained: Contender | None) -> str:
     """What came out: retrieval and classification against the untrained network and chance."""
-    retrieval = _comparison("MRR", _MRR, evaluation) or NO_PREDICTOR
-    return f"{retrieval} {_comparison('Linear top-1', _TOP1, evaluation)}"
+    retrieval = _comparison("MRR", _MRR, contender, untrained)
+    if not retrieval and not contender.groups:
+        retrieval = NO_PREDICTOR
+    return f"{retrieval} {_comparison('Linear top-1', _TOP1, contender, untrained)}".strip()
 
 
-def key_figures(evaluation: Evaluation) -> list[KeyFigure]:
+def key_figures(contender: Contender, untrained: Contender | None) -> list[KeyFigure]:
     """The numbers of the head of the page, four at most, of those that the run has."""
     figures: list[KeyFigure] = []
     for name, detail, path in _KEY_FIGURES:
-        metric = metric_at(path)
-        trained, untrained = (
-            metric.cell(metric.read(evaluation.of(network))) for network in (TRAINED, UNTRAINED)
-        )
-        level = metric.chance(evaluation.of(TRAINED))
-        chance = "" if level is None else metric.show(level)
-        if trained != MISSING and name not in {figure.name for figure in figures}:
-            figures.append(KeyFigure(name, detail, trained, untrained, chance))
+        metric, summary = metric_at(path), contender.summary(path)
+        before = untrained.summary(path) if untrained else None
+        if summary and name not in {figure.name for figure in figures}:
+            chance = "" if summary.chance is None else metric.show(summary.chance)
+            was = metric.show(before.mean) if before else ""
+            figures.append(
+                KeyFigure(
+                    name, detail, metric.show(summary.mean), interval_text(metric, summary), was, chance
+                )
+            )
     return figures
 
 
-def page_title(subjects: Sequence[Subject]) -> str:
-    """The runs by name, or how many there are."""
-    titles = [subject.title for subject in subjects]
+def page_title(contenders: Sequence[Contender]) -> str:
+    """The contenders by name, or how many there are."""
+    titles = list(dict.fromkeys(contender.title for contender in contenders))
     return enumerate_words(titles) if len(titles) <= MANY else f"{len(titles)} runs compared"
 
 
-def overview_sentence(evaluation: Evaluation) -> str:
-    """How the overview is to be read."""
-    results = evaluation.of(TRAINED)
-    levels = [
-        f"{metric.show(level)} for {name}"
-        for name, metric in (("top-1", _TOP1), ("MRR", _MRR))
-        if (level := metric.chance(results)) is not None
-    ]
-    chance = f" Chance is {enumerate_words(levels)}." if levels else ""
-    return (
-        "Probes see the whole representation of every method. A dash stands where a method has no predictor that "
-        f"steers embeddings.{chance}"
-    )
+def grain_sentence(subject: Subject) -> str:
+    """How many objects everything is measured on."""
+    test = subject.evaluation.test
+    views = test.objects * test.views_per_object
+    return f"Validation holds {count(views, 'view')} of {count(test.objects, 'object')}."
 
 
-def grain_sentence(evaluation: Evaluation) -> str:
-    """How fine the validation split can tell numbers apart."""
-    objects = evaluation.test.objects
-    views = objects * evaluation.test.views_per_object
-    return (
-        f"Validation holds {count(views, 'view')} of {count(objects, 'object')}: one view more or less is "
-        f"{1 / views:.2%} of top-1, one object {1 / objects:.2%}."
-    )
+def left_out_tasks(subject: Subject) -> str:
+    """What could not be measured, with the reasons; empty where all was."""
+    items = [f"{item.task} ({item.reason})" for item in subject.evaluation.left_out]
+    return f"Not measured: {'; '.join(items)}." if items else ""
 
 
 def differences_sentence(subjects: Sequence[Subject]) -> str:
     """In which fields of the recipe several runs differ."""
+    subjects = [subject for subject in subjects if subject.recipe]
     recipes = [
-        flatten({key: value for key, value in subject.config["recipe"].items() if key != "about"})
+        flatten({key: value for key, value in subject.recipe.items() if key != "about"})
         for subject in subjects
     ]
     names = {name: None for recipe in recipes for name in recipe}
     fields = [name for name in names if len({str(recipe.get(name)) for recipe in recipes}) > 1]
+    if len(recipes) < 2:
+        return ""
     if not fields:
         return "All have the same recipe."
     if len(subjects) > MANY:
@@ -173,7 +181,10 @@ def differences_sentence(subjects: Sequence[Subject]) -> str:
 
 def changed_sentence(subject: Subject, sha256: str) -> str:
     """A warning where the dataset is no longer the one of the training; empty where it is."""
-    if subject.config["data"] != subject.evaluation.test.place or subject.config.get("data_sha256") == sha256:
+    if (
+        subject.config.get("data") != subject.evaluation.test.place
+        or subject.config.get("data_sha256") == sha256
+    ):
         return ""
     return f"The dataset in {subject.evaluation.test.place} is not the one that {subject.title} was trained on: it has changed since."
 
@@ -215,8 +226,16 @@ def minus(text: str) -> str:
     return re.sub(r"(?<![\w.])-(?=\d)", "−", text)
 
 
+def _fitted_to(test: EvaluatedData, fit: EvaluatedData | None) -> str:
+    """Where the probes of an evaluation were fitted."""
+    if fit is None:
+        return ", without probes"
+    whose = "its training split" if fit.place == test.place else f"the training split of {fit.place}"
+    return f", by probes fitted to the {count(fit.objects, 'object')} of {whose}"
+
+
 def _epochs(subject: Subject) -> str:
-    epochs, batch = (subject.config["recipe"]["training"][key] for key in ("epochs", "batch_size"))
+    epochs, batch = (subject.recipe["training"][key] for key in ("epochs", "batch_size"))
     done = subject.records[-1]["epoch"] if subject.records else epochs
     fit = subject.evaluation.fit
     is_whole = epochs - done <= max(1, batch / (fit.objects if fit else 1))
@@ -229,23 +248,29 @@ def _section(field: str) -> str:
     return "the method" if section == "method" else f"the {section} settings"
 
 
-def _comparison(name: str, metric: Metric, evaluation: Evaluation) -> str:
-    """Trained against untrained and chance; empty where the method has no such number."""
-    trained, untrained = (metric.read(evaluation.of(network)) for network in (TRAINED, UNTRAINED))
-    chance = metric.chance(evaluation.of(TRAINED))
-    if trained is None or untrained is None or chance is None:
+def _comparison(name: str, path: ScorePath, contender: Contender, untrained: Contender | None) -> str:
+    """One number against the untrained network and chance; empty where the method has no such number."""
+    metric, summary = metric_at(path), contender.summary(path)
+    if summary is None:
         return ""
-    numbers = (
-        f"{metric.show(trained)} against {metric.show(untrained)} untrained; chance is {metric.show(chance)}"
-    )
-    to_untrained, to_chance = (_relation(metric.show(trained), metric.show(other), trained > other)
-                               for other in (untrained, chance))  # fmt: skip
-    if to_untrained == to_chance:
-        return f"{name} {numbers}: {to_untrained} both."
-    return f"{name} {numbers}: {to_untrained} the untrained network, {to_chance} chance."
+    sentence = f"{name} is {metric.show(summary.mean)} {interval_text(metric, summary)}".rstrip()
+    relations = []
+    before = untrained.summary(path) if untrained else None
+    if untrained and before:
+        is_apart = is_told_apart(contender, untrained, metric, summary, before)
+        relations.append(
+            f"{_relation(is_apart, summary.mean > before.mean)} the untrained network ({metric.show(before.mean)})"
+        )
+    if summary.chance is not None:
+        is_apart = summary.low is not None and summary.high is not None
+        is_apart = is_apart and not (summary.low or 0) <= summary.chance <= (summary.high or 0)
+        relations.append(
+            f"{_relation(is_apart, summary.mean > summary.chance)} chance ({metric.show(summary.chance)})"
+        )
+    return f"{sentence}: {enumerate_words(relations)}." if relations else f"{sentence}."
 
 
-def _relation(printed: str, other: str, is_more: bool) -> str:
-    if printed == other:
-        return "level with"
+def _relation(is_apart: bool, is_more: bool) -> str:
+    if not is_apart:
+        return "not told apart from"
     return "above" if is_more else "below"

@@ -46,11 +46,16 @@ def test_recipes_are_compared_for_the_same_image_views_and_not_trained_twice(
     assert "## Something else\nstays\n" in text
     assert "| `sie` |" in text
     assert "Equivariant methods hold more rotation than invariant ones: holds in" in text
+    assert "not told apart in" in text
     assert (out / "report.html").is_file()
     objects = open_dataset(toy_dataset).splits["train"].objects
-    steps = {name: read_metrics(out / name / "metrics.jsonl")[-1]["step"] for name in ("sie", "vicreg")}
+    steps = {
+        name: read_metrics(out / f"{name}-seed0" / "metrics.jsonl")[-1]["step"] for name in ("sie", "vicreg")
+    }
     assert set(steps.values()) == {round(72 / 2 / objects) * objects // 4}
-    assert json.loads((out / "sie" / "config.json").read_text())["recipe"]["method"]["equivariance"] == 2.0
+    assert (
+        json.loads((out / "sie-seed0" / "config.json").read_text())["recipe"]["method"]["equivariance"] == 2.0
+    )
 
     times = [path.stat().st_mtime_ns for path in sorted(out.glob("*/evaluations/*.json"))]
     again = subprocess.run([*map(str, command)], capture_output=True, text=True)

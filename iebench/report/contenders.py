@@ -1,0 +1,174 @@
+"""What a table compares: networks, those that differ only in their seed taken as one."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+
+from iebench.evaluation.differences import Difference, SeedSummary, paired_difference, pool_seeds
+from iebench.evaluation.intervals import Bootstrap
+from iebench.evaluation.results import TRAINED, UNTRAINED
+from iebench.report.subjects import Subject
+
+ScorePath = tuple[str, str, str]
+"""Task, part and metric of a score."""
+
+PREDICTOR_TASKS = ("retrieval", "steps")
+"""Tasks whose numbers depend on what a predictor is told."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One network, or several of one recipe with different seeds, evaluated alike on one dataset.
+
+    Attributes:
+        title: Name in tables.
+        network: ``trained`` or ``untrained``.
+        subjects: The evaluations, one for each seed.
+        is_whole_only: Whether it stands for several methods, so that only what they share is shown: probes of
+            the whole representation.
+    """
+
+    title: str
+    network: str
+    subjects: tuple[Subject, ...]
+    is_whole_only: bool = False
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups of transformations that its predictor is told."""
+        return self.subjects[0].groups if self.network == TRAINED else ()
+
+    @cached_property
+    def paths(self) -> tuple[ScorePath, ...]:
+        """The scores that it has."""
+        found = self.subjects[0].evaluation.of(self.network)
+        return tuple(path for path in found if self._is_shown(path))
+
+    def summary(self, path: ScorePath) -> SeedSummary | None:
+        """One score over its seeds, with interval and chance; None where it is missing or undefined."""
+        if not self._is_shown(path):
+            return None
+        bootstraps = self.bootstraps(path)
+        if bootstraps is not None:
+            return pool_seeds(bootstraps)
+        estimates = [subject.evaluation.of(self.network).get(path) for subject in self.subjects]
+        known = [item for item in estimates if item is not None and item.value is not None]
+        if len(known) < len(estimates):
+            return None
+        values = [item.value for item in known if item.value is not None]
+        spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        first = known[0]
+        low, high = (first.low, first.high) if len(known) == 1 else (None, None)
+        return SeedSummary(
+            float(np.mean(values)), spread, len(values), low, high, first.chance, first.objects
+        )
+
+    def bootstraps(self, path: ScorePath) -> list[Bootstrap] | None:
+        """The resamples of one score for each seed; None where what objects contribute is not stored."""
+        key = "/".join((self.network, *path))
+        found = [subject.bootstraps.get(key) for subject in self.subjects]
+        known = [item for item in found if item is not None]
+        return known if len(known) == len(found) else None
+
+    def difference(self, other: "Contender", path: ScorePath) -> Difference | None:
+        """How much more it scores than another on the same objects; None where that cannot be said."""
+        first, second = self.bootstraps(path), other.bootstraps(path)
+        tests = {subject.evaluation.test.sha256 for subject in (*self.subjects, *other.subjects)}
+        if first is None or second is None or len(tests) > 1:
+            return None
+        if not (self._is_shown(path) and other._is_shown(path)):
+            return None
+        return paired_difference(first, second)
+
+    def _is_shown(self, path: ScorePath) -> bool:
+        task, part, _ = path
+        return not self.is_whole_only or (part == "all" and task not in PREDICTOR_TASKS)
+
+
+def contenders_of(subjects: Sequence[Subject]) -> list[Contender]:
+    """Trained networks and other encoders, runs that differ only in their seed as one; in the order given."""
+    groups: dict[str, list[list[Subject]]] = {}
+    order: list[list[Subject]] = []
+    for subject in subjects:
+        found = groups.setdefault(_identity(subject), [])
+        home = next((group for group in found if subject.seed not in [one.seed for one in group]), None)
+        if home is None or subject.seed is None:
+            home = []
+            found.append(home)
+            order.append(home)
+        home.append(subject)
+    titles = [_title(group) for group in order]
+    return [
+        Contender(title if titles.count(title) == 1 else group[0].title, TRAINED, tuple(group))
+        for title, group in zip(titles, order, strict=True)
+    ]
+
+
+def untrained_of(contenders: Sequence[Contender]) -> list[Contender]:
+    """The untrained networks behind contenders, one for each backbone and way of evaluating."""
+    groups: dict[str, dict[Any, Subject]] = {}
+    methods: dict[str, list[str]] = {}
+    for contender in contenders:
+        for subject in contender.subjects:
+            if not subject.evaluation.of(UNTRAINED):
+                continue
+            identity = _beginning(subject)
+            groups.setdefault(identity, {}).setdefault(subject.seed, subject)
+            behind = methods.setdefault(identity, [])
+            if contender.title not in behind:
+                behind.append(contender.title)
+    found = []
+    for identity, seeds in groups.items():
+        first, *more = methods[identity]
+        whose = first + (f" and {len(more)} more" if more else "")
+        title = "untrained" if len(groups) == 1 else f"untrained, of {whose}"
+        found.append(Contender(title + _count(len(seeds)), UNTRAINED, tuple(seeds.values()), bool(more)))
+    return found
+
+
+def untrained_beside(contender: Contender, untrained: Sequence[Contender]) -> Contender | None:
+    """The untrained network of a contender's backbone, evaluated alike; None if there is none."""
+    beginning = _beginning(contender.subjects[0])
+    return next((item for item in untrained if _beginning(item.subjects[0]) == beginning), None)
+
+
+def _beginning(subject: Subject) -> str:
+    """Equal for subjects whose untrained networks differ at most in their seed."""
+    return json.dumps([subject.recipe.get("backbone"), _evaluated(subject)], sort_keys=True)
+
+
+def _identity(subject: Subject) -> str:
+    """Equal for subjects that differ only in their seed."""
+    recipe = {
+        name: section for name, section in subject.recipe.items() if name not in ("about", "evaluation")
+    }
+    training = {name: value for name, value in recipe.get("training", {}).items() if name != "seed"}
+    content = [{**recipe, "training": training}, _evaluated(subject)]
+    if not subject.recipe:
+        content.append(subject.title)
+    return json.dumps(content, sort_keys=True)
+
+
+def _evaluated(subject: Subject) -> list[Any]:
+    """How and on what a subject was evaluated."""
+    evaluation = subject.evaluation
+    settings = evaluation.settings.model_dump(mode="json", exclude={"feature_batch_size", "workers"})
+    return [settings, evaluation.test.sha256, evaluation.fit.sha256 if evaluation.fit else None]
+
+
+def _title(group: Sequence[Subject]) -> str:
+    titles = [subject.title for subject in group]
+    if len(group) == 1:
+        return titles[0]
+    letters = takewhile(lambda same: len(set(same)) == 1, zip(*titles, strict=False))
+    shared = "".join(same[0] for same in letters).rstrip("-_./ ").removesuffix("seed").rstrip("-_./ ")
+    return (shared or titles[0]) + _count(len(group))
+
+
+def _count(seeds: int) -> str:
+    return f" ({seeds} seeds)" if seeds > 1 else ""

@@ -1,0 +1,227 @@
+"""Ours beside the published rows: which numbers stand in one column, and where settings differ."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from iebench.evaluation.differences import SeedSummary
+from iebench.report.contenders import Contender, ScorePath
+from iebench.report.published import (
+    CLASSES,
+    OBJECTS,
+    VIEWS_PER_OBJECT,
+    PublishedRow,
+    RSquared,
+    Source,
+    published_rows,
+)
+from iebench.report.tables import Metric, metric_at
+
+PUBLISHED_PROBE_EPOCHS = 300
+
+
+@dataclass(frozen=True)
+class Column:
+    """One quantity of the leaderboard.
+
+    Attributes:
+        key: Its name in files.
+        header: Its name in tables.
+        published: Its name in ``published.toml``.
+        path: Task, part and metric of our score.
+        r2: Which R² it is; None for other quantities, and where both are the same.
+    """
+
+    key: str
+    header: str
+    published: str
+    path: ScorePath
+    r2: RSquared | None = None
+
+    @property
+    def metric(self) -> Metric:
+        """How it is printed."""
+        return metric_at(self.path)
+
+
+COLUMNS = (
+    Column("top1", "top-1", "top1", ("classification", "all", "top1")),
+    Column("rotation_r2", "rotation R²", "rotation_r2", ("rotation", "all", "r2"), "pooled"),
+    Column(
+        "rotation_r2_per_component",
+        "rotation R² per component",
+        "rotation_r2",
+        ("rotation", "all", "r2_per_component"),
+        "per_component",
+    ),
+    Column("pose_r2", "single view R²", "pose_r2", ("pose", "all", "r2"), "pooled"),
+    Column(
+        "pose_r2_per_component",
+        "single view R² per component",
+        "pose_r2",
+        ("pose", "all", "r2_per_component"),
+        "per_component",
+    ),
+    Column("color_r2", "colour R²", "color_r2", ("color", "all", "r2")),
+    Column("translation_r2", "position R²", "translation_object_r2", ("translation", "all", "r2"), "pooled"),
+    Column("mrr", "MRR", "mrr", ("retrieval", "val-val", "mrr")),
+    Column("h@1", "H@1", "h@1", ("retrieval", "val-val", "h@1")),
+    Column("h@5", "H@5", "h@5", ("retrieval", "val-val", "h@5")),
+)
+"""What papers on 3DIEBench report. The R² of two hue differences is the same in both definitions."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One row of the leaderboard.
+
+    Attributes:
+        title: The method.
+        is_ours: Whether it was evaluated here.
+        told: What its predictor or head is told.
+        variant: Variant of the dataset.
+        settings: ``backbone``, ``image_size``, ``epochs`` and ``batch_size`` of its training; None if not stated.
+        values: Scores by column key; of ours with their intervals.
+        source: Where a published row is from; empty for ours.
+        note: What is special about it.
+    """
+
+    title: str
+    is_ours: bool
+    told: tuple[str, ...]
+    variant: str
+    settings: Mapping[str, str | int | None]
+    values: Mapping[str, SeedSummary]
+    source: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Ours first, then the published rows of the same variants.
+
+    Attributes:
+        columns: Those that one of the rows has.
+        standings: The rows.
+        notes: In which columns a comparison holds, and where settings differ.
+    """
+
+    columns: tuple[Column, ...]
+    standings: tuple[Standing, ...]
+    notes: tuple[str, ...]
+
+
+def leaderboard(contenders: Sequence[Contender]) -> Leaderboard:
+    """Sets contenders beside the published rows on the variants on which they were evaluated."""
+    ours = [standing_of(contender) for contender in contenders]
+    variants = {standing.variant for standing in ours}
+    rows = [row for row in published_rows() if row.variant in variants]
+    standings = [*ours, *(published_standing(row) for row in rows)]
+    columns = tuple(
+        column for column in COLUMNS if any(column.key in standing.values for standing in standings)
+    )
+    notes: dict[str, list[str]] = {}
+    for contender in contenders:
+        notes.setdefault(comparability(contender, rows), []).append(contender.title)
+    told = [f"{', '.join(titles)}: {note}" for note, titles in notes.items()]
+    return Leaderboard(columns, tuple(standings), tuple(told))
+
+
+def standing_of(contender: Contender) -> Standing:
+    """A contender as a row."""
+    subject = contender.subjects[0]
+    values = {column.key: contender.summary(column.path) for column in COLUMNS}
+    return Standing(
+        contender.title,
+        True,
+        contender.groups,
+        subject.evaluation.test.variant,
+        settings_of(contender),
+        {key: value for key, value in values.items() if value is not None},
+        "",
+    )
+
+
+def settings_of(contender: Contender) -> dict[str, str | int | None]:
+    """What it was trained with; an encoder that was not trained here has its input size only."""
+    subject = contender.subjects[0]
+    training, backbone = (subject.recipe.get(name, {}) for name in ("training", "backbone"))
+    return {
+        "backbone": backbone.get("name"),
+        "image_size": subject.evaluation.test.image_size,
+        "epochs": training.get("epochs"),
+        "batch_size": training.get("batch_size"),
+    }
+
+
+def published_standing(row: PublishedRow) -> Standing:
+    """A published row as a row of the leaderboard: an R² stands in the column of its definition alone."""
+    values = {}
+    for column in COLUMNS:
+        if column.published in row.scores and column.r2 in (None, row.r2):
+            score = row.scores[column.published]
+            values[column.key] = SeedSummary(score, None, 1, None, None, None, OBJECTS["val"])
+    return Standing(
+        row.method, False, row.told, row.variant, stated(row.source), values, row.source.title, _note(row)
+    )
+
+
+def stated(source: Source) -> dict[str, str | int | None]:
+    """The settings that a source states."""
+    return {
+        "backbone": source.backbone,
+        "image_size": source.image_size,
+        "epochs": source.epochs,
+        "batch_size": source.batch_size,
+    }
+
+
+def comparability(contender: Contender, rows: Sequence[PublishedRow]) -> str:
+    """With which published rows a contender can be compared, and what differs from the others; in a sentence."""
+    evaluation = contender.subjects[0].evaluation
+    test = evaluation.test
+    if not rows:
+        return f"nothing is published on this variant ({test.variant})."
+    is_official = (test.objects, test.classes, test.views_per_object) == (
+        OBJECTS["val"],
+        CLASSES,
+        VIEWS_PER_OBJECT,
+    )
+    if not is_official:
+        return (
+            f"{test.objects:,} validation objects of {test.classes} classes with "
+            f"{test.views_per_object} views are not 3DIEBench’s {OBJECTS['val']:,} of {CLASSES} with "
+            f"{VIEWS_PER_OBJECT}. The published rows show the scale; no difference to them means anything."
+        )
+    settings = evaluation.settings
+    probes = []
+    if settings.protocol != "published" or settings.epochs != PUBLISHED_PROBE_EPOCHS:
+        probes = [f"probes ({settings.protocol}, {settings.epochs} epochs)"]
+    phrases = []
+    for title, source in {row.source.title: row.source for row in rows}.items():
+        differing = [*probes, *differences(settings_of(contender), stated(source))]
+        phrases.append(f"{', '.join(differing) or 'nothing that it states'} from {title}")
+    return "differs in " + "; in ".join(phrases) + "."
+
+
+def differences(ours: Mapping[str, str | int | None], theirs: Mapping[str, str | int | None]) -> list[str]:
+    """The settings that both state and that differ, in words."""
+    found = []
+    for name, value in theirs.items():
+        mine = ours.get(name)
+        if value is not None and mine is not None and _plain(mine) != _plain(value):
+            found.append(f"{name.replace('_', ' ')} ({mine}, theirs {value})")
+    return found
+
+
+def _plain(value: str | int) -> str:
+    """A setting without what makes no difference: ``sie_resnet18`` is a ResNet-18."""
+    return str(value).lower().replace("-", "").removeprefix("sie_")
+
+
+def _note(row: PublishedRow) -> str:
+    unknown = [
+        f"{name} {score:.2f} of unknown definition"
+        for name, score in row.scores.items()
+        if row.r2 == "unknown" and name.endswith("_r2") and name != "color_r2"
+    ]
+    return " ".join([row.note, *([f"Not in a column: {', '.join(unknown)}."] if unknown else [])]).strip()

@@ -1,0 +1,177 @@
+"""Classification against rotation: from the invariant corner to the equivariant one, ours and published."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from iebench.evaluation.differences import SeedSummary
+from iebench.report.leaderboard import Standing
+from iebench.report.plots import GRID, INK, NO_METADATA, SETTINGS, LineStyle, for_page
+
+PANELS = (
+    ("rotation_r2", "Rotation R², pooled as published"),
+    ("rotation_r2_per_component", "Rotation R² per component"),
+)
+LINE = 0.19
+"""Height of a name in inches."""
+
+_MARKERS = ("s", "^", "D", "v", "P", "X")
+
+
+@dataclass(frozen=True)
+class TradeoffPanel:
+    """One definition of R² against top-1.
+
+    Attributes:
+        title: The definition.
+        description: The points in words, for who cannot see them.
+        svg: Markup to be put into a page as it is.
+        sources: Marker and source of the published points, in words.
+    """
+
+    title: str
+    description: str
+    svg: str
+    sources: tuple[str, ...]
+
+
+def tradeoff_panels(
+    standings: Sequence[Standing], styles: Mapping[str, LineStyle], name: str = "tradeoff"
+) -> list[TradeoffPanel]:
+    """The plots that have a point of ours.
+
+    Args:
+        standings: Rows of the leaderboard.
+        styles: Colour of each of ours by title.
+        name: Prefix of the plots' ids on the page.
+    """
+    panels = []
+    for key, title in PANELS:
+        points = [item for item in standings if {"top1", key} <= set(item.values)]
+        if any(item.is_ours for item in points):
+            sources = list(dict.fromkeys(item.source for item in points if not item.is_ours))
+            svg = _draw(points, key, sources, styles, f"{name}-{key}")
+            legend = tuple(f"{_mark(number)} {source}" for number, source in enumerate(sources))
+            panels.append(TradeoffPanel(title, _describe(points, key), svg, legend))
+    return panels
+
+
+def _draw(
+    points: Sequence[Standing],
+    key: str,
+    sources: Sequence[str],
+    styles: Mapping[str, LineStyle],
+    name: str,
+) -> str:
+    with matplotlib.rc_context(SETTINGS):
+        height = max(4.4, LINE * (len(points) + 2))
+        figure = Figure(figsize=(6.0, height), layout="constrained", facecolor="none")
+        axes = figure.subplots()
+        axes.set_facecolor("none")
+        chance = [_chance(points, score) for score in ("top1", key)]
+        for level, line in zip(chance, (axes.axvline, axes.axhline), strict=True):
+            if level is not None:
+                line(level, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
+        for point in points:
+            x, y = point.values["top1"], point.values[key]
+            if point.is_ours:
+                color = styles[point.title].placeholder
+                axes.errorbar(
+                    x.mean, y.mean, xerr=_reach(x), yerr=_reach(y), fmt="o", color=color, markersize=6.5
+                )
+            else:
+                marker = _MARKERS[sources.index(point.source) % len(_MARKERS)]
+                axes.plot(x.mean, y.mean, marker, color=INK, markersize=5, fillstyle="none")
+        axes.margins(0.08)
+        _label(axes, points, key, styles)
+        axes.set_xlabel("linear top-1", color=INK)
+        axes.set_ylabel("rotation R²", color=INK)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axes.tick_params(colors=INK, length=0)
+        axes.grid(color=GRID, linewidth=0.7)
+        for text, place, side in (
+            ("equivariant", (0.01, 0.99), "left"),
+            ("invariant", (0.99, 0.01), "right"),
+        ):
+            vertical = "top" if side == "left" else "bottom"
+            axes.text(
+                *place, text, transform=axes.transAxes, ha=side, va=vertical, color=INK, fontstyle="italic"
+            )
+        for spine in axes.spines.values():
+            spine.set_color(GRID)
+        stream = io.StringIO()
+        figure.savefig(stream, format="svg", metadata=NO_METADATA)
+    return for_page(stream.getvalue(), name, styles.values())
+
+
+def _label(axes: Axes, points: Sequence[Standing], key: str, styles: Mapping[str, LineStyle]) -> None:
+    """Names in a column at the right, in the order of their points, each with a line to its own."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high)
+    ordered = sorted(points, key=lambda point: point.values[key].mean)
+    wanted = [(point.values[key].mean - low) / (high - low) for point in ordered]
+    for point, place in zip(ordered, spread_out(wanted, 1 / max(22, len(points))), strict=True):
+        color = styles[point.title].placeholder if point.is_ours else INK
+        told = f" ({', '.join(point.told)})" if "color" in point.told else ""
+        axes.annotate(
+            point.title + told,
+            (point.values["top1"].mean, point.values[key].mean),
+            xytext=(1.04, place),
+            textcoords="axes fraction",
+            fontsize=8,
+            va="center",
+            color=color,
+            parse_math=False,
+            arrowprops={"arrowstyle": "-", "color": GRID, "linewidth": 0.6, "shrinkB": 4},
+        )
+
+
+def spread_out(wanted: Sequence[float], gap: float) -> list[float]:
+    """Places near the wanted ones and at least ``gap`` apart, in [0, 1] if there is room.
+
+    Places that are too near to one another become a block around their mean: 0.50, 0.51 with a gap of 0.04
+    become 0.485, 0.525.
+
+    Args:
+        wanted: Rising places in [0, 1].
+        gap: Smallest distance.
+    """
+    blocks: list[list[float]] = []
+    for place in wanted:
+        blocks.append([place])
+        while len(blocks) > 1 and _start(blocks[-1], gap) < _start(blocks[-2], gap) + len(blocks[-2]) * gap:
+            last = blocks.pop()
+            blocks[-1] += last
+    return [_start(block, gap) + number * gap for block in blocks for number in range(len(block))]
+
+
+def _start(block: Sequence[float], gap: float) -> float:
+    """Where a block begins: around the mean of what it holds, and inside [0, 1]."""
+    length = (len(block) - 1) * gap
+    return max(0.0, min(1.0 - length, sum(block) / len(block) - length / 2))
+
+
+def _reach(value: SeedSummary) -> list[list[float]] | None:
+    if value.low is None or value.high is None:
+        return None
+    return [[max(0.0, value.mean - value.low)], [max(0.0, value.high - value.mean)]]
+
+
+def _chance(points: Sequence[Standing], key: str) -> float | None:
+    levels = (point.values[key].chance for point in points if point.is_ours)
+    return next((level for level in levels if level is not None), None)
+
+
+def _mark(number: int) -> str:
+    return "□△◇▽✚✖"[number % len(_MARKERS)]
+
+
+def _describe(points: Sequence[Standing], key: str) -> str:
+    return "; ".join(
+        f"{point.title}: top-1 {point.values['top1'].mean:.1%}, R² {point.values[key].mean:.3f}"
+        for point in points
+    )

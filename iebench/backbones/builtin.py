@@ -1,25 +1,32 @@
 """Backbones: from normalised images to representations."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 from torchvision.models import VisionTransformer, resnet18, resnet34, resnet50
 
+from iebench.backbones.sie_resnet import STEP, sie_resnet18, sie_resnet34, sie_resnet50
+from iebench.backbones.weights import load_exactly, read_weights
 from shards.errors import UsageError
 
-Name = Literal["resnet18", "resnet34", "resnet50", "vit_s_16"]
+Name = Literal["resnet18", "resnet34", "resnet50", "sie_resnet18", "sie_resnet34", "sie_resnet50", "vit_s_16"]
 
 REPRESENTATION_DIMENSIONS: dict[Name, int] = {
     "resnet18": 512,
     "resnet34": 512,
     "resnet50": 2048,
+    "sie_resnet18": 512,
+    "sie_resnet34": 512,
+    "sie_resnet50": 2048,
     "vit_s_16": 384,
 }
 SMALL_IMAGE = 64
 """Pixels up to which images get the stem for small ones, where the recipe does not say."""
 
 _RESNETS = {"resnet18": resnet18, "resnet34": resnet34, "resnet50": resnet50}
+_PUBLISHED = {"sie_resnet18": sie_resnet18, "sie_resnet34": sie_resnet34, "sie_resnet50": sie_resnet50}
 _PATCH, _SMALL_PATCH = 16, 8
 
 
@@ -35,21 +42,26 @@ class BackboneConfig(BaseModel):
     joint_views: bool = Field(
         default=True, description="both views in one call, so that batch norm sees them together"
     )
+    weights: str | None = Field(
+        default=None, description="file to start from: safetensors, a state dict, or a published checkpoint"
+    )
 
 
 def build_backbone(config: BackboneConfig, image_size: int) -> nn.Module:
     """A network without its classifier: (batch, 3, height, width) to (batch, representation dimension).
 
     With the stem for small images, a ResNet begins with a 3 x 3 convolution of stride 1 and has no max pooling,
-    as for CIFAR; a ViT has patches of 8 px rather than 16.
+    as for CIFAR; a ViT has patches of 8 px rather than 16. The published ResNets have no such stem.
 
     Args:
-        config: of the recipe.
-        image_size: of the dataset, in pixels.
+        config: Section of the recipe; its weights are not loaded here.
+        image_size: Height and width of the dataset's images, in pixels.
 
     Raises:
-        UsageError: patches do not divide the image.
+        UsageError: The images are of a size that the network cannot take.
     """
+    if config.name in _PUBLISHED:
+        return _published_resnet(config, image_size)
     is_small = with_stem(config, image_size).small_image_stem
     if config.name == "vit_s_16":
         return _vision_transformer(image_size, _SMALL_PATCH if is_small else _PATCH)
@@ -63,8 +75,34 @@ def build_backbone(config: BackboneConfig, image_size: int) -> nn.Module:
 
 def with_stem(config: BackboneConfig, image_size: int) -> BackboneConfig:
     """The same with the choice of the stem made, so that it does not depend on what a run is evaluated on."""
-    is_small = image_size <= SMALL_IMAGE if config.small_image_stem is None else config.small_image_stem
+    is_small = image_size <= SMALL_IMAGE and config.name not in _PUBLISHED
+    if config.small_image_stem is not None:
+        is_small = config.small_image_stem
     return config.model_copy(update={"small_image_stem": is_small})
+
+
+def load_initial_weights(backbone: nn.Module, config: BackboneConfig) -> None:
+    """Loads the weights that a training starts from, if the recipe names a file of them.
+
+    Raises:
+        UsageError: The file cannot be read, or holds the weights of another network.
+    """
+    if config.weights is not None:
+        load_exactly(backbone, read_weights(Path(config.weights)).backbone(), config.weights)
+
+
+def _published_resnet(config: BackboneConfig, image_size: int) -> nn.Module:
+    if config.small_image_stem:
+        raise UsageError(
+            f"{config.name} is the published network, which has no stem for small images; leave out "
+            f"backbone.small_image_stem, or choose {config.name.removeprefix('sie_')} as backbone.name"
+        )
+    if image_size % STEP:
+        raise UsageError(
+            f"{config.name} halves images five times and takes sizes that {STEP} divides, not {image_size} px; choose "
+            f"{config.name.removeprefix('sie_')} as backbone.name, or render the views at another size"
+        )
+    return _PUBLISHED[config.name]()
 
 
 def _vision_transformer(image_size: int, patch: int) -> nn.Module:

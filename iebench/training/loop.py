@@ -98,6 +98,8 @@ def _train(recipe: Recipe, data: Path, out: Path, resume: bool, processes: Proce
         index = open_dataset(data)
         recipe = recipe.model_copy(update={"backbone": with_stem(recipe.backbone, index.image_size)})
         model = build_model(recipe, index)
+        if not resume:
+            model.load_initial_weights()
         stream = pair_stream(recipe.training, index, data, processes)
         if processes.first:
             open_run(run, recipe, data, resume, model)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from iebench.backbones.builtin import REPRESENTATION_DIMENSIONS, build_backbone
+from iebench.backbones.builtin import REPRESENTATION_DIMENSIONS, build_backbone, load_initial_weights
 from iebench.methods import Batch, Sizes, find_method
 from iebench.methods.parts.ema import cosine_momentum, follow, frozen_copy
 from iebench.methods.parts.gather import own_rows
@@ -51,6 +51,7 @@ class Model(nn.Module):
     def __init__(self, recipe: Recipe, index: DatasetIndex, classes: int) -> None:
         super().__init__()
         sizes = Sizes(REPRESENTATION_DIMENSIONS[recipe.backbone.name], classes)
+        self.backbone_config = recipe.backbone
         self.joint_views = recipe.backbone.joint_views
         self.latent_names = [latent.name for latent in index.latents]
         self.backbone = build_backbone(recipe.backbone, index.image_size)
@@ -72,8 +73,19 @@ class Model(nn.Module):
         return self.backbone(self._normalised(views))
 
     def transformation(self, first: Tensor, second: Tensor, groups: Sequence[Group]) -> Tensor:
-        """What takes the first (batch, latents) to the second, in the given groups, in float32."""
-        return relative_transformation(first, second, groups, self.latent_names).float()
+        """What takes the first (batch, latents) to the second, in the given groups, in the model's own precision."""
+        between = relative_transformation(first, second, groups, self.latent_names)
+        return between.to(self.channel_mean.dtype)
+
+    def load_initial_weights(self) -> None:
+        """Loads the file that ``backbone.weights`` names into the backbone and its target, if it names one.
+
+        Raises:
+            UsageError: The file cannot be read, or holds the weights of another network.
+        """
+        load_initial_weights(self.backbone, self.backbone_config)
+        if self.target_backbone is not None:
+            self.target_backbone.load_state_dict(self.backbone.state_dict())
 
     def compile_backbones(self) -> None:
         """Has torch.compile make kernels for the backbone, and for its target, when they first run."""
@@ -125,7 +137,7 @@ class Model(nn.Module):
         return first, second
 
     def _normalised(self, views: Tensor) -> Tensor:
-        normalised = (views.float() / 255 - self.channel_mean) / self.channel_std
+        normalised = (views.to(self.channel_mean.dtype) / 255 - self.channel_mean) / self.channel_std
         return normalised.contiguous(memory_format=torch.channels_last)
 
 

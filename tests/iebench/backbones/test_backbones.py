@@ -28,3 +28,15 @@ def test_a_vision_transformer_has_the_size_of_vit_s_16():
 def test_patches_that_do_not_divide_the_image_are_one_sentence():
     with pytest.raises(UsageError, match="patches of 16 px, which do not divide 100 px"):
         build_backbone(BackboneConfig(name="vit_s_16"), 100)
+
+
+def test_the_published_network_has_no_stem_for_small_images():
+    assert build_backbone(BackboneConfig(name="sie_resnet18"), 64).conv1.kernel_size == (7, 7)
+    with pytest.raises(UsageError, match="no stem for small images; leave out"):
+        build_backbone(BackboneConfig(name="sie_resnet18", small_image_stem=True), 64)
+
+
+@pytest.mark.parametrize("size", [16, 100])
+def test_sizes_that_the_published_network_cannot_halve_are_one_sentence(size: int):
+    with pytest.raises(UsageError, match=f"takes sizes that 32 divides, not {size} px; choose resnet50"):
+        build_backbone(BackboneConfig(name="sie_resnet50"), size)

@@ -1,0 +1,163 @@
+"""Weight files: reading them without running anything in them, and loading all of a file or nothing."""
+
+import json
+import pickle
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from shards.errors import UsageError
+
+HEADER_KEY = "iebench"
+"""The entry of a safetensors header in which ``iebench export`` says what the weights are."""
+
+_CONTAINERS = ("model", "state_dict")
+_PREFIXES = ("module.backbone.", "backbone.", "module.")
+_NAMED = 4
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """The content of a weight file.
+
+    Attributes:
+        path: Where it is.
+        tensors: Every tensor by its name in the file; a checkpoint's containers are opened.
+        header: What ``iebench export`` says about the weights; empty for files from elsewhere.
+    """
+
+    path: Path
+    tensors: dict[str, Tensor]
+    header: dict[str, Any]
+
+    def backbone(self) -> dict[str, Tensor]:
+        """The tensors of the backbone by the names of its parameters.
+
+        A checkpoint of a whole model has them under ``module.backbone.`` or ``backbone.``, beside the tensors of
+        projectors and predictors; a state dict of a backbone has nothing else.
+        """
+        for prefix in _PREFIXES:
+            found = {
+                name.removeprefix(prefix): value
+                for name, value in self.tensors.items()
+                if name.startswith(prefix)
+            }
+            if found:
+                return found
+        return self.tensors
+
+
+def read_weights(path: Path) -> WeightFile:
+    """Reads a safetensors file, or a PyTorch file with ``weights_only``, so that nothing in it is executed.
+
+    Raises:
+        UsageError: The file is not there, is cut short, or holds something else than weights.
+    """
+    if not path.is_file():
+        raise UsageError(f"there is no weights file {path}")
+    with path.open("rb") as stream:
+        start = stream.read(9)
+    if path.suffix == ".safetensors" or start[8:] == b"{":
+        return _read_safetensors(path)
+    return WeightFile(path, _tensors_of(_unpickled(path), path), {})
+
+
+def load_exactly(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Loads weights into a network if every name and every shape fits, and changes nothing otherwise.
+
+    Counters of batches that batch norms saw may be missing: they decide nothing here.
+
+    Args:
+        network: What is loaded into.
+        tensors: Weights by the network's names.
+        source: What messages call the weights.
+
+    Raises:
+        UsageError: A name is missing or unexpected, or a shape differs; the message has the names.
+    """
+    own = network.state_dict()
+    counters = {name for name in own if name.endswith("num_batches_tracked")}
+    problems = [
+        *_listed("missing", [name for name in own if name not in tensors and name not in counters]),
+        *_listed("unexpected", [name for name in tensors if name not in own]),
+        *_listed(
+            "of another shape",
+            [
+                f"{name} {tuple(value.shape)} instead of {tuple(own[name].shape)}"
+                for name, value in tensors.items()
+                if name in own and value.shape != own[name].shape
+            ],
+        ),
+    ]
+    if problems:
+        raise UsageError(f"{source} holds the weights of another network: {'; '.join(problems)}")
+    network.load_state_dict({**{name: own[name] for name in counters}, **tensors})
+
+
+def _listed(problem: str, names: Iterable[str]) -> list[str]:
+    """``["missing conv1.weight, bn1.weight and 3 more"]``, or nothing where there are no names."""
+    names = list(names)
+    if not names:
+        return []
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return [f"{problem} {', '.join(names[:_NAMED])}{more}"]
+
+
+def _read_safetensors(path: Path) -> WeightFile:
+    try:
+        with safe_open(path, framework="pt") as content:
+            metadata = content.metadata() or {}
+            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118, no mapping
+        header = json.loads(metadata.get(HEADER_KEY, "{}"))
+    except (SafetensorError, ValueError) as error:
+        raise UsageError(
+            f"{path} is no whole safetensors file ({_first_line(error)}); copy it again"
+        ) from None
+    return WeightFile(path, tensors, header if isinstance(header, dict) else {})
+
+
+def _unpickled(path: Path) -> Any:
+    try:
+        with warnings.catch_warnings(action="ignore"):  # the error says what the warning would
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise UsageError(
+            f"{path} is a pickle of more than weights, or cut short, and nothing in it was run; save the network's "
+            "state_dict(), as safetensors or with torch.save"
+        ) from None
+    except (
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        IndexError,
+        OSError,
+        AttributeError,
+        TypeError,
+    ) as error:
+        raise UsageError(f"{path} is no whole weights file ({_first_line(error)}); copy it again") from None
+
+
+def _tensors_of(content: Any, path: Path) -> dict[str, Tensor]:
+    for container in _CONTAINERS:
+        if isinstance(content, Mapping) and isinstance(content.get(container), Mapping):
+            content = content[container]
+    if (
+        not isinstance(content, Mapping)
+        or not content
+        or not all(isinstance(value, Tensor) for value in content.values())
+    ):
+        raise UsageError(
+            f"{path} holds no state dict: a mapping of names to tensors, alone or as its `model`"
+        )
+    return dict(content)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).split("\n")[0]

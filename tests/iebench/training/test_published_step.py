@@ -40,7 +40,6 @@ def ours(published: str) -> str:
 def published_model(config: dict, size: int, folder: Path) -> Model:
     """The model of the recipe ``sie`` with the sizes, coefficients and weights of a file."""
     sizes = {
-        "backbone.name": "sie_resnet18",
         "method.projector": [int(width) for width in config["mlp"].split("-")],
         "method.equivariant_dimension": config["equi"],
         **{f"method.{name}": value for name, value in config["coefficients"].items()},

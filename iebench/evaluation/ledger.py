@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from iebench.evaluation.intervals import Estimate, PerObject, save_per_object
+from iebench.evaluation.intervals import Estimate, PerObject, bootstrap_all, save_per_object
 from iebench.evaluation.protocol import EvaluationConfig
 from iebench.evaluation.results import (
     Evaluation,
@@ -55,11 +55,12 @@ class Subject:
         """Whether a task is done; all its metrics become known together."""
         return any(key[:2] == (task, part) for key in self.known)
 
-    def estimate(self, key: Key) -> Estimate:
-        """A score with its interval, which is computed once."""
-        if key not in self._estimates:
-            self._estimates[key] = self.known[key].estimate()
-        return self._estimates[key]
+    def estimates(self) -> dict[Key, Estimate]:
+        """All scores with their intervals, each of which is computed once."""
+        new = {"/".join(key): key for key in self.known if key not in self._estimates}
+        for name, bootstrap in bootstrap_all({name: self.known[key] for name, key in new.items()}).items():
+            self._estimates[new[name]] = bootstrap.estimate()
+        return {key: self._estimates[key] for key in self.known}
 
 
 @dataclass
@@ -124,9 +125,9 @@ class Entry:
         if self.evaluation.complete:
             return self.evaluation
         scores = [
-            Score(title, *key, subject.estimate(key))
+            Score(title, *key, estimate)
             for title, subject in self.subjects.items()
-            for key in subject.known
+            for key, estimate in subject.estimates().items()
         ]
         trained = next(iter(self.subjects.values()))
         left_out = dict.fromkeys((*self.evaluation.left_out, *trained.left_out))

@@ -1,27 +1,38 @@
 """What a predictor is worth: whether an embedding, once moved, lies nearest to the view that it should become."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from iebench.backbones.encoder import EmbeddingPredictor
+from iebench.evaluation.equivariance import measure_equivariance
 from iebench.evaluation.features import Features
-from iebench.evaluation.intervals import PerObject
 from iebench.evaluation.results import LeftOut, RetrievalExample
-from iebench.evaluation.retrieval import Retrieval, chance_mrr, retrieve
+from iebench.evaluation.retrieval import (
+    constant_pre,
+    hits_by_object,
+    mrr_by_object,
+    pre_by_object,
+    rank_views,
+    rotation_errors,
+    search_gallery,
+)
 from iebench.evaluation.scoring import Scores
 from iebench.methods.parts.transformations import LATENTS, relative_transformation
 
 EXAMPLES = 6
-HITS_AT = (1, 5, 10)
-_ROWS = 4096
-_NUMBERS_AT_ONCE = 2**28
+HITS_AT = (1, 2, 5, 10)
+NUMBERS_AT_ONCE = 2**28
 """Numbers that a predictor may hold at once: some kinds make a matrix for each row."""
+GALLERY_ROWS = 2**18
+"""Views of a gallery that are embedded at once, where not all of it fits: 1 GiB for embeddings of 1024."""
+_ROWS = 4096
 
 
 def predictor_tasks_left_out(
-    predictor: EmbeddingPredictor | None, latent_names: list[str], views_per_object: int
+    predictor: EmbeddingPredictor | None, latent_names: Sequence[str], views_per_object: int
 ) -> list[LeftOut]:
     """What cannot be measured of a predictor on a dataset; nothing is said of an encoder without one.
 
@@ -43,68 +54,155 @@ def predictor_tasks_left_out(
     return []
 
 
-@torch.inference_mode()
-def score_predictor(
-    predictor: EmbeddingPredictor, val: Features, latent_names: list[str], device: torch.device
-) -> tuple[Scores, tuple[RetrievalExample, ...]]:
-    """Retrieval of the views of each validation object from its first view.
+@dataclass(frozen=True)
+class PredictorSpace:
+    """The views of one split in the space in which a predictor moves embeddings.
 
-    Args:
+    Attributes:
         predictor: On ``device``.
-        val: Features of the validation split, with the latents that the predictor is told.
+        features: Representations and latents of the views.
         latent_names: Names of the latents' columns.
         device: Where embeddings are computed.
+    """
+
+    predictor: EmbeddingPredictor
+    features: Features
+    latent_names: Sequence[str]
+    device: torch.device
+
+    @property
+    def is_told_rotation(self) -> bool:
+        """Whether PRE is defined."""
+        return "rotation" in self.predictor.groups
+
+    def angles(self) -> Tensor:
+        """(views of all objects, 3) rotation angles on the device, rad."""
+        columns = [list(self.latent_names).index(name) for name in LATENTS["rotation"]]
+        return self.features.latents[..., columns].flatten(0, 1).to(self.device)
+
+    def told(self, first: Tensor, second: Tensor) -> Tensor:
+        """What the predictor is told about pairs of (batch, latents)."""
+        return relative_transformation(first, second, self.predictor.groups, self.latent_names).float()
+
+    def embed(self, rows: Tensor) -> Tensor:
+        """Embeds (views, dimension) representations in chunks."""
+        return torch.cat([self.predictor.embed(chunk.to(self.device).float()) for chunk in rows.split(_ROWS)])
+
+    def all_embeddings(self) -> Tensor:
+        """(objects, views, embedding dimension) of all views at once."""
+        rows = self.features.representations.flatten(0, 1)
+        return self.embed(rows).unflatten(0, (self.features.objects, self.features.views))
+
+    def blocks(self) -> Iterator[tuple[int, Tensor]]:
+        """The embeddings of all views in blocks, each with the row of its first view."""
+        rows = self.features.representations.flatten(0, 1)
+        for start in range(0, len(rows), GALLERY_ROWS):
+            yield start, self.embed(rows[start : start + GALLERY_ROWS])
+
+    def steered(self) -> Iterator[tuple[slice, Tensor]]:
+        """The first view of each object moved to each of its views, in chunks of whole objects.
+
+        Yields:
+            The objects of a chunk, and (objects, views, embedding dimension).
+        """
+        features, views = self.features, self.features.views
+        sources = self.embed(features.representations[:, 0])
+        step = max(1, NUMBERS_AT_ONCE // (sources.shape[1] ** 2 * views))
+        for start in range(0, features.objects, step):
+            chunk = slice(start, min(start + step, features.objects))
+            latents = features.latents[chunk].to(self.device)
+            first = latents[:, :1].expand_as(latents)
+            told = self.told(first.flatten(0, 1), latents.flatten(0, 1))
+            moved = self.predictor.predict(sources[chunk].repeat_interleave(views, dim=0), told)
+            yield chunk, moved.unflatten(0, (len(latents), views))
+
+    def steered_rows(self) -> Iterator[Tensor]:
+        """The chunks of ``steered`` as (rows, embedding dimension)."""
+        return (moved.flatten(0, 1) for _, moved in self.steered())
+
+    def rank(self) -> tuple[Tensor, Tensor]:
+        """Ranks of the targets among the views of their object, and the first views; see ``rank_views``."""
+        ranks, ranked = [], []
+        for chunk, moved in self.steered():
+            rows = self.features.representations[chunk].flatten(0, 1)
+            found = rank_views(moved, self.embed(rows).unflatten(0, moved.shape[:2]))
+            ranks.append(found[0])
+            ranked.append(found[1])
+        return torch.cat(ranks), torch.cat(ranked)
+
+
+@torch.inference_mode()
+def score_validation(
+    space: PredictorSpace,
+) -> tuple[dict[tuple[str, str], Scores], tuple[RetrievalExample, ...]]:
+    """Retrieval of validation views, and how well the predictor's steps follow the views.
 
     Returns:
-        MRR, H@k and, if the predictor is told rotations, PRE; and a few objects with what was retrieved.
+        Scores by (task, part): retrieval among the views of the object and PRE (``val-val``), retrieval among all
+        validation views (``val-gallery``) and ``steps``; and a few objects with what was retrieved.
     """
-    embeddings = _embed(predictor, val, device)
-    steered = torch.cat(list(_steer(predictor, embeddings, val, latent_names, device)))
-    columns = [latent_names.index(name) for name in LATENTS["rotation"] if name in latent_names]
-    is_told_rotation = "rotation" in predictor.groups
-    rotations = (
-        val.latents[..., columns] if is_told_rotation else val.latents.new_zeros((*val.latents.shape[:2], 3))
-    )
-    found = retrieve(steered, embeddings, rotations.to(device))
-    ranks = found.ranks.double().cpu().numpy()
-    views = val.views
-    scores = {"mrr": PerObject.mean_of(1 / ranks, chance_mrr(views))}
-    scores |= {f"h@{k}": PerObject.mean_of((ranks <= k).astype(float), min(1.0, k / views)) for k in HITS_AT}
-    if is_told_rotation:
-        scores["pre"] = PerObject.mean_of(found.pre.double().cpu().numpy())
-    return scores, _examples(found, val)
+    features = space.features
+    ranks, ranked = space.rank()
+    within = _rank_scores(ranks, features.views)
+    embeddings = space.all_embeddings()
+    count = features.objects * features.views
+    rows = torch.arange(count, device=space.device)
+    found = search_gallery(space.steered_rows(), embeddings.flatten(0, 1), rows)
+    if space.is_told_rotation:
+        angles = space.angles()
+        errors = rotation_errors(angles, angles[found.nearest]).unflatten(0, ranks.shape)
+        within["pre"] = pre_by_object(errors, constant_pre(angles, angles).mean().item())
+    scores = {
+        ("retrieval", "val-val"): within,
+        ("retrieval", "val-gallery"): _rank_scores(found.ranks.unflatten(0, ranks.shape), count),
+        ("steps", "val-val"): measure_equivariance(
+            space.predictor.predict, space.told, embeddings, features.latents
+        ),
+    }
+    return scores, _examples(ranks, ranked, features)
 
 
-def _embed(predictor: EmbeddingPredictor, val: Features, device: torch.device) -> Tensor:
-    """(objects, views, embedding dimension), in chunks."""
-    rows = val.representations.flatten(0, 1)
-    chunks = [predictor.embed(chunk.to(device).float()) for chunk in rows.split(_ROWS)]
-    return torch.cat(chunks).unflatten(0, (val.objects, val.views))
+@torch.inference_mode()
+def score_galleries(space: PredictorSpace, gallery: Sequence[PredictorSpace]) -> Scores:
+    """PRE in the views of several splits together; empty if the predictor is not told rotations.
+
+    Args:
+        space: The split whose views are asked for.
+        gallery: The splits among whose views they are looked for.
+    """
+    if not space.is_told_rotation:
+        return {}
+    asked = space.angles()
+    best = torch.full((len(asked),), -torch.inf, device=space.device)
+    retrieved = torch.zeros_like(asked)
+    for part in gallery:
+        angles = part.angles()
+        for start, block in part.blocks():
+            found = search_gallery(space.steered_rows(), block)
+            is_better = found.similarity > best
+            best = torch.where(is_better, found.similarity, best)
+            retrieved = torch.where(is_better[:, None], angles[start + found.nearest], retrieved)
+    everything = torch.cat([part.angles() for part in gallery])
+    shape = (space.features.objects, space.features.views)
+    errors = rotation_errors(asked, retrieved).unflatten(0, shape)
+    return {"pre": pre_by_object(errors, constant_pre(asked, everything).mean().item())}
 
 
-def _steer(
-    predictor: EmbeddingPredictor,
-    embeddings: Tensor,
-    val: Features,
-    latent_names: list[str],
-    device: torch.device,
-) -> Iterator[Tensor]:
-    """The first view of each object moved to each of its views, in chunks of whole objects."""
-    _, views, dimension = embeddings.shape
-    objects = max(1, _NUMBERS_AT_ONCE // (dimension**2 * views))
-    for chunk, latents in zip(embeddings.split(objects), val.latents.split(objects), strict=True):
-        latents = latents.to(device)
-        first = latents[:, :1].expand_as(latents)
-        told = relative_transformation(
-            first.flatten(0, 1), latents.flatten(0, 1), predictor.groups, latent_names
-        ).float()
-        sources = chunk[:, :1].expand_as(chunk).flatten(0, 1)
-        yield predictor.predict(sources, told).unflatten(0, (len(chunk), views))
+@torch.inference_mode()
+def score_training(space: PredictorSpace) -> Scores:
+    """Retrieval of training views among the views of their object, and PRE among all training views."""
+    ranks, _ = space.rank()
+    return _rank_scores(ranks, space.features.views) | score_galleries(space, [space])
 
 
-def _examples(retrieval: Retrieval, val: Features) -> tuple[RetrievalExample, ...]:
+def _rank_scores(ranks: Tensor, candidates: int) -> Scores:
+    """MRR and H@k of (objects, views) ranks among so many views."""
+    hits = {f"h@{k}": hits_by_object(ranks, k, candidates) for k in HITS_AT if k < candidates}
+    return {"mrr": mrr_by_object(ranks, candidates), **hits}
+
+
+def _examples(ranks: Tensor, ranked: Tensor, val: Features) -> tuple[RetrievalExample, ...]:
     """A few objects of different classes, with the views that the predictor retrieves for one target each."""
-    views = retrieval.ranks.shape[1]
     chosen: dict[int, int] = {}
     for position, label in enumerate(val.labels.tolist()):
         chosen.setdefault(label, position)
@@ -112,9 +210,8 @@ def _examples(retrieval: Retrieval, val: Features) -> tuple[RetrievalExample, ..
     step = max(1, len(positions) // EXAMPLES)
     examples = []
     for number, position in enumerate(positions[::step][:EXAMPLES]):
-        target = 1 + number % (views - 1)
+        target = 1 + number % (val.views - 1)
         synset, object_id = val.names[position]
-        rank = retrieval.ranks[position, target].item()
-        retrieved = tuple(retrieval.ranked[position, target, :5].tolist())
+        rank, retrieved = ranks[position, target].item(), tuple(ranked[position, target].tolist())
         examples.append(RetrievalExample(synset, object_id, 0, target, rank, retrieved))
     return tuple(examples)

@@ -12,18 +12,20 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
+from iebench.evaluation.feature_rows import ROWS_AT_ONCE, FeatureRows, standardization_of
 from iebench.evaluation.features import Features
+from iebench.evaluation.probe_stack import ProbeStack
 from iebench.evaluation.protocol import EvaluationConfig
 from iebench.evaluation.tasks import ProbeTask, targets_of
+from iebench.evaluation.view_draws import pairs_of_test, train_draws
 from shards.errors import IebenchError
 from shards.files import atomic_write
 
@@ -31,9 +33,6 @@ TOP = 5
 """Classes that a classification probe names, best first."""
 KEEP_EVERY = 60.0
 """Seconds after which a fit keeps its state, so that a killed one goes on."""
-_TEST_ROWS = 4096
-_SHARE_OF_MEMORY = 0.6
-"""Share of the free device memory that features of one network may take; else they stay on the host."""
 
 
 @dataclass(frozen=True)
@@ -139,158 +138,6 @@ def targets_of_test(task: ProbeTask, val: Features) -> Tensor:
     return targets_of(task, latents[first], latents[second]).unflatten(0, (val.objects, val.views))
 
 
-def pairs_of_test(objects: int, views: int) -> tuple[Tensor, Tensor]:
-    """The pairs on which probes are tested: every view with another view of its object, drawn once for all.
-
-    Returns:
-        Rows of first and second views, (objects * views,) each.
-    """
-    first = torch.arange(objects * views)
-    return first, _partners(first, views, torch.Generator().manual_seed(1))
-
-
-def train_draws(
-    objects: int, views: int, config: EvaluationConfig, epoch: int, share: float = 1.0
-) -> tuple[Tensor, Tensor]:
-    """The views that an epoch shows, a function of its arguments alone.
-
-    By the published protocol an epoch shows one random view of each object, with another of its views beside it;
-    by the thorough one, every view. Probes of single views take the first.
-
-    Args:
-        objects: Number of objects.
-        views: Views of each object.
-        config: Names the protocol.
-        epoch: Number of the epoch.
-        share: Share of the objects that are shown, the same in each epoch; at least one object is.
-
-    Returns:
-        Rows of first and second views in random order, one dimension each.
-    """
-    generator = torch.Generator().manual_seed(epoch)
-    chosen = torch.arange(objects)
-    if share < 1:
-        count = max(1, round(share * objects))
-        chosen = torch.randperm(objects, generator=torch.Generator().manual_seed(0))[:count].sort().values
-    if config.protocol == "published":
-        first = chosen * views + torch.randint(views, (len(chosen),), generator=generator)
-    else:
-        first = (chosen[:, None] * views + torch.arange(views)).flatten()
-    second = _partners(first, views, generator)
-    order = torch.randperm(len(first), generator=generator)
-    return first[order], second[order]
-
-
-def _partners(first: Tensor, views: int, generator: torch.Generator) -> Tensor:
-    """Another view of the same object for each row; the view itself if there is no other."""
-    if views < 2:
-        return first
-    shift = torch.randint(1, views, first.shape, generator=generator)
-    return first - first % views + (first % views + shift) % views
-
-
-class ProbeStack(nn.Module):
-    """Probes with layers of the same widths, whose weights are stacked.
-
-    Each starts as ``nn.Linear`` layers do right after ``torch.manual_seed(0)``. Probes with fewer outputs than the
-    widest have columns that no loss reaches.
-
-    Args:
-        width: Numbers that each probe sees.
-        hidden: Widths of the hidden layers; empty for linear probes.
-        outputs: Numbers that each probe gives.
-    """
-
-    def __init__(self, width: int, hidden: Sequence[int], outputs: Sequence[int]) -> None:
-        super().__init__()
-        widest = max(outputs)
-        started = [_layers((width, *hidden, count)) for count in outputs]
-        self.weights = nn.ParameterList()
-        self.biases = nn.ParameterList()
-        for number in range(len(hidden) + 1):
-            layers = [probe[number] for probe in started]
-            padding = [widest - count if number == len(hidden) else 0 for count in outputs]
-            pairs = list(zip(layers, padding, strict=True))
-            self.weights.append(torch.stack([F.pad(layer.weight.T, (0, more)) for layer, more in pairs]))
-            self.biases.append(torch.stack([F.pad(layer.bias, (0, more))[None] for layer, more in pairs]))
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Applies each probe to its own rows.
-
-        Args:
-            inputs: (probes, batch, width).
-
-        Returns:
-            (probes, batch, widest output).
-        """
-        for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            inputs = torch.baddbmm(bias, F.relu(inputs) if number else inputs, weight)
-        return inputs
-
-
-def _layers(widths: Sequence[int]) -> list[nn.Linear]:
-    """Linear layers as they start right after ``torch.manual_seed(0)``; the global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(0)
-        return [
-            nn.Linear(width_in, width_out).requires_grad_(False) for width_in, width_out in pairwise(widths)
-        ]
-
-
-class Standardization(NamedTuple):
-    """Mean and deviation of each column of the training features; (dimension,) float32 each.
-
-    A column that is constant in training is not scaled: what little it does in validation would drown the rest.
-    """
-
-    mean: Tensor
-    deviation: Tensor
-
-
-def standardization_of(representations: Tensor, device: torch.device) -> Standardization:
-    """Computes mean and deviation in chunks, in float64.
-
-    Args:
-        representations: (objects, views, dimension).
-        device: Where they are put.
-    """
-    dimension = representations.shape[-1]
-    total, squares = torch.zeros(2, dimension, dtype=torch.float64)
-    shift = representations[0, 0].double()
-    for chunk in representations.flatten(0, 1).split(_TEST_ROWS):
-        centered = chunk.double() - shift
-        total += centered.sum(dim=0)
-        squares += centered.pow(2).sum(dim=0)
-    count = representations.shape[:-1].numel()
-    mean = total / count
-    variance = (squares - count * mean**2).clamp(min=0) / max(1, count - 1)
-    deviation = variance.sqrt()
-    deviation = torch.where(deviation > 1e-6, deviation, 1.0)
-    return Standardization((mean + shift).float().to(device), deviation.float().to(device))
-
-
-class _Rows:
-    """Rows of one split's features: on the device if they fit there, else fetched from the host."""
-
-    def __init__(
-        self, features: Features, device: torch.device, standardization: Standardization | None
-    ) -> None:
-        self._rows = features.representations.flatten(0, 1)
-        self._device = device
-        self._standardization = standardization
-        if device.type == "cuda":
-            free, _ = torch.cuda.mem_get_info(device)
-            if self._rows.numel() * self._rows.element_size() < _SHARE_OF_MEMORY * free:
-                self._rows = self._rows.to(device)
-
-    def __getitem__(self, rows: Tensor) -> Tensor:
-        """(rows, dimension) float32 on the device."""
-        found = self._rows[rows.to(self._rows.device)].to(self._device).float()
-        if self._standardization is None:
-            return found
-        return (found - self._standardization.mean) / self._standardization.deviation
-
-
 class _Fit:
     """One group of probes being fitted."""
 
@@ -334,7 +181,7 @@ class _Fit:
     def run(self, path: Path | None) -> None:
         """Trains all epochs, from where a kept state stands."""
         rows = {
-            name: _Rows(self.inputs[name].train, self.device, standardization)
+            name: FeatureRows(self.inputs[name].train, self.device, standardization)
             for name, standardization in self.standardizations.items()
         }
         optimizer = torch.optim.Adam(self.stack.parameters(), lr=self.config.lr, fused=True)
@@ -371,12 +218,12 @@ class _Fit:
     def predict(self) -> list[Tensor]:
         """What each probe says about the validation views; see ``fit_probes``."""
         rows = {
-            name: _Rows(self.inputs[name].val, self.device, standardization)
+            name: FeatureRows(self.inputs[name].val, self.device, standardization)
             for name, standardization in self.standardizations.items()
         }
         first, second = pairs_of_test(self.val.objects, self.val.views)
         found: list[list[Tensor]] = [[] for _ in self.probes]
-        for one, two in zip(first.split(_TEST_ROWS), second.split(_TEST_ROWS), strict=True):
+        for one, two in zip(first.split(ROWS_AT_ONCE), second.split(ROWS_AT_ONCE), strict=True):
             outputs = self.stack(self._inputs(rows, one, two))
             for number, (output, count) in enumerate(zip(outputs, self.outputs, strict=True)):
                 output = output[:, :count]
@@ -387,7 +234,7 @@ class _Fit:
                     found[number].append((output if scale is None else output * scale).cpu())
         return [torch.cat(parts).unflatten(0, (self.val.objects, self.val.views)) for parts in found]
 
-    def _batches(self, epoch: int, rows: Mapping[str, _Rows]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self, epoch: int, rows: Mapping[str, FeatureRows]) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of an epoch: (probes, batch, width) inputs with labels or (probes, batch, outputs) targets."""
         first, second = train_draws(
             self.train.objects, self.train.views, self.config, epoch, self.first.share
@@ -402,7 +249,7 @@ class _Fit:
             else:
                 yield inputs, targets[:, start:stop][self.task_of_probe]
 
-    def _inputs(self, rows: Mapping[str, _Rows], first: Tensor, second: Tensor) -> Tensor:
+    def _inputs(self, rows: Mapping[str, FeatureRows], first: Tensor, second: Tensor) -> Tensor:
         """What each probe sees of the views: (probes, batch, width)."""
         seen = {
             name: [some[first], some[second]] if self.first.views == 2 else [some[first]]

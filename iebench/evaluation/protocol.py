@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Protocol = Literal["published", "thorough"]
 
+RetrievalSplits = Literal["val-val", "val-all", "train-train"]
+"""Whose views are asked for, and among whose views they are looked for."""
+
 
 class EvaluationConfig(BaseModel):
     """How probes are fitted to frozen features; the defaults are the published protocol.
@@ -27,6 +30,9 @@ class EvaluationConfig(BaseModel):
     batch_size: int = Field(default=256, ge=2)
     lr: float = Field(default=1e-3, gt=0, description="of Adam, constant")
     hidden_width: int = Field(default=1024, ge=1, description="of both hidden layers of MLP probes")
+    retrieval: list[RetrievalSplits] = Field(
+        default=["val-val", "val-all", "train-train"], description="queries and galleries of the predictor"
+    )
     feature_batch_size: int = Field(default=256, ge=1, description="views per step of the frozen encoder")
     workers: int = Field(
         default=2, ge=0, description="decoding processes beside each evaluating process; 0: none"

@@ -47,10 +47,12 @@ class GallerySearch:
         ranks: (queries,) float64 ranks of the targets, 1 is best; among equals, the middle one's. Empty if the
             targets are not in the gallery.
         nearest: (queries,) int64 rows of the most similar views.
+        similarity: (queries,) their cosine similarities.
     """
 
     ranks: Tensor
     nearest: Tensor
+    similarity: Tensor
 
 
 def retrieve(steered: Tensor, embeddings: Tensor, rotations: Tensor) -> Retrieval:
@@ -114,7 +116,7 @@ def search_gallery(
     """
     gallery = F.normalize(gallery, dim=1)
     slack = 8 * torch.finfo(gallery.dtype).eps
-    ranks, nearest, done = [gallery.new_empty(0).double()], [], 0
+    ranks, nearest, similarities, done = [gallery.new_empty(0).double()], [], [], 0
     for chunk in steered:
         for queries in F.normalize(chunk, dim=1).split(max(1, NUMBERS_AT_ONCE // min(len(gallery), 2**16))):
             best = queries.new_full((len(queries),), -torch.inf)
@@ -134,10 +136,11 @@ def search_gallery(
                     not_below = (similarity >= of_target - slack).sum(dim=1)
                     rank += (above + not_below) / 2
             nearest.append(place)
+            similarities.append(best)
             done += len(queries)
             if targets is not None:
                 ranks.append(rank)
-    return GallerySearch(torch.cat(ranks), torch.cat(nearest))
+    return GallerySearch(torch.cat(ranks), torch.cat(nearest), torch.cat(similarities))
 
 
 def rotation_errors(first: Tensor, second: Tensor) -> Tensor:

@@ -6,7 +6,9 @@ from torch import Tensor
 
 from iebench.evaluation.features import Features
 from iebench.evaluation.intervals import PerObject
-from iebench.evaluation.probes import TOP, targets_of_test
+from iebench.evaluation.knn import nearest_classes
+from iebench.evaluation.probes import TOP, ProbeInput, targets_of_test
+from iebench.evaluation.protocol import EvaluationConfig
 from iebench.evaluation.scores import (
     accuracy_by_object,
     class_accuracy_by_object,
@@ -16,6 +18,7 @@ from iebench.evaluation.scores import (
     r2_per_component_by_object,
 )
 from iebench.evaluation.tasks import ProbeTask
+from iebench.evaluation.view_draws import train_draws
 
 Scores = dict[str, PerObject]
 """What objects contribute to each metric of one task and part, by the metric's name."""
@@ -48,6 +51,34 @@ def score_probe(
     if task.name in ("rotation", "pose"):
         scores["median_angle"] = median_angle_by_object(predictions, expected)
     return scores
+
+
+def score_neighbors(
+    inputs: ProbeInput, columns: tuple[int, int], classes: int, config: EvaluationConfig, device: torch.device
+) -> Scores:
+    """Accuracies of a vote of the 20 nearest training views.
+
+    By the published protocol the gallery is one random view of each training object, by the thorough one all.
+
+    Args:
+        inputs: Features of one network.
+        columns: The part of the representation.
+        classes: Number of classes.
+        config: Names the protocol.
+        device: Where similarities are computed.
+    """
+    train, val = inputs.train, inputs.val
+    rows, _ = train_draws(train.objects, train.views, config, 0)
+    start, stop = columns
+    ranked = nearest_classes(
+        train.representations.flatten(0, 1)[rows, start:stop],
+        train.labels[rows // train.views],
+        val.representations.flatten(0, 1)[:, start:stop],
+        classes,
+        device,
+        first=TOP,
+    )
+    return score_classes(ranked.unflatten(0, (val.objects, val.views)), train.labels, val.labels, classes)
 
 
 def score_classes(ranked: Tensor, train_labels: Tensor, val_labels: Tensor, classes: int) -> Scores:

@@ -19,8 +19,14 @@ from iebench.evaluation.fingerprints import (
 )
 from iebench.evaluation.intervals import PerObject, load_per_object, save_per_object
 from iebench.evaluation.ledger import Entry, Existing, Subject, UntrainedCache
-from iebench.evaluation.predictor_scores import predictor_tasks_left_out, score_predictor
-from iebench.evaluation.probes import Probe, fit_probes, group_probes
+from iebench.evaluation.predictor_scores import (
+    PredictorSpace,
+    predictor_tasks_left_out,
+    score_galleries,
+    score_training,
+    score_validation,
+)
+from iebench.evaluation.probes import Probe, ProbeInput, fit_probes, group_probes
 from iebench.evaluation.protocol import EvaluationConfig
 from iebench.evaluation.results import (
     TRAINED,
@@ -31,12 +37,12 @@ from iebench.evaluation.results import (
     LeftOut,
     RetrievalExample,
 )
-from iebench.evaluation.scoring import score_probe
+from iebench.evaluation.scoring import Scores, score_neighbors, score_probe
 from iebench.evaluation.splits import NO_TRAINING_SPLIT, Split, Splits
-from iebench.evaluation.tasks import ProbeTask, probe_tasks
+from iebench.evaluation.tasks import KNN, ProbeTask, probe_tasks
 from iebench.training.processes import Processes, as_bytes, as_text
 
-RETRIEVAL, RETRIEVAL_PART = "retrieval", "val-val"
+RETRIEVAL = "retrieval"
 
 
 @dataclass(frozen=True)
@@ -125,9 +131,11 @@ class Session:
             return
         features = self._features(needed)
         kept_in = self._homes[needed[0]].parent / "fits"
+        inputs = {}
         if self.splits.fit:
-            self._measure_probes(waiting, features, kept_in)
-        self._measure_predictors(waiting, features)
+            inputs = {name: self.splits.align(item["train"], item["val"]) for name, item in features.items()}
+            self._measure_probes(waiting, inputs, kept_in)
+        self._measure_others(waiting, features, inputs)
 
     def finish(self) -> list[Evaluation]:
         """Completes the results and the cache of untrained networks; all processes get the results."""
@@ -167,13 +175,24 @@ class Session:
         if self.processes.first:
             for entry in self.entries:
                 for subject in [] if entry.evaluation.complete else entry.subjects.values():
-                    asked = [(task.name, part) for task in self.tasks for part in subject.parts]
-                    lacks_retrieval = any(item.task == RETRIEVAL for item in subject.left_out)
-                    if subject.predictor_fingerprint and not lacks_retrieval:
-                        asked.append((RETRIEVAL, RETRIEVAL_PART))
+                    asked = self._asked(subject)
                     waiting += [(subject.fingerprint, *item) for item in asked if not subject.has(*item)]
         told = json.loads(self.processes.from_first(json.dumps(waiting)))
         return {(fingerprint, task, part) for fingerprint, task, part in told}
+
+    def _asked(self, subject: Subject) -> list[tuple[str, str]]:
+        """Everything that is asked of a network, by task and part."""
+        names = [task.name for task in self.tasks]
+        if "classification" in names:
+            names.append(KNN)
+        asked = [(name, part) for name in names for part in subject.parts]
+        predictor = self._encoders[subject.fingerprint].predictor
+        if predictor is None or any(item.task == RETRIEVAL for item in subject.left_out):
+            return asked
+        is_own = self.splits.fit is not None and self.splits.fit.folder == self.splits.test.folder
+        is_told_rotation = "rotation" in predictor.groups
+        possible = {"val-val": True, "val-all": is_own and is_told_rotation, "train-train": is_own}
+        return asked + [(RETRIEVAL, splits) for splits in self.config.retrieval if possible[splits]]
 
     def _features(self, needed: Sequence[str]) -> dict[str, dict[str, Features]]:
         """The features of networks by split, computed if they are not there."""
@@ -212,14 +231,13 @@ class Session:
         return FeatureStore(self._homes[name] / split.name, source)
 
     def _measure_probes(
-        self, waiting: set[tuple[str, str, str]], features: Mapping[str, dict[str, Features]], kept_in: Path
+        self, waiting: set[tuple[str, str, str]], inputs: Mapping[str, ProbeInput], kept_in: Path
     ) -> None:
         """Fits all probes group by group; processes share each group."""
-        inputs = {name: self.splits.align(found["train"], found["val"]) for name, found in features.items()}
         probes = [
             Probe(name, part, self.subjects[name].parts[part], task)
             for task in self.tasks
-            for name in features
+            for name in inputs
             for part in self.subjects[name].parts
             if (name, task.name, part) in waiting
         ]
@@ -236,38 +254,62 @@ class Session:
                         scores = score_probe(
                             probe.task, predicted, used.train, used.val, self.splits.latent_names
                         )
-                        found |= {
-                            f"{probe.network}/{probe.task.name}/{metric}/{probe.part}": score
-                            for metric, score in scores.items()
-                        }
+                        found |= _keyed(probe.network, probe.task.name, probe.part, scores)
             self._record(found)
 
-    def _measure_predictors(
-        self, waiting: set[tuple[str, str, str]], features: Mapping[str, dict[str, Features]]
+    def _measure_others(
+        self,
+        waiting: set[tuple[str, str, str]],
+        features: Mapping[str, dict[str, Features]],
+        inputs: Mapping[str, ProbeInput],
     ) -> None:
-        """Measures the predictors one after the other, each in one process."""
-        names = [name for name in features if (name, RETRIEVAL, RETRIEVAL_PART) in waiting]
-        for number, name in enumerate(names):
+        """Measures what has nothing to fit, item by item; each process takes one of as many as there are."""
+        items = sorted(item for item in waiting if item[1] in (KNN, RETRIEVAL))
+        for start in range(0, len(items), self.processes.count):
             found: dict[str, PerObject] = {}
             examples: tuple[RetrievalExample, ...] = ()
             with self.processes.fail_together():
-                predictor = self._encoders[name].predictor
-                if number % self.processes.count == self.processes.rank and predictor is not None:
-                    self._say(f"retrieval by the predictor of {self._encoders[name].name}")
-                    scores, examples = score_predictor(
-                        predictor, features[name]["val"], self.splits.test.latent_names, self.processes.device
-                    )
-                    found = {
-                        f"{name}/{RETRIEVAL}/{metric}/{RETRIEVAL_PART}": score
-                        for metric, score in scores.items()
-                    }
-            told = self.processes.collect(as_bytes(json.dumps([asdict(item) for item in examples])))
+                name, task, part = ("", "", "")
+                if start + self.processes.rank < len(items):
+                    name, task, part = items[start + self.processes.rank]
+                if task == KNN:
+                    self._say(f"nearest neighbors: {part}")
+                    columns, device = self.subjects[name].parts[part], self.processes.device
+                    scores = score_neighbors(inputs[name], columns, self.splits.classes, self.config, device)
+                    found = _keyed(name, task, part, scores)
+                elif task == RETRIEVAL:
+                    self._say(f"retrieval by the predictor: {part}")
+                    found, examples = self._retrieve(name, part, features[name])
+            told = self.processes.collect(as_bytes(json.dumps([name, [asdict(item) for item in examples]])))
             for text in told:
-                self.subjects[name].examples += tuple(
-                    RetrievalExample(**{**item, "retrieved": tuple(item["retrieved"])})
-                    for item in json.loads(as_text(text))
-                )
+                owner, contents = json.loads(as_text(text))
+                if contents:
+                    self.subjects[owner].examples = tuple(
+                        RetrievalExample(**{**item, "retrieved": tuple(item["retrieved"])})
+                        for item in contents
+                    )
             self._record(found)
+
+    def _retrieve(
+        self, name: str, part: str, features: Mapping[str, Features]
+    ) -> tuple[dict[str, PerObject], tuple[RetrievalExample, ...]]:
+        """What one predictor retrieves from one gallery."""
+        predictor = self._encoders[name].predictor
+        assert predictor is not None
+        spaces = {
+            split: PredictorSpace(predictor, some, self.splits.test.latent_names, self.processes.device)
+            for split, some in features.items()
+        }
+        if part == "train-train":
+            return _keyed(name, RETRIEVAL, part, score_training(spaces["train"])), ()
+        if part == "val-all":
+            both = [spaces["train"], spaces["val"]]
+            return _keyed(name, RETRIEVAL, part, score_galleries(spaces["val"], both)), ()
+        found: dict[str, PerObject] = {}
+        measured, examples = score_validation(spaces["val"])
+        for (task, place), scores in measured.items():
+            found |= _keyed(name, task, place, scores)
+        return found, examples
 
     def _record(self, found: Mapping[str, PerObject]) -> None:
         """Sends what each process found to rank 0, which writes it."""
@@ -293,12 +335,18 @@ def tasks_of(splits: Splits, config: EvaluationConfig) -> tuple[list[ProbeTask],
     """The tasks that the datasets allow, and those that they do not, each with the reason."""
     tasks, left_out = probe_tasks(splits.latent_names, splits.classes, splits.views_per_object, config)
     if splits.fit is None:
-        return [], left_out + [LeftOut(task.name, NO_TRAINING_SPLIT) for task in tasks]
+        names = dict.fromkeys([*(task.name for task in tasks), *(item.task for item in left_out), KNN])
+        return [], [LeftOut(name, NO_TRAINING_SPLIT) for name in names]
     if splits.shares_no_class():
         classes = [task.name for task in tasks if task.target is None]
-        left_out += [LeftOut(name, "the datasets share no class") for name in classes]
+        left_out += [LeftOut(name, "the datasets share no class") for name in (*classes, KNN)]
         return [task for task in tasks if task.target is not None], left_out
     return tasks, left_out + splits.classes_left_out()
+
+
+def _keyed(name: str, task: str, part: str, scores: Scores) -> dict[str, PerObject]:
+    """Scores under the keys by which processes exchange them; the part stands last, since anyone names parts."""
+    return {f"{name}/{task}/{metric}/{part}": score for metric, score in scores.items()}
 
 
 def _packed(found: Mapping[str, PerObject]) -> Tensor:

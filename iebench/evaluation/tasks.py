@@ -19,6 +19,9 @@ from iebench.methods.parts.transformations import (
 Target = Callable[[Tensor, Tensor], Tensor]
 """From the latents of first and second views, (pairs, latents) each, to what is regressed."""
 
+KNN = "classification_knn"
+"""Classification by the nearest training views, which has nothing to fit."""
+
 LOW_SHOT = {"classification_1pct": 0.01, "classification_10pct": 0.1}
 """Linear classification fitted to a share of the objects, by the name of the task."""
 
@@ -69,7 +72,7 @@ def probe_tasks(
         ]
     else:
         reason = "the dataset has one class only"
-        left_out += [LeftOut(name, reason) for name in ("classification", *LOW_SHOT)]
+        left_out += [LeftOut(name, reason) for name in ("classification", *LOW_SHOT, KNN)]
     for group in LATENTS:
         missing = [name for name in LATENTS[group] if name not in latent_names]
         names = ("color", "color_linear") if group == "color" else (group,)

@@ -38,7 +38,7 @@ PROBED = {
     "color",
     "color_linear",
 }
-PROBED |= {"light", "pose", "latents"}
+PROBED |= {"light", "pose", "latents", "classification_knn"}
 
 
 def mean_colors(images: Tensor) -> Tensor:
@@ -109,7 +109,15 @@ def test_both_networks_of_a_run_are_measured_by_every_metric(evaluated: Path):
             assert angle is not None
             assert 0 <= angle <= 180
         assert ("retrieval", "val-val", "mrr") in scores
-        assert ("retrieval", "val-val", "pre") in scores
+        assert {part for task, part, metric in scores if task == "retrieval" and metric == "pre"} == {
+            "val-val",
+            "val-all",
+            "train-train",
+        }
+        assert ("retrieval", "val-gallery", "mrr") in scores
+        assert ("retrieval", "train-train", "mrr") in scores
+        assert ("steps", "val-val", "equivariance_error") in scores
+        assert ("classification_knn", "all", "top1") in scores
     assert result.settings.protocol == "published"
 
 
@@ -206,7 +214,7 @@ def test_a_set_with_validation_only_has_retrieval_and_names_what_is_left_out(
     content["splits"]["train"] = {"shards": [], "objects": 0, "views": 0}
     rewrite_index(toy_copy, content)
     result = evaluate_run(Run(run_folder), toy_copy, "cpu")
-    assert {score.task for score in result.scores} == {"retrieval"}
+    assert {score.task for score in result.scores} == {"retrieval", "steps"}
     assert {item.task for item in result.left_out} >= PROBED
     assert all("name another one with --fit" in item.reason for item in result.left_out)
 
@@ -358,6 +366,7 @@ def test_one_view_an_object_leaves_out_pairs_and_retrieval(run_folder: Path, toy
         "classification",
         "classification_1pct",
         "classification_10pct",
+        "classification_knn",
         "pose",
         "latents",
     }

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from torch import nn
 
+from iebench.evaluation.feature_rows import standardization_of
 from iebench.evaluation.features import Features
 from iebench.evaluation.probes import (
     Probe,
@@ -12,14 +13,12 @@ from iebench.evaluation.probes import (
     fit_probes,
     group_probes,
     name_of_fit,
-    pairs_of_test,
-    standardization_of,
     targets_of_test,
-    train_draws,
 )
 from iebench.evaluation.protocol import EvaluationConfig
 from iebench.evaluation.scores import median_angle_degrees, r2, rotation_angles
 from iebench.evaluation.tasks import ProbeTask, probe_tasks, targets_of
+from iebench.evaluation.view_draws import pairs_of_test, train_draws
 from shards.errors import IebenchError
 from shards.schema import VARIANTS
 

@@ -1,0 +1,66 @@
+"""Rows of stored features where they are needed: on the device, standardized by the training split."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from iebench.evaluation.features import Features
+
+ROWS_AT_ONCE = 4096
+SHARE_OF_MEMORY = 0.6
+"""Share of the free device memory that features of one split may take; else they stay on the host."""
+
+
+class Standardization(NamedTuple):
+    """Mean and deviation of each column of the training features; (dimension,) float32 each.
+
+    A column that is constant in training is not scaled: what little it does in validation would drown the rest.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+
+def standardization_of(representations: Tensor, device: torch.device) -> Standardization:
+    """Computes mean and deviation in chunks, in float64.
+
+    Args:
+        representations: (objects, views, dimension).
+        device: Where they are put.
+    """
+    dimension = representations.shape[-1]
+    total, squares = torch.zeros(2, dimension, dtype=torch.float64)
+    shift = representations[0, 0].double()
+    for chunk in representations.flatten(0, 1).split(ROWS_AT_ONCE):
+        centered = chunk.double() - shift
+        total += centered.sum(dim=0)
+        squares += centered.pow(2).sum(dim=0)
+    count = representations.shape[:-1].numel()
+    mean = total / count
+    variance = (squares - count * mean**2).clamp(min=0) / max(1, count - 1)
+    deviation = variance.sqrt()
+    deviation = torch.where(deviation > 1e-6, deviation, 1.0)
+    return Standardization((mean + shift).float().to(device), deviation.float().to(device))
+
+
+class FeatureRows:
+    """Rows of one split's features: on the device if they fit there, else fetched from the host."""
+
+    def __init__(
+        self, features: Features, device: torch.device, standardization: Standardization | None
+    ) -> None:
+        self._rows = features.representations.flatten(0, 1)
+        self._device = device
+        self._standardization = standardization
+        if device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(device)
+            if self._rows.numel() * self._rows.element_size() < SHARE_OF_MEMORY * free:
+                self._rows = self._rows.to(device)
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        """(rows, dimension) float32 on the device."""
+        found = self._rows[rows.to(self._rows.device)].to(self._device).float()
+        if self._standardization is None:
+            return found
+        return (found - self._standardization.mean) / self._standardization.deviation

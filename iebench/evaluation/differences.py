@@ -55,13 +55,16 @@ class SeedSummary:
     objects: int
 
 
-def pool_seeds(runs: Sequence[Bootstrap]) -> SeedSummary | None:
+def pool_seeds(
+    runs: Sequence[Bootstrap], bounds: tuple[float, float] = (-math.inf, math.inf)
+) -> SeedSummary | None:
     """Summarizes one metric of runs that differ only in seed, evaluated on the same objects.
 
     The interval of the mean covers both which objects were drawn and, with two runs or more, which seeds.
 
     Args:
         runs: The metric of each run, objects in one order.
+        bounds: The least and the greatest value that the metric can have; the interval ends there.
 
     Returns:
         None where the metric of a run is undefined.
@@ -69,7 +72,10 @@ def pool_seeds(runs: Sequence[Bootstrap]) -> SeedSummary | None:
     group = _Group.of(runs)
     if group is None:
         return None
-    low, high = _combined(group.mean, group.resampled, (group,))
+    low, high = (
+        None if end is None else min(max(end, bounds[0]), bounds[1])
+        for end in _combined(group.mean, group.resampled, (group,))
+    )
     return SeedSummary(
         group.mean,
         math.sqrt(group.variance) if group.number > 1 else None,

@@ -9,12 +9,14 @@ from torch import Tensor
 from iebench.backbones.encoder import EmbeddingPredictor
 from iebench.evaluation.equivariance import measure_equivariance
 from iebench.evaluation.features import Features
+from iebench.evaluation.intervals import PerObject
 from iebench.evaluation.results import LeftOut, RetrievalExample
 from iebench.evaluation.retrieval import (
     constant_pre,
     hits_by_object,
     mrr_by_object,
     pre_by_object,
+    random_pre,
     rank_views,
     rotation_errors,
     search_gallery,
@@ -152,6 +154,8 @@ def score_validation(
         angles = space.angles()
         errors = rotation_errors(angles, angles[found.nearest]).unflatten(0, ranks.shape)
         within["pre"] = pre_by_object(errors, constant_pre(angles, angles).mean().item())
+        by_chance = random_pre(angles, angles).unflatten(0, ranks.shape)
+        within["pre_random_view"] = PerObject.mean_of(by_chance.cpu().numpy())
     scores = {
         ("retrieval", "val-val"): within,
         ("retrieval", "val-gallery"): _rank_scores(found.ranks.unflatten(0, ranks.shape), count),

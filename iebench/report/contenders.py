@@ -1,6 +1,7 @@
 """What a table compares: networks, those that differ only in their seed taken as one."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,7 +56,7 @@ class Contender:
             return None
         bootstraps = self.bootstraps(path)
         if bootstraps is not None:
-            return pool_seeds(bootstraps)
+            return pool_seeds(bootstraps, bounds_of(path))
         estimates = [subject.evaluation.of(self.network).get(path) for subject in self.subjects]
         known = [item for item in estimates if item is not None and item.value is not None]
         if len(known) < len(estimates):
@@ -88,6 +89,14 @@ class Contender:
     def _is_shown(self, path: ScorePath) -> bool:
         task, part, _ = path
         return not self.is_whole_only or (part == "all" and task not in PREDICTOR_TASKS)
+
+
+def bounds_of(path: ScorePath) -> tuple[float, float]:
+    """The least and the greatest value that a score can have."""
+    metric = path[2]
+    if metric.startswith(("top", "h@")) or metric in ("class_accuracy", "mrr", "pre"):
+        return 0.0, 1.0
+    return -math.inf, 1.0 if metric.startswith("r2") else math.inf
 
 
 def contenders_of(subjects: Sequence[Subject]) -> list[Contender]:

@@ -1,6 +1,6 @@
 """The tables of results, for the terminal and for the report: each number with its interval and its chance level."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -60,13 +60,19 @@ _KINDS: dict[str, tuple[str, Callable[[float], str], bool]] = {
     "h@5": ("H@5", percent, True),
     "h@10": ("H@10", percent, True),
     "pre": ("PRE", three_digits, False),
+    "pre_random_view": ("PRE of a random view", three_digits, False),
     "equivariance_error": ("equivariance error", three_digits, False),
     "equimod_absolute": ("EquiMod’s absolute measure", three_digits, True),
     "equimod_relative": ("EquiMod’s relative measure", three_digits, True),
     "composition_error": ("error of two steps against one", three_digits, False),
     "inversion_error": ("error of there and back", three_digits, False),
 }
-_PARTS = (WHOLE, "invariant", "equivariant")
+_PARTS = (WHOLE, VAL, "invariant", "equivariant", "val-gallery", "val-all", "train-train")
+_PART_NAMES = {
+    "val-gallery": "among all validation views",
+    "val-all": "among training and validation views",
+    "train-train": "training objects",
+}
 
 
 @dataclass(frozen=True)
@@ -99,22 +105,28 @@ def metric_at(path: ScorePath) -> Metric:
     fallback = (key.replace("r2_", "R² of "), three_digits, True)
     name, show, higher_is_better = _KINDS.get(key, fallback)
     if part not in (WHOLE, VAL):
-        name = f"{name} ({part})"
+        name = f"{name} ({_PART_NAMES.get(part, part)})"
     return Metric(path, HEADINGS.get(task, task), name, show, higher_is_better)
 
 
 def metrics_of(contenders: Sequence[Contender]) -> list[Metric]:
     """Every quantity that one of the contenders has, in the order of the tables."""
-    paths = dict.fromkeys(path for contender in contenders for path in contender.paths)
+    return [metric_at(path) for path in in_order(path for item in contenders for path in item.paths)]
+
+
+def in_order(paths: Iterable[ScorePath]) -> list[ScorePath]:
+    """Each path once, by task, metric and part as the tables show them; unknown ones last."""
     tasks, kinds = list(HEADINGS), list(_KINDS)
 
-    def order(path: ScorePath) -> tuple[int, int, int]:
-        return tuple(
-            known.index(item) if item in known else len(known)
-            for known, item in zip((tasks, kinds, _PARTS), (path[0], path[2], path[1]), strict=True)
-        )  # type: ignore[return-value]
+    def place(known: Sequence[str], item: str) -> int:
+        return known.index(item) if item in known else len(known)
 
-    return [metric_at(path) for path in sorted(paths, key=order)]
+    unique = list(dict.fromkeys(paths))
+    by_part = sorted(unique, key=lambda path: (place(kinds, path[2]), place(_PARTS, path[1])))
+    retrieval = sorted(unique, key=lambda path: (place(_PARTS, path[1]), place(kinds, path[2])))
+    ordered = [path for path in by_part if path[0] != "retrieval"]
+    ordered += [path for path in retrieval if path[0] == "retrieval"]
+    return sorted(ordered, key=lambda path: place(tasks, path[0]))
 
 
 @dataclass(frozen=True)
@@ -296,21 +308,19 @@ def overview(contenders: Sequence[Contender]) -> Overview:
 def text_table(evaluation: Evaluation) -> str:
     """The networks of one evaluation for a terminal, with intervals and chance levels."""
     results = {network.title: evaluation.of(network.title) for network in evaluation.networks}
-    paths = dict.fromkeys(path for found in results.values() for path in found)
-    tasks = list(HEADINGS)
-    ordered = sorted(paths, key=lambda path: tasks.index(path[0]) if path[0] in tasks else len(tasks))
-    lines = [f"{'':<34}" + "".join(f"{title:>26}" for title in results) + f"{'chance':>10}"]
+    metrics = [metric_at(path) for path in in_order(path for found in results.values() for path in found)]
+    names = [metric.name + ("" if metric.higher_is_better else " ↓") for metric in metrics]
+    width = 2 + max(map(len, names), default=0)
+    lines = [f"{'':<{width}}" + "".join(f"{title:>26}" for title in results) + f"{'chance':>10}"]
     heading = ""
-    for path in ordered:
-        metric = metric_at(path)
+    for metric, name in zip(metrics, names, strict=True):
         if metric.heading != heading:
             heading = metric.heading
             lines.append(heading)
-        estimates = [found.get(path) for found in results.values()]
+        estimates = [found.get(metric.path) for found in results.values()]
         cells = "".join(f"{_printed(metric, estimate):>26}" for estimate in estimates)
         chance = next((item.chance for item in estimates if item and item.chance is not None), None)
-        name = metric.name + ("" if metric.higher_is_better else " ↓")
-        lines.append(f"  {name:<32}{cells}{'' if chance is None else metric.show(chance):>10}")
+        lines.append(f"  {name:<{width - 2}}{cells}{'' if chance is None else metric.show(chance):>10}")
     return "\n".join(lines)
 
 

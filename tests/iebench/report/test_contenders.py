@@ -46,6 +46,15 @@ def test_runs_that_differ_only_in_their_seed_are_one_contender():
     assert summary.low < 0.52 < summary.high
 
 
+def test_two_seeds_that_disagree_give_no_share_outside_0_and_1():
+    subjects = [
+        made_up_subject(f"sie-{seed}", scores(mean), recipe(seed)) for seed, mean in enumerate((0.2, 0.8))
+    ]
+    (found,) = contenders_of(subjects)
+    summary = found.summary(TOP1)
+    assert (summary.low, summary.high) == (0, 1)
+
+
 def test_the_same_seed_twice_is_two_contenders():
     subjects = [made_up_subject(name, scores(0.5), recipe(0)) for name in ("first", "second")]
     assert [item.title for item in contenders_of(subjects)] == ["first", "second"]

@@ -23,9 +23,10 @@ import torch
 from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.training.loading import on_device, pair_stream
 from iebench.training.model import Model, build_model
+from iebench.training.optimizers import build_optimizer
 from iebench.training.precision import Precision
 from iebench.training.processes import Processes, start_processes
-from iebench.training.state import TrainingState, build_optimizer
+from iebench.training.state import TrainingState
 from shards.batches import Pair
 from shards.loader import loader_workers, pair_batches
 from shards.schema import DatasetIndex, open_dataset

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from iebench.backbones.builtin import BackboneConfig
 from iebench.evaluation.protocol import EvaluationConfig
@@ -31,12 +31,30 @@ class AboutConfig(_Section):
 
 
 class OptimizerConfig(_Section):
-    """Adam; the published learning rate is constant."""
+    """Which optimizer, and its learning rate over the steps; the published SIE has Adam and a constant rate."""
 
-    lr: float = Field(default=1e-3, gt=0)
-    weight_decay: float = Field(default=1e-6, ge=0)
+    name: Literal["adam", "adamw", "sgd", "lars"] = "adam"
+    lr: float = Field(default=1e-3, gt=0, description="absolute, not scaled by the batch size")
+    weight_decay: float = Field(default=1e-6, ge=0, description="lars: of matrices and convolutions only")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="sgd, lars")
+    trust_coefficient: float = Field(
+        default=1e-3, gt=0, description="lars: length of a step by that of weights"
+    )
+    clip_norm: float | None = Field(
+        default=None, gt=0, description="largest norm of the gradient; by default any"
+    )
     schedule: Literal["constant", "cosine"] = "constant"
+    final_lr: float = Field(default=0.0, ge=0, description="cosine: learning rate at the end")
     warmup_steps: int = Field(default=0, ge=0, description="over which the learning rate rises from 0")
+    warmup_epochs: float = Field(default=0.0, ge=0, description="the same, in epochs")
+
+    @model_validator(mode="after")
+    def _has_one_warmup(self) -> "OptimizerConfig":
+        if self.warmup_steps and self.warmup_epochs:
+            raise ValueError(
+                "warmup_steps and warmup_epochs are two words for one thing; set one of them to 0"
+            )
+        return self
 
 
 class TrainingConfig(_Section):

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from iebench.backbones.builtin import with_stem
 from iebench.methods.parts.gather import gather
-from iebench.recipes.recipe import OptimizerConfig, Recipe
+from iebench.recipes.recipe import Recipe
 from iebench.training.interrupt import StopRequest, stop_on_signals
 from iebench.training.launch import read_launch
 from iebench.training.loading import on_device, pair_stream
@@ -21,6 +20,7 @@ from iebench.training.machine import wants_compile
 from iebench.training.metrics_log import MetricsLog
 from iebench.training.model import Model, Step, build_model
 from iebench.training.online import collapse_statistics
+from iebench.training.optimizers import clip_gradients, learning_rate, set_learning_rate
 from iebench.training.precision import Precision
 from iebench.training.processes import Processes, launched
 from iebench.training.run import Run, load_checkpoint, save_checkpoint
@@ -123,11 +123,13 @@ def _train(recipe: Recipe, data: Path, out: Path, resume: bool, processes: Proce
         for batch in processes.in_step(batches):
             if state.step >= schedule.steps:
                 break
-            set_learning_rate(optimizer, learning_rate(recipe.optimizer, state.step, schedule.steps))
+            rate = learning_rate(recipe.optimizer, state.step, schedule.steps, 1 / schedule.epoch(1))
+            set_learning_rate(optimizer, rate)
             with precision.autocast():
                 outcome = trained(*on_device(batch, device))
             optimizer.zero_grad()
             precision.backward(outcome.loss)
+            clip_gradients(optimizer, recipe.optimizer.clip_norm)
             precision.update(optimizer)
             state.step += 1
             model.after_step(state.step / schedule.steps)
@@ -187,18 +189,6 @@ def restore(run: Run, state: TrainingState, processes: Processes) -> None:
                 f"the processes found different states in {run.folder} (steps {steps}); it must be one folder that "
                 "every node sees under the same path"
             )
-
-
-def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
-    """The learning rate of a step, counted from 0, of ``steps`` in all."""
-    warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
-    decay = 0.5 * (1 + math.cos(math.pi * step / steps)) if config.schedule == "cosine" else 1.0
-    return config.lr * warmup * decay
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Gives all that is trained a learning rate; that of the heads that watch stays."""
-    optimizer.param_groups[0]["lr"] = rate
 
 
 def log_record(step: int, outcome: Step, schedule: Schedule) -> dict[str, Any]:

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import torch
-
 from iebench.recipes.recipe import Recipe
 from iebench.training.model import Model
+from iebench.training.optimizers import build_optimizer
 from iebench.training.precision import Precision
 
 
@@ -23,7 +22,7 @@ class TrainingState:
 
     def __init__(self, model: Model, recipe: Recipe, precision: Precision) -> None:
         self.model = model.to(precision.device)
-        self.optimizer = build_optimizer(model, recipe)
+        self.optimizer = build_optimizer(model, recipe, precision.device)
         self.precision = precision
         self.step = 0
 
@@ -43,16 +42,3 @@ class TrainingState:
         if content.get("scaler") and self.precision.scaler.is_enabled():
             self.precision.scaler.load_state_dict(content["scaler"])
         self.step = content["position"]["step"]
-
-
-def build_optimizer(model: Model, recipe: Recipe) -> torch.optim.Optimizer:
-    """Builds Adam with two parameter groups: the trained parameters, and the online heads with their own rate."""
-    watching = set(model.online.parameters())
-    trained = [value for value in model.parameters() if value.requires_grad and value not in watching]
-    return torch.optim.Adam(
-        [
-            {"params": trained, "weight_decay": recipe.optimizer.weight_decay},
-            {"params": list(model.online.parameters()), "lr": recipe.online.lr},
-        ],
-        lr=recipe.optimizer.lr,
-    )

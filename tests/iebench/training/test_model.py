@@ -9,10 +9,9 @@ import torch
 from iebench.recipes import recipe_names
 from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.training.loading import on_device
-from iebench.training.loop import set_learning_rate
 from iebench.training.model import Model, build_model
+from iebench.training.optimizers import build_optimizer, set_learning_rate
 from iebench.training.precision import Precision
-from iebench.training.state import build_optimizer
 from shards.batches import Pair
 from shards.errors import UsageError
 from shards.schema import DatasetIndex, open_dataset

@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from iebench.recipes.recipe import load_recipe
 from iebench.training.model import Model, build_model
-from iebench.training.state import build_optimizer
+from iebench.training.optimizers import build_optimizer
 from iebench.training.synchronised import SynchronisedBatchNorm, synchronise_batch_norm
 from shards.schema import DatasetIndex, open_dataset
 

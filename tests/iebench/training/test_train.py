@@ -17,7 +17,7 @@ from iebench.methods.parts.transformations import relative_transformation
 from iebench.methods.sie import SIE
 from iebench.recipes.recipe import load_recipe
 from iebench.training.interrupt import StopRequest
-from iebench.training.loop import Schedule, TrainingStopped, learning_rate, train
+from iebench.training.loop import Schedule, TrainingStopped, train
 from iebench.training.metrics_log import read_metrics
 from iebench.training.run import Run, load_checkpoint
 from processes import descendants, wait_for
@@ -208,22 +208,6 @@ def test_a_recipe_whose_parts_do_not_fit_the_representation_is_an_error(toy_data
     with pytest.raises(UsageError, match="equivariant_dimension = 512"):
         train(small_recipe("method.equivariant_dimension=512"), toy_dataset, tmp_path / "run", "cpu")
     assert not (tmp_path / "run").exists()
-
-
-def test_the_cosine_schedule_warms_up_and_ends_at_zero():
-    optimizer = small_recipe(
-        "optimizer.schedule=cosine", "optimizer.warmup_steps=10", "optimizer.lr=0.5"
-    ).optimizer
-    rates = [learning_rate(optimizer, step, 100) for step in range(100)]
-    assert rates[0] == pytest.approx(0.05, rel=0.01)
-    assert max(rates) < 0.5
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert rates[-1] < 0.001
-
-
-def test_the_published_learning_rate_is_constant():
-    optimizer = load_recipe("sie").optimizer
-    assert {learning_rate(optimizer, step, 100) for step in range(100)} == {1e-3}
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")

@@ -1,0 +1,178 @@
+"""Optimizers and learning rates: what moves the weights, and how far at each step."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from iebench.recipes.recipe import OptimizerConfig, Recipe
+from iebench.training.model import Model
+
+
+class LARS(Optimizer):
+    """Layer-wise adaptive rate scaling (You et al., arXiv 1708.03888), SGD whose steps are scaled layer by layer.
+
+    A weight w with gradient g, decay b, momentum m, learning rate r and trust coefficient e is updated by::
+
+        d = g + b w,    v = m v + r e |w| / |d| d,    w = w - v
+
+    Groups with ``adapted=False`` (biases and norm layers) take plain SGD with momentum, without decay: v = m v + r g.
+
+    Args:
+        groups: Parameter groups, each with ``params`` and ``adapted``.
+        lr: Learning rate r.
+        weight_decay: Decay b.
+        momentum: Momentum m.
+        trust_coefficient: Coefficient e; 1e-3 in the paper.
+    """
+
+    def __init__(
+        self,
+        groups: Iterable[dict[str, Any]],
+        lr: float,
+        weight_decay: float = 0.0,
+        momentum: float = 0.9,
+        trust_coefficient: float = 1e-3,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "weight_decay": weight_decay,
+            "momentum": momentum,
+            "trust_coefficient": trust_coefficient,
+            "adapted": True,
+        }
+        super().__init__(groups, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Updates all weights that have a gradient. Nothing waits for the device."""
+        for group in self.param_groups:
+            weights = [value for value in group["params"] if value.grad is not None]
+            if not weights:
+                continue
+            moves = [value.grad for value in weights]
+            if group["adapted"]:
+                moves = _scaled(weights, moves, group["weight_decay"], group["trust_coefficient"])
+            buffers = [self._buffer(value) for value in weights]
+            torch._foreach_mul_(buffers, group["momentum"])
+            torch._foreach_add_(buffers, moves, alpha=group["lr"])
+            torch._foreach_sub_(weights, buffers)
+
+    def _buffer(self, weight: Tensor) -> Tensor:
+        state = self.state[weight]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(weight)
+        return state["momentum_buffer"]
+
+
+def _scaled(weights: list[Tensor], gradients: list[Tensor], decay: float, trust: float) -> list[Tensor]:
+    """Adds decay and scales each layer's step to a share of its weights' norm; a norm of 0 leaves it as it is."""
+    moves = torch._foreach_add(gradients, weights, alpha=decay)
+    lengths, steps = (torch.stack(list(torch._foreach_norm(values))) for values in (weights, moves))
+    ratios = torch.where((lengths > 0) & (steps > 0), trust * lengths / steps, 1.0)
+    return list(torch._foreach_mul(moves, list(ratios.unbind())))
+
+
+class SideBySide(Optimizer):
+    """Several optimizers as one, with the parameter groups of all of them in order.
+
+    Args:
+        optimizers: Optimizers of different parameters.
+    """
+
+    def __init__(self, optimizers: Sequence[Optimizer]) -> None:
+        self._optimizers = list(optimizers)
+        super().__init__([group for optimizer in optimizers for group in optimizer.param_groups], {})
+        self._share()
+
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Takes the step of each."""
+        for optimizer in self._optimizers:
+            optimizer.step()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Loads the state of all."""
+        super().load_state_dict(state_dict)
+        self._share()
+
+    def _share(self) -> None:
+        """Gives each optimizer its groups and the state of all, so that a change here is a change there."""
+        groups = iter(self.param_groups)
+        for optimizer in self._optimizers:
+            optimizer.param_groups = [next(groups) for _ in optimizer.param_groups]
+            optimizer.state = self.state
+
+
+def build_optimizer(model: Model, recipe: Recipe, device: torch.device | None = None) -> Optimizer:
+    """Builds the recipe's optimizer, and Adam for the online heads, which have a learning rate of their own.
+
+    Args:
+        model: Network to train. The online heads make up the last parameter group.
+        recipe: Says which optimizer and which rates.
+        device: Device of the model; on CUDA, PyTorch's optimizers run as fused kernels.
+    """
+    config = recipe.optimizer
+    fused = True if device is not None and device.type == "cuda" else None
+    watching = set(model.online.parameters())
+    trained = [value for value in model.parameters() if value.requires_grad and value not in watching]
+    heads = {"params": list(model.online.parameters()), "lr": recipe.online.lr, "weight_decay": 0.0}
+    if config.name == "adam":
+        group = {"params": trained, "weight_decay": config.weight_decay}
+        return torch.optim.Adam([group, heads], lr=config.lr, fused=fused)
+    main: Optimizer
+    if config.name == "adamw":
+        main = torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay, fused=fused)
+    elif config.name == "sgd":
+        main = torch.optim.SGD(
+            trained, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, fused=fused
+        )
+    else:
+        main = LARS(
+            [
+                {"params": [value for value in trained if value.ndim > 1]},
+                {"params": [value for value in trained if value.ndim <= 1], "adapted": False},
+            ],
+            config.lr,
+            config.weight_decay,
+            config.momentum,
+            config.trust_coefficient,
+        )
+    return SideBySide([main, torch.optim.Adam([heads], fused=fused)])
+
+
+def learning_rate(config: OptimizerConfig, step: int, steps: int, epoch_steps: float = 0.0) -> float:
+    """Computes the learning rate of one step.
+
+    It rises linearly over the warm-up to ``lr``, and then stays there, or falls along half a cosine to ``final_lr``.
+
+    Args:
+        config: The recipe's section.
+        step: Number of the step, counted from 0.
+        steps: Number of steps in all.
+        epoch_steps: Steps of an epoch, by which a warm-up in epochs is counted.
+    """
+    warmup = config.warmup_steps + round(config.warmup_epochs * epoch_steps)
+    if step < warmup:
+        return config.lr * (step + 1) / warmup
+    if config.schedule == "constant":
+        return config.lr
+    progress = (step - warmup) / max(1, steps - warmup)
+    return config.final_lr + (config.lr - config.final_lr) * 0.5 * (
+        1 + math.cos(math.pi * min(1.0, progress))
+    )
+
+
+def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
+    """Gives all that is trained a learning rate; that of the online heads stays."""
+    for group in optimizer.param_groups[:-1]:
+        group["lr"] = rate
+
+
+def clip_gradients(optimizer: Optimizer, norm: float | None) -> None:
+    """Scales the gradients of all that is trained down to a common norm; None leaves them. Nothing waits."""
+    if norm is not None:
+        trained = [value for group in optimizer.param_groups[:-1] for value in group["params"]]
+        nn.utils.clip_grad_norm_(trained, norm)

@@ -96,6 +96,8 @@ def bounds_of(path: ScorePath) -> tuple[float, float]:
     metric = path[2]
     if metric.startswith(("top", "h@")) or metric in ("class_accuracy", "mrr", "pre"):
         return 0.0, 1.0
+    if metric == "median_angle":
+        return 0.0, 180.0
     return -math.inf, 1.0 if metric.startswith("r2") else math.inf
 
 

@@ -86,7 +86,7 @@ def _draw(
             else:
                 marker = _MARKERS[sources.index(point.source) % len(_MARKERS)]
                 axes.plot(x.mean, y.mean, marker, color=INK, markersize=5, fillstyle="none")
-        axes.margins(0.08)
+        _limit(axes, points, key, chance)
         _label(axes, points, key, styles)
         axes.set_xlabel("linear top-1", color=INK)
         axes.set_ylabel("rotation R²", color=INK)
@@ -108,10 +108,17 @@ def _draw(
     return for_page(stream.getvalue(), name, styles.values())
 
 
+def _limit(axes: Axes, points: Sequence[Standing], key: str, chance: Sequence[float | None]) -> None:
+    """Fits the axes to points and chance levels; a long interval may leave them."""
+    for score, level, dimension in zip(("top1", key), chance, "xy", strict=True):
+        shown = [point.values[score].mean for point in points] + ([] if level is None else [level])
+        margin = 0.08 * (max(shown) - min(shown) or 1.0)
+        axes.set(**{f"{dimension}lim": (min(shown) - margin, max(shown) + margin)})
+
+
 def _label(axes: Axes, points: Sequence[Standing], key: str, styles: Mapping[str, LineStyle]) -> None:
     """Names in a column at the right, in the order of their points, each with a line to its own."""
     low, high = axes.get_ylim()
-    axes.set_ylim(low, high)
     ordered = sorted(points, key=lambda point: point.values[key].mean)
     wanted = [(point.values[key].mean - low) / (high - low) for point in ordered]
     for point, place in zip(ordered, spread_out(wanted, 1 / max(22, len(points))), strict=True):

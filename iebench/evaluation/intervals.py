@@ -272,17 +272,32 @@ _FROM_SUMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def _median(counts: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Medians of resamples of pairs: the pairs are sorted once, and each is repeated as its object was drawn."""
-    owner, _ = np.nonzero(np.isfinite(values))
-    pairs = values[np.isfinite(values)]
+    """Medians of resamples of pairs: the pairs are sorted once, and each is repeated as its object was drawn.
+
+    Only pairs near the middle are looked at. Of n objects, the share of pairs below a value varies between
+    resamples by a standard deviation of at most 0.5 / sqrt(n), so the median of a resample lies within 4 / sqrt(n)
+    of the middle; one that does not is found among all pairs.
+    """
+    is_there = np.isfinite(values)
+    owner, pairs = np.nonzero(is_there)[0], values[is_there]
     if not pairs.size:
         return np.full(len(counts), np.nan)
     order = np.argsort(pairs, kind="stable")
-    pairs, reached = pairs[order], np.cumsum(counts[:, owner[order]], axis=1)
-    medians = np.empty(len(counts))
-    for row, ends in enumerate(reached):
-        middle = ((ends[-1] - 1) // 2, ends[-1] // 2)
-        medians[row] = pairs[np.searchsorted(ends, middle, side="right")].mean() if ends[-1] else np.nan
+    owner, pairs = owner[order], pairs[order]
+    reach = min(0.5, 4 / np.sqrt(len(values))) * len(pairs)
+    start, stop = int(len(pairs) / 2 - reach), int(np.ceil(len(pairs) / 2 + reach))
+    below, total = (
+        counts @ np.bincount(members, minlength=len(values)) for members in (owner[:start], owner)
+    )
+    ends = below[:, None] + np.cumsum(counts[:, owner[start:stop]], axis=1)
+    medians = np.full(len(counts), np.nan)
+    for row in np.flatnonzero(total):
+        middle = ((total[row] - 1) // 2, total[row] // 2)
+        if below[row] <= middle[0] and middle[1] < ends[row, -1]:
+            medians[row] = pairs[start + np.searchsorted(ends[row], middle, side="right")].mean()
+        else:
+            reached = np.cumsum(counts[row, owner])
+            medians[row] = pairs[np.searchsorted(reached, middle, side="right")].mean()
     return medians
 
 

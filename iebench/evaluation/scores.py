@@ -114,7 +114,7 @@ def median_angle_by_object(predicted: Tensor, expected: Tensor) -> PerObject:
     angles = rotation_angles(predicted, expected)
     constant = mean_rotation(expected.flatten(0, 1)).expand_as(expected)
     chance = median_angle_degrees(constant.flatten(0, 1), expected.flatten(0, 1))
-    return PerObject("median", angles.flatten(1).cpu().numpy(), chance)
+    return PerObject("median", angles.flatten(1).float().cpu().numpy(), chance)
 
 
 def mean_rotation(quaternions: Tensor) -> Tensor:

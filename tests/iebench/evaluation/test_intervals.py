@@ -76,6 +76,16 @@ def test_a_median_of_resamples_equals_the_median_of_repeated_pairs():
     assert score.over(counts).tolist() == by_hand
 
 
+def test_medians_of_many_objects_are_exact_though_only_the_middle_is_looked_at():
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=(400, 3)) + generator.normal(size=(400, 1))
+    counts = resample_counts(400, 20).astype(float)
+    counts[0] = 0
+    counts[0, values.mean(axis=1).argmax()] = 400  # a resample whose median is far from the middle
+    by_hand = [np.median(np.repeat(values, row.astype(int), axis=0)) for row in counts]
+    assert PerObject("median", values).over(counts).tolist() == by_hand
+
+
 def test_resamples_are_the_same_every_time_and_draw_as_many_objects_as_there_are():
     counts = resample_counts(37, 50, 3)
     assert (counts.sum(axis=1) == 37).all()

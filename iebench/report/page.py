@@ -21,7 +21,9 @@ from iebench.report.gallery import (
     read_gallery,
     rotation_in_words,
 )
+from iebench.report.key_figures import key_figures
 from iebench.report.leaderboard import Leaderboard, leaderboard
+from iebench.report.leaderboard_files import R2_NOTE, TOLD_NOTE
 from iebench.report.plots import line_style, training_panels
 from iebench.report.subjects import Subject, by_dataset, flatten, read_subjects
 from iebench.report.tables import Overview, Table, overview, results_table
@@ -159,6 +161,9 @@ def write_report(folders: Sequence[Path], out: Path) -> None:
         runs=runs,
         parts=parts,
         words=wording,
+        key_figures=key_figures,
+        r2_note=R2_NOTE,
+        told_note=TOLD_NOTE,
         styles=styles,
         panels=training_panels([(subject.run_title, subject.records) for subject in runs]),
         without_curve=[subject.run_title for subject in runs if subject.recipe and not subject.records],

@@ -2,71 +2,18 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from iebench.evaluation.results import EvaluatedData
 from iebench.report.contenders import Contender, ScorePath
-from iebench.report.leaderboard_files import R2_NOTE, TOLD_NOTE
 from iebench.report.subjects import Subject, flatten
 from iebench.report.tables import MISSING, VAL, WHOLE, interval_text, is_told_apart, metric_at
 from shards.schema import DatasetIndex
 
-__all__ = ["R2_NOTE", "TOLD_NOTE"]
-
-METRIC_NOTES = (
-    (
-        "Intervals",
-        "In brackets: the 95 % interval by bootstrap over objects, since views of one object are not independent. Runs "
-        "that differ only in their seed are one row: mean, interval over objects and seeds, and standard deviation (sd) "
-        "over seeds. Bold are the best and whatever the paired difference on the same objects does not tell apart from "
-        "it; where nothing is told apart, nothing is bold.",
-    ),
-    (
-        "Classification",
-        "A linear classifier on the frozen representation (whole, or one of its parts) names the class of a view. Chance "
-        "is always naming the training split’s largest class; for the mean over classes, 1 over their number.",
-    ),
-    (
-        "R² of rotation, colour, light, position",
-        "A probe sees the frozen representations of two views of an object (or of one: “single view”) and predicts what "
-        "lies between them; rotation is a quaternion. R² is the published one, pooled over components: a constant "
-        "prediction scores its chance level. R² per component is the mean of each component’s own; there a constant "
-        "scores 0. Neither has a lower bound.",
-    ),
-    (
-        "MRR, H@k, PRE",
-        "The predictor steers the embedding of an object’s first view towards each of its views, and the object’s views "
-        "are ranked by cosine similarity to the result: MRR is the mean of 1/rank of the true view, H@k how often it is "
-        "among the first k. PRE is the rotation error, from 0 to 1, of the nearest view among all objects; its chance "
-        "level is that of always answering with the pose nearest to no rotation. Predictors that are told different "
-        "things are not compared.",
-    ),
-)
-
 _TOP1, _MRR = ("classification", WHOLE, "top1"), ("retrieval", VAL, "mrr")
-_KEY_FIGURES = (
-    ("Linear top-1", "whole representation", _TOP1),
-    ("Rotation R²", "equivariant part", ("rotation", "equivariant", "r2")),
-    ("Rotation R²", "whole representation", ("rotation", WHOLE, "r2")),
-    ("Retrieval MRR", "steered by the predictor", _MRR),
-    ("PRE", "lower is better", ("retrieval", VAL, "pre")),
-)
 _DIFFERENCES = 6
 MANY = 4
 """Contenders from which on, when there are more, the page compares them by tables rather than by sentences."""
 NO_PREDICTOR = "It has no predictor that steers embeddings, so there is no MRR, H@k or PRE."
-
-
-@dataclass(frozen=True)
-class KeyFigure:
-    """One number of the head of the page, as printed, with what it is to be compared to."""
-
-    name: str
-    detail: str
-    value: str
-    interval: str
-    untrained: str
-    chance: str
 
 
 def training_sentences(subject: Subject, index: DatasetIndex | None, who: str = "") -> str:
@@ -117,23 +64,6 @@ def outcome_sentences(contender: Contender, untrained: Contender | None) -> str:
     if not retrieval and not contender.groups:
         retrieval = NO_PREDICTOR
     return f"{retrieval} {_comparison('Linear top-1', _TOP1, contender, untrained)}".strip()
-
-
-def key_figures(contender: Contender, untrained: Contender | None) -> list[KeyFigure]:
-    """The numbers of the head of the page, four at most, of those that the run has."""
-    figures: list[KeyFigure] = []
-    for name, detail, path in _KEY_FIGURES:
-        metric, summary = metric_at(path), contender.summary(path)
-        before = untrained.summary(path) if untrained else None
-        if summary and name not in {figure.name for figure in figures}:
-            chance = "" if summary.chance is None else metric.show(summary.chance)
-            was = metric.show(before.mean) if before else ""
-            figures.append(
-                KeyFigure(
-                    name, detail, metric.show(summary.mean), interval_text(metric, summary), was, chance
-                )
-            )
-    return figures
 
 
 def page_title(contenders: Sequence[Contender]) -> str:

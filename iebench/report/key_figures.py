@@ -1,0 +1,43 @@
+"""The few numbers at the head of a page about one run."""
+
+from dataclasses import dataclass
+
+from iebench.report.contenders import Contender
+from iebench.report.tables import VAL, WHOLE, interval_text, metric_at
+
+_KEY_FIGURES = (
+    ("Linear top-1", "whole representation", ("classification", WHOLE, "top1")),
+    ("Rotation R²", "equivariant part", ("rotation", "equivariant", "r2")),
+    ("Rotation R²", "whole representation", ("rotation", WHOLE, "r2")),
+    ("Retrieval MRR", "steered by the predictor", ("retrieval", VAL, "mrr")),
+    ("PRE", "lower is better", ("retrieval", VAL, "pre")),
+)
+
+
+@dataclass(frozen=True)
+class KeyFigure:
+    """One number of the head of the page, as printed, with what it is to be compared to."""
+
+    name: str
+    detail: str
+    value: str
+    interval: str
+    untrained: str
+    chance: str
+
+
+def key_figures(contender: Contender, untrained: Contender | None) -> list[KeyFigure]:
+    """The numbers of the head of the page, four at most, of those that the run has."""
+    figures: list[KeyFigure] = []
+    for name, detail, path in _KEY_FIGURES:
+        metric, summary = metric_at(path), contender.summary(path)
+        before = untrained.summary(path) if untrained else None
+        if summary and name not in {figure.name for figure in figures}:
+            chance = "" if summary.chance is None else metric.show(summary.chance)
+            was = metric.show(before.mean) if before else ""
+            figures.append(
+                KeyFigure(
+                    name, detail, metric.show(summary.mean), interval_text(metric, summary), was, chance
+                )
+            )
+    return figures

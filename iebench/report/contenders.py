@@ -42,7 +42,7 @@ class Contender:
     @property
     def groups(self) -> tuple[str, ...]:
         """The groups of transformations that its predictor is told."""
-        return self.subjects[0].groups if self.network == TRAINED else ()
+        return self.subjects[0].groups
 
     @cached_property
     def paths(self) -> tuple[ScorePath, ...]:

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from iebench.evaluation.differences import SeedSummary
 from iebench.evaluation.intervals import Estimate
-from iebench.evaluation.results import Evaluation
+from iebench.evaluation.results import TRAINED, Evaluation
 from iebench.report.contenders import PREDICTOR_TASKS, Contender, ScorePath
 
 MISSING = "–"
@@ -296,7 +296,7 @@ def overview(contenders: Sequence[Contender]) -> Overview:
     }
     return Overview(
         tuple(rows),
-        tuple(" and ".join(contender.groups) for contender in contenders),
+        tuple(" and ".join(item.groups) if item.network == TRAINED else "" for item in contenders),
         tuple(
             (contender.title, tuple(row.cells[place] for row in rows.values()))
             for place, contender in enumerate(contenders)

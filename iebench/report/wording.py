@@ -45,17 +45,21 @@ def shared_training_sentences(subjects: Sequence[Subject], index: DatasetIndex |
     return sentences.pop() if len(sentences) == 1 else ""
 
 
-def protocol_sentence(subject: Subject) -> str:
-    """How the probes were fitted."""
-    settings = subject.evaluation.settings
-    how = {
+def protocol_sentences(subjects: Sequence[Subject]) -> str:
+    """How the probes were fitted, each way once."""
+    ways = {
         "published": "one random view or pair of each object an epoch, features as they are",
         "thorough": "every view in each epoch, features standardized",
-    }[settings.protocol]
-    return (
-        f"Probes follow the {settings.protocol} protocol ({how}) for {count(settings.epochs, 'epoch')} in batches of "
-        f"{settings.batch_size}."
-    )
+    }
+    sentences: dict[str, list[str]] = {}
+    for subject in subjects:
+        settings = subject.evaluation.settings
+        how = f"the {settings.protocol} protocol ({ways[settings.protocol]})"
+        fit = f"{count(settings.epochs, 'epoch')} in batches of {settings.batch_size}"
+        sentences.setdefault(f"follow {how} for {fit}", []).append(subject.title)
+    if len(sentences) == 1:
+        return f"Probes {next(iter(sentences))}."
+    return " ".join(f"Those of {enumerate_words(titles)} {text}." for text, titles in sentences.items())
 
 
 def outcome_sentences(contender: Contender, untrained: Contender | None) -> str:

@@ -251,6 +251,8 @@ def test_evaluations_of_one_run_stand_side_by_side(toy_dataset: Path, tmp_path: 
     (table,) = re.findall(r'<table class="results overview">.*?</table>', page.source, flags=re.DOTALL)
     assert "run · views" in table
     assert "run · thorough" in table
+    assert "Those of run · views follow the published protocol" in page.text
+    assert "Those of run · thorough follow the thorough protocol" in page.text
 
 
 def test_an_encoder_that_was_not_trained_here_has_a_report(toy_dataset: Path, tmp_path: Path):

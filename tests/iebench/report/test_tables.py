@@ -52,6 +52,18 @@ def test_predictors_that_are_told_different_things_are_never_compared():
     assert best(MRR, weak, strong, other) == ["a"]
 
 
+def test_a_predictor_is_compared_with_itself_before_training():
+    scores = {
+        f"{network}/retrieval/val-val/mrr": values(mean)
+        for network, mean in (("trained", 0.4), ("untrained", 0.2))
+    }
+    recipe = {"method": {"name": "sie", "groups": ["rotation"]}, "training": {"seed": 0}}
+    found = contenders_of([made_up_subject("a", scores, recipe, ("rotation",))])
+    everyone = [*found, *untrained_of(found)]
+    assert best(MRR, *everyone) == ["a"]
+    assert overview(everyone).told == ("rotation", "")
+
+
 def test_lower_is_better_where_it_is():
     assert best(PRE, contender("a", ("rotation",), pre=0.4), contender("b", ("rotation",), pre=0.6)) == ["a"]
 

@@ -76,7 +76,7 @@ def show(recipe: str, overrides: tuple[str, ...]) -> None:
 
 @click.command(
     "eval",
-    epilog="Examples: iebench eval runs/a runs/b --data data/views; iebench eval runs/a --fit data/views --data data/ood",
+    epilog="Example: iebench eval runs/a runs/b --fit data/views --data data/ood",
 )
 @click.argument("what", metavar="WHAT...", nargs=-1, required=True)
 @DATA_OPTION

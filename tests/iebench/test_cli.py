@@ -78,7 +78,8 @@ def test_help_does_not_wait_for_pytorch():
         (["train", "demo", "--data", "{data}", "--out", "{out}", "--set", "a.b=1"], "has no field 'a.b'"),
         (["recipes", "show", "sei"], "did you mean 'sie'"),
         (["eval", "nowhere", "--data", "{data}"], "holds no run"),
-        (["report", "nowhere", "--out", "{out}/r.html"], "holds no run"),
+        (["report", "nowhere", "--out", "{out}/r.html"], "nowhere has not been evaluated"),
+        (["leaderboard", "nowhere"], "nowhere has not been evaluated"),
     ],
 )
 def test_wrong_use_is_one_sentence_and_exit_code_2(

@@ -174,14 +174,17 @@ class Session:
         waiting = []
         if self.processes.first:
             for entry in self.entries:
-                for subject in [] if entry.evaluation.complete else entry.subjects.values():
-                    asked = self._asked(subject)
+                for title, subject in entry.subjects.items() if not entry.evaluation.complete else ():
+                    asked = self._asked(subject, title)
                     waiting += [(subject.fingerprint, *item) for item in asked if not subject.has(*item)]
         told = json.loads(self.processes.from_first(json.dumps(waiting)))
         return {(fingerprint, task, part) for fingerprint, task, part in told}
 
-    def _asked(self, subject: Subject) -> list[tuple[str, str]]:
-        """Everything that is asked of a network, by task and part."""
+    def _asked(self, subject: Subject, title: str) -> list[tuple[str, str]]:
+        """Everything that is asked of a network, by task and part.
+
+        The predictor of an untrained network moves embeddings at random, so it is tried on validation views only.
+        """
         names = [task.name for task in self.tasks]
         if "classification" in names:
             names.append(KNN)
@@ -191,6 +194,7 @@ class Session:
             return asked
         is_own = self.splits.fit is not None and self.splits.fit.folder == self.splits.test.folder
         is_told_rotation = "rotation" in predictor.groups
+        is_own = is_own and title == TRAINED
         possible = {"val-val": True, "val-all": is_own and is_told_rotation, "train-train": is_own}
         return asked + [(RETRIEVAL, splits) for splits in self.config.retrieval if possible[splits]]
 

@@ -5,6 +5,7 @@ A run can be stopped at any moment and started again; it goes on where it was.
 
 import contextlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from render.catalog import ObjectRef, classes_of
@@ -13,13 +14,13 @@ from render.part import Part
 from render.plan import Job, Plan
 from render.staging import FOLDER_NAME, SETTINGS_NAME, Staging
 from render.worker import require_blender
-from shards.card import complete_dataset
 from shards.catalogue import ShardPlan
+from shards.completion import complete_dataset
 from shards.errors import IebenchError
 from shards.failures import FAILURES_NAME, Failure, Failures
 from shards.progress import Progress
 from shards.schema import DatasetIndex
-from shards.sealed import SealedShard
+from shards.sealed import SealedShard, keep_rows
 from shards.settings import require_ours
 from shards.writer import seal_shard
 
@@ -160,13 +161,17 @@ class _Run:
             renderer=settings.model_dump(mode="json"),
             splits=splits,
         )
-        complete_dataset(self._out, index)
-        return index
+        rows = partial(self._staging.shards.rows, latents=index.latents, passes=index.passes)
+        return complete_dataset(self._out, index, rows)
 
     def _seal(self, shard: ShardPlan) -> None:
         items = [item for item in shard.objects if self._staging.holds(item)]
         if not items:
             return
         info = seal_shard(self._out / shard.name, self._staging.samples(items), len(items))
+        settings = self._plan.settings
+        keep_rows(
+            self._staging.records, self._out, shard.split, info, settings.latents, settings.render.passes
+        )
         self._staging.shards.record(SealedShard(info=info, pixels=self._staging.pixels(items)))
         self._staging.forget(items)

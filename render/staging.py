@@ -44,7 +44,8 @@ class Staging:
         self._lock = FolderLock(self.folder, part)
         for name in ("objects", "logs", "failures"):
             (self.folder / name).mkdir(exist_ok=True)
-        self.shards = SealedShards(out, self.folder / "shards")
+        self.records = self.folder / "shards"
+        self.shards = SealedShards(out, self.records)
         if part is None:
             self._clean_up()
 

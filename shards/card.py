@@ -1,13 +1,33 @@
 """The dataset card: the ``README.md`` that stands beside the shards."""
 
-from pathlib import Path
+import hashlib
+import json
+import re
+from typing import Any
 
-from shards.files import write_text
-from shards.hub import hub_header
+import yaml
+
+from shards.hub import hub_metadata
 from shards.images import ChannelOrder
+from shards.licenses import license_header, license_words
 from shards.passes import Pass, member_of
-from shards.schema import INDEX_NAME, DatasetIndex
+from shards.schema import DatasetIndex
 
+PREVIEW_NAME = "preview.png"
+"""A picture of some views, which the card shows."""
+
+_CITATION = """@inproceedings{garrido2023self,
+  title = {Self-supervised learning of Split Invariant Equivariant representations},
+  author = {Garrido, Quentin and Najman, Laurent and LeCun, Yann},
+  booktitle = {International Conference on Machine Learning},
+  year = {2023}
+}
+@article{chang2015shapenet,
+  title = {{ShapeNet}: An Information-Rich {3D} Model Repository},
+  author = {Chang, Angel X. and Funkhouser, Thomas and Guibas, Leonidas and Hanrahan, Pat and Huang, Qixing and others},
+  journal = {arXiv preprint arXiv:1512.03012},
+  year = {2015}
+}"""
 _ORDERS: dict[ChannelOrder, str] = {"rgb": "true RGB", "bgr": "with red and blue swapped, as published"}
 _PASSES: dict[Pass, str] = {
     "mask": "255 where the object is seen",
@@ -16,14 +36,75 @@ _PASSES: dict[Pass, str] = {
 }
 
 
-def complete_dataset(folder: Path, index: DatasetIndex) -> None:
-    """Writes the card and, last, the index, which is there only when all shards are."""
-    write_text(folder / "README.md", card_text(index))
-    write_text(folder / INDEX_NAME, index.to_json())
+_BEGIN, _END = "<!-- iebench wrote what follows: {} -->", "<!-- end of what iebench wrote -->"
+_BLOCK = re.compile(
+    f"{re.escape(_BEGIN).replace(re.escape('{}'), '([0-9a-f]{16}) ([0-9a-f]{16})')}\n(.*?){re.escape(_END)}\n?",
+    re.DOTALL,
+)
+_OF_FILES = ("configs", "dataset_info", "size_categories")
+"""Fields of the header that say which files there are: they follow the dataset unless a person changed them."""
 
 
-def card_text(index: DatasetIndex) -> str:
-    """Markdown with the metadata header that the Hugging Face Hub reads."""
+def card_text(index: DatasetIndex, license_text: str = "", earlier: str = "") -> str:
+    """Markdown with the metadata header that the Hugging Face Hub reads.
+
+    What a person wrote into an earlier card stays: fields of the header, text outside the two comments, and the text
+    between them once it was changed.
+
+    Args:
+        index: The dataset's index.
+        license_text: The licence of the views' source; empty where it states none.
+        earlier: The card that is there; empty where there is none.
+    """
+    body = card_body(index, license_text)
+    header = {**hub_metadata(index), **license_header(license_text)}
+    before, after = "", ""
+    if earlier:
+        parts = _parts(earlier)
+        if parts is None:  # a header that cannot be read is left to whoever wrote it
+            return earlier
+        found, text = parts
+        block = _BLOCK.search(text)
+        ours = {name: header[name] for name in _OF_FILES}
+        if block is None:  # from before there were comments, or all of it replaced
+            return _yaml({**found, **_others(header, found), **ours}) + text
+        known = {name: found.get(name) for name in _OF_FILES}
+        header = {**found, **_others(header, found), **(ours if _digest(known) == block[2] else {})}
+        before, after = text[: block.start()], text[block.end() :]
+        if _digest(block[3]) != block[1]:
+            return f"{_yaml(header)}{text}"
+    marks = f"{_digest(body)} {_digest({name: header[name] for name in _OF_FILES})}"
+    return f"{_yaml(header)}{before or chr(10)}{_BEGIN.format(marks)}\n{body}{_END}\n{after}"
+
+
+def _others(header: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in header.items() if name not in known}
+
+
+def _parts(card: str) -> tuple[dict[str, Any], str] | None:
+    """The fields of a card's header and the text behind it; None where the header cannot be read."""
+    match = re.match(r"---\n(.*?\n)---\n", card, re.DOTALL)
+    if match is None:
+        return {}, card
+    try:
+        found = yaml.safe_load(match[1])
+    except yaml.YAMLError:
+        return None
+    return (found, card[match.end() :]) if isinstance(found, dict) else None
+
+
+def _yaml(header: dict[str, Any]) -> str:
+    return f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n"
+
+
+def _digest(content: Any) -> str:
+    """Tells whether a person changed something."""
+    text = content if isinstance(content, str) else json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def card_body(index: DatasetIndex, license_text: str = "") -> str:
+    """The text of a card, which says what the dataset holds."""
     views = sum(split.views for split in index.splits.values())
     classes = "\n".join(f"| {item.label} | {item.synset} | {item.name} |" for item in index.classes)
     latents = "\n".join(
@@ -36,14 +117,15 @@ def card_text(index: DatasetIndex) -> str:
         f"{sum(shard.bytes for shard in split.shards) / 1e6:,.1f} MB |"
         for name, split in index.splits.items()
     )
-    return f"""{hub_header(index)}
-# {views:,} views of {sum(split.objects for split in index.splits.values()):,} objects
+    return f"""# {views:,} views of {sum(split.objects for split in index.splits.values()):,} objects
 
-{_origin(index)} the scene of 3DIEBench (arXiv 2302.10283):
+{_origin(index)} the scene of 3DIEBench ([arXiv 2302.10283](https://arxiv.org/abs/2302.10283)):
 variant `{index.variant}`, {index.views_per_object} views an object, {index.image_size} px{_seed(index)}.
 
+![a class in each row, with views of one object]({PREVIEW_NAME})
+
 Every sample is one view: a `.jpg` ({_ORDERS[index.channel_order]}) and a `.json` with `synset`, `object`, `view`, `label` and
-`latents`.{_passes_text(index)} All views of an object stand together, in order, in one shard. `dataset.json` holds the rest.
+`latents`.{_passes_text(index)} All views of an object stand together, in order, in one shard. `dataset.json` holds the rest.{_table_text(index)}
 
 | split | objects | views | shards | size |
 |---|---|---|---|---|
@@ -56,6 +138,14 @@ Every sample is one view: a `.jpg` ({_ORDERS[index.channel_order]}) and a `.json
 | label | synset | class |
 |---|---|---|
 {classes}
+
+## Licence
+{license_words(license_text, index.seed is not None)}
+
+## Citation
+```bibtex
+{_CITATION}
+```
 """
 
 
@@ -69,6 +159,19 @@ def _origin(index: DatasetIndex) -> str:
 
 def _seed(index: DatasetIndex) -> str:
     return "" if index.seed is None else f", seed {index.seed}"
+
+
+def _table_text(index: DatasetIndex) -> str:
+    """How to read the table of all views; empty where there is none.
+
+    It is no config of the header: ``datasets`` reads all configs of a folder as files of one kind.
+    """
+    if index.latents_table is None:
+        return ""
+    return (
+        "\n`latents.parquet` has a row for each view: its names, its latents, and where its bytes stand;\n"
+        '`pandas.read_parquet("latents.parquet")` or `load_dataset("parquet", data_files="latents.parquet")`.'
+    )
 
 
 def _passes_text(index: DatasetIndex) -> str:

@@ -6,8 +6,6 @@ more, and looks for no fields in the first samples: ``scale`` and ``notes`` may 
 
 from typing import Any
 
-import yaml
-
 from shards.passes import member_of
 from shards.schema import DatasetIndex
 
@@ -33,20 +31,19 @@ _METADATA = {
 }
 
 
-def hub_header(index: DatasetIndex) -> str:
-    """YAML between two lines of dashes.
-
-    It names no license: that is for whoever publishes the views, and depends on the models.
-    """
-    return f"---\n{yaml.safe_dump(hub_metadata(index), sort_keys=False)}---\n"
-
-
 def hub_metadata(index: DatasetIndex) -> dict[str, Any]:
     """What the header holds, in the Hub's words."""
     views = sum(split.views for split in index.splits.values())
     return {
         "pretty_name": f"3DIEBench views, variant {index.variant}, {index.image_size} px",
-        "tags": ["webdataset", "equivariance", "self-supervised-learning", "3d", "synthetic"],
+        "tags": [
+            "webdataset",
+            "equivariance",
+            "self-supervised-learning",
+            "3d",
+            "synthetic",
+            "arxiv:2302.10283",
+        ],
         "task_categories": [
             "image-classification",
             "image-feature-extraction",

@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from shards.errors import IebenchError
+from shards.eviction import make_room, note_use
 from shards.files import sha256_of, write_text
 from shards.origin import ORIGIN_NAME, cache_root, mirror_folder, origin_of
 from shards.remote.address import checked_address, is_address
@@ -33,7 +34,7 @@ def dataset_folder(location: str | Path) -> Path:
     stderr says so.
 
     Args:
-        location: a folder's path, or an address that starts with http://, https:// or s3://.
+        location: a folder's path, or an address that starts with http://, https://, s3:// or hf://.
 
     Raises:
         UsageError: it is another kind of address, or one with a password in it.
@@ -56,20 +57,46 @@ def local_shard(folder: Path, shard: ShardInfo) -> Path:
     Raises:
         IebenchError: it could not be fetched, or the cache cannot be written.
     """
-    path = folder / shard.name
+    address = origin_of(folder)
+    if address is not None and not SHARD_NAME.fullmatch(shard.name):
+        raise IebenchError(f"{shard.name!r} is not the name of a shard; the index at {address} is broken")
+    return local_file(folder, shard.name, shard.bytes, shard.sha256)
+
+
+def local_file(folder: Path, name: str, size: int, sha256: str) -> Path:
+    """One of a dataset's files; in a mirror it is fetched as ``local_shard`` says, elsewhere it is not looked at.
+
+    Args:
+        folder: of the dataset.
+        name: of the file.
+        size: its bytes.
+        sha256: hexadecimal.
+
+    Raises:
+        IebenchError: it could not be fetched, or the cache cannot be written.
+    """
+    path = folder / name
     address = origin_of(folder)
     if address is None:
         return path
-    if not SHARD_NAME.fullmatch(shard.name):
-        raise IebenchError(f"{shard.name!r} is not the name of a shard; the index at {address} is broken")
     with _one_sentence():
-        if not _is_right(path, shard):
+        if not _is_right(path, size, sha256):
             from shards.remote.download import download
 
-            url = f"{address}/{shard.name}"
-            download(url, path, shard.bytes, shard.sha256, lambda: _is_right(path, shard))
-            _checked[path] = _signature(path, shard)
+            make_room(size, path)
+            download(f"{address}/{name}", path, size, sha256, lambda: _is_right(path, size, sha256))
+            _checked[path] = _signature(path, sha256)
+        note_use(path)
     return path
+
+
+def is_here(folder: Path, shard: ShardInfo) -> bool:
+    """Whether a shard can be read without a connection; that of a mirror has its SHA-256 checked."""
+    path = folder / shard.name
+    if origin_of(folder) is None:
+        return True
+    with _one_sentence():
+        return _is_right(path, shard.bytes, shard.sha256)
 
 
 def prefetch(folder: Path, shards: Iterable[ShardInfo], ahead: int = 1) -> Iterator[ShardInfo]:
@@ -123,13 +150,13 @@ def _refresh(address: str, folder: Path) -> None:
     write_text(path, content.decode("utf-8"))
 
 
-def _is_right(path: Path, shard: ShardInfo) -> bool:
+def _is_right(path: Path, size: int, sha256: str) -> bool:
     """Whether the file is there with the right bytes; they are read once by each process, and after a change."""
     try:
-        signature = _signature(path, shard)
+        signature = _signature(path, sha256)
         if _checked.get(path) == signature:
             return True
-        if signature[1] != shard.bytes or sha256_of(path) != shard.sha256:
+        if signature[1] != size or sha256_of(path) != sha256:
             return False
     except FileNotFoundError:
         return False
@@ -137,9 +164,9 @@ def _is_right(path: Path, shard: ShardInfo) -> bool:
     return True
 
 
-def _signature(path: Path, shard: ShardInfo) -> tuple[str, int, int, int]:
+def _signature(path: Path, sha256: str) -> tuple[str, int, int, int]:
     status = path.stat()
-    return shard.sha256, status.st_size, status.st_mtime_ns, status.st_ino
+    return sha256, status.st_size, status.st_mtime_ns, status.st_ino
 
 
 @contextmanager

@@ -101,19 +101,7 @@ def read_shard(
         yield parse_view(sample, path, channel_order, passes)
 
 
-def read_metadata(folder: Path, shard: ShardInfo) -> Iterator[SampleMetadata]:
-    """The metadata of the views of one shard in order; the images are passed over unread.
-
-    Raises:
-        IebenchError: as of ``read_shard``.
-    """
-    for sample, path in whole_shard(folder, shard, lambda number, name: name.endswith(".json")):
-        yield parse_metadata(sample, path)
-
-
-def whole_shard(
-    folder: Path, shard: ShardInfo, wanted: Callable[[int, str], bool] = lambda number, name: True
-) -> Iterator[tuple[Sample, Path]]:
+def whole_shard(folder: Path, shard: ShardInfo) -> Iterator[tuple[Sample, Path]]:
     """The samples of a shard, each with the shard's file, as many as there should be.
 
     The shard of a mirror comes first, and has its SHA-256 checked.
@@ -123,7 +111,7 @@ def whole_shard(
     """
     path = local_shard(folder, shard)
     count = 0
-    for sample in read_samples(path, wanted):
+    for sample in read_samples(path):
         yield sample, path
         count += 1
     if count != shard.views:

@@ -104,6 +104,13 @@ class ShardInfo(_Record):
     views: _Count
 
 
+class TableInfo(_Record):
+    """The table of all views, ``latents.parquet`` (``shards.table``): how large it is, and what it hashes to."""
+
+    bytes: _Count
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
 class SplitInfo(_Record):
     """The shards of one split and their totals."""
 
@@ -122,6 +129,7 @@ class DatasetIndex(_Record):
         channel_mean: of the decoded training views, per channel, in [0, 1].
         channel_std: likewise.
         renderer: settings and versions of whatever made the views.
+        latents_table: of ``latents.parquet``; None in datasets from before there was one.
     """
 
     format_version: int = Field(default=FORMAT_VERSION, json_schema_extra={"const": FORMAT_VERSION})
@@ -137,6 +145,7 @@ class DatasetIndex(_Record):
     channel_std: tuple[float, float, float]
     renderer: dict[str, Any] = Field(default_factory=dict)
     splits: dict[str, SplitInfo]
+    latents_table: TableInfo | None = None
 
     def split(self, name: str) -> SplitInfo:
         """The split called ``name``.

@@ -1,16 +1,28 @@
 """The sealed shards of a dataset that is being made, and what they add up to."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
 from shards.catalogue import ShardPlan
+from shards.errors import IebenchError
 from shards.failures import Failures
-from shards.files import write_text
+from shards.files import atomic_write, write_text
 from shards.images import ChannelOrder
+from shards.passes import Pass
 from shards.pixels import Channels, PixelSums, pixels_of_shard
-from shards.schema import INDEX_NAME, DatasetIndex, ShardInfo, SplitInfo, parse_index
+from shards.schema import INDEX_NAME, DatasetIndex, Latent, ShardInfo, SplitInfo, parse_index
+
+# PyArrow takes a moment to load, and render workers do without it.
+if TYPE_CHECKING:
+    import pyarrow
+
+    from shards.table import LatentsTable
+
+_SHARD_KEY = b"iebench.shard"
 
 
 class SealedShard(BaseModel):
@@ -20,6 +32,44 @@ class SealedShard(BaseModel):
 
     info: ShardInfo
     pixels: PixelSums | None = None  # None where an earlier, finished run sealed it
+
+
+def keep_rows(
+    records: Path,
+    out: Path,
+    split: str,
+    info: ShardInfo,
+    latents: Sequence[Latent],
+    passes: Sequence[Pass] = (),
+) -> None:
+    """Keeps the rows of ``latents.parquet`` for a shard that was just sealed, until the dataset is whole.
+
+    Args:
+        records: The folder of the records, as of ``SealedShards``.
+        out: The dataset's folder.
+        split: The split that the shard belongs to.
+        info: The shard.
+        latents: The dataset's latents, in order.
+        passes: The dataset's passes, in order.
+    """
+    from shards.table import rows_of_shard, write_rows
+
+    rows = rows_of_shard(out / info.name, split, latents, passes)
+    with atomic_write(_rows_path(records, info)) as stream:
+        write_rows(stream, rows.schema.with_metadata({_SHARD_KEY: info.sha256}), [rows])
+
+
+def _kept_rows(path: Path, info: ShardInfo) -> "pyarrow.Table | None":
+    import pyarrow.parquet
+
+    if not path.is_file():
+        return None
+    rows = pyarrow.parquet.read_table(path, use_threads=False)
+    return rows if (rows.schema.metadata or {}).get(_SHARD_KEY) == info.sha256.encode() else None
+
+
+def _rows_path(records: Path, info: ShardInfo) -> Path:
+    return records / f"{info.name}.parquet"
 
 
 class SealedShards:
@@ -38,6 +88,32 @@ class SealedShards:
     def record(self, shard: SealedShard) -> None:
         """Records that a shard is sealed."""
         write_text(self._record_path(shard.info.name), shard.model_dump_json())
+
+    def rows(
+        self, split: str, info: ShardInfo, latents: Sequence[Latent], passes: Sequence[Pass]
+    ) -> "pyarrow.Table":
+        """The rows of ``latents.parquet`` for a sealed shard, as they were kept, or else out of the shard itself.
+
+        Raises:
+            IebenchError: nothing was kept and the shard is damaged.
+        """
+        from shards.table import rows_of_shard
+
+        kept = _kept_rows(_rows_path(self._records, info), info)
+        if kept is None and self._earlier_table is not None and info in self._earlier_table.shards:
+            kept = self._earlier_table.rows_of(info)
+        return rows_of_shard(self._out / info.name, split, latents, passes) if kept is None else kept
+
+    @functools.cached_property
+    def _earlier_table(self) -> "LatentsTable | None":
+        """The table of an earlier run; None where there is none that is right."""
+        from shards.table import open_table
+
+        earlier = self._earlier()
+        try:
+            return open_table(self._out, earlier) if earlier is not None else None
+        except IebenchError:  # it is made anew out of the shards
+            return None
 
     def get(self, name: str) -> SealedShard | None:
         """The record of a sealed shard whose file is there at its full size."""

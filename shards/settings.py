@@ -8,6 +8,9 @@ from pydantic import BaseModel
 from shards.errors import UsageError
 from shards.schema import INDEX_NAME, parse_index
 
+SETTINGS_NAME = "settings.json"
+"""The settings of a dataset under way, in the folder that it has until it is whole."""
+
 
 def require_ours(out: Path, begun: Path, settings: BaseModel, made: str) -> None:
     """Makes sure that a folder is new, empty, or a dataset of these very settings.
@@ -21,12 +24,29 @@ def require_ours(out: Path, begun: Path, settings: BaseModel, made: str) -> None
     Raises:
         UsageError: it holds something else.
     """
-    index_path, ours = out / INDEX_NAME, begun.relative_to(out).parts[0]
+    index_path = out / INDEX_NAME
     if index_path.is_file():
         require_same_settings(parse_index(index_path).renderer, settings, out, made)
     elif begun.is_file():
         require_same_settings(begun.read_text(), settings, out, made)
-    elif out.exists() and (not out.is_dir() or any(item.name != ours for item in out.iterdir())):
+    else:
+        require_room(out, out / begun.relative_to(out).parts[0])
+
+
+def require_room(out: Path, begun: Path) -> None:
+    """Makes sure that a folder is new, empty, or a dataset of ours, whatever its settings.
+
+    Args:
+        out: the folder.
+        begun: the folder in ``out`` that a dataset under way has.
+
+    Raises:
+        UsageError: it holds something else.
+    """
+    if (out / INDEX_NAME).is_file() or not out.exists():
+        return
+    alone = out.is_dir() and all(item == begun for item in out.iterdir())
+    if not alone and not (begun / SETTINGS_NAME).is_file():
         raise UsageError(f"{out} exists and holds no dataset of ours; choose a folder that is new or empty")
 
 

@@ -4,12 +4,16 @@ import math
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from shards.errors import IebenchError, UsageError
 from shards.reader import View, read_shard
-from shards.schema import DatasetIndex, Latent
+from shards.schema import DatasetIndex, Latent, ShardInfo
+
+T = TypeVar("T")
 
 _MARGIN = 6
 _CAPTION_LINES = 3
@@ -22,7 +26,8 @@ def pick_views(
 ) -> list[tuple[str, list[View]]]:
     """Views for a contact sheet: one object a row, of as many classes as there are rows for.
 
-    Reads as few shards as it takes to meet every class, or ``rows`` of them.
+    By the dataset's table, only what is shown is read; without one, as few shards as it takes to meet every class,
+    or ``rows`` of them.
 
     Returns:
         (class name, at most ``columns`` views of one object), by label.
@@ -30,10 +35,16 @@ def pick_views(
     Raises:
         UsageError: there is no view.
     """
-    found: dict[int, list[View]] = {}
     wanted = min(rows, len(index.classes))
-    splits = [split] if split else list(index.splits)
-    for shard in (shard for name in splits for shard in index.splits[name].shards):
+    shards = [shard for name in ([split] if split else index.splits) for shard in index.splits[name].shards]
+    names = {item.label: item.name for item in index.classes}
+    if index.latents_table is not None:
+        return [
+            (names.get(label, ""), views)
+            for label, views in _views_by_table(folder, index, shards, wanted, columns)
+        ]
+    found: dict[int, list[View]] = {}
+    for shard in shards:
         views = read_shard(folder, shard, index.channel_order, passes=())
         for label, group in groupby(views, key=lambda view: view.metadata.label):
             if label not in found:
@@ -44,10 +55,36 @@ def pick_views(
             break
     if not found:
         raise UsageError("the dataset holds no view")
-    names = {item.label: item.name for item in index.classes}
-    labels = sorted(found)
-    chosen = [labels[position * len(labels) // wanted] for position in range(min(wanted, len(labels)))]
-    return [(names[label], found[label]) for label in chosen]
+    return [(names[label], found[label]) for label in _evenly(sorted(found), wanted)]
+
+
+def _views_by_table(
+    folder: Path, index: DatasetIndex, shards: Sequence[ShardInfo], wanted: int, columns: int
+) -> list[tuple[int, list[View]]]:
+    """For some labels, evenly over those that there are, views of the first object of each."""
+    from shards.single import read_views_at
+    from shards.table import open_table, place_names, places_of
+
+    table = open_table(folder, index)
+    labels, firsts = np.unique(table.read(shards, ["label"])["label"].to_numpy(), return_index=True)
+    if not len(labels):
+        raise UsageError("the dataset holds no view")
+    ends = np.cumsum([shard.views for shard in shards])
+    found = []
+    for label, first in _evenly(list(zip(labels.tolist(), firsts.tolist(), strict=True)), wanted):
+        number = int(np.searchsorted(ends, first, side="right"))
+        rows = table.rows_of(shards[number], ["synset", "object", "view", *place_names(index)])
+        start = first - (int(ends[number]) - shards[number].views)
+        own = rows.slice(start, min(columns, index.views_per_object))
+        names = list(zip(*(own[name].to_pylist() for name in ("synset", "object", "view")), strict=True))
+        found.append((label, read_views_at(folder, index, shards[number], places_of(own, index), names)))
+    return found
+
+
+def _evenly(items: Sequence[T], wanted: int) -> list[T]:
+    """At most so many of the items, evenly over all."""
+    count = min(wanted, len(items))
+    return [items[position * len(items) // count] for position in range(count)]
 
 
 def contact_sheet(

@@ -2,19 +2,22 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 from pydantic import BaseModel, ConfigDict
 
 from shards.images import ChannelOrder
+from shards.mirror import local_shard
 from shards.parallel import run_parallel
+from shards.passes import Pass
 from shards.pixels import Channels
 from shards.printable import printable
-from shards.reader import read_metadata
 from shards.schema import DatasetIndex, Latent, ShardInfo, Variant
+from shards.table import open_table, rows_of_shard
 
 BINS = 20
 _BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -126,6 +129,7 @@ class _Job:
     shard: ShardInfo
     split: str
     latents: tuple[Latent, ...]
+    passes: tuple[Pass, ...]
 
 
 @dataclass(frozen=True)
@@ -144,26 +148,31 @@ def dataset_statistics(
     jobs: int = 1,
     advance: Callable[[int], object] = lambda views: None,
 ) -> Statistics:
-    """Counts what the samples say; images are not read.
+    """Counts what ``latents.parquet`` says, or the samples of a dataset without it; images are not read.
 
     Args:
         folder: the dataset's folder.
         index: its index.
-        jobs: processes, each of which reads a shard at a time.
+        jobs: processes, each of which reads a shard at a time where there is no table.
         advance: told the number of views of each shard that is done.
 
     Raises:
-        IebenchError: a shard is broken.
+        IebenchError: a shard is broken, or the table is not that of the dataset.
     """
     work = [
-        _Job(folder, shard, name, index.latents)
+        _Job(folder, shard, name, index.latents, index.passes)
         for name, split in index.splits.items()
         for shard in split.shards
     ]
     objects = {split: Counter[str]() for split in index.splits}
     views = {split: Counter[str]() for split in index.splits}
     counts = np.zeros((len(index.latents), BINS + 1), np.int64)
-    with contextlib.closing(run_parallel(_tally, work, jobs)) as tallies:
+    table = open_table(folder, index) if index.latents_table is not None else None
+    if table is not None:
+        results: Generator[_Tally, None, None] = (_tally(job, table.rows_of(job.shard)) for job in work)
+    else:
+        results = run_parallel(_tally_of_shard, work, jobs)
+    with contextlib.closing(results) as tallies:
         for tally in tallies:
             objects[tally.job.split] += tally.objects
             views[tally.job.split] += tally.views
@@ -210,18 +219,16 @@ def dataset_statistics(
     )
 
 
-def _tally(job: _Job) -> _Tally:
-    objects, views = Counter[str](), Counter[str]()
-    owner, values = None, []
-    for metadata in read_metadata(job.folder, job.shard):
-        if (metadata.synset, metadata.object) != owner:
-            owner = metadata.synset, metadata.object
-            objects[metadata.synset] += 1
-        views[metadata.synset] += 1
-        values.append(metadata.latents)
-    stacked = np.array(values, np.float64).reshape(len(values), len(job.latents))
-    counts = [_counts(latent, stacked[:, place]) for place, latent in enumerate(job.latents)]
-    return _Tally(job, objects, views, np.array(counts, np.int64).reshape(-1, BINS + 1))
+def _tally_of_shard(job: _Job) -> _Tally:
+    path = local_shard(job.folder, job.shard)
+    return _tally(job, rows_of_shard(path, job.split, job.latents, job.passes))
+
+
+def _tally(job: _Job, rows: pyarrow.Table) -> _Tally:
+    synsets = rows["synset"].to_pylist()
+    objects = Counter(synset for synset, _ in set(zip(synsets, rows["object"].to_pylist(), strict=True)))
+    counts = [_counts(latent, rows[latent.name].to_numpy()) for latent in job.latents]
+    return _Tally(job, objects, Counter(synsets), np.array(counts, np.int64).reshape(-1, BINS + 1))
 
 
 def _counts(latent: Latent, values: np.ndarray) -> list[int]:

@@ -2,10 +2,11 @@
 
 import random
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch.utils.data
 
@@ -15,10 +16,17 @@ from shards.draws import draw_pairs
 from shards.errors import IebenchError, UsageError
 from shards.lanes import Segment, cut_lanes, default_lanes, interleaved, segments_between
 from shards.mirror import prefetch
+from shards.origin import origin_of
 from shards.reader import View, read_objects
 from shards.schema import DatasetIndex
 
+# PyArrow, which a cold start needs, takes a moment to load.
+if TYPE_CHECKING:
+    from shards.cold import ColdObject, ColdStart
+
 T = TypeVar("T")
+Coming = View | Future[View]
+"""A view, or one that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -107,35 +115,46 @@ class PairStream(torch.utils.data.IterableDataset):
         """This process's or loader worker's share of each batch from ``start_step`` on."""
         worker = torch.utils.data.get_worker_info()
         mine = _share_of(self._lanes, worker.id, worker.num_workers) if worker else self._lanes
+        start = _cold_start(self._folder, self._index)
         try:
-            streams = [self._pairs_of(number, segments) for number, segments in mine]
+            streams = [self._pairs_of(number, segments, start) for number, segments in mine]
             while streams:
-                pairs = [pair for stream in streams for pair in islice(stream, self._share)]
+                drawn = [pair for stream in streams for pair in islice(stream, self._share)]
+                pairs = [(_come(first), _come(second)) for first, second in drawn]
                 yield collate_pairs(pairs, self._index.image_size, self.blocks)
+                if start is not None:
+                    start.begin()
         except IebenchError as error:
             yield error
 
-    def _pairs_of(self, lane: int, segments: Sequence[Segment]) -> Iterator[tuple[View, View]]:
+    def _pairs_of(
+        self, lane: int, segments: Sequence[Segment], start: "ColdStart | None"
+    ) -> Iterator[tuple[Coming, Coming]]:
         """A lane's pairs, pass after pass, from ``start_step`` on."""
         objects = sum(segment.objects for segment in segments)
         passed, skipped = divmod(self.start_step * self._share, objects * self._pairs)
         while True:
             generator = random.Random(f"{self._settings.seed}/{passed}/{lane}")
-            yield from self._pass(segments, objects, skipped, generator)
-            passed, skipped = passed + 1, 0
+            yield from self._pass(segments, objects, skipped, generator, start)
+            passed, skipped, start = passed + 1, 0, None
 
     def _pass(
-        self, segments: Sequence[Segment], objects: int, skipped: int, generator: random.Random
-    ) -> Iterator[tuple[View, View]]:
+        self,
+        segments: Sequence[Segment],
+        objects: int,
+        skipped: int,
+        generator: random.Random,
+        start: "ColdStart | None",
+    ) -> Iterator[tuple[Coming, Coming]]:
         """The pairs of one pass over a lane without the first ``skipped``."""
         order = list(segments)
         generator.shuffle(order)
-        reading = enumerate(interleaved(self._opened(order), self._settings.interleave))
+        reading = enumerate(interleaved(self._opened(order, start), self._settings.interleave))
         draws = draw_pairs(
             objects, self._index.views_per_object, self._pairs, self._held, self._share, generator
         )
         left: dict[int, int] = {}
-        held: dict[int, list[View]] = {}
+        held: dict[int, list[View] | ColdObject] = {}
         for draw in islice(draws, skipped):
             left[draw.place] = left.get(draw.place, self._pairs) - 1
         for draw in draws:
@@ -151,10 +170,17 @@ class PairStream(torch.utils.data.IterableDataset):
             if not left[draw.place]:
                 del held[draw.place], left[draw.place]
 
-    def _opened(self, segments: Sequence[Segment]) -> Iterator[Iterator[list[View]]]:
+    def _opened(
+        self, segments: Sequence[Segment], start: "ColdStart | None"
+    ) -> "Iterator[Iterator[list[View] | ColdObject]]":
         """The objects of each segment; those of a remote dataset come while the ones before them are read."""
-        coming = prefetch(self._folder, [segment.shard for segment in segments])
-        for segment, _ in zip(segments, coming, strict=True):
+        first = self._settings.interleave if start is not None else 0
+        if start is not None:
+            for segment in segments[: first + 1]:
+                start.fetch(segment.shard)
+            yield from (start.objects(segment) for segment in segments[:first])
+        coming = prefetch(self._folder, [segment.shard for segment in segments[first:]])
+        for segment, _ in zip(segments[first:], coming, strict=True):
             yield read_objects(self._folder, self._index, segment.shard, segment.start, segment.stop)
 
 
@@ -198,26 +224,49 @@ class ViewStream(torch.utils.data.IterableDataset):
     def __iter__(self) -> Iterator[ViewBatch | IebenchError]:
         """This process's or loader worker's views."""
         worker = torch.utils.data.get_worker_info()
-        place, places = (worker.id, worker.num_workers) if worker else (0, 1)
-        first, last = self._bounds(self.rank * places + place, self._ranks * places)
-        start = first * self._index.views_per_object
+        number, count = (worker.id, worker.num_workers) if worker else (0, 1)
+        first, last = self._bounds(self.rank * count + number, self._ranks * count)
+        place = first * self._index.views_per_object
+        start = _cold_start(self._folder, self._index)
         try:
-            views = self._views(first, last)
+            views = self._views(first, last, start)
             while batch := list(islice(views, self._batch_size)):
-                yield collate_views(batch, self._index.image_size, start, self.blocks)
-                start += len(batch)
+                yield collate_views(batch, self._index.image_size, place, self.blocks)
+                place += len(batch)
+                if start is not None:
+                    start.begin()
         except IebenchError as error:
             yield error
 
     def _bounds(self, place: int, places: int) -> tuple[int, int]:
         return self._objects * place // places, self._objects * (place + 1) // places
 
-    def _views(self, first: int, last: int) -> Iterator[View]:
+    def _views(self, first: int, last: int, start: "ColdStart | None") -> Iterator[View]:
         segments = list(segments_between(self._index.split(self.split).shards, first, last))
+        if start is not None:
+            for segment in segments[:2]:
+                start.fetch(segment.shard)
+            for segment in segments[:1]:
+                for views in start.views(segment):
+                    yield from views
+            segments = segments[1:]
         coming = prefetch(self._folder, [segment.shard for segment in segments])
         for segment, _ in zip(segments, coming, strict=True):
             for views in read_objects(self._folder, self._index, segment.shard, segment.start, segment.stop):
                 yield from views
+
+
+def _cold_start(folder: Path, index: DatasetIndex) -> "ColdStart | None":
+    """For a mirror of a dataset with a table; None where there is nothing to wait for."""
+    if index.latents_table is None or origin_of(folder) is None:
+        return None
+    from shards.cold import ColdStart
+
+    return ColdStart(folder, index)
+
+
+def _come(view: Coming) -> View:
+    return view.result() if isinstance(view, Future) else view
 
 
 def _require_division(batch_size: int, lanes: int, ranks: int) -> None:

@@ -13,6 +13,7 @@ from typing import BinaryIO, NamedTuple
 
 BLOCK = 512
 DAMAGED_HEADER = "a tar header is damaged"
+NO_REGULAR_FILE = "it is no regular file"
 _CHECKSUM = slice(148, 156)
 _ZEROS = bytes(BLOCK)
 _BLANK = 8 * ord(" ")  # what the checksum's own bytes count as
@@ -25,10 +26,19 @@ _LENGTH_DIGITS = 7  # of the length of a PAX record, which is no longer than its
 
 
 class Member(NamedTuple):
-    """A regular file: its name, and its bytes (empty where they were not asked for)."""
+    """A regular file.
+
+    Attributes:
+        name: its whole name.
+        data: its bytes; empty where they were not asked for.
+        start: the place of its first byte in the archive.
+        size: how many bytes it has.
+    """
 
     name: str
     data: bytes
+    start: int
+    size: int
 
 
 class Damage(NamedTuple):
@@ -73,7 +83,8 @@ def read_members(
             continue
         size = int(header[_SIZE], 8)
         fill = -size % BLOCK
-        if size > end - stream.tell():  # of which no reader should be asked for so many bytes
+        start = stream.tell()
+        if size > end - start:  # of which no reader should be asked for so many bytes
             yield Damage("the archive is cut short", long_name or _name(header), name)
             return
         kind = header[156:157]
@@ -89,7 +100,7 @@ def read_members(
             yield Damage("the header with its long name is damaged", name, before)
             flawed = False
         if kind not in _REGULAR:
-            yield Damage("it is no regular file", name, before)
+            yield Damage(NO_REGULAR_FILE, name, before)
         if kind not in _REGULAR or not wanted(number, name):
             stream.seek(size + fill, io.SEEK_CUR)
             data = b""
@@ -102,7 +113,12 @@ def read_members(
                 yield Damage("the bytes that fill its last block are not zero", name, before)
         if kind in _REGULAR:
             number += 1
-            yield Member(name, data)
+            yield Member(name, data, start, size)
+
+
+def begins_tar(block: bytes) -> bool:
+    """Whether the first block of a file is that of a tar archive with something in it."""
+    return len(block) == BLOCK and _is_sound(block)
 
 
 def _is_sound(header: bytes) -> bool:

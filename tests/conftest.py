@@ -47,6 +47,22 @@ def toy_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def indexed_dataset(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy dataset with its table of all views; not to be changed."""
+    from shards.indexing import index_dataset
+
+    folder = shutil.copytree(toy_dataset, tmp_path_factory.mktemp("indexed") / "data" / "views")
+    index_dataset(folder)
+    return folder
+
+
+@pytest.fixture
+def indexed_copy(indexed_dataset: Path, tmp_path: Path) -> Path:
+    """The toy dataset with its table, to break."""
+    return shutil.copytree(indexed_dataset, tmp_path / "indexed")
+
+
 @pytest.fixture
 def toy_copy(toy_dataset: Path, tmp_path: Path) -> Path:
     """A toy dataset to break."""

@@ -25,6 +25,7 @@ class Fault:
         linger: seconds before the connection is dropped, in which what was sent can be read.
         wait_for: the body is held back until this is set.
         more: bytes that are added to the body.
+        shift: bytes by which a part is another than the one that was asked for, and said to be.
     """
 
     status: int = 0
@@ -35,6 +36,7 @@ class Fault:
     linger: float = 0.0
     wait_for: threading.Event | None = None
     more: bytes = b""
+    shift: int = 0
 
 
 @dataclass
@@ -112,12 +114,14 @@ def _answer(handler: BaseHTTPRequestHandler, state: UnreliableServer) -> None:
             body = bytearray(body)
             body[fault.alter] ^= 1
         if header and state.ranges:
-            start = int(header.removeprefix("bytes=").rstrip("-"))
+            first, _, last = header.removeprefix("bytes=").partition("-")
+            start = int(first) + fault.shift
+            stop = min(int(last) + 1 + fault.shift if last else len(body), len(body))
             if start >= len(body):
                 status, body = 416, b""
             else:
-                status, extra = 206, {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"}
-                body = body[start:]
+                status, extra = 206, {"Content-Range": f"bytes {start}-{stop - 1}/{len(body)}"}
+                body = body[start:stop]
     if fault.cut_after is not None:
         body = body[: fault.cut_after]
     _send(handler, status, extra, bytes(body), fault)

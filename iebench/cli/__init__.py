@@ -3,7 +3,7 @@
 import click
 
 from iebench import __version__
-from iebench.cli import data, learning, published, rendering, start, statistics
+from iebench.cli import data, learning, published, rendering, sharing, start, statistics
 from iebench.cli.errors import FriendlyGroup
 
 
@@ -11,7 +11,8 @@ from iebench.cli.errors import FriendlyGroup
     cls=FriendlyGroup,
     sections={
         "Start here": ["demo", "doctor"],
-        "Make and check data": ["models", "render", "show", "verify", "stats", "pack", "unpack"],
+        "Make and check data": ["models", "render", "show", "verify", "stats", "query", "index"],
+        "Pass data on": ["pack", "unpack", "push", "cache"],
         "Train and evaluate": ["recipes", "train", "eval", "report", "leaderboard"],
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -32,9 +33,13 @@ for command in (
     data.show,
     data.verify,
     statistics.stats,
+    statistics.query,
+    data.index,
     published.pack,
     published.unpack,
     learning.recipes,
+    sharing.push,
+    sharing.cache,
     learning.train,
     learning.evaluate,
     learning.report,

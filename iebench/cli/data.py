@@ -9,14 +9,14 @@ import click
 from tqdm import tqdm
 
 from iebench.cli.errors import FriendlyGroup, terminate_as_interrupt
-from iebench.cli.location import DatasetLocation
+from iebench.cli.location import DatasetLocation, takes_dataset
 from shards.errors import IebenchError, UsageError
 from shards.origin import origin_of
 
 # The commands import what they need when they run: PyTorch and webdataset take seconds to load.
 FOLDER = click.Path(path_type=Path, file_okay=False)
 MODELS_ARGUMENT = click.argument("models_folder", metavar="MODELS", type=FOLDER)
-DATASET_ARGUMENT = click.argument("dataset", metavar="DATASET", type=DatasetLocation())
+DATASET_ARGUMENT = takes_dataset(click.argument("dataset", metavar="DATASET", type=DatasetLocation()))
 
 
 @click.group(cls=FriendlyGroup)
@@ -107,23 +107,54 @@ def verify(dataset: Path, jobs: int | None) -> None:
     """Check every byte, every checksum and every sample against the data contract."""
     from shards.processes import available_cores
     from shards.schema import INDEX_NAME, parse_index
+    from shards.table import TABLE_NAME
     from shards.verify import verify_dataset
 
     index = parse_index(dataset / INDEX_NAME)
     total = sum(split.views for split in index.splits.values())
-    found = 0
+    found: set[str] = set()
+    count = 0
     with (
         terminate_as_interrupt(),
         tqdm(total=total, desc="verify", unit="img") as bar,
         closing(verify_dataset(dataset, index, bar.update, jobs or available_cores())) as problems,
     ):
         for problem in problems:
-            found += 1
+            found.add(problem.shard)
+            count += 1
             with bar.external_write_mode():
                 click.echo(str(problem))
-    if found:
+    if count:
+        remedies = {
+            "delete the shards named above and run the command that made the dataset again: it rebuilds just these": found
+            - {TABLE_NAME},
+            f"run `iebench index` to make {TABLE_NAME} anew": found & {TABLE_NAME},
+        }
         raise IebenchError(
-            f"{origin_of(dataset) or dataset} has {found:,} problem{'s' if found > 1 else ''}; delete the shards named above and run "
-            "the command that made the dataset again: it rebuilds just these"
+            f"{origin_of(dataset) or dataset} has {count:,} problem{'s' if count > 1 else ''}; "
+            + "; then ".join(remedy for remedy, named in remedies.items() if named)
         )
     click.echo(f"{origin_of(dataset) or dataset}: {total:,} views, all as the index and the contract say")
+
+
+@click.command(epilog="Example: iebench index data/views")
+@click.argument("dataset", metavar="FOLDER", type=FOLDER)
+@click.option(
+    "--jobs", type=click.IntRange(1), help="Processes, each of which reads a shard.  [default: cores]"
+)
+def index(dataset: Path, jobs: int | None) -> None:
+    """Make latents.parquet, the table of all views, for a dataset that has none or a broken one.
+
+    `iebench render` and `iebench pack` make it by themselves. Images are not read and shards not changed.
+    """
+    from shards.indexing import index_dataset
+    from shards.processes import available_cores
+    from shards.table import TABLE_NAME
+
+    with (
+        terminate_as_interrupt(),
+        tqdm(desc="index", unit="img", file=sys.stderr, dynamic_ncols=True) as bar,
+    ):
+        made = index_dataset(dataset, jobs or available_cores(), bar.update)
+    views = sum(split.views for split in made.splits.values())
+    click.echo(f"{dataset / TABLE_NAME}: {views:,} views")

@@ -5,17 +5,19 @@ from typing import Literal
 
 import click
 
-from iebench.cli.location import DatasetLocation
+from iebench.cli.location import DatasetLocation, takes_dataset
 from iebench.training.launch import read_launch, said_once_per_node
 from shards.origin import origin_of
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
-DATA_OPTION = click.option(
-    "--data",
-    required=True,
-    metavar="DATASET",
-    type=DatasetLocation(),
-    help="Folder of the dataset, or its http, https or s3 address.",
+DATA_OPTION = takes_dataset(
+    click.option(
+        "--data",
+        required=True,
+        metavar="DATASET",
+        type=DatasetLocation(),
+        help="Folder of the dataset, or its http, https, s3 or hf address.",
+    )
 )
 DEVICE_OPTION = click.option(
     "--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"])

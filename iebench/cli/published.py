@@ -1,6 +1,8 @@
 """Commands between the published layout and shards."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,9 +27,9 @@ WORKERS_OPTION = click.option(
 
 
 @click.command(
-    epilog="Example: iebench pack 3DIEBench data/3diebench --split-files train.npy val.npy --channel-order bgr"
+    epilog="Example: iebench pack 3DIEBench.tar.gz data/3diebench --split-files train.npy val.npy --channel-order bgr"
 )
-@click.argument("source", metavar="SRC", type=FOLDER)
+@click.argument("source", metavar="SRC", type=click.Path(path_type=Path))
 @click.argument("out", type=FOLDER)
 @click.option(
     "--split-files",
@@ -62,6 +64,9 @@ def pack(
 ) -> None:
     """Make shards of a published dataset: synset/object/image_0.jpg and latent_0.npy.
 
+    SRC is a folder, or an archive as it was downloaded (.tar, .tar.gz, .tar.bz2, .tar.xz), which is not unpacked: one
+    that is compressed is read once into OUT/.pack, which takes as much room as its files until all is packed.
+
     JPEG bytes stay as they are and latents exact; every image is decoded once. The same command again goes on
     where it was stopped, and rebuilds just the shards that were deleted. Objects with a missing or broken view
     are named in OUT/failures.jsonl; delete that file to have them tried again.
@@ -70,7 +75,9 @@ def pack(
     from shards.published import pack as packing
 
     splits = read_splits(*split_files) if split_files else None
-    plan = packing.make_pack_plan(source, splits, variant, views, channel_order, objects_per_shard)
+    with _decompressing(source) as tell, terminate_as_interrupt():
+        opened = packing.open_source(source, out, tell)
+    plan = packing.make_pack_plan(opened, splits, variant, views, channel_order, objects_per_shard)
     settings = plan.settings
     click.echo(
         f"{source}: {len(plan.objects):,} objects, {settings.views} views each, {settings.image_size} px, variant "
@@ -86,6 +93,27 @@ def pack(
     finally:
         bar.close()
     click.echo(_describe(packed, out))
+
+
+@contextmanager
+def _decompressing(source: Path) -> "Iterator[Callable[[int, int], None]]":
+    """A bar over the bytes of a compressed archive; none where nothing is decompressed."""
+    bar: tqdm | None = None
+
+    def tell(done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = tqdm(
+                total=total, unit="B", unit_scale=True, desc="read", file=sys.stderr, dynamic_ncols=True
+            )
+            click.echo(f"{source} is decompressed once, which takes as much room as its files", err=True)
+        bar.update(done - bar.n)
+
+    try:
+        yield tell
+    finally:
+        if bar is not None:
+            bar.close()
 
 
 def _describe(packed: "Packed", out: Path) -> str:

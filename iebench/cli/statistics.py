@@ -1,4 +1,4 @@
-"""The command that counts."""
+"""Commands that count, and that answer questions about views."""
 
 import json
 import sys
@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from iebench.cli.data import DATASET_ARGUMENT
 from iebench.cli.errors import terminate_as_interrupt
+from shards.printable import printable
 
 
 @click.command(epilog="Example: iebench stats data/views --json")
@@ -29,3 +30,41 @@ def stats(dataset: Path, as_json: bool, jobs: int) -> None:
         statistics = dataset_statistics(dataset, index, jobs, bar.update)
     document = json.dumps(statistics.model_dump(mode="json"), indent=1)  # ASCII: a terminal obeys none of it
     click.echo(document if as_json else statistics.text())
+
+
+@click.command(epilog="Example: iebench query data/views \"synset = '02691156' and rotation_z > 1\"")
+@DATASET_ARGUMENT
+@click.argument("question", metavar="QUERY")
+@click.option(
+    "--limit",
+    default=20,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Rows that are printed; 0 for all.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write all rows to a .csv, .jsonl or .parquet instead.",
+)
+def query(dataset: Path, question: str, limit: int, out: Path | None) -> None:
+    """Print the views for which a condition holds, or what one SELECT from the table `views` gives.
+
+    The columns are those of latents.parquet (docs/format.md): key, split, shard, synset, object, view, label,
+    scale, and each latent by its name. DuckDB answers, and can read nothing but this table.
+    """
+    from shards.query import query_dataset, write_rows
+    from shards.schema import open_dataset
+
+    rows = query_dataset(dataset, open_dataset(dataset), question)
+    if out is not None:
+        write_rows(rows, out)
+        click.echo(f"{out}: {rows.num_rows:,} rows")
+        return
+    shown = rows.slice(0, limit) if limit else rows
+    click.echo("\t".join(map(printable, rows.column_names)))
+    for row in shown.to_pylist():
+        cells = ("" if value is None else printable(str(value)) for value in row.values())
+        click.echo("\t".join(cells))
+    if shown.num_rows < rows.num_rows:
+        click.echo(f"{shown.num_rows} of {rows.num_rows:,} rows; --limit 0 prints all", err=True)

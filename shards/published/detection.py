@@ -1,23 +1,20 @@
 """What a folder in the published layout holds, told from a few of its objects."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from shards.errors import IebenchError, UsageError
 from shards.images import jpeg_size
 from shards.published.latents import LatentFormat
-from shards.published.layout import image_name, latents_name, object_place
-from shards.published.source import SourceObject, read_file
+from shards.published.layout import image_name, latents_name
+from shards.published.source import Source, SourceObject
 from shards.schema import VARIANTS, Variant
 
 PROBES = 100
 """Objects that are looked at, evenly over the catalogue."""
 
-_VIEW_FILE = re.compile(r"image_(0|[1-9][0-9]*)\.jpg|latent_(0|[1-9][0-9]*)\.npy")
 T = TypeVar("T")
 
 
@@ -49,12 +46,12 @@ class _Probe:
 
 
 def detect(
-    source: Path, objects: Sequence[SourceObject], variant: Variant | None, views: int | None
+    source: Source, objects: Sequence[SourceObject], variant: Variant | None, views: int | None
 ) -> Found:
     """Tells what most objects are like; those that are otherwise fail when they are packed.
 
     Args:
-        source: the folder.
+        source: the folder or archive.
         objects: its catalogue.
         variant: where it is known.
         views: where it is known.
@@ -66,7 +63,7 @@ def detect(
     probes, reason = [], ""
     for item in objects[::step]:
         try:
-            probes.append(_probe(source / object_place(item.synset, item.object_id)))
+            probes.append(_probe(source, item))
         except IebenchError as error:
             reason = reason or f"{item.synset}/{item.object_id}: {error}"
     if not probes:
@@ -84,13 +81,13 @@ def detect(
     )
 
 
-def _probe(folder: Path) -> _Probe:
-    width, height = jpeg_size(read_file(folder, image_name(0)), image_name(0))
+def _probe(source: Source, item: SourceObject) -> _Probe:
+    width, height = jpeg_size(source.read(item, image_name(0)), image_name(0))
     if width != height:
         raise IebenchError(f"{image_name(0)} is {width} x {height} px and should be square")
-    data = read_file(folder, latents_name(0))
+    data = source.read(item, latents_name(0))
     latents = LatentFormat.parse(data)
-    return _Probe(_variants_of(latents.read(data)), _views_in(folder), width, latents)
+    return _Probe(_variants_of(latents.read(data)), source.view_count(item), width, latents)
 
 
 def _variants_of(values: tuple[float, ...]) -> tuple[Variant, ...]:
@@ -103,13 +100,7 @@ def _variants_of(values: tuple[float, ...]) -> tuple[Variant, ...]:
     )
 
 
-def _views_in(folder: Path) -> int:
-    """One more than the highest number of an image or of latents: what is missing in between is missing."""
-    found = (_VIEW_FILE.fullmatch(path.name) for path in folder.iterdir())
-    return max(int(match[1] or match[2]) for match in found if match) + 1
-
-
-def _variant(source: Path, probes: Sequence[_Probe]) -> Variant:
+def _variant(source: Source, probes: Sequence[_Probe]) -> Variant:
     fitting = Counter(variant for probe in probes for variant in probe.variants)
     likely = [name for name, count in fitting.items() if 2 * count > len(probes)]
     if len(likely) == 1:

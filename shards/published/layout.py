@@ -1,6 +1,7 @@
 """Names and places of the files of a published dataset."""
 
 import os
+import re
 from pathlib import Path
 
 from shards.errors import IebenchError
@@ -9,6 +10,22 @@ LISTS = {"train": ("train_images.npy", "train_labels.npy"), "val": ("val_images.
 """Per split the list of its objects, written ``/synset/object``, and that of their labels."""
 
 _FILES = {name for names in LISTS.values() for name in names}
+
+
+_VIEW_FILE = re.compile(r"(image|latent)_(0|[1-9][0-9]{0,6})(\.jpg|\.npy)")
+_EXTENSIONS = {"image": ".jpg", "latent": ".npy"}
+
+
+def view_of_file(name: str) -> int | None:
+    """The number of the view that a file is of; None where it is no view's."""
+    match = _VIEW_FILE.fullmatch(name)
+    return int(match[2]) if match and _EXTENSIONS[match[1]] == match[3] else None
+
+
+def file_code(name: str) -> int:
+    """A number for each file of an object: twice the view's, and one more for latents; -1 for other files."""
+    view = view_of_file(name)
+    return -1 if view is None else 2 * view + name.startswith("latent")
 
 
 def image_name(view: int) -> str:

@@ -1,19 +1,17 @@
 """One object out of a folder in the published layout: whole, or not at all."""
 
-from pathlib import Path
-
 from shards.errors import IebenchError
 from shards.images import decode_jpeg, jpeg_size
 from shards.pixels import PixelSums
 from shards.published.latents import LatentFormat
-from shards.published.layout import image_name, latents_name, object_place
+from shards.published.layout import image_name, latents_name
 from shards.published.settings import PackSettings
-from shards.published.source import SourceObject, read_file
+from shards.published.source import Source, SourceObject
 from shards.samples import Sample, encode_sample
 from shards.schema import VARIANTS, SampleMetadata
 
 
-def read_object(source: Path, item: SourceObject, settings: PackSettings) -> tuple[list[Sample], PixelSums]:
+def read_object(source: Source, item: SourceObject, settings: PackSettings) -> tuple[list[Sample], PixelSums]:
     """All views of an object as samples, and the sums of their pixels in true RGB.
 
     Every image is decoded, so that a broken one is found; its bytes are kept as they are.
@@ -21,30 +19,31 @@ def read_object(source: Path, item: SourceObject, settings: PackSettings) -> tup
     Raises:
         IebenchError: a file is missing or broken, or is not as the settings say; the message says which.
     """
-    folder = source / object_place(item.synset, item.object_id)
-    if not folder.is_dir():
+    if not source.holds(item):
         raise IebenchError("its folder is missing")
     samples: list[Sample] = []
     pixels = PixelSums()
     latent_format = settings.latent_format
     for view in range(settings.views):
-        jpeg, sums = _read_image(folder, image_name(view), settings)
+        jpeg, sums = _read_image(source, item, image_name(view), settings)
         metadata = SampleMetadata(
             synset=item.synset,
             object=item.object_id,
             view=view,
             label=item.label,
-            latents=_read_latents(folder, latents_name(view), settings, latent_format),
+            latents=_read_latents(source, item, latents_name(view), settings, latent_format),
         )
         samples.append(encode_sample(metadata, {"jpg": jpeg}))
         pixels += sums
     if not settings.more_views:
-        _require_no_more(folder, settings.views)
+        _require_no_more(source, item, settings.views)
     return samples, pixels
 
 
-def _read_image(folder: Path, name: str, settings: PackSettings) -> tuple[bytes, PixelSums]:
-    data = read_file(folder, name)
+def _read_image(
+    source: Source, item: SourceObject, name: str, settings: PackSettings
+) -> tuple[bytes, PixelSums]:
+    data = source.read(item, name)
     width, height = jpeg_size(data, name)
     if (width, height) != (settings.image_size, settings.image_size):
         raise IebenchError(
@@ -58,9 +57,9 @@ def _read_image(folder: Path, name: str, settings: PackSettings) -> tuple[bytes,
 
 
 def _read_latents(
-    folder: Path, name: str, settings: PackSettings, latent_format: LatentFormat
+    source: Source, item: SourceObject, name: str, settings: PackSettings, latent_format: LatentFormat
 ) -> tuple[float, ...]:
-    data = read_file(folder, name)
+    data = source.read(item, name)
     try:
         values = latent_format.read(data)
     except IebenchError as error:
@@ -73,9 +72,9 @@ def _read_latents(
     return values
 
 
-def _require_no_more(folder: Path, views: int) -> None:
+def _require_no_more(source: Source, item: SourceObject, views: int) -> None:
     for name in (image_name(views), latents_name(views)):
-        if (folder / name).exists():
+        if source.has(item, name):
             raise IebenchError(
                 f"it holds {name}, and the others have {views} views; say how many with --views"
             )

@@ -1,4 +1,4 @@
-"""Packs a folder in the published layout into the shards of a dataset.
+"""Packs a folder or an archive in the published layout into the shards of a dataset.
 
 A run can be stopped at any moment and started again; it goes on where it was. While it works, ``OUT/.pack``
 holds the settings and a record per sealed shard.
@@ -6,13 +6,14 @@ holds the settings and a record per sealed shard.
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from shards.card import complete_dataset
 from shards.catalogue import ShardPlan, fingerprint, plan_shards
+from shards.completion import complete_dataset
 from shards.errors import IebenchError, UsageError
 from shards.failures import FAILURES_NAME, Failure, Failures
 from shards.files import write_text
@@ -22,14 +23,15 @@ from shards.locks import sole_process
 from shards.parallel import run_parallel
 from shards.pixels import PixelSums
 from shards.progress import Progress
+from shards.published.archive import is_archive, open_archive
 from shards.published.detection import detect
 from shards.published.object import read_object
 from shards.published.settings import OBJECTS_PER_SHARD, PackSettings
-from shards.published.source import SourceObject, catalogue, scan_names
+from shards.published.source import FolderSource, Source, SourceObject, catalogue
 from shards.samples import Sample
 from shards.schema import VARIANTS, DatasetIndex, Variant, split_of
-from shards.sealed import SealedShard, SealedShards
-from shards.settings import require_ours
+from shards.sealed import SealedShard, SealedShards, keep_rows
+from shards.settings import require_ours, require_room
 from shards.shapenet import classes_of_synsets
 from shards.writer import seal_shard
 
@@ -38,9 +40,9 @@ FOLDER_NAME = ".pack"
 
 @dataclass(frozen=True)
 class PackPlan:
-    """The whole of a dataset to be packed; ``unlisted`` objects of the folder are in no split."""
+    """The whole of a dataset to be packed; ``unlisted`` objects of the source are in no split."""
 
-    source: Path
+    source: Source
     settings: PackSettings
     objects: tuple[SourceObject, ...]
     shards: tuple[ShardPlan[SourceObject], ...]
@@ -58,8 +60,9 @@ class Packed:
 
 @dataclass(frozen=True)
 class _Job:
-    source: Path
+    source: Source
     out: Path
+    records: Path
     settings: PackSettings
     shard: ShardPlan[SourceObject]
 
@@ -74,14 +77,14 @@ class _Done:
 
 
 def make_pack_plan(
-    source: Path,
+    source: Source | Path,
     splits: Mapping[Name, str] | None = None,
     variant: Variant | None = None,
     views: int | None = None,
     channel_order: ChannelOrder = "rgb",
     objects_per_shard: int = OBJECTS_PER_SHARD,
 ) -> PackPlan:
-    """Plans the packing of a folder.
+    """Plans the packing of a folder or an archive.
 
     Args:
         source: holds ``synset/object/image_0.jpg`` and ``latent_0.npy``.
@@ -95,9 +98,10 @@ def make_pack_plan(
     Raises:
         UsageError: the folder holds nothing that can be packed, or does not tell what is in it.
     """
-    names = scan_names(source)
+    source = FolderSource(source) if isinstance(source, Path) else source
+    names = source.names()
     objects = catalogue(splits or {name: split_of(*name) for name in names})
-    there = set(names).intersection((item.synset, item.object_id) for item in objects)
+    there = set(names).intersection(item.name for item in objects)
     if not there:
         raise UsageError(f"the lists name none of the objects in {source}, such as {'/'.join(names[0])}")
     found = detect(source, objects, variant, views)
@@ -114,6 +118,28 @@ def make_pack_plan(
     )
     shards = plan_shards(objects, objects_per_shard)
     return PackPlan(source, settings, objects, shards, len(names) - len(there))
+
+
+def open_source(
+    path: Path, out: Path, tell: Callable[[int, int], object] = lambda done, total: None
+) -> Source:
+    """A folder in the published layout, or an archive of one.
+
+    Args:
+        path: The folder or the archive.
+        out: The dataset's folder, below which a compressed archive is spooled.
+        tell: As of ``shards.published.archive.open_archive``.
+
+    Raises:
+        UsageError: it is neither, or ``out`` holds something else, or another process packs into it.
+        IebenchError: the archive is cut short or damaged.
+    """
+    if not is_archive(path):
+        return FolderSource(path)
+    folder = out / FOLDER_NAME
+    require_room(out, folder)
+    with sole_process(folder, f"another process is packing into {out}"):
+        return open_archive(path, folder, tell)
 
 
 def pack(plan: PackPlan, out: Path, workers: int, progress: Progress) -> Packed:
@@ -152,7 +178,8 @@ class _Run:
     def __init__(self, plan: PackPlan, out: Path) -> None:
         self._plan = plan
         self._out = out
-        self._sealed = SealedShards(out, out / FOLDER_NAME / "shards")
+        self._records = out / FOLDER_NAME / "shards"
+        self._sealed = SealedShards(out, self._records)
         self._sealed.adopt(plan.shards)
         self.failures = Failures(out / FAILURES_NAME)
 
@@ -164,7 +191,9 @@ class _Run:
         progress.start(
             total * per_object, (total - sum(len(shard.objects) for shard in missing)) * per_object
         )
-        jobs = [_Job(self._plan.source, self._out, self._plan.settings, shard) for shard in missing]
+        jobs = [
+            _Job(self._plan.source, self._out, self._records, self._plan.settings, shard) for shard in missing
+        ]
         views = 0
         with contextlib.closing(run_parallel(_pack_shard, jobs, workers)) as results:
             for done in results:
@@ -197,8 +226,8 @@ class _Run:
             renderer=settings.model_dump(mode="json"),
             splits=splits,
         )
-        complete_dataset(self._out, index)
-        return index
+        rows = partial(self._sealed.rows, latents=index.latents, passes=())
+        return complete_dataset(self._out, index, rows, self._plan.source.license_text())
 
     def _record(self, done: _Done, progress: Progress) -> None:
         self.failures.replace(done.shard.objects, done.failures)
@@ -222,6 +251,7 @@ def _pack_shard(job: _Job) -> _Done:
         return _Done(job.shard, None, tuple(failures))
     info = seal_shard(job.out / job.shard.name, chain([first], samples), objects=0)
     info = info.model_copy(update={"objects": len(totals)})
+    keep_rows(job.records, job.out, job.shard.split, info, VARIANTS[job.settings.variant])
     sealed = SealedShard(info=info, pixels=sum(totals, start=PixelSums()))
     return _Done(job.shard, sealed, tuple(failures))
 

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from shards.errors import UsageError
 
-SCHEMES = ("http", "https", "s3")
+SCHEMES = ("http", "https", "s3", "hf")
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
@@ -16,7 +16,7 @@ def is_address(location: str) -> bool:
 
 
 def checked_address(location: str) -> str:
-    """An address that may be read: http, https or s3, down to the folder, without secrets.
+    """An address that may be read: http, https, s3 or hf, down to the folder, without secrets.
 
     Returns:
         The address without a slash at its end.
@@ -29,7 +29,7 @@ def checked_address(location: str) -> str:
     if scheme not in SCHEMES:
         raise UsageError(
             f"addresses that start with {scheme + ':'!r} are not followed; a dataset is a folder, or stands at an address "
-            "that starts with http://, https:// or s3:// (a folder with a colon in its name is written ./NAME)"
+            "that starts with http://, https://, s3:// or hf:// (a folder with a colon in its name is written ./NAME)"
         )
     try:
         parts = urlsplit(location)
@@ -41,8 +41,10 @@ def checked_address(location: str) -> str:
     if "@" in parts.netloc:
         raise UsageError(
             f"the address on {host} holds a name or a password, which would stay in files and histories; leave it out "
-            "and put it into ~/.netrc (http) or the usual AWS settings (s3)"
+            "and put it into ~/.netrc (http), the usual AWS settings (s3) or HF_TOKEN (hf)"
         )
+    if scheme == "hf" and not parts.path.strip("/"):
+        raise UsageError(f"{location} names no dataset on the Hub; write hf://USER/NAME")
     if "?" in location or "#" in location:
         raise UsageError(
             f"the address on {host} has a part after ? or #; an address ends with the folder that holds dataset.json"

@@ -13,6 +13,10 @@ class Unreachable(IebenchError):
     """No attempt did."""
 
 
+class NoRanges(IebenchError):
+    """The server sends whole files only."""
+
+
 class RemoteFile(Protocol):
     """A file that is being read.
 
@@ -34,8 +38,13 @@ class RemoteFile(Protocol):
         """Lets go of the connection."""
 
 
-def open_remote(address: str, start: int) -> RemoteFile:
+def open_remote(address: str, start: int, stop: int | None = None) -> RemoteFile:
     """Opens the file at ``address``, at byte ``start`` where the server can.
+
+    Args:
+        address: where the file is.
+        start: the first byte that is wanted.
+        stop: the byte behind the last that is wanted; by default all are. More may come.
 
     Raises:
         Dropped: the server is busy or cannot be reached.
@@ -46,7 +55,11 @@ def open_remote(address: str, start: int) -> RemoteFile:
     if address.startswith("s3:"):
         from shards.remote.s3 import S3File
 
-        return S3File(address, start)
+        return S3File(address, start)  # which asks for what it is asked for
     from shards.remote.http import HttpFile
 
-    return HttpFile(address, start)
+    if address.startswith("hf:"):
+        from shards.remote.hub import hub_headers, hub_url
+
+        return HttpFile(hub_url(address), start, stop, hub_headers())
+    return HttpFile(address, start, stop)

@@ -13,7 +13,7 @@ from typing import IO
 
 from shards.errors import IebenchError
 from shards.files import sync_folder
-from shards.remote.connection import Dropped, RemoteFile, Unreachable, open_remote
+from shards.remote.connection import Dropped, NoRanges, RemoteFile, Unreachable, open_remote
 
 ATTEMPTS = 7
 """Connections in a row that bring nothing worth it, before giving up: about half a minute of waiting."""
@@ -98,6 +98,34 @@ def download_small(address: str, most: int) -> bytes:
             patience.wait(str(error), 0)
 
 
+def download_range(address: str, start: int, stop: int) -> bytes:
+    """Bytes ``start`` to ``stop`` of a file, in memory.
+
+    Raises:
+        NoRanges: the server sends nothing but whole files.
+        Unreachable: no attempt brought them.
+        IebenchError: the file is not there, or may not be read.
+    """
+    patience = _Patience(address)
+    content = bytearray()
+    while len(content) < stop - start:
+        place = start + len(content)
+        try:
+            with _opened(address, place, stop) as remote:
+                if remote.start != place:
+                    if not remote.start:
+                        raise NoRanges(f"the server of {address} sends no parts of files")
+                    raise Dropped("the server sent another part than it was asked for")
+                while len(content) < stop - start:
+                    chunk = remote.read(min(CHUNK, stop - start - len(content)))
+                    if not chunk:
+                        raise Dropped(f"it ended after {len(content):,} of {stop - start:,} bytes")
+                    content += chunk
+        except Dropped as error:
+            patience.wait(str(error), start + len(content) - place)
+    return bytes(content)
+
+
 def download(address: str, path: Path, size: int, sha256: str, is_there: Callable[[], bool]) -> None:
     """Brings a file to ``path``, where it appears only once it is whole and its SHA-256 is right.
 
@@ -136,7 +164,7 @@ def download(address: str, path: Path, size: int, sha256: str, is_there: Callabl
             sink.start_again()
         part.unlink()
     raise IebenchError(
-        f"shard {path.name} at {address} has another SHA-256 than its index says, {WHOLE_ATTEMPTS} times in a row; it was "
+        f"{path.name} at {address} has another SHA-256 than its index says, {WHOLE_ATTEMPTS} times in a row; it was "
         "altered there, or the dataset is being changed: run `iebench verify` where it was made"
     )
 
@@ -163,8 +191,8 @@ def _fill(sink: _Sink, address: str, size: int) -> None:
 
 
 @contextlib.contextmanager
-def _opened(address: str, start: int) -> Iterator[RemoteFile]:
-    remote = open_remote(address, start)
+def _opened(address: str, start: int, stop: int | None = None) -> Iterator[RemoteFile]:
+    remote = open_remote(address, start, stop)
     try:
         yield remote
     finally:

@@ -5,7 +5,7 @@ import ipaddress
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -36,11 +36,14 @@ class HttpFile:
         address: where the file is.
         start: the first byte that is wanted.
         stop: the byte behind the last that is wanted; by default all are.
+        headers: that the request carries besides; a secret among them goes to the address's own host only.
     """
 
-    def __init__(self, address: str, start: int, stop: int | None = None) -> None:
+    def __init__(
+        self, address: str, start: int, stop: int | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
         self._address = address
-        headers = {"Accept-Encoding": "identity"}
+        headers = {**(headers or {}), "Accept-Encoding": "identity"}
         if start or stop is not None:
             headers["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
         with _translated(address):
@@ -59,7 +62,10 @@ class HttpFile:
             if file.r.status not in _REDIRECTS or not location:
                 return file
             file.close()
-            place = self._redirected(place, location)
+            target = self._redirected(place, location)
+            if urlsplit(target)[:2] != urlsplit(place)[:2]:
+                headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
+            place = target
         raise IebenchError(f"{self._address} redirects more than {MOST_REDIRECTS} times; check the address")
 
     def _redirected(self, place: str, location: str) -> str:
@@ -139,7 +145,7 @@ def _translated(address: str) -> Iterator[None]:
         if error.status in (401, 403, 407):
             raise IebenchError(
                 f"{address} may not be read (the server answered {error.status}); put the name and the password for "
-                "this host into ~/.netrc"
+                "this host into ~/.netrc (for the Hub: `hf auth login`, or HF_TOKEN)"
             ) from None
         raise IebenchError(f"{address} cannot be read: the server answered {error.status}") from None
     except aiohttp.InvalidURL:

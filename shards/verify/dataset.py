@@ -9,6 +9,7 @@ from shards.schema import DatasetIndex
 from shards.verify.index import index_problems
 from shards.verify.problem import Problem
 from shards.verify.shard import ShardJob, ShardReport, check_shard
+from shards.verify.table import opened_table, row_problems
 
 
 def verify_dataset(
@@ -32,15 +33,18 @@ def verify_dataset(
         IebenchError: a process was ended from outside.
     """
     yield from index_problems(folder, index)
+    table, problems = opened_table(folder, index)
+    yield from problems
     shards = [(split, shard) for split, info in index.splits.items() for shard in info.shards]
     contract = index.model_copy(update={"splits": {}})
-    checks = [ShardJob(place, folder, shard, contract) for place, (_, shard) in enumerate(shards)]
+    checks = [ShardJob(place, folder, shard, contract, split) for place, (split, shard) in enumerate(shards)]
     holders: dict[str, tuple[str, str]] = {}
     with closing(run_parallel(check_shard, checks, jobs)) as reports:
         for report in _in_order(reports):
             split, shard = shards[report.place]
             yield from report.problems
             yield from _repeated_objects(report, split, shard.name, holders)
+            yield from row_problems(table, shard, report.rows)
             advance(shard.views)
 
 

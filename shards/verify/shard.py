@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from shards.errors import IebenchError
 from shards.files import sha256_of
@@ -16,6 +16,9 @@ from shards.verify.order import Order
 from shards.verify.problem import Problem
 from shards.verify.sample import sample_complaints
 
+if TYPE_CHECKING:
+    import pyarrow
+
 
 @dataclass(frozen=True)
 class ShardJob:
@@ -26,12 +29,14 @@ class ShardJob:
         folder: of the dataset.
         shard: what the index says of it.
         index: of the dataset; it need not hold any shards.
+        split: that the shard belongs to.
     """
 
     place: int
     folder: Path
     shard: ShardInfo
     index: DatasetIndex
+    split: str
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,13 @@ class ShardReport:
         place: as in the job.
         problems: in the order in which they stand in the shard.
         objects: the key of the first sample of each object.
+        rows: what ``latents.parquet`` should say of the shard; None where it was not asked for, or the shard is broken.
     """
 
     place: int
     problems: tuple[Problem, ...]
     objects: dict[str, str]
+    rows: "pyarrow.Table | None" = None
 
 
 def check_shard(job: ShardJob) -> ShardReport:
@@ -59,9 +66,18 @@ def check_shard(job: ShardJob) -> ShardReport:
     found = [("", "it is missing")]
     if path.is_file():
         found = [*_file_problems(path, job.shard), *_content_problems(path, job, order)]
-    return ShardReport(
-        job.place, tuple(Problem(job.shard.name, *problem) for problem in found), order.objects
-    )
+    problems = tuple(Problem(job.shard.name, *problem) for problem in found)
+    rows = None if found or job.index.latents_table is None else _rows(path, job)
+    return ShardReport(job.place, problems, order.objects, rows)
+
+
+def _rows(path: Path, job: ShardJob) -> "pyarrow.Table | None":
+    from shards.table import rows_of_shard
+
+    try:
+        return rows_of_shard(path, job.split, job.index.latents, job.index.passes)
+    except IebenchError:  # which no sound shard of a sound index raises
+        return None
 
 
 def _file_problems(path: Path, shard: ShardInfo) -> Iterator[tuple[str, str]]:

@@ -1,3 +1,4 @@
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ def test_every_command_has_a_summary_and_an_example_that_parses(
     for name in path:
         command = command.commands[name]
     assert command.get_short_help_str()
-    example = command.epilog.removeprefix("Example: iebench ").split()
+    example = shlex.split(command.epilog.removeprefix("Example: iebench "))
     assert tuple(example[: len(path)]) == path
     command.make_context(path[-1], example[len(path) :])
 

@@ -49,7 +49,7 @@ def test_other_schemes_are_refused_by_every_command(cache, tmp_path, command, lo
     arguments = {"train": ["demo", "--out", tmp_path / "run", "--data"], "eval": [tmp_path / "run", "--data"]}
     result = call(command, *arguments.get(command, []), location)
     assert result.code == 2
-    assert "http://, https:// or s3://" in result.error
+    assert "http://, https://, s3:// or hf://" in result.error
     assert not marker.exists()
 
 

@@ -50,6 +50,8 @@ def test_a_dataset_holds_every_view_of_every_model(rendered_dataset, toy_models)
         INDEX_NAME,
         "README.md",
         "failures.jsonl",
+        "latents.parquet",
+        "preview.png",
         *(shard.name for split in index.splits.values() for shard in split.shards),
     }
 

@@ -36,7 +36,6 @@ def test_http_https_and_s3_are_taken_without_a_slash_at_the_end(location, expect
         "ftp://host/views",
         "ssh://host/views",
         "gs://bucket/views",
-        "hf://datasets/a/b",
         "data:text/plain,x",
         "reference::views.json",
     ],
@@ -44,7 +43,7 @@ def test_http_https_and_s3_are_taken_without_a_slash_at_the_end(location, expect
 def test_commands_and_all_other_schemes_are_refused_with_what_is_taken(location, tmp_path, monkeypatch):
     monkeypatch.setenv("IEBENCH_CACHE", str(tmp_path / "cache"))
     marker = tmp_path / "marker"
-    with pytest.raises(UsageError, match="http://, https:// or s3://") as raised:
+    with pytest.raises(UsageError, match="http://, https://, s3:// or hf://") as raised:
         dataset_folder(location.format(marker=marker))
     assert "\n" not in str(raised.value)
     assert list(tmp_path.iterdir()) == []

@@ -91,9 +91,9 @@ def test_images_are_not_read(toy_copy, monkeypatch):
     read = []
     original = tar.Member
 
-    def member(name, data):
+    def member(name, data, start, size):
         read.append((name, len(data)))
-        return original(name, data)
+        return original(name, data, start, size)
 
     monkeypatch.setattr(tar, "Member", member)
     dataset_statistics(toy_copy, open_dataset(toy_copy))

@@ -10,9 +10,10 @@ from iebench.cli import main
 from iebench.cli.location import DatasetLocation
 from shards.schema import INDEX_NAME
 from toys import rewrite_index
-from unreliable_server import Fault
+from unreliable_server import Fault, serving
 
 ARGUMENTS = {
+    "query": ["label = 1"],
     "show": ["--out", "{out}/sheet.png"],
     "stats": ["--json"],
     "unpack": ["{out}/flat"],
@@ -20,6 +21,12 @@ ARGUMENTS = {
 }
 TRAINING = {"train", "eval"}
 """Commands that take longer; tests/iebench/test_location.py gives them an address."""
+
+
+@pytest.fixture
+def server(indexed_copy):
+    with serving(indexed_copy) as state:
+        yield state
 
 
 def called(command, dataset, out):
@@ -51,8 +58,9 @@ def test_an_address_with_a_cold_cache_gives_what_the_folder_gives(cache, server,
 
 @pytest.mark.parametrize("command", ARGUMENTS)
 def test_a_shard_that_does_not_come_is_one_sentence(cache, server, tmp_path, command):
-    for path in server.folder.glob("*.tar"):
-        server.always[path.name] = Fault(status=403)
+    for path in server.folder.iterdir():
+        if path.name != INDEX_NAME:
+            server.always[path.name] = Fault(status=403)
     result = called(command, server.address, tmp_path / "out")
     assert result.code == 1
     assert "may not be read" in result.out + result.error

@@ -133,7 +133,7 @@ def test_memory_does_not_grow_with_the_shard(tmp_path, toy_dataset):
     def peak(objects: int) -> int:
         samples = (sample for number in range(objects) for sample in toy_samples("03797390", f"mug{number}"))
         shard = seal_shard(tmp_path / SHARD, samples, objects)
-        job = ShardJob(0, tmp_path, shard, open_dataset(toy_dataset))
+        job = ShardJob(0, tmp_path, shard, open_dataset(toy_dataset), "train")
         check_shard(job)  # what is loaded once is loaded
         tracemalloc.start()
         try:

@@ -1,0 +1,168 @@
+"""The start of a stream from an address: views are read one by one until the shards that hold them have come.
+
+Whole shards go to the cache, and the first batches need a little of many of them: with 64 lanes that read 4 shards each,
+256 shards of 60 MB would have to come before the first step. So the first shards of each lane are read over HTTP ranges,
+whose places ``latents.parquet`` tells, and come in the background meanwhile. The order of the views is the same.
+"""
+
+import io
+import queue
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from shards.errors import IebenchError
+from shards.lanes import Segment
+from shards.mirror import is_here, local_shard
+from shards.origin import origin_of
+from shards.reader import View, read_objects
+from shards.remote.connection import NoRanges
+from shards.remote.download import download_range
+from shards.schema import DatasetIndex, ShardInfo
+from shards.single import ViewName, read_view, read_views_at
+from shards.table import TABLE_NAME, LatentsTable, open_table, place_names, places_of
+
+CONNECTIONS = 16
+"""Ranges that one process asks for at a time."""
+_AHEAD = 4  # objects that are asked for before the one that is read
+
+
+class ColdObject:
+    """The views of an object, each of which is asked for when it is taken, and is a Future until it has come."""
+
+    def __init__(
+        self, start: "ColdStart", shard: ShardInfo, names: list[ViewName], places: np.ndarray
+    ) -> None:
+        self._start = start
+        self._shard = shard
+        self._names = names
+        self._places = places
+
+    def __getitem__(self, view: int) -> "Future[View]":
+        start = self._start
+        return start.threads.submit(
+            read_view, start.folder, start.index, self._shard, self._places[view], self._names[view]
+        )
+
+    def all(self) -> "Future[list[View]]":
+        """All views, in one range."""
+        start = self._start
+        return start.threads.submit(
+            read_views_at, start.folder, start.index, self._shard, self._places, self._names
+        )
+
+
+class ColdStart:
+    """Reads objects of shards that are not in the cache, and has these shards come.
+
+    Args:
+        folder: The folder of the mirror.
+        index: The dataset's index.
+    """
+
+    def __init__(self, folder: Path, index: DatasetIndex) -> None:
+        self.folder = folder
+        self.index = index
+        self.threads = ThreadPoolExecutor(CONNECTIONS, "views")
+        self._wanted: queue.SimpleQueue[ShardInfo] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def objects(self, segment: Segment) -> "Iterator[ColdObject | list[View]]":
+        """The objects of a segment; those of a shard that has come as lists of views.
+
+        Raises:
+            IebenchError: nothing can be read, or the table does not fit the dataset.
+        """
+        shard = segment.shard
+        try:
+            rows = None if is_here(self.folder, shard) else self._rows(shard)
+        except NoRanges:
+            rows = None
+        if rows is None:
+            yield from read_objects(self.folder, self.index, shard, segment.start, segment.stop)
+            return
+        names, places = rows
+        views = self.index.views_per_object
+        for number in range(segment.start, segment.stop):
+            own = slice(number * views, (number + 1) * views)
+            yield ColdObject(self, shard, names[own], places[own])
+
+    def views(self, segment: Segment) -> Iterator[list[View]]:
+        """All views of each object of a segment, a few of them asked for in advance."""
+        waiting: deque[Future[list[View]] | list[View]] = deque()
+        for item in self.objects(segment):
+            waiting.append(item.all() if isinstance(item, ColdObject) else item)
+            if len(waiting) > _AHEAD:
+                yield _whole(waiting.popleft())
+        while waiting:
+            yield _whole(waiting.popleft())
+
+    def fetch(self, shard: ShardInfo) -> None:
+        """Has a shard come in the background, after those that were asked for before, once ``begin`` was called."""
+        self._wanted.put(shard)
+
+    def begin(self) -> None:
+        """Begins to fetch shards: the first views have come, and had the connection to themselves."""
+        if self._thread is None:
+            # A daemon: whoever stops reading does not wait for it, and what it has fetched is taken up later.
+            self._thread = threading.Thread(target=self._fetch_all, daemon=True)
+            self._thread.start()
+
+    def _fetch_all(self) -> None:
+        while True:
+            with suppress(IebenchError):  # which whoever reads the shard meets again
+                local_shard(self.folder, self._wanted.get())
+
+    def _rows(self, shard: ShardInfo) -> tuple[list[ViewName], np.ndarray]:
+        """Name and places of each view of a shard."""
+        rows = self._table.rows_of(shard, ["synset", "object", "view", *place_names(self.index)])
+        columns = [rows[name].to_pylist() for name in ("synset", "object", "view")]
+        return list(zip(*columns, strict=True)), places_of(rows, self.index)
+
+    @cached_property
+    def _table(self) -> LatentsTable:
+        info = self.index.latents_table
+        if info is None or (self.folder / TABLE_NAME).is_file():
+            return open_table(self.folder, self.index)
+        place = f"{origin_of(self.folder)}/{TABLE_NAME}"
+        return LatentsTable(self.folder / TABLE_NAME, self.index, place, _RangeFile(place, info.bytes))
+
+
+def _whole(item: "Future[list[View]] | list[View]") -> list[View]:
+    return item.result() if isinstance(item, Future) else item
+
+
+class _RangeFile(io.RawIOBase):
+    """A file at an address that is read by ranges."""
+
+    def __init__(self, address: str, size: int) -> None:
+        self._address = address
+        self._size = size
+        self._place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def read(self, size: int | None = -1) -> bytes:
+        stop = self._size if size is None or size < 0 else min(self._place + size, self._size)
+        if stop <= self._place:
+            return b""
+        data = download_range(self._address, self._place, stop)
+        self._place = stop
+        return data

@@ -1,0 +1,76 @@
+"""Makes the table of all views for a dataset that was made without it."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow
+
+from shards.completion import complete_dataset
+from shards.errors import UsageError
+from shards.parallel import run_parallel
+from shards.remote.address import is_address
+from shards.schema import DatasetIndex, ShardInfo, open_dataset
+from shards.table import rows_of_shard
+
+
+@dataclass(frozen=True)
+class _Job:
+    folder: Path
+    split: str
+    shard: ShardInfo
+    contract: DatasetIndex
+
+
+def index_dataset(
+    folder: Path, jobs: int = 1, advance: Callable[[int], object] = lambda views: None
+) -> DatasetIndex:
+    """Writes ``latents.parquet`` anew out of the shards, and the index and the card that speak of it.
+
+    Args:
+        folder: The dataset's folder.
+        jobs: Processes, each of which reads a shard at a time.
+        advance: Told the number of views of each shard that is done.
+
+    Raises:
+        UsageError: there is no dataset, or it stands at an address.
+        IebenchError: a shard is damaged.
+    """
+    if is_address(str(folder)):
+        raise UsageError(
+            f"{folder} is an address; run `iebench index` on the folder where the dataset was made"
+        )
+    index = open_dataset(folder)
+    contract = index.model_copy(update={"splits": {}})
+    work = [
+        _Job(folder, name, shard, contract) for name, split in index.splits.items() for shard in split.shards
+    ]
+    with contextlib.closing(run_parallel(_rows, work, jobs)) as results:
+        tables = _in_turn(results)
+
+        def rows(_: str, shard: ShardInfo) -> pyarrow.Table:
+            advance(shard.views)
+            return tables(shard.name)
+
+        return complete_dataset(folder, index, rows)
+
+
+def _rows(job: _Job) -> tuple[str, pyarrow.Table]:
+    contract = job.contract
+    return job.shard.name, rows_of_shard(
+        job.folder / job.shard.name, job.split, contract.latents, contract.passes
+    )
+
+
+def _in_turn(results: Iterator[tuple[str, pyarrow.Table]]) -> Callable[[str], pyarrow.Table]:
+    """Gives the rows of a shard once they have come; those that come before their turn wait."""
+    waiting: dict[str, pyarrow.Table] = {}
+
+    def take(name: str) -> pyarrow.Table:
+        while name not in waiting:
+            found, table = next(results)
+            waiting[found] = table
+        return waiting.pop(name)
+
+    return take

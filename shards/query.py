@@ -1,0 +1,102 @@
+"""Questions to the table of a dataset, in SQL; DuckDB answers them and reaches nothing else."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import pyarrow
+import pyarrow.csv
+import pyarrow.dataset
+import pyarrow.parquet
+
+from shards.errors import IebenchError, UsageError
+from shards.files import atomic_write
+from shards.schema import DatasetIndex
+from shards.table import open_table, table_schema
+
+try:
+    import duckdb
+except ImportError:
+    raise UsageError("queries need DuckDB; pip install 'iebench[query]'") from None
+
+VIEWS = "views"
+"""The name of the table in a query."""
+
+_LOCKED = {
+    "temp_directory": "''",
+    "enable_external_access": "false",  # no file, no network, no extension
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",  # a name in a query is no variable of this program
+    "lock_configuration": "true",
+}
+_WHOLE_QUERY = re.compile(r"\s*(select|with|from)\b", re.IGNORECASE)
+
+
+def query_dataset(folder: Path, index: DatasetIndex, question: str) -> pyarrow.Table:
+    """The rows of a dataset's table for which a condition holds, or what a whole query gives.
+
+    Args:
+        folder: The dataset's folder.
+        index: The dataset's index.
+        question: A condition such as ``synset = '02691156' and rotation_z > 1``, for the views in the order of the index,
+            with all columns but those that say where bytes stand; or one SELECT from the table ``views``.
+
+    Raises:
+        UsageError: it is no query that can be answered.
+        IebenchError: the dataset has no table, or a broken one.
+    """
+    path = open_table(folder, index).path
+    names = [name for name in table_schema(index).names if not name.endswith(("_offset", "_size"))]
+    columns = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
+    whole = _WHOLE_QUERY.match(question) is not None
+    return _answer(path, question if whole else f"SELECT {columns} FROM {VIEWS} WHERE (\n{question}\n)")
+
+
+def write_rows(rows: pyarrow.Table, path: Path) -> None:
+    """Writes rows as the file's name says: ``.csv``, ``.jsonl`` (an object a line) or ``.parquet``.
+
+    Raises:
+        UsageError: the name says something else.
+    """
+    writers: dict[str, Callable[[pyarrow.Table, IO[bytes]], object]] = {
+        ".csv": pyarrow.csv.write_csv,
+        ".jsonl": _write_lines,
+        ".parquet": pyarrow.parquet.write_table,
+    }
+    writer = writers.get(path.suffix.lower())
+    if writer is None:
+        raise UsageError(f"{path} names no format that rows are written in; call it .csv, .jsonl or .parquet")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as stream:
+        writer(rows, stream)
+
+
+def _write_lines(rows: pyarrow.Table, stream: IO[bytes]) -> None:
+    for batch in rows.to_batches():
+        for row in batch.to_pylist():
+            stream.write(json.dumps(row, default=str).encode() + b"\n")
+
+
+def _answer(path: Path, text: str) -> pyarrow.Table:
+    with duckdb.connect(":memory:") as connection:
+        connection.register(VIEWS, pyarrow.dataset.dataset(path))
+        for name, value in _LOCKED.items():
+            connection.execute(f"SET {name} = {value}")
+        try:
+            statements = connection.extract_statements(text)
+            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+                raise UsageError(f"a query is a condition, or one SELECT from {VIEWS}; this is neither")
+            return connection.sql(text).to_arrow_table()
+        except duckdb.Error as error:
+            raise UsageError(f"the query cannot be answered: {_first_line(error)}") from None
+        except pyarrow.ArrowException as error:
+            raise IebenchError(
+                f"{path} cannot be read ({_first_line(error)}); run `iebench index` on the dataset"
+            ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,101 @@
+"""One view out of a shard by the place of its bytes, without reading what stands before it."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from shards.errors import IebenchError
+from shards.mirror import is_here, local_shard
+from shards.origin import origin_of
+from shards.reader import View, parse_view
+from shards.samples import Sample, is_unchanged
+from shards.schema import DatasetIndex, SampleMetadata, ShardInfo, sample_key
+from shards.table import TABLE_NAME, members_with
+
+ViewName = tuple[str, str, int]
+"""Synset, object and number of a view."""
+
+
+def read_view(
+    folder: Path, index: DatasetIndex, shard: ShardInfo, places: np.ndarray, name: ViewName
+) -> View:
+    """One view, with its passes.
+
+    Args:
+        folder: The dataset's folder.
+        index: The dataset's index.
+        shard: The shard that holds the view.
+        places: (members, 2) int64: offset and size of each member in the shard, in the order of ``members_with``.
+        name: Which view it should be.
+
+    Raises:
+        IebenchError: the bytes cannot be read, or are not those of this view.
+    """
+    (view,) = read_views_at(folder, index, shard, places[None], [name])
+    return view
+
+
+def read_views_at(
+    folder: Path, index: DatasetIndex, shard: ShardInfo, places: np.ndarray, names: Sequence[ViewName]
+) -> list[View]:
+    """Views that stand one after the other in a shard, in one read.
+
+    Args:
+        folder: The dataset's folder.
+        index: The dataset's index.
+        shard: The shard that holds the views.
+        places: (views, members, 2) int64: offset and size of each member, in the order of ``members_with``.
+        names: Which views they should be.
+
+    Raises:
+        IebenchError: the bytes cannot be read, or are not those of these views.
+    """
+    start, stop = int(places[..., 0].min()), int(places.sum(axis=-1).max())
+    place = f"{origin_of(folder) or folder}/{shard.name}"
+    if not 0 <= start < stop <= shard.bytes:
+        raise _disagreement(place, names[0])
+    data = _read_bytes(folder, shard, start, stop)
+    views = []
+    for offsets, name in zip(places.tolist(), names, strict=True):
+        sample: Sample = {"__key__": sample_key(*name)}
+        for member, (offset, size) in zip(members_with(index.passes), offsets, strict=True):
+            sample[member] = data[offset - start : offset - start + size]
+        try:
+            view = parse_view(sample, Path(place), index.channel_order, index.passes)
+        except IebenchError:
+            raise _disagreement(place, name) from None
+        if is_unchanged(sample) is False or _name_of(view.metadata) != name:
+            raise _disagreement(place, name)
+        views.append(view)
+    return views
+
+
+def _read_bytes(folder: Path, shard: ShardInfo, start: int, stop: int) -> bytes:
+    """Bytes of a shard that is here, or else over a range where the server sends such."""
+    if not is_here(folder, shard):
+        from shards.remote.connection import NoRanges
+        from shards.remote.download import download_range
+
+        try:
+            return download_range(f"{origin_of(folder)}/{shard.name}", start, stop)
+        except NoRanges:
+            local_shard(folder, shard)
+    path = folder / shard.name
+    try:
+        with path.open("rb", buffering=0) as stream:
+            return os.pread(stream.fileno(), stop - start, start)
+    except OSError as error:
+        raise IebenchError(f"shard {path} cannot be read ({error})") from None
+
+
+def _name_of(metadata: SampleMetadata) -> ViewName:
+    return metadata.synset, metadata.object, metadata.view
+
+
+def _disagreement(place: str, name: ViewName) -> IebenchError:
+    return IebenchError(
+        f"{place} does not hold {sample_key(*name)} where {TABLE_NAME} says; run `iebench verify` on the dataset, and "
+        "`iebench index` if the shard is whole"
+    )

@@ -98,6 +98,8 @@ def bounds_of(path: ScorePath) -> tuple[float, float]:
         return 0.0, 1.0
     if metric == "median_angle":
         return 0.0, 180.0
+    if metric.endswith("_error") or metric == "equimod_relative":
+        return 0.0, math.inf
     return -math.inf, 1.0 if metric.startswith("r2") else math.inf
 
 

@@ -103,11 +103,13 @@ class Leaderboard:
         columns: Those that one of the rows has.
         standings: The rows.
         notes: In which columns a comparison holds, and where settings differ.
+        sources: What is to be known of each source of published rows, in a sentence each.
     """
 
     columns: tuple[Column, ...]
     standings: tuple[Standing, ...]
     notes: tuple[str, ...]
+    sources: tuple[str, ...]
 
 
 def leaderboard(contenders: Sequence[Contender]) -> Leaderboard:
@@ -123,7 +125,8 @@ def leaderboard(contenders: Sequence[Contender]) -> Leaderboard:
     for contender in contenders:
         notes.setdefault(comparability(contender, rows), []).append(contender.title)
     told = [f"{', '.join(titles)}: {note}" for note, titles in notes.items()]
-    return Leaderboard(columns, tuple(standings), tuple(told))
+    sources = dict.fromkeys(f"{row.source.title}: {row.source.note}" for row in rows)
+    return Leaderboard(columns, tuple(standings), tuple(told), tuple(sources))
 
 
 def standing_of(contender: Contender) -> Standing:

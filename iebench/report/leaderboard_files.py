@@ -41,7 +41,7 @@ def as_records(board: Leaderboard) -> list[dict[str, Any]]:
 
 def as_json(board: Leaderboard) -> str:
     """Rows and notes as one JSON object."""
-    content = {"rows": as_records(board), "notes": [*board.notes, R2_NOTE, TOLD_NOTE]}
+    content = {"rows": as_records(board), "notes": [*board.notes, R2_NOTE, TOLD_NOTE, *board.sources]}
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
 
 
@@ -73,7 +73,7 @@ def as_latex(board: Leaderboard) -> str:
         cells = [_latex_cell(column, standing.values.get(column.key)) for column in board.columns]
         words = [_escaped(standing.title), _escaped(", ".join(standing.told)) or "--"]
         lines.append(" & ".join([*words, *cells, _escaped(standing.source) or "ours"]) + r" \\")
-    notes = [f"% {_escaped(note)}" for note in (*board.notes, R2_NOTE, TOLD_NOTE)]
+    notes = [f"% {_escaped(note)}" for note in (*board.notes, R2_NOTE, TOLD_NOTE, *board.sources)]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *notes])
 
 
@@ -91,7 +91,7 @@ def as_text(board: Leaderboard) -> str:
         cells = "  ".join(f"{cells[number]:>{size}}" for cells, size in zip(columns, widths, strict=True))
         source = board.standings[number - 1].source if number else ""
         lines.append(f"{title:<{width}}  {cells}  {source}".rstrip())
-    return "\n".join([*lines, "", *board.notes, R2_NOTE, TOLD_NOTE])
+    return "\n".join([*lines, "", *board.notes, R2_NOTE, TOLD_NOTE, "", *board.sources])
 
 
 def cell_text(column: Column, value: SeedSummary | None) -> str:

@@ -84,7 +84,9 @@ def test_csv_json_and_latex_hold_every_row_and_number():
     assert r"a\_run" in latex and "%" not in latex.split(r"\toprule")[1].split(r"\bottomrule")[0].replace(
         r"\%", ""
     )
-    assert "An R² stands in the column of its definition" in as_text(found)
+    text = as_text(found)
+    assert "An R² stands in the column of its definition" in text
+    assert "Not to be set beside validation numbers" in text  # retrieval among training objects
 
 
 def test_the_command_prints_a_table_and_csv(toy_dataset, tmp_path):

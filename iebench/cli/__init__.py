@@ -13,7 +13,7 @@ from iebench.cli.errors import FriendlyGroup
         "Start here": ["demo", "doctor"],
         "Make and check data": ["models", "render", "show", "verify", "stats", "query", "index"],
         "Pass data on": ["pack", "unpack", "push", "cache"],
-        "Train and evaluate": ["recipes", "train", "eval", "report", "leaderboard"],
+        "Train and evaluate": ["recipes", "train", "eval", "export", "report", "leaderboard"],
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -42,6 +42,7 @@ for command in (
     sharing.cache,
     learning.train,
     learning.evaluate,
+    learning.export,
     learning.report,
     learning.leaderboard,
 ):

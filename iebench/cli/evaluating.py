@@ -1,17 +1,19 @@
 """Evaluation as the command line asks for it: networks by name, and results in a terminal."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
+from iebench.backbones.open_encoder import load_encoder
 from iebench.evaluation.evaluate import evaluate_requests
 from iebench.evaluation.ledger import Existing
 from iebench.evaluation.protocol import EvaluationConfig
 from iebench.evaluation.results import Evaluation
 from iebench.evaluation.session import Request
-from iebench.recipes.recipe import apply_override, parse_recipe
+from iebench.recipes.recipe import apply_override, load_recipe, parse_recipe
 from iebench.report.tables import text_table
 from iebench.training.processes import launched
 from iebench.training.run import Run
@@ -34,7 +36,7 @@ def evaluate_networks(
     """Evaluates networks in one pass over the shards of a dataset.
 
     Args:
-        names: Folders of runs.
+        names: Folders of runs, and what else ``load_encoder`` takes.
         data: Folder of the dataset on whose validation split everything is measured.
         fit: Folder of the dataset to whose training split probes are fitted; by default ``data``.
         name: Name of the evaluation; by default that of the dataset.
@@ -58,10 +60,10 @@ def evaluate_networks(
                 raise UsageError(
                     "--out takes the results of one network; leave it out or evaluate one at a time"
                 )
-            runs = [Run(Path(item)) for item in unique]
+            runs = [Run(Path(item)) for item in unique if Path(item).is_dir()]
             config = evaluation_config(runs, overrides)
             index = open_dataset(data)
-            requests = [request_of_run(run, index, out) for run in runs]
+            requests = [request_of(item, index, out) for item in unique]
         found = evaluate_requests(
             requests,
             data,
@@ -81,6 +83,19 @@ def evaluate_run(run: Run, data: Path, device: str = "auto") -> Evaluation:
     An evaluation of other weights or settings is replaced; one of the same is not done again.
     """
     return evaluate_networks([str(run.folder)], data, existing="replace", device=device)[str(run.folder)]
+
+
+def request_of(what: str, index: DatasetIndex, out: Path | None = None) -> Request:
+    """What is evaluated of a run, or of an encoder from anywhere, whose result goes into ``runs/ENCODER``.
+
+    Raises:
+        UsageError: There is no such encoder.
+        IebenchError: A checkpoint cannot be read.
+    """
+    if Path(what).is_dir():
+        return request_of_run(Run(Path(what)), index, out)
+    folder = Path("runs") / re.sub(r"[^A-Za-z0-9._-]+", "-", what).strip("-.")
+    return Request(load_encoder(what), None, out or folder)
 
 
 def request_of_run(run: Run, index: DatasetIndex, out: Path | None = None) -> Request:
@@ -105,12 +120,15 @@ def evaluation_config(runs: Sequence[Run], overrides: Sequence[str]) -> Evaluati
     wrong = [text for text in overrides if not text.strip().startswith("evaluation.")]
     if wrong:
         raise UsageError(f"--set of `iebench eval` takes evaluation.FIELD=VALUE, not {wrong[0]!r}")
+    recipes = [(run.recipe(), f"the recipe of {run.folder}") for run in runs]
     configs = []
-    for run in runs:
-        content = run.recipe().model_dump(mode="json")
+    for recipe, source in recipes or [
+        (load_recipe("sie"), "--set")
+    ]:  # of an encoder from elsewhere: as published
+        content = recipe.model_dump(mode="json")
         for override in overrides:
             apply_override(content, override)
-        configs.append(parse_recipe(content, f"the recipe of {run.folder}").evaluation)
+        configs.append(parse_recipe(content, source).evaluation)
     if any(config != configs[0] for config in configs):
         raise UsageError(
             "the recipes of these runs evaluate differently; evaluate them one at a time, or say for all what differs "

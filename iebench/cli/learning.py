@@ -111,7 +111,9 @@ def evaluate(
 ) -> None:
     """Evaluate encoders on the validation objects of a dataset.
 
-    WHAT is the folder of a run, which is evaluated next to its untrained network. Several are evaluated in one pass.
+    WHAT is the folder of a run, which is evaluated next to its untrained network, or FILE.safetensors (of `iebench
+    export`), torchvision:NAME, timm:NAME, either with @WEIGHTS, published:FILE (a checkpoint of the published code)
+    or FILE.py:FUNCTION from uint8 images to vectors. Several are evaluated in one pass.
     An evaluation that was stopped goes on where it was; one that is there is not done again.
     """
     from iebench.cli.evaluating import evaluate_networks, print_results
@@ -120,6 +122,21 @@ def evaluate(
     results = evaluate_networks(what, data, fit, name, out, overrides, keep_features, existing, device)
     if read_launch().rank == 0:
         print_results(results, as_json)
+
+
+@click.command(epilog="Example: iebench export runs/a backbone.safetensors")
+@click.argument("run", metavar="RUN", type=FOLDER)
+@click.argument("out", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+def export(run: Path, out: Path) -> None:
+    """Write the backbone of a run as safetensors, for use without iebench.
+
+    The names are torchvision's (of a published network, the published ones); the header holds image size,
+    normalization, parts, recipe and data.
+    """
+    from iebench.backbones.export import export_backbone
+
+    export_backbone(run, out)
+    click.echo(f"{out}: load it with iebench.load_backbone, or in plain torch as README.md shows")
 
 
 @click.command(epilog="Example: iebench report runs/a runs/b --out report.html")

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from iebench.recipes.recipe import Recipe, parse_recipe
 from shards.errors import IebenchError, UsageError
 from shards.files import atomic_write, write_text
 from shards.origin import origin_of, place_of
-from shards.schema import INDEX_NAME
+from shards.schema import INDEX_NAME, DatasetIndex, open_dataset
 
 MAY_CHANGE_ON_RESUME = {
     "training.epochs",
@@ -78,6 +79,7 @@ class Run:
             "recipe": recipe.model_dump(mode="json"),
             "data": place_of(data),
             "data_sha256": dataset_sha256(data),
+            "dataset": open_dataset(data).model_copy(update={"splits": {}}).model_dump(mode="json"),
             "versions": {name: version(name) for name in ("torch", "torchvision")},
         }
         write_text(self.config_path, json.dumps(config, indent=1) + "\n")
@@ -95,6 +97,20 @@ class Run:
             return json.loads(self.config_path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise IebenchError(f"{self.config_path} cannot be read ({error}); train the run again") from None
+
+    def dataset(self) -> DatasetIndex:
+        """The index of the dataset that the run is trained on, without its shards.
+
+        Raises:
+            UsageError: There is no run.
+            IebenchError: The configuration does not say what the dataset is.
+        """
+        try:
+            return DatasetIndex.model_validate_json(json.dumps(self.read_config().get("dataset")))
+        except ValidationError:
+            raise IebenchError(
+                f"{self.config_path} does not say what dataset the run is trained on; train the run again"
+            ) from None
 
     def recipe(self) -> Recipe:
         """The recipe of the run.

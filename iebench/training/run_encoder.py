@@ -50,13 +50,17 @@ def encoder_of_run(run: Run, checkpoint: Path, index: DatasetIndex) -> Encoder:
         UsageError: There is no such run or checkpoint, or the dataset lacks a latent that the method is told.
         IebenchError: The checkpoint cannot be read, or does not fit the recipe.
     """
-    model = _restored(checkpoint, run.recipe(), index)
+    size = (
+        run.dataset().image_size
+    )  # images of another size are resized, so the network is built for this one
+    model = _restored(checkpoint, run.recipe(), index.model_copy(update={"image_size": size}))
     mean, std = model.channel_mean.flatten().tolist(), model.channel_std.flatten().tolist()
     parts = {name: columns for name, columns in model.method.parts().items() if name not in ("whole", ALL)}
     predictor = MethodPredictor(model) if model.method.predictor is not None and model.method.groups else None
     return Encoder(
         model.backbone,
         str(run.folder),
+        image_size=size,
         mean=(mean[0], mean[1], mean[2]),
         std=(std[0], std[1], std[2]),
         parts=parts,

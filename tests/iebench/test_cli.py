@@ -78,7 +78,7 @@ def test_help_does_not_wait_for_pytorch():
         (["train", "demo", "--data", "nowhere", "--out", "{out}"], "holds no dataset"),
         (["train", "demo", "--data", "{data}", "--out", "{out}", "--set", "a.b=1"], "has no field 'a.b'"),
         (["recipes", "show", "sei"], "did you mean 'sie'"),
-        (["eval", "nowhere", "--data", "{data}"], "holds no run"),
+        (["eval", "nowhere", "--data", "{data}"], "there is no encoder nowhere"),
         (["report", "nowhere", "--out", "{out}/r.html"], "nowhere has not been evaluated"),
         (["leaderboard", "nowhere"], "nowhere has not been evaluated"),
     ],

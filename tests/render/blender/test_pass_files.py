@@ -12,7 +12,9 @@ from geometry import AXES, EYE, FIELD_OF_VIEW, FLOOR, seen, write_ellipsoid
 from render.errors import ModelError
 from render.frame import Frame
 from render.settings import RenderSettings
+from shards.geometry import object_to_world, world_points
 from shards.passes import PASSES
+from shards.schema import VARIANTS, SampleMetadata
 
 pytestmark = pytest.mark.blender
 
@@ -64,6 +66,17 @@ def test_the_mask_is_what_the_centres_of_the_pixels_see(frames, view):
     sure = truth.clearance > 1e-3  # where the ray is not within a thousandth of the outline
     assert np.array_equal(mask[sure], truth.mask[sure])
     assert sure.mean() > 0.99
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_rendered_depth_lies_on_the_object_where_its_matrix_says(frames, view):
+    radii, latents = VIEWS[view]
+    metadata = SampleMetadata(synset="1", object="a", view=0, label=0, latents=tuple(latents))
+    names = VARIANTS["3diebench" if len(latents) == 7 else "translated"]
+    own = np.linalg.inv(object_to_world(metadata, names))
+    sure = frames[view].mask & (seen(radii, np.array(latents), 96).clearance > 0.02)
+    points = world_points(frames[view].depth)[sure] @ own[:3, :3].T + own[:3, 3]
+    assert np.abs(np.linalg.norm(points / radii, axis=-1) - 1).max() < 5e-3
 
 
 @pytest.mark.parametrize("view", VIEWS)

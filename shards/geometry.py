@@ -1,0 +1,94 @@
+"""Where the camera is, and where the object is, in every view of the scene.
+
+World: metres, z up; the origin is where the object stands untouched, the floor is at z = -1. Matrices are for column
+vectors: ``world = matrix @ [x, y, z, 1]``. Two conventions name the axes of a camera:
+
+==========  ==========================================================
+``opengl``  x to the right of the image, y up, z towards the camera
+``opencv``  x to the right of the image, y down, z away from the camera
+==========  ==========================================================
+
+Pixels: u to the right, v down; the centre of the first pixel is (0.5, 0.5). With the point ``(x, y, z)`` in a camera's
+``opencv`` axes, ``[u, v, 1] = camera_intrinsics(size) @ [x / z, y / z, 1]``, and z is what the depth pass holds.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from shards.schema import Latent, SampleMetadata
+
+CameraAxes = Literal["opengl", "opencv"]
+
+FIELD_OF_VIEW = 0.6911110281944275
+"""Radians, across the whole square image."""
+DISTANCE = 2.5
+"""Metres from the camera to the origin, at which it looks from 45 degrees above."""
+
+_HALF = math.sqrt(0.5)
+_OPENGL = np.array(
+    [
+        [-1.0, 0.0, 0.0, 0.0],
+        [0.0, -_HALF, _HALF, DISTANCE * _HALF],
+        [0.0, _HALF, _HALF, DISTANCE * _HALF],
+        [0.0, 0.0, 0.0, 1.0],
+    ]
+)
+_FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
+
+
+def camera_intrinsics(image_size: int) -> np.ndarray:
+    """The (3, 3) intrinsic matrix in pixels, as the module says.
+
+    Args:
+        image_size: Width and height of the image in pixels.
+    """
+    focal = image_size / 2 / math.tan(FIELD_OF_VIEW / 2)
+    return np.array([[focal, 0.0, image_size / 2], [0.0, focal, image_size / 2], [0.0, 0.0, 1.0]])
+
+
+def camera_to_world(axes: CameraAxes = "opengl") -> np.ndarray:
+    """The (4, 4) matrix from the camera's axes to the world; the camera stands still in all views.
+
+    Args:
+        axes: Convention of the camera's axes.
+    """
+    return _OPENGL.copy() if axes == "opengl" else _OPENGL @ _FLIP
+
+
+def object_to_world(metadata: SampleMetadata, latents: Sequence[Latent]) -> np.ndarray:
+    """The (4, 4) matrix from the model's coordinates to the world in one view.
+
+    The model's coordinates have their origin at the centre of its bounding box and z up: a file with y up (OBJ, glTF)
+    has x, y, z where the model has x, z, -y. The model's ``scale`` is in the matrix.
+
+    Args:
+        metadata: The view.
+        latents: The dataset's latents, in order.
+
+    Raises:
+        KeyError: the dataset has no rotation among its latents.
+    """
+    values = dict(zip((latent.name for latent in latents), metadata.latents, strict=True))
+    turn = Rotation.from_euler("xyz", [values[f"rotation_{axis}"] for axis in "xyz"]).as_matrix()
+    matrix = np.eye(4)
+    matrix[:3, :3] = turn * (1.0 if metadata.scale is None else metadata.scale)
+    matrix[:3, 3] = [values.get(f"translation_{axis}", 0.0) for axis in "xyz"]
+    return matrix
+
+
+def world_points(depth: np.ndarray) -> np.ndarray:
+    """(height, width, 3) world coordinates in metres of what each pixel's centre sees.
+
+    Args:
+        depth: (height, width) metres along the camera's axis, as ``View.depth`` gives them.
+    """
+    size = len(depth)
+    centres = np.arange(size) + 0.5
+    u, v = np.meshgrid(centres, centres)
+    rays = np.stack([u, v, np.ones_like(u)], axis=-1) @ np.linalg.inv(camera_intrinsics(size)).T
+    matrix = camera_to_world("opencv")
+    return (rays * depth[..., None]) @ matrix[:3, :3].T + matrix[:3, 3]

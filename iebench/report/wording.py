@@ -192,8 +192,13 @@ def _comparison(name: str, path: ScorePath, contender: Contender, untrained: Con
     before = untrained.summary(path) if untrained else None
     if untrained and before:
         is_apart = is_told_apart(contender, untrained, metric, summary, before)
+        paired = contender.difference(untrained, path)
+        difference = ""
+        if paired and paired.low is not None and paired.high is not None:
+            ends = f"[{metric.show(paired.low)}, {metric.show(paired.high)}]"
+            difference = f", paired difference {metric.show(paired.value)} {ends}"
         relations.append(
-            f"{_relation(is_apart, summary.mean > before.mean)} the untrained network ({metric.show(before.mean)})"
+            f"{_relation(is_apart, summary.mean > before.mean)} the untrained network ({metric.show(before.mean)}{difference})"
         )
     if summary.chance is not None:
         is_apart = summary.low is not None and summary.high is not None

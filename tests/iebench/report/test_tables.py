@@ -105,12 +105,20 @@ def test_the_overview_says_what_predictors_are_told_and_the_chance_levels():
 @pytest.mark.parametrize(
     ("trained", "untrained", "words"),
     [
-        (0.5, 0.3, "above the untrained network (30.0%) and above chance (20.0%)"),
-        (0.1, 0.3, "below the untrained network (30.0%) and below chance (20.0%)"),
+        (
+            0.5,
+            0.3,
+            "above the untrained network (30.0%, paired difference 20.0% [20.0%, 20.0%]) and above chance (20.0%)",
+        ),
+        (
+            0.1,
+            0.3,
+            "below the untrained network (30.0%, paired difference -20.0% [-20.0%, -20.0%]) and below chance (20.0%)",
+        ),
         (
             0.2,
             0.2,
-            "not told apart from the untrained network (20.0%) and not told apart from chance (20.0%)",
+            "not told apart from the untrained network (20.0%, paired difference 0.0% [0.0%, 0.0%]) and not told apart from chance (20.0%)",
         ),
     ],
 )

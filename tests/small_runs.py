@@ -1,9 +1,11 @@
 """Recipes small enough for a test, and what their runs logged."""
 
 from pathlib import Path
+from typing import Any
 
 from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.training.metrics_log import read_metrics
+from iebench.training.pace import TIMINGS
 
 SMALL = [
     "optimizer.schedule=constant",  # so that a run may be prolonged
@@ -26,3 +28,9 @@ def small_recipe(*overrides: str) -> Recipe:
 
 def losses(run_folder: Path) -> list[tuple[int, float]]:
     return [(record["step"], record["loss"]) for record in read_metrics(run_folder / "metrics.jsonl")]
+
+
+def numbers(run_folder: Path) -> list[dict[str, Any]]:
+    """What a run logged without what differs from one time to the next."""
+    records = read_metrics(run_folder / "metrics.jsonl")
+    return [{key: value for key, value in record.items() if key not in TIMINGS} for record in records]

@@ -7,6 +7,7 @@ import click
 
 from iebench.cli.location import DatasetLocation, takes_dataset
 from iebench.training.launch import read_launch, said_once_per_node
+from shards.errors import UsageError
 from shards.origin import origin_of
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -29,26 +30,54 @@ SET_OPTION = click.option(
 
 
 @click.command(epilog="Example: iebench train demo --data data/views --out runs/a --set training.epochs=20")
-@click.argument("recipe", metavar="RECIPE")
-@DATA_OPTION
-@click.option("--out", required=True, metavar="RUN", type=FOLDER, help="Folder of the run.")
+@click.argument("recipe", metavar="[RECIPE]", required=False)
+@click.option(
+    "--data",
+    metavar="DATASET",
+    type=DatasetLocation(),
+    help="Folder of the dataset, or its http, https or s3 address.",
+)
+@click.option("--out", metavar="RUN", type=FOLDER, help="Folder of the run.")
 @SET_OPTION
-@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
+@click.option(
+    "--resume",
+    metavar="RUN",
+    type=FOLDER,
+    is_flag=False,
+    flag_value=Path(),
+    help="Go on with a run from its last checkpoint; recipe and dataset are the run's.",
+)
 @DEVICE_OPTION
-def train(recipe: str, data: Path, out: Path, overrides: tuple[str, ...], resume: bool, device: str) -> None:
-    """Train a recipe on a dataset.
+def train(
+    recipe: str | None,
+    data: Path | None,
+    out: Path | None,
+    overrides: tuple[str, ...],
+    resume: Path | None,
+    device: str,
+) -> None:
+    """Train a recipe on a dataset, or go on with a run.
 
     RECIPE is the name of a recipe in the package (`iebench recipes` lists them) or a TOML file. Ctrl-C saves
-    the state; --resume goes on from it.
+    the state; `iebench train --resume RUN` goes on from it, and --set changes what may change.
     """
     from iebench.recipes.recipe import load_recipe
     from iebench.training.loop import train as run_training
+    from iebench.training.run import Run
 
     with said_once_per_node():
-        loaded = load_recipe(recipe, overrides)
-    run_training(loaded, data, out, device, resume)
+        folder = out if resume in (None, Path()) else resume
+        if folder is None or (resume is None and (recipe is None or data is None)):
+            raise UsageError(
+                "a new run takes RECIPE --data DATASET --out RUN, and one that was begun goes on with --resume RUN"
+            )
+        if out not in (None, folder):
+            raise UsageError(f"--resume goes on in {folder} itself, so --out {out} must be left out")
+        loaded = Run(folder).recipe(overrides) if recipe is None else load_recipe(recipe, overrides)
+        data = data or Run(folder).data()
+    run_training(loaded, data, folder, device, resume is not None)
     if read_launch().rank == 0:
-        click.echo(f"{out}: trained; now `iebench eval {out} --data {origin_of(data) or data}`")
+        click.echo(f"{folder}: trained; now `iebench eval {folder} --data {origin_of(data) or data}`")
 
 
 @click.group(invoke_without_command=True, epilog="Example: iebench recipes show sie")

@@ -100,6 +100,11 @@ class Recipe(_Section):
     online: OnlineConfig = OnlineConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 
+    @staticmethod
+    def load(name: str, overrides: Sequence[str] = ()) -> "Recipe":
+        """Reads a recipe, as ``load_recipe`` does: ``Recipe.load("sie", ["training.epochs=20"])``."""
+        return load_recipe(name, overrides)
+
 
 @cache
 def recipe_class(config: type[MethodConfig]) -> type[Recipe]:

@@ -31,6 +31,11 @@ TERM_NAMES = {
     "representation_correlation": "correlation",
     "embedding_std": "standard deviation, embedding",
     "embedding_correlation": "correlation, embedding",
+    "learning_rate": "learning rate",
+    "gradient_norm": "norm of the gradient",
+    "images_per_second": "images/s",
+    "data_wait": "share of time waiting for data",
+    "peak_memory_gib": "peak memory, GiB",
 }
 
 _NOT_TERMS = ("step", "epoch", "loss")

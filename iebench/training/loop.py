@@ -3,11 +3,13 @@
 import math
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 from iebench.backbones.builtin import with_stem
@@ -16,11 +18,12 @@ from iebench.recipes.recipe import Recipe
 from iebench.training.interrupt import StopRequest, stop_on_signals
 from iebench.training.launch import read_launch
 from iebench.training.loading import on_device, pair_stream
-from iebench.training.machine import wants_compile
-from iebench.training.metrics_log import MetricsLog
+from iebench.training.machine import describe_machine, wants_compile
+from iebench.training.metrics_log import MetricsLog, read_metrics
 from iebench.training.model import Model, Step, build_model
 from iebench.training.online import collapse_statistics
 from iebench.training.optimizers import clip_gradients, learning_rate, set_learning_rate
+from iebench.training.pace import Pace
 from iebench.training.precision import Precision
 from iebench.training.processes import Processes, launched
 from iebench.training.run import Run, load_checkpoint, save_checkpoint
@@ -28,6 +31,7 @@ from iebench.training.state import TrainingState
 from iebench.training.synchronised import synchronise_batch_norm
 from shards.errors import IebenchError, UsageError
 from shards.loader import loader_workers, pair_batches
+from shards.mirror import dataset_folder
 from shards.schema import DatasetIndex, open_dataset
 
 
@@ -69,29 +73,73 @@ class Schedule:
         return done > before or step == self.steps
 
 
-def train(recipe: Recipe, data: Path, out: Path, device: str = "auto", resume: bool = False) -> None:
+StepCallback = Callable[[int, dict[str, Any] | None], None]
+"""Is told after each step its number, and its record where it is a logged one."""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training has come to.
+
+    Attributes:
+        run: Folder of the run.
+        step: Number of steps that were taken in all, before a resumption too.
+        record: Last line of ``metrics.jsonl``; None where there is none.
+        checkpoint: File of the last state.
+    """
+
+    run: Path
+    step: int
+    record: dict[str, Any] | None
+    checkpoint: Path
+
+
+def train(
+    recipe: Recipe,
+    data: str | Path,
+    out: str | Path,
+    device: str = "auto",
+    resume: bool = False,
+    on_step: StepCallback | None = None,
+) -> TrainingResult:
     """Trains a recipe on a dataset, in one process or in all that torchrun or srun started.
 
     However many they are, they take the same steps; rank 0 alone writes. On the CPU, a run that is stopped and
-    resumed takes the same steps as one that is not.
+    resumed takes the same steps as one that is not. PyTorch's global random state is left as it was.
 
     Args:
-        recipe: every number of the run.
-        data: the dataset's folder.
-        out: the run's folder: new, or with ``resume`` one that was begun.
+        recipe: Every number of the run.
+        data: Folder of the dataset, or its http, https or s3 address.
+        out: Folder of the run: new, or with ``resume`` one that was begun.
         device: ``auto``, ``cpu`` or ``cuda``.
-        resume: go on from the last checkpoint.
+        resume: Goes on from the last checkpoint.
+        on_step: Called after every step, in every process.
 
     Raises:
         UsageError: the dataset, the run folder or the device is not as needed.
         TrainingStopped: Ctrl-C or SIGTERM came; the state is saved.
         IebenchError: a shard cannot be read, or the loss is not finite.
     """
+    run = Run(Path(out))
     with launched(device) as processes:
-        _train(recipe, data, out, resume, processes)
+        with processes.fail_together():
+            folder = dataset_folder(data)
+        gpus = [processes.device] if processes.device.type == "cuda" else []
+        with torch.random.fork_rng(gpus):
+            step = _train(recipe, folder, run.folder, resume, processes, on_step)
+    records = read_metrics(run.metrics_path)
+    return TrainingResult(run.folder, step, records[-1] if records else None, run.last_checkpoint)
 
 
-def _train(recipe: Recipe, data: Path, out: Path, resume: bool, processes: Processes) -> None:
+def _train(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    resume: bool,
+    processes: Processes,
+    on_step: StepCallback | None = None,
+) -> int:
+    """Trains in one process of several; returns the number of steps in all."""
     run, device = Run(out), processes.device
     with processes.fail_together():
         precision = Precision(recipe.training.precision, device)
@@ -113,6 +161,10 @@ def _train(recipe: Recipe, data: Path, out: Path, resume: bool, processes: Proce
         model.compile_backbones()
     trained, optimizer = processes.replicate(model), state.optimizer
     workers = loader_workers(recipe.training.workers, read_launch().local_count)
+    with processes.fail_together():
+        if processes.first:
+            run.write_machine(describe_machine(device, precision.name, processes.count, workers))
+    pace = Pace(device, 2 * schedule.batch_size)
 
     with (
         stop_on_signals() as stop,
@@ -120,7 +172,7 @@ def _train(recipe: Recipe, data: Path, out: Path, resume: bool, processes: Proce
         metrics_log(run, state.step, processes.first) as log,
         progress_bar(schedule, state.step, processes.first) as bar,
     ):
-        for batch in processes.in_step(batches):
+        for batch in processes.in_step(pace.watched(batches)):
             if state.step >= schedule.steps:
                 break
             rate = learning_rate(recipe.optimizer, state.step, schedule.steps, 1 / schedule.epoch(1))
@@ -129,7 +181,7 @@ def _train(recipe: Recipe, data: Path, out: Path, resume: bool, processes: Proce
                 outcome = trained(*on_device(batch, device))
             optimizer.zero_grad()
             precision.backward(outcome.loss)
-            clip_gradients(optimizer, recipe.optimizer.clip_norm)
+            norm = clip_gradients(optimizer, recipe.optimizer.clip_norm)
             precision.update(optimizer)
             state.step += 1
             model.after_step(state.step / schedule.steps)
@@ -137,17 +189,22 @@ def _train(recipe: Recipe, data: Path, out: Path, resume: bool, processes: Proce
             bar.update(2 * schedule.batch_size)
             is_logged = state.step % recipe.training.log_every == 0 or state.step in (1, schedule.steps)
             record = log_record(state.step, outcome, schedule) if is_logged else None
+            if record:
+                record |= {"learning_rate": rate, "gradient_norm": norm.item(), **pace.record()}
             request = agreed(stop, processes)
             with processes.fail_together():
                 if record and log:
-                    require_finite_loss(record)
+                    require_finite_loss(record, out)
                     log.write(record)
                     bar.set_postfix_str(
                         f"epoch {record['epoch']:.0f}/{schedule.epochs}, loss {record['loss']:.3f}"
                     )
                 if processes.first and (schedule.wants_checkpoint(state.step) or request.signal):
                     save_checkpoint(run.last_checkpoint, state.content())
+                if on_step:
+                    on_step(state.step, record)
                 raise_if_stopped(request, state.step, schedule, out)
+    return state.step
 
 
 def open_run(run: Run, recipe: Recipe, data: Path, resume: bool, model: Model) -> None:
@@ -202,7 +259,7 @@ def log_record(step: int, outcome: Step, schedule: Schedule) -> dict[str, Any]:
     }
 
 
-def require_finite_loss(record: dict[str, Any]) -> None:
+def require_finite_loss(record: dict[str, Any], out: Path) -> None:
     """Makes sure that a training still is one.
 
     Raises:
@@ -210,8 +267,8 @@ def require_finite_loss(record: dict[str, Any]) -> None:
     """
     if not math.isfinite(record["loss"]):
         raise IebenchError(
-            f"the loss is {record['loss']} at step {record['step']}; resume from the last checkpoint with a lower "
-            "optimizer.lr"
+            f"the loss is {record['loss']} at step {record['step']}; `iebench train --resume {out} --set "
+            "optimizer.lr=...` goes on from the last checkpoint with a lower learning rate"
         )
 
 
@@ -245,5 +302,5 @@ def raise_if_stopped(stop: StopRequest, step: int, schedule: Schedule, out: Path
     if stop.signal and step < schedule.steps:
         raise TrainingStopped(
             f"stopped by {stop.signal.name} after step {step} of {schedule.steps}; the state is saved in "
-            f"{out}: `iebench train --resume` goes on from it (and so does `iebench demo`)"
+            f"{out}: `iebench train --resume {out}` goes on from it (and so does `iebench demo`)"
         )

@@ -1,8 +1,14 @@
 """What a run takes from its machine where the recipe leaves it open."""
 
+import platform
 import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
 
 import torch
+
+from iebench import __version__
 
 COMPILED_STEPS = 2_000
 """Steps from which the minutes that torch.compile takes at the start are worth it."""
@@ -20,3 +26,37 @@ def wants_compile(asked: bool | None, device: torch.device, steps: int) -> bool:
         return asked
     has_compiler = shutil.which("cc") is not None  # Triton builds its launchers with it
     return device.type == "cuda" and has_compiler and steps >= COMPILED_STEPS
+
+
+def describe_machine(device: torch.device, precision: str, processes: int, workers: int) -> dict[str, Any]:
+    """Describes what a run is computed by, for its ``config.json``.
+
+    Args:
+        device: Device of this process.
+        precision: Precision of the networks' arithmetic, such as ``bfloat16``.
+        processes: Number of processes that train together.
+        workers: Number of loader workers of each.
+    """
+    is_gpu = device.type == "cuda"
+    return {
+        "iebench": __version__,
+        "commit": commit_of(Path(__file__).parents[2]),
+        "python": platform.python_version(),
+        "device": torch.cuda.get_device_name(device) if is_gpu else platform.machine(),
+        "cuda": torch.version.cuda if is_gpu else None,
+        "precision": precision,
+        "processes": processes,
+        "workers": workers,
+    }
+
+
+def commit_of(folder: Path) -> str | None:
+    """Returns the commit of a checkout, with ``-dirty`` where files differ from it; None where it is none."""
+    if not (folder / ".git").exists():
+        return None
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()

@@ -171,8 +171,18 @@ def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def clip_gradients(optimizer: Optimizer, norm: float | None) -> None:
-    """Scales the gradients of all that is trained down to a common norm; None leaves them. Nothing waits."""
+def clip_gradients(optimizer: Optimizer, norm: float | None) -> Tensor:
+    """Scales the gradients of all that is trained down to a common norm. Nothing waits for the device.
+
+    Args:
+        optimizer: As ``build_optimizer`` makes it; the online heads are left alone.
+        norm: Largest norm; None leaves the gradients as they are.
+
+    Returns:
+        The norm before, on the device.
+    """
+    trained = [value for group in optimizer.param_groups[:-1] for value in group["params"]]
+    gradients = [value.grad for value in trained if value.grad is not None]
     if norm is not None:
-        trained = [value for group in optimizer.param_groups[:-1] for value in group["params"]]
-        nn.utils.clip_grad_norm_(trained, norm)
+        return nn.utils.clip_grad_norm_(trained, norm)
+    return torch.linalg.vector_norm(torch.stack(list(torch._foreach_norm(gradients))))

@@ -166,7 +166,7 @@ def launched(device: str) -> Iterator[Processes]:
             raise
         raise IebenchError(
             f"process {processes.rank} of {processes.count} lost the others, one of which has ended; what ended it "
-            "stands above or in its own log, and `iebench train --resume` goes on from the last checkpoint"
+            "stands above or in its own log, and `iebench train --resume RUN` goes on from the last checkpoint"
         ) from error
     _leave()
 

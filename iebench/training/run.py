@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,9 +17,10 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from iebench.recipes.recipe import Recipe, parse_recipe
+from iebench.recipes.recipe import Recipe, apply_override, parse_recipe
 from shards.errors import IebenchError, UsageError
 from shards.files import atomic_write, write_text
+from shards.mirror import dataset_folder
 from shards.origin import origin_of, place_of
 from shards.schema import INDEX_NAME, DatasetIndex, open_dataset
 
@@ -84,6 +86,11 @@ class Run:
         }
         write_text(self.config_path, json.dumps(config, indent=1) + "\n")
 
+    def write_machine(self, machine: dict[str, Any]) -> None:
+        """Adds to the configuration what the run is computed by from now on."""
+        config = {**self.read_config(), "machine": machine}
+        write_text(self.config_path, json.dumps(config, indent=1) + "\n")
+
     def read_config(self) -> dict[str, Any]:
         """The configuration as written.
 
@@ -112,13 +119,27 @@ class Run:
                 f"{self.config_path} does not say what dataset the run is trained on; train the run again"
             ) from None
 
-    def recipe(self) -> Recipe:
+    def recipe(self, overrides: Sequence[str] = ()) -> Recipe:
         """The recipe of the run.
 
+        Args:
+            overrides: ``section.field=value`` each, for a run that goes on with other values.
+
         Raises:
-            UsageError: there is no run, or its recipe is of another version.
+            UsageError: there is no run, its recipe is of another version, or an override has no field.
         """
-        return parse_recipe(self.read_config().get("recipe", {}), str(self.config_path))
+        content = self.read_config().get("recipe", {})
+        for override in overrides:
+            apply_override(content, override)
+        return parse_recipe(content, str(self.config_path))
+
+    def data(self) -> Path:
+        """The dataset of the run: its folder, or of an address the mirror's.
+
+        Raises:
+            UsageError: there is no run.
+        """
+        return dataset_folder(self.read_config()["data"])
 
     def require_same(self, recipe: Recipe, data: Path) -> None:
         """Makes sure that a run may be resumed with ``recipe`` on ``data``.

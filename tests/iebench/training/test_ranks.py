@@ -18,12 +18,11 @@ from iebench.cli.evaluating import evaluate_run
 from iebench.evaluation.results import EvaluationFile
 from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.training.loop import train
-from iebench.training.metrics_log import read_metrics
 from iebench.training.run import Run, load_checkpoint
 from processes import PATIENCE, default_interrupt, descendants, wait_for
 from shards.reader import read_samples
 from shards.schema import open_dataset
-from small_runs import losses
+from small_runs import losses, numbers
 from toys import reseal
 
 TRAINING = [
@@ -171,7 +170,7 @@ def alone(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 
 def require_same_curve(found: Path, expected: Path) -> None:
-    ours, theirs = (read_metrics(folder / "metrics.jsonl") for folder in (found, expected))
+    ours, theirs = (numbers(folder) for folder in (found, expected))
     assert [record["step"] for record in ours] == [record["step"] for record in theirs]
     for mine, other in zip(ours, theirs, strict=True):
         assert mine["loss"] == pytest.approx(other["loss"], rel=1e-3), mine["step"]

@@ -16,6 +16,7 @@ SMALL = [
     "training.precision=float32",  # as exact on a CPU that multiplies in bfloat16
     "training.log_every=1",
     "training.checkpoint_every=1",
+    "training.validate_every=1000",
     "evaluation.epochs=2",
     "evaluation.hidden_width=16",
     "evaluation.linear_color_epochs=2",

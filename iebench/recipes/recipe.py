@@ -86,6 +86,7 @@ class TrainingConfig(_Section):
     )
     log_every: int = Field(default=10, ge=1, description="steps")
     checkpoint_every: int = Field(default=10, ge=1, description="epochs")
+    validate_every: int = Field(default=10, ge=1, description="epochs between scores on validation objects")
 
 
 class Recipe(_Section):

@@ -31,6 +31,9 @@ TERM_NAMES = {
     "representation_correlation": "correlation",
     "embedding_std": "standard deviation, embedding",
     "embedding_correlation": "correlation, embedding",
+    "val_knn_top1": "held-out objects: top-1, k-NN",
+    "val_online_top1": "held-out objects: top-1, online head",
+    "val_online_rotation_r2": "held-out objects: rotation R², online head",
     "learning_rate": "learning rate",
     "gradient_norm": "norm of the gradient",
     "images_per_second": "images/s",
@@ -99,9 +102,11 @@ def training_panels(curves: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> l
         curves: (title, records of ``metrics.jsonl``) of each run.
 
     Returns:
-        The loss first, then the terms in the order in which they are first met.
+        Scores on held-out objects first, then the loss, then the terms in the order in which they are first met.
     """
-    keys = {"loss": None} | {key: None for _, records in curves for record in records for key in record}
+    found = {key: None for _, records in curves for record in records for key in record}
+    held_out = {key: None for key in found if key.startswith("val_")}
+    keys = held_out | {"loss": None} | found
     panels: list[Panel] = []
     for key in keys:
         lines = [(title, *_points(records, key)) for title, records in curves]

@@ -29,6 +29,7 @@ from iebench.training.processes import Processes, launched
 from iebench.training.run import Run, load_checkpoint, save_checkpoint
 from iebench.training.state import TrainingState
 from iebench.training.synchronised import synchronise_batch_norm
+from iebench.training.validation import Validation
 from shards.errors import IebenchError, UsageError
 from shards.loader import loader_workers, pair_batches
 from shards.mirror import dataset_folder
@@ -66,6 +67,10 @@ class Schedule:
     def epoch(self, step: int) -> float:
         """Epochs done after ``step`` steps."""
         return step * self.batch_size / self.objects
+
+    def ends_stretch(self, step: int, epochs: int) -> bool:
+        """Whether ``step`` is the first to reach a multiple of so many epochs."""
+        return self.epoch(step) // epochs > self.epoch(step - 1) // epochs
 
     def wants_checkpoint(self, step: int) -> bool:
         """Whether ``step`` ends a stretch of ``checkpoint_every`` epochs, or the training."""
@@ -164,6 +169,7 @@ def _train(
     with processes.fail_together():
         if processes.first:
             run.write_machine(describe_machine(device, precision.name, processes.count, workers))
+    validation = Validation(data, index, precision) if "val" in index.splits else None
     pace = Pace(device, 2 * schedule.batch_size)
 
     with (
@@ -188,11 +194,14 @@ def _train(
 
             bar.update(2 * schedule.batch_size)
             is_logged = state.step % recipe.training.log_every == 0 or state.step in (1, schedule.steps)
-            record = log_record(state.step, outcome, schedule) if is_logged else None
+            is_validated = validation and schedule.ends_stretch(state.step, recipe.training.validate_every)
+            record = log_record(state.step, outcome, schedule) if is_logged or is_validated else None
             if record:
                 record |= {"learning_rate": rate, "gradient_norm": norm.item(), **pace.record()}
             request = agreed(stop, processes)
             with processes.fail_together():
+                if record and is_validated and validation and processes.first:
+                    record |= validation.scores(model)
                 if record and log:
                     require_finite_loss(record, out)
                     log.write(record)

@@ -31,6 +31,7 @@ MAY_CHANGE_ON_RESUME = {
     "training.precision",
     "training.log_every",
     "training.checkpoint_every",
+    "training.validate_every",
     "about.what",
     "about.paper",
 }

@@ -1,0 +1,134 @@
+"""Scores on held-out objects during a training: a learning curve of what counts."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from iebench.evaluation.knn import nearest_classes
+from iebench.evaluation.scores import batch_r2
+from iebench.training.model import Model
+from iebench.training.precision import Precision
+from shards.batches import collate_views
+from shards.lanes import segments_between
+from shards.reader import read_objects
+from shards.schema import DatasetIndex
+
+VALIDATED_OBJECTS = 512
+"""Objects of each split that are looked at, at most; a pair of views of each."""
+_RUNS = (
+    64  # places of a split that they are taken from, because its objects may stand in the order of classes
+)
+_BATCH = 128
+
+
+@dataclass(frozen=True)
+class HeldPairs:
+    """The first two views of some objects of one split, on the CPU.
+
+    Attributes:
+        views: (2 * objects, 3, height, width) uint8, both views of an object one after the other.
+        latents: (2 * objects, number of latents) float64.
+        labels: (2 * objects,) classes.
+    """
+
+    views: Tensor
+    latents: Tensor
+    labels: Tensor
+
+
+class Validation:
+    """Scores a network by k-NN and by its online heads on validation objects, which nothing was trained on.
+
+    The objects are read when first needed and are the same each time. Nothing of the training is touched: the network
+    runs in evaluation mode, draws no random number, and is put back into the modes that it was in.
+
+    Args:
+        data: Folder of the dataset.
+        index: Its index, with the splits ``train`` and ``val``.
+        precision: Precision and device of the training.
+    """
+
+    def __init__(self, data: Path, index: DatasetIndex, precision: Precision) -> None:
+        self._data = data
+        self._index = index
+        self._precision = precision
+        self._pairs: dict[str, HeldPairs] = {}
+
+    def scores(self, model: Model) -> dict[str, float]:
+        """Computes ``val_knn_top1``, ``val_online_top1`` and, where views have a rotation, ``val_online_rotation_r2``.
+
+        k-NN looks for the nearest among views of training objects. No other process is needed.
+        """
+        for split in ("train", "val"):
+            self._pairs.setdefault(split, held_pairs(self._data, self._index, split))
+        train, val = self._pairs["train"], self._pairs["val"]
+        with _frozen(model):
+            gallery, queries = (self._represent(model, pairs) for pairs in (train, val))
+            found = nearest_classes(
+                gallery, train.labels, queries, len(self._index.classes), self._precision.device
+            )
+            labels = val.labels.to(queries.device)
+            guessed = model.online.classifiers["representation"](queries).argmax(dim=1)
+            scores = {
+                "val_knn_top1": _share(found[:, 0].to(queries.device) == labels),
+                "val_online_top1": _share(guessed == labels),
+            }
+            if model.has_rotation:
+                latents = val.latents.to(queries.device)
+                rotation = model.transformation(latents[::2], latents[1::2], ["rotation"])
+                pairs = torch.cat((queries[::2], queries[1::2]), dim=1)
+                regressed = model.online.regressors["representation"](pairs)
+                scores["val_online_rotation_r2"] = batch_r2(regressed, rotation).item()
+        return scores
+
+    def _represent(self, model: Model, pairs: HeldPairs) -> Tensor:
+        parts = []
+        for views in pairs.views.split(_BATCH):
+            with self._precision.autocast():
+                parts.append(model.represent(views.to(self._precision.device)).float())
+        return torch.cat(parts)
+
+
+def held_pairs(data: Path, index: DatasetIndex, split: str) -> HeldPairs:
+    """Reads the first two views of objects from all over a split.
+
+    Raises:
+        IebenchError: A shard cannot be read.
+    """
+    found = index.split(split)
+    views = []
+    for first, last in spread(found.objects, VALIDATED_OBJECTS, _RUNS):
+        for segment in segments_between(found.shards, first, last):
+            for held in read_objects(data, index, segment.shard, segment.start, segment.stop):
+                views += held[:2]
+    batch = collate_views(views, index.image_size, 0)
+    return HeldPairs(batch.views, batch.latents, batch.labels)
+
+
+def spread(count: int, wanted: int, runs: int) -> list[tuple[int, int]]:
+    """Chooses ``wanted`` of ``count`` things in order, in evenly spaced runs (first, last + 1)."""
+    if count <= wanted:
+        return [(0, count)]
+    length = wanted // runs
+    return [(start, start + length) for start in (number * count // runs for number in range(runs))]
+
+
+def _share(is_right: Tensor) -> float:
+    return is_right.float().mean().item()
+
+
+@contextmanager
+def _frozen(model: Model) -> Iterator[None]:
+    """Evaluation mode without gradients and without new kernels by torch.compile, which would take minutes."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad(), torch.compiler.set_stance("force_eager"):
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

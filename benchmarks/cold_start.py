@@ -1,0 +1,133 @@
+"""How much must come from an address before the first batch: with ``latents.parquet`` and without, from a throttled server.
+
+The server on loopback gives all connections together so many bytes a second. The dataset is that of ``load_speed.py``; it
+is small beside 3DIEBench, whose shards have 60 MB, so what counts is the share of the dataset that comes::
+
+    python benchmarks/cold_start.py
+"""
+
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import click
+
+from iebench.cli.progress import ViewBar
+from load_speed import write_published
+from shards.loader import pair_batches, view_batches
+from shards.mirror import dataset_folder
+from shards.published.pack import make_pack_plan, pack
+from shards.schema import INDEX_NAME, open_dataset
+from shards.stream import PairSettings, PairStream, ViewStream
+
+_PIECE = 1 << 14
+
+
+class Throttle:
+    """Lets bytes pass at a rate, whoever asks, and counts them."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+        self.sent = 0
+        self._lock = threading.Lock()
+        self._free_at = time.monotonic()
+
+    def take(self, size: int) -> None:
+        """Waits until so many bytes may pass."""
+        with self._lock:
+            self.sent += size
+            self._free_at = max(self._free_at, time.monotonic()) + size / self.rate
+            wait = self._free_at - time.monotonic()
+        time.sleep(max(0.0, wait))
+
+
+@contextmanager
+def serving(folder: Path, throttle: Throttle) -> Iterator[str]:
+    """The address of a folder on loopback."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            data = (folder / Path(self.path).name).read_bytes()
+            asked = self.headers.get("Range", "").removeprefix("bytes=")
+            first, _, last = asked.partition("-")
+            start, stop = int(first or 0), int(last) + 1 if last else len(data)
+            self.send_response(206 if asked else 200)
+            if asked:
+                self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(data)}")
+            self.send_header("Content-Length", str(stop - start))
+            self.end_headers()
+            try:
+                for place in range(start, stop, _PIECE):
+                    piece = data[place : min(place + _PIECE, stop)]
+                    throttle.take(len(piece))
+                    self.wfile.write(piece)
+            except OSError:
+                return  # whoever asked has gone
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/views"
+    finally:
+        server.shutdown()
+
+
+@click.command()
+@click.option("--objects", default=600, show_default=True)
+@click.option("--views", default=50, show_default=True, help="Of each object.")
+@click.option("--batch-size", default=64, show_default=True, help="Pairs.")
+@click.option("--lanes", default=16, show_default=True)
+@click.option("--rate", default=20.0, show_default=True, help="MB/s.")
+def main(objects: int, views: int, batch_size: int, lanes: int, rate: float) -> None:
+    """Prints a Markdown table."""
+    with tempfile.TemporaryDirectory(prefix="iebench-cold-", ignore_cleanup_errors=True) as name:
+        source, data = Path(name) / "published", Path(name) / "views"
+        write_published(source, objects, views)
+        pack(make_pack_plan(source, objects_per_shard=10), data, 2, ViewBar("pack"))
+        size = sum(path.stat().st_size for path in data.iterdir()) / 1e6
+        print(f"\n{size:,.0f} MB in {len(list(data.glob('*.tar')))} shards, {rate:g} MB/s\n")
+        print("| | MB before the first batch | seconds |\n|---|---|---|")
+        for table in (False, True):
+            if not table:
+                content = json.loads((data / INDEX_NAME).read_text())
+                (data / INDEX_NAME).write_text(json.dumps({**content, "latents_table": None}))
+            else:
+                (data / INDEX_NAME).write_text(json.dumps(content))
+            for what in ("training", "evaluation"):
+                os.environ["IEBENCH_CACHE"] = str(Path(name) / f"cache-{table}-{what}")
+                throttle = Throttle(rate * 1e6)
+                with serving(data, throttle) as address:
+                    begin = time.perf_counter()
+                    folder = dataset_folder(address)
+                    _first_batch(what, folder, batch_size, lanes)
+                    seconds = time.perf_counter() - begin
+                    sent = throttle.sent / 1e6
+                words = "by ranges, with `latents.parquet`" if table else "by whole shards, without it"
+                print(f"| {what}, {words} | {sent:,.1f} | {seconds:.1f} |")
+        sys.stdout.flush()
+
+
+def _first_batch(what: str, folder: Path, batch_size: int, lanes: int) -> None:
+    index = open_dataset(folder)
+    if what == "training":
+        stream = PairStream(folder, index, "train", PairSettings(batch_size, lanes=lanes))
+        with pair_batches(stream, 0) as pairs:
+            next(pairs)
+    else:
+        with view_batches(ViewStream(folder, index, "val", batch_size), 0) as batches:
+            next(batches)
+
+
+if __name__ == "__main__":
+    main()

@@ -87,6 +87,10 @@ class TrainingConfig(_Section):
     log_every: int = Field(default=10, ge=1, description="steps")
     checkpoint_every: int = Field(default=10, ge=1, description="epochs")
     validate_every: int = Field(default=10, ge=1, description="epochs between scores on validation objects")
+    keep: int = Field(default=3, ge=1, description="checkpoints, the last ones")
+    milestone_every: int | None = Field(
+        default=None, ge=1, description="epochs between checkpoints that are never deleted"
+    )
 
 
 class Recipe(_Section):

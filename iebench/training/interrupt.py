@@ -12,6 +12,11 @@ class StopRequest:
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
 
+    @property
+    def number(self) -> int:
+        """The number of the signal; 0 if none came."""
+        return self.signal or 0
+
     def handle(self, number: int, _: FrameType | None) -> None:
         """The signal handler."""
         if self.signal is not None:

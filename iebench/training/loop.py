@@ -1,6 +1,5 @@
 """Training: pairs from shards, a step, a log, a checkpoint."""
 
-import math
 import signal
 import sys
 from collections.abc import Callable
@@ -15,7 +14,9 @@ from tqdm import tqdm
 from iebench.backbones.builtin import with_stem
 from iebench.methods.parts.gather import gather
 from iebench.recipes.recipe import Recipe
-from iebench.training.interrupt import StopRequest, stop_on_signals
+from iebench.training.checkpoints import Checkpoints
+from iebench.training.health import Diverged, Health
+from iebench.training.interrupt import stop_on_signals
 from iebench.training.launch import read_launch
 from iebench.training.loading import on_device, pair_stream
 from iebench.training.machine import describe_machine, wants_compile
@@ -27,55 +28,20 @@ from iebench.training.pace import Pace
 from iebench.training.precision import Precision
 from iebench.training.processes import Processes, launched
 from iebench.training.run import Run, load_checkpoint, save_checkpoint
+from iebench.training.schedule import Schedule
 from iebench.training.state import TrainingState
 from iebench.training.synchronised import synchronise_batch_norm
 from iebench.training.validation import Validation
 from shards.errors import IebenchError, UsageError
 from shards.loader import loader_workers, pair_batches
 from shards.mirror import dataset_folder
-from shards.schema import DatasetIndex, open_dataset
+from shards.schema import open_dataset
 
 
 class TrainingStopped(IebenchError):
     """A signal stopped the training; its state is saved."""
 
     exit_code = 130
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Steps and epochs. An epoch is one pair of views per object, as in the SIE paper."""
-
-    objects: int
-    batch_size: int
-    epochs: int
-    checkpoint_every: int
-
-    @classmethod
-    def of(cls, recipe: Recipe, index: DatasetIndex) -> "Schedule":
-        """The schedule of a recipe on a dataset."""
-        training = recipe.training
-        return cls(
-            index.split("train").objects, training.batch_size, training.epochs, training.checkpoint_every
-        )
-
-    @property
-    def steps(self) -> int:
-        """Steps in all."""
-        return max(1, self.epochs * self.objects // self.batch_size)
-
-    def epoch(self, step: int) -> float:
-        """Epochs done after ``step`` steps."""
-        return step * self.batch_size / self.objects
-
-    def ends_stretch(self, step: int, epochs: int) -> bool:
-        """Whether ``step`` is the first to reach a multiple of so many epochs."""
-        return self.epoch(step) // epochs > self.epoch(step - 1) // epochs
-
-    def wants_checkpoint(self, step: int) -> bool:
-        """Whether ``step`` ends a stretch of ``checkpoint_every`` epochs, or the training."""
-        done, before = (self.epoch(number) // self.checkpoint_every for number in (step, step - 1))
-        return done > before or step == self.steps
 
 
 StepCallback = Callable[[int, dict[str, Any] | None], None]
@@ -126,12 +92,22 @@ def train(
         IebenchError: a shard cannot be read, or the loss is not finite.
     """
     run = Run(Path(out))
-    with launched(device) as processes:
-        with processes.fail_together():
-            folder = dataset_folder(data)
-        gpus = [processes.device] if processes.device.type == "cuda" else []
-        with torch.random.fork_rng(gpus):
-            step = _train(recipe, folder, run.folder, resume, processes, on_step)
+    try:
+        with launched(device) as processes:
+            with processes.fail_together():
+                folder = dataset_folder(data)
+            gpus = [processes.device] if processes.device.type == "cuda" else []
+            with torch.random.fork_rng(gpus):
+                step = _train(recipe, folder, run.folder, resume, processes, on_step)
+    except KeyboardInterrupt:
+        begun = (
+            f"`iebench train --resume {run.folder}` goes on from its last checkpoint"
+            if run.config_path.is_file()
+            else "run the same command again"
+        )
+        raise TrainingStopped(
+            f"interrupted, and nothing was saved since the last checkpoint; {begun}"
+        ) from None
     records = read_metrics(run.metrics_path)
     return TrainingResult(run.folder, step, records[-1] if records else None, run.last_checkpoint)
 
@@ -151,15 +127,20 @@ def _train(
         index = open_dataset(data)
         recipe = recipe.model_copy(update={"backbone": with_stem(recipe.backbone, index.image_size)})
         model = build_model(recipe, index)
-        if not resume:
+        if not (resume and run.last_checkpoint.is_file()):
             model.load_initial_weights()
         stream = pair_stream(recipe.training, index, data, processes)
         if processes.first:
             open_run(run, recipe, data, resume, model)
     state = TrainingState(model, recipe, precision)
     restore(run, state, processes)
-    stream.start_step = state.step
+    with processes.fail_together():
+        if processes.first and resume:
+            run.write_config(recipe, data, state.step)
     schedule = Schedule.of(recipe, index)
+    if state.step >= schedule.steps:
+        return state.step
+    stream.start_step = state.step
     if processes.count > 1:
         synchronise_batch_norm(model, device)
     if wants_compile(recipe.training.compile, device, schedule.steps - state.step):
@@ -171,6 +152,9 @@ def _train(
             run.write_machine(describe_machine(device, precision.name, processes.count, workers))
     validation = Validation(data, index, precision) if "val" in index.splits else None
     pace = Pace(device, 2 * schedule.batch_size)
+    health, checkpoints = Health(state), Checkpoints(run, recipe.training.keep)
+    record: dict[str, Any] | None = None
+    wants_checkpoint = is_validated = False
 
     with (
         stop_on_signals() as stop,
@@ -178,41 +162,54 @@ def _train(
         metrics_log(run, state.step, processes.first) as log,
         progress_bar(schedule, state.step, processes.first) as bar,
     ):
-        for batch in processes.in_step(pace.watched(batches)):
-            if state.step >= schedule.steps:
-                break
+        arriving = pace.watched(batches)
+        while True:
+            with processes.fail_together(stop.number) as signals:
+                if record:
+                    require_health(health, run, recipe, checkpoints)
+                    if is_validated and validation and processes.first:
+                        record |= validation.scores(model)
+                    log_step(record, schedule, log, bar)
+                if on_step and state.step > stream.start_step:
+                    on_step(state.step, record)
+                batch = next(arriving)
+            wants_checkpoint |= any(signals)
+
+            # The forward pass changes running statistics; a checkpoint holds those that were there before it.
+            buffers = state.buffers() if wants_checkpoint else None
             rate = learning_rate(recipe.optimizer, state.step, schedule.steps, 1 / schedule.epoch(1))
             set_learning_rate(optimizer, rate)
             with precision.autocast():
                 outcome = trained(*on_device(batch, device))
             optimizer.zero_grad()
             precision.backward(outcome.loss)
+            precision.unscale(optimizer)
+            health.check(outcome.loss)
+
+            # A state is known to be good once loss and gradient have been computed from it. So the checkpoint of
+            # step 40 is written within step 41, before its update.
+            if wants_checkpoint:
+                with processes.fail_together():
+                    require_health(health, run, recipe, checkpoints)
+                    if processes.first:
+                        checkpoints.save(state.content(buffers), state.step, schedule.milestone(state.step))
+                    raise_if_stopped(signals, state.step, schedule, out)
+                if state.step == schedule.steps:
+                    break
             norm = clip_gradients(optimizer, recipe.optimizer.clip_norm)
             precision.update(optimizer)
             state.step += 1
             model.after_step(state.step / schedule.steps)
-
             bar.update(2 * schedule.batch_size)
+
+            wants_checkpoint = schedule.wants_checkpoint(state.step)
             is_logged = state.step % recipe.training.log_every == 0 or state.step in (1, schedule.steps)
-            is_validated = validation and schedule.ends_stretch(state.step, recipe.training.validate_every)
+            is_validated = validation is not None and schedule.ends_stretch(
+                state.step, recipe.training.validate_every
+            )
             record = log_record(state.step, outcome, schedule) if is_logged or is_validated else None
             if record:
                 record |= {"learning_rate": rate, "gradient_norm": norm.item(), **pace.record()}
-            request = agreed(stop, processes)
-            with processes.fail_together():
-                if record and is_validated and validation and processes.first:
-                    record |= validation.scores(model)
-                if record and log:
-                    require_finite_loss(record, out)
-                    log.write(record)
-                    bar.set_postfix_str(
-                        f"epoch {record['epoch']:.0f}/{schedule.epochs}, loss {record['loss']:.3f}"
-                    )
-                if processes.first and (schedule.wants_checkpoint(state.step) or request.signal):
-                    save_checkpoint(run.last_checkpoint, state.content())
-                if on_step:
-                    on_step(state.step, record)
-                raise_if_stopped(request, state.step, schedule, out)
     return state.step
 
 
@@ -224,7 +221,6 @@ def open_run(run: Run, recipe: Recipe, data: Path, resume: bool, model: Model) -
     """
     if resume:
         run.require_same(recipe, data)
-        run.write_config(recipe, data)
     else:
         run.create(recipe, data)
     if not run.last_checkpoint.is_file():
@@ -268,17 +264,32 @@ def log_record(step: int, outcome: Step, schedule: Schedule) -> dict[str, Any]:
     }
 
 
-def require_finite_loss(record: dict[str, Any], out: Path) -> None:
-    """Makes sure that a training still is one.
+def log_step(record: dict[str, Any], schedule: Schedule, log: MetricsLog | None, bar: tqdm) -> None:
+    """Writes a record, and its loss beside the progress bar, in the process that has a log."""
+    if log:
+        log.write(record)
+        bar.set_postfix_str(f"epoch {record['epoch']:.0f}/{schedule.epochs}, loss {record['loss']:.3f}")
+
+
+def require_health(health: Health, run: Run, recipe: Recipe, checkpoints: Checkpoints) -> None:
+    """Makes sure that every loss and gradient so far was a finite number. Waits for the device.
 
     Raises:
-        IebenchError: the loss is not a finite number.
+        Diverged: One was not; the message says what to go on from.
     """
-    if not math.isfinite(record["loss"]):
-        raise IebenchError(
-            f"the loss is {record['loss']} at step {record['step']}; `iebench train --resume {out} --set "
-            "optimizer.lr=...` goes on from the last checkpoint with a lower learning rate"
-        )
+    step = health.first_bad_step()
+    if step is None:
+        return
+    steps = checkpoints.steps()
+    good = (
+        f"{run.last_checkpoint} holds the state of step {steps[-1]}, which is good"
+        if steps
+        else ("no checkpoint was due before, so --resume begins with step 1")
+    )
+    raise Diverged(
+        f"the loss or its gradient is no finite number at step {step}; {good}: go on with `iebench train --resume "
+        f"{run.folder}` and --set optimizer.lr= lower than {recipe.optimizer.lr:g}"
+    )
 
 
 def progress_bar(schedule: Schedule, step: int, shown: bool = True) -> tqdm:
@@ -294,22 +305,21 @@ def progress_bar(schedule: Schedule, step: int, shown: bool = True) -> tqdm:
     )
 
 
-def agreed(stop: StopRequest, processes: Processes) -> StopRequest:
-    """The request that any process got, so that all stop after the same step."""
-    numbers = [number for number in processes.exchange(stop.signal or 0) if number]
-    request = StopRequest()
-    request.signal = signal.Signals(numbers[0]) if numbers else None
-    return request
-
-
-def raise_if_stopped(stop: StopRequest, step: int, schedule: Schedule, out: Path) -> None:
+def raise_if_stopped(signals: list[int], step: int, schedule: Schedule, out: Path) -> None:
     """Ends the loop after the checkpoint that a signal asked for.
 
+    Args:
+        signals: The number of the signal that each process got; 0 for none.
+        step: How many steps were taken.
+        schedule: How many there are.
+        out: The run's folder.
+
     Raises:
-        TrainingStopped: a signal came.
+        TrainingStopped: A signal came.
     """
-    if stop.signal and step < schedule.steps:
+    number = next(filter(None, signals), None)
+    if number and step < schedule.steps:
         raise TrainingStopped(
-            f"stopped by {stop.signal.name} after step {step} of {schedule.steps}; the state is saved in "
+            f"stopped by {signal.Signals(number).name} after step {step} of {schedule.steps}; the state is saved in "
             f"{out}: `iebench train --resume {out}` goes on from it (and so does `iebench demo`)"
         )

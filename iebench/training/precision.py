@@ -49,6 +49,10 @@ class Precision:
         """Computes gradients, of the scaled loss where the type is float16."""
         self.scaler.scale(loss).backward()
 
+    def unscale(self, optimizer: torch.optim.Optimizer) -> None:
+        """Turns the gradients of the scaled loss into those of the loss."""
+        self.scaler.unscale_(optimizer)
+
     def update(self, optimizer: torch.optim.Optimizer) -> None:
         """Takes the optimizer's step; in float16, skips it where the scaled gradients overflowed."""
         self.scaler.step(optimizer)

@@ -2,10 +2,10 @@
 
 import atexit
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -15,8 +15,6 @@ from torch.nn.parallel import DistributedDataParallel
 from iebench.training.devices import choose_device
 from iebench.training.launch import read_launch, said_once_per_node
 from shards.errors import IebenchError
-
-T = TypeVar("T")
 
 _PATIENCE = timedelta(days=30)  # while rank 0 writes, or fits probes; a process that dies is noticed at once
 _COLLECTIVE_TIMEOUT = timedelta(minutes=5)  # of gradients and statistics, for which nobody should wait long
@@ -61,28 +59,34 @@ class Processes:
 
     def exchange(self, value: int) -> list[int]:
         """What every process says, by rank."""
-        if self.count == 1:
-            return [value]
-        values = [torch.zeros(1, dtype=torch.int64) for _ in range(self.count)]
-        dist.all_gather(values, torch.tensor([value]), group=self._group)
-        return [int(item) for item in values]
+        return [said for (said,) in self._exchange(value)]
 
     @contextmanager
-    def fail_together(self) -> Iterator[None]:
+    def fail_together(self, word: int = 0) -> Iterator[list[int]]:
         """Runs a block that may fail in one process: if it does, all processes end and one error is told.
 
         The first process that failed raises its error; the others end, with the same exit code and without a word,
         once that process is gone. Within the block, nothing may wait for another process.
+
+        Args:
+            word: A number to tell the others by the same message.
+
+        Yields:
+            A list that holds the words of all processes, by rank, once the block has ended.
         """
+        words: list[int] = []
         if self.count == 1:
-            yield
+            yield words
+            words.append(word)
             return
         mine: Exception | None = None
         try:
-            yield
+            yield words
         except Exception as error:
             mine = error
-        codes = self.exchange(getattr(mine, "exit_code", 1) if mine else 0)
+        said = self._exchange(getattr(mine, "exit_code", 1) if mine else 0, word)
+        words += [word for _, word in said]
+        codes = [code for code, _ in said]
         speaker = next((rank for rank, code in enumerate(codes) if code), None)
         if speaker is None:
             return
@@ -93,16 +97,6 @@ class Processes:
                 mine = None  # or the error would keep this frame, and all that the frames above hold
         self._outlast(speaker)
         raise SystemExit(codes[speaker])
-
-    def in_step(self, items: Iterable[T]) -> Iterator[T]:
-        """The items, each of which every process waits for; an error in one process ends all."""
-        iterator = iter(items)
-        while True:
-            with self.fail_together():
-                item = next(iterator, None)
-            if item is None:
-                return
-            yield item
 
     def collect(self, rows: Tensor) -> list[Tensor]:
         """In rank 0, the rows (any number, ...) of every process by rank; elsewhere nothing.
@@ -134,6 +128,14 @@ class Processes:
         content = content if self.first else content.new_empty(size)
         dist.broadcast(content, 0, group=self._group)
         return as_text(content)
+
+    def _exchange(self, *values: int) -> list[tuple[int, ...]]:
+        """What every process says, by rank: as many numbers from each."""
+        if self.count == 1:
+            return [values]
+        said = [torch.zeros(len(values), dtype=torch.int64) for _ in range(self.count)]
+        dist.all_gather(said, torch.tensor(values), group=self._group)
+        return [tuple(map(int, numbers)) for numbers in said]
 
     def _outlast(self, rank: int) -> None:
         """Waits for the end of another process: launchers end all with the first, perhaps before it has spoken."""

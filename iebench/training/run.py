@@ -10,6 +10,7 @@ import json
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,17 +25,22 @@ from shards.mirror import dataset_folder
 from shards.origin import origin_of, place_of
 from shards.schema import INDEX_NAME, DatasetIndex, open_dataset
 
-MAY_CHANGE_ON_RESUME = {
-    "training.epochs",
-    "training.workers",
-    "training.compile",
-    "training.precision",
-    "training.log_every",
+MAY_CHANGE_ON_RESUME = (
+    "about.",
+    "evaluation.",
+    "online.",
+    "optimizer.",
     "training.checkpoint_every",
+    "training.compile",
+    "training.epochs",
+    "training.keep",
+    "training.log_every",
+    "training.milestone_every",
+    "training.precision",
     "training.validate_every",
-    "about.what",
-    "about.paper",
-}
+    "training.workers",
+)
+"""Fields of a recipe that a run may be resumed with other values of, and whole sections."""
 
 
 @dataclass(frozen=True)
@@ -69,21 +75,34 @@ class Run:
         Raises:
             UsageError: the folder is not empty.
         """
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+        if self.folder.exists() and not (self.folder.is_dir() and _is_unused(self.folder)):
             raise UsageError(
                 f"{self.folder} is not empty; add --resume to go on with the run in it, or choose another folder"
             )
-        (self.folder / "checkpoints").mkdir(parents=True)
+        (self.folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         self.write_config(recipe, data)
 
-    def write_config(self, recipe: Recipe, data: Path) -> None:
-        """Writes the whole configuration: recipe, dataset and versions."""
+    def write_config(self, recipe: Recipe, data: Path, step: int = 0) -> None:
+        """Writes the whole configuration: recipe, dataset and versions, and what was changed when.
+
+        Args:
+            recipe: The recipe from now on.
+            data: The dataset.
+            step: The step from which the run goes on.
+        """
+        history: list[dict[str, Any]] = []
+        if self.config_path.is_file():
+            history = self.read_config().get("history", [])
+            if changes := self._changes(recipe):
+                now = datetime.now(UTC).isoformat(timespec="seconds")
+                history.append({"step": step, "time": now, "changes": changes})
         config = {
             "recipe": recipe.model_dump(mode="json"),
             "data": place_of(data),
             "data_sha256": dataset_sha256(data),
             "dataset": open_dataset(data).model_copy(update={"splits": {}}).model_dump(mode="json"),
             "versions": {name: version(name) for name in ("torch", "torchvision")},
+            "history": history,
         }
         write_text(self.config_path, json.dumps(config, indent=1) + "\n")
 
@@ -149,17 +168,21 @@ class Run:
             UsageError: something differs that decides the numbers.
         """
         config = self.read_config()
-        old, new = _flat(self.recipe().model_dump()), _flat(recipe.model_dump())
-        for name, value in new.items():
-            if old.get(name) != value and name not in MAY_CHANGE_ON_RESUME:
+        for name, (old, new) in self._changes(recipe).items():
+            if not name.startswith(MAY_CHANGE_ON_RESUME):
                 raise UsageError(
-                    f"the run in {self.folder} was started with {name} = {old.get(name)!r}, not {value!r}; "
+                    f"the run in {self.folder} was started with {name} = {old!r}, not {new!r}; "
                     "resume it with the same recipe or choose another folder"
                 )
         if config.get("data_sha256") != dataset_sha256(data):
             raise UsageError(
                 f"the run in {self.folder} was started on another dataset than {origin_of(data) or data}"
             )
+
+    def _changes(self, recipe: Recipe) -> dict[str, tuple[Any, Any]]:
+        """The fields that differ from the run's recipe, each with its old and its new value."""
+        old, new = (_flat(found.model_dump(mode="json")) for found in (self.recipe(), recipe))
+        return {name: (old.get(name), value) for name, value in new.items() if old.get(name) != value}
 
 
 def dataset_sha256(data: Path) -> str:
@@ -196,3 +219,11 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in content.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
     return flat
+
+
+def _is_unused(folder: Path) -> bool:
+    """Whether a folder is empty, but for what a kill left before there was a configuration."""
+    return all(
+        path.name.endswith(".part") or (path.name == "checkpoints" and not any(path.iterdir()))
+        for path in folder.iterdir()
+    )

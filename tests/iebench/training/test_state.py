@@ -54,3 +54,29 @@ def test_an_optimizers_state_is_resumed_on_the_device_of_its_parameters(
     moments = [value["exp_avg"] for value in state.optimizer.state.values()]
     assert len(moments) == len(list(state.model.parameters()))
     assert {value.device for value in [*moments, *state.model.parameters()]} == {GPU}
+
+
+def test_a_changed_recipe_overrules_the_hyper_parameters_of_a_checkpoint(toy_dataset: Path):
+    index = open_dataset(toy_dataset)
+    recipe = small_recipe()
+    before = stepped(TrainingState(build_model(recipe, index), recipe, Precision("float32", CPU)))
+    changed = small_recipe("optimizer.weight_decay=0.5", "online.lr=0.25", "online.hidden_width=32")
+    state = TrainingState(build_model(changed, index), changed, Precision("float32", CPU))
+    state.load(before.content())
+    assert state.optimizer.param_groups[0]["weight_decay"] == 0.5
+    assert state.optimizer.param_groups[-1]["lr"] == 0.25
+    moments = {id(key): value for key, value in state.optimizer.state.items()}
+    assert torch.equal(
+        moments[id(state.model.backbone.conv1.weight)]["exp_avg"],
+        before.optimizer.state[before.model.backbone.conv1.weight]["exp_avg"],
+    )
+    stepped(state)  # heads of another width have no past
+
+
+def test_a_checkpoint_holds_the_running_statistics_it_is_given(toy_dataset: Path):
+    recipe = small_recipe()
+    state = TrainingState(build_model(recipe, open_dataset(toy_dataset)), recipe, Precision("float32", CPU))
+    buffers = state.buffers()
+    state.model.backbone.bn1.running_mean += 1
+    found = state.content(buffers)["model"]["backbone.bn1.running_mean"]
+    assert torch.equal(found, torch.zeros_like(found))

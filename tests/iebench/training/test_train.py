@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +17,11 @@ from iebench.methods import Batch, Outcome
 from iebench.methods.parts.transformations import relative_transformation
 from iebench.methods.sie import SIE
 from iebench.recipes.recipe import load_recipe
-from iebench.training.interrupt import StopRequest
-from iebench.training.loop import Schedule, TrainingStopped, train
+from iebench.training.health import Diverged
+from iebench.training.loop import TrainingStopped, log_step, train
 from iebench.training.metrics_log import read_metrics
 from iebench.training.run import Run, load_checkpoint
+from iebench.training.schedule import Schedule
 from processes import descendants, wait_for
 from shards.errors import UsageError
 from shards.reader import read_samples
@@ -64,7 +66,9 @@ def test_a_run_folder_holds_configuration_curves_and_checkpoints(trained: Path, 
     schedule = Schedule.of(small_recipe("training.epochs=4"), open_dataset(toy_dataset))
     assert [step for step, _ in losses(trained)] == list(range(1, schedule.steps + 1))
     assert list((trained / "tensorboard").glob("events.out.tfevents.*"))
-    assert {path.name for path in (trained / "checkpoints").iterdir()} == {"initial.pt", "last.pt"}
+    steps = [schedule.steps - 9, schedule.steps - 4, schedule.steps]
+    kept = {f"step-{step:08}.pt" for step in steps}
+    assert {path.name for path in (trained / "checkpoints").iterdir()} == {"initial.pt", "last.pt", *kept}
 
 
 def test_an_epoch_is_one_pair_per_object(toy_dataset: Path):
@@ -131,12 +135,13 @@ def test_target_networks_and_heads_are_resumed_exactly(
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train(recipe, toy_dataset, whole, "cpu")
 
-    def stop(request: StopRequest, step: int, *rest: object) -> None:
-        if step == 7:
+    def stop(record: dict[str, Any], *rest: Any) -> None:
+        if record["step"] == 7:
             raise TrainingStopped("here")
+        log_step(record, *rest)
 
     with monkeypatch.context() as patch, pytest.raises(TrainingStopped):
-        patch.setattr("iebench.training.loop.raise_if_stopped", stop)
+        patch.setattr("iebench.training.loop.log_step", stop)
         train(recipe, toy_dataset, parts, "cpu")
     train(recipe, toy_dataset, parts, "cpu", resume=True)
     assert numbers(parts) == numbers(whole)
@@ -190,8 +195,45 @@ def test_a_run_folder_in_use_is_not_overwritten(trained: Path, toy_dataset: Path
 
 
 def test_resuming_with_another_recipe_names_the_difference(trained: Path, toy_dataset: Path):
-    with pytest.raises(UsageError, match=r"optimizer\.lr = 0\.001, not 0\.1"):
-        train(small_recipe("optimizer.lr=0.1"), toy_dataset, trained, "cpu", resume=True)
+    with pytest.raises(UsageError, match=r"method\.std = 10\.0, not 5\.0"):
+        train(small_recipe("method.std=5.0"), toy_dataset, trained, "cpu", resume=True)
+
+
+def test_a_diverged_run_keeps_a_good_checkpoint_and_goes_on_from_it(
+    trained: Path, toy_dataset: Path, tmp_path: Path
+):
+    folder = tmp_path / "run"
+    train(small_recipe("training.epochs=2"), toy_dataset, folder, "cpu")
+    good = load_checkpoint(Run(folder).last_checkpoint)
+    absurd = small_recipe("training.epochs=4", "optimizer.lr=1e30", "training.log_every=100")
+    with pytest.raises(Diverged, match=r"no finite number at step 11; .*last\.pt holds the state of step 9"):
+        train(absurd, toy_dataset, folder, "cpu", resume=True)
+    kept = load_checkpoint(Run(folder).last_checkpoint)
+    assert kept["position"] == good["position"]
+    assert all(torch.equal(kept["model"][key], value) for key, value in good["model"].items())
+    train(small_recipe("training.epochs=4"), toy_dataset, folder, "cpu", resume=True)
+    assert losses(folder) == losses(trained)
+    history = json.loads((folder / "config.json").read_text())["history"]
+    assert [entry["step"] for entry in history] == [9, 9]
+    assert [entry["changes"]["optimizer.lr"] for entry in history] == [[1e-3, 1e30], [1e30, 1e-3]]
+
+
+def test_a_state_is_written_only_once_a_step_from_it_was_good(toy_dataset: Path, tmp_path: Path):
+    folder = tmp_path / "run"
+    every_step = ["training.batch_size=18", "training.epochs=20", "training.log_every=100"]
+    with pytest.raises(Diverged, match="at step 2; no checkpoint was due before"):
+        train(small_recipe(*every_step, "optimizer.lr=1e30"), toy_dataset, folder, "cpu")
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["initial.pt"]
+    train(small_recipe(*every_step[:1], "training.epochs=2"), toy_dataset, folder, "cpu", resume=True)
+    assert [step for step, _ in losses(folder)] == [1, 2]
+
+
+def test_a_folder_that_a_kill_left_without_configuration_can_be_used(toy_dataset: Path, tmp_path: Path):
+    folder = tmp_path / "run"
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / ".config.json.01234567.part").touch()
+    Run(folder).create(small_recipe(), toy_dataset)
+    assert Run(folder).recipe() == small_recipe()
 
 
 def test_resuming_where_there_is_no_run_is_an_error(toy_dataset: Path, tmp_path: Path):

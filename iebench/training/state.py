@@ -25,6 +25,7 @@ class TrainingState:
     def __init__(self, model: Model, recipe: Recipe, precision: Precision) -> None:
         self.model = model.to(precision.device)
         self.optimizer = build_optimizer(model, recipe, precision.device)
+        self.optimizer_name = recipe.optimizer.name
         self.precision = precision
         self.step = 0
 
@@ -41,7 +42,7 @@ class TrainingState:
         return {
             "model": {**self.model.state_dict(), **(buffers or {})},
             "optimizer": self.optimizer.state_dict(),
-            "optimizer_class": type(self.optimizer).__name__,
+            "optimizer_name": self.optimizer_name,
             "scaler": self.precision.scaler.state_dict(),
             "position": {"step": self.step},
         }
@@ -58,7 +59,7 @@ class TrainingState:
         )
         heads = {name: value for name, value in ours.items() if resized and name.startswith("online.")}
         self.model.load_state_dict({**theirs, **heads})
-        if content.get("optimizer_class", "Adam") == type(self.optimizer).__name__:
+        if content.get("optimizer_name", "adam") == self.optimizer_name:
             self._load_optimizer(content["optimizer"]["state"])
         if content.get("scaler") and self.precision.scaler.is_enabled():
             self.precision.scaler.load_state_dict(content["scaler"])

@@ -32,6 +32,11 @@ class GoldenView:
         return f"{self.object}/{self.view}"
 
     @property
+    def group(self) -> str:
+        """``doubled`` for models that hold every face twice, as ShapeNetCore v2 does, else ``clean``."""
+        return "doubled" if self.object.endswith("_doubled") else "clean"
+
+    @property
     def model(self) -> Path:
         """The model file."""
         return DATA / "models" / self.synset / self.object / "models" / "model_normalized.obj"
@@ -71,7 +76,7 @@ class Fidelity:
 
 
 def golden_views() -> list[GoldenView]:
-    """All twenty, model by model."""
+    """All 32, model by model."""
     paths = sorted((DATA / "golden").glob("*/*/image_*.png"))
     return [
         GoldenView(path.parts[-3], path.parts[-2], int(path.stem.removeprefix("image_"))) for path in paths

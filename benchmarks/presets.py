@@ -1,6 +1,6 @@
 """What settings cost and what they are worth: error against the converged views, and time.
 
-The table that the presets were chosen from. Each row renders the twenty golden latents on one thread; the error
+The table that the presets were chosen from. Each row renders the 32 golden latents on one thread; the error
 is that of the JPEG, so that chroma subsampling counts. The rows run one after the other in one process, each with
 a scene of its own: Cycles' samples depend on the settings that a session has begun with::
 
@@ -32,6 +32,12 @@ ROWS: dict[str, RenderSettings] = {
     "6, guides prefiltered accurately": SIX.model_copy(update={"prefilter": "accurate"}),
     "6, guided by albedo alone": SIX.model_copy(update={"guides": "albedo"}),
     "6, without guides": SIX.model_copy(update={"guides": "none"}),
+    "5, blue noise": RenderSettings(sampling="automatic", samples=5),
+    "6, blue noise": SIX.model_copy(update={"sampling": "automatic"}),
+    "6, JPEG tables of the standard": SIX.model_copy(update={"jpeg_tables": "standard"}),
+    "6, JPEG tables of the standard, 97": SIX.model_copy(
+        update={"jpeg_tables": "standard", "jpeg_quality": 97}
+    ),
     "6, JPEG 4:2:0": SIX.model_copy(update={"chroma": "4:2:0"}),
     "4 to 32, adaptive 0.1": RenderSettings(samples=32, adaptive_threshold=0.1, min_samples=4),
     "4 to 32, adaptive 0.4": RenderSettings(samples=32, adaptive_threshold=0.4, min_samples=4),
@@ -76,7 +82,7 @@ def _measured(
             start = time.perf_counter()
             image = scene.render(golden.latents).image
             seconds[name].append(time.perf_counter() - start)
-            jpeg = encode_jpeg(image, settings.jpeg_quality, settings.chroma)
+            jpeg = encode_jpeg(image, settings.jpeg_quality, settings.chroma, tables=settings.jpeg_tables)
             sizes[name].append(len(jpeg))
             fidelity[name].append(
                 Fidelity.of(decode_jpeg(jpeg, golden.name), golden.truth, masks[golden.name])

@@ -5,6 +5,8 @@ varies. `reference` does what the published generator does: its settings, the co
 that is written and read back to become a JPEG::
 
     python benchmarks/render_speed.py --models data/models --rounds 6
+
+Without ``--models`` they are the golden ones of tests/data, those with every face twice apart from the others.
 """
 
 import os
@@ -21,33 +23,38 @@ from render.dataset import render_dataset
 from render.executor import Execution
 from render.local import LocalWorker
 from render.plan import Job, PlanSettings, make_plan
-from render.procedural import make_models
 from render.settings import PRESETS, RenderSettings
 
+DATA = Path(__file__).parents[1] / "tests" / "data"
 VIEWS = 3
 OBJECTS = 4
 
 
 @click.command()
-@click.option(
-    "--models", type=click.Path(path_type=Path, file_okay=False), help="Else procedural ones are made."
-)
+@click.option("--models", type=click.Path(path_type=Path, file_okay=False), help="Else the golden ones.")
 @click.option("--rounds", default=3, show_default=True, help="Turns of each preset.")
 @click.option("--size", default=256, show_default=True, help="Pixels a side.")
 def main(models: Path | None, rounds: int, size: int) -> None:
     """Prints Markdown tables."""
     with tempfile.TemporaryDirectory(prefix="iebench-speed-") as name:
         folder = Path(name)
-        if models is None:
-            models = folder / "models"
-            make_models(models, None, objects_per_class=1)
-        objects = scan_models(models, OBJECTS)
-        _presets(objects, folder, rounds, size)
+        groups = {"given": scan_models(models, OBJECTS)} if models else _golden()
+        for group, objects in groups.items():
+            _presets(group, objects, folder / group, rounds, size)
         _shares(objects, folder, rounds, size)
         _workers(objects, folder, size)
 
 
-def _presets(objects: list[ObjectRef], folder: Path, rounds: int, size: int) -> None:
+def _golden() -> dict[str, list[ObjectRef]]:
+    """The golden models by group, ``clean`` and ``doubled``."""
+    found = scan_models(DATA / "models")
+    return {
+        "clean": [item for item in found if not item.object_id.endswith("_doubled")][:OBJECTS],
+        "doubled": [item for item in found if item.object_id.endswith("_doubled")],
+    }
+
+
+def _presets(group: str, objects: list[ObjectRef], folder: Path, rounds: int, size: int) -> None:
     """Images/s of each preset on one thread, in turns."""
     settings = {name: preset.model_copy(update={"image_size": size}) for name, preset in PRESETS.items()}
     seconds = _turns(
@@ -57,7 +64,9 @@ def _presets(objects: list[ObjectRef], folder: Path, rounds: int, size: int) -> 
         },
         rounds,
     )
-    print(f"\n{size} px, one thread, {rounds} turns of {OBJECTS} objects with {VIEWS} views each:\n")
+    print(
+        f"\n{size} px, one thread, {rounds} turns of {len(objects)} {group} objects with {VIEWS} views each:\n"
+    )
     print("| preset | s an image | images/s | times `reference` |\n|---|---|---|---|")
     for name, times in seconds.items():
         mean = np.mean(times)

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import importlib.util
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,10 @@ from render.catalog import ObjectRef, select_objects
 from render.latents import ExplicitLatents, Intervals, with_ranges
 from render.settings import RenderSettings
 from shards.catalogue import ShardPlan, fingerprint, plan_shards
-from shards.schema import VARIANTS, Latent, Variant, draw_latents
+from shards.schema import VARIANTS, DatasetIndex, Latent, Variant, draw_latents
+
+PIXELS_VERSION = 2
+"""Counts changes of what a view shows: 2 since doubled faces are rendered as one, with the normals of the file."""
 
 
 class PlanSettings(BaseModel):
@@ -29,6 +33,7 @@ class PlanSettings(BaseModel):
     objects_per_shard: int = Field(default=100, ge=1)
     render: RenderSettings = RenderSettings()
     blender: str = ""
+    pixels_version: int = Field(default=1, description="1 where none was recorded")
     catalogue_sha256: str = ""
 
     @property
@@ -102,6 +107,20 @@ def make_plan(
             update={"views": explicit.views, "ranges": ranges, "latents_sha256": explicit.sha256}
         )
     blender = importlib.metadata.version("bpy") if importlib.util.find_spec("bpy") else "none"
-    settings = settings.model_copy(update={"catalogue_sha256": fingerprint(objects), "blender": blender})
+    settings = settings.model_copy(
+        update={
+            "catalogue_sha256": fingerprint(objects),
+            "blender": blender,
+            "pixels_version": PIXELS_VERSION,
+        }
+    )
     shards = plan_shards(objects, settings.objects_per_shard)
     return Plan(settings, tuple(objects), shards, explicit)
+
+
+def must_be_rendered_again(index: DatasetIndex) -> bool:
+    """Whether a dataset shows ShapeNet's classes as rendered when doubled faces still gave black triangles."""
+    renderer = index.renderer
+    ours = "render" in renderer and "views" in renderer
+    shapenet = any(re.fullmatch(r"\d{8}", item.synset) for item in index.classes)
+    return ours and shapenet and renderer.get("pixels_version", 1) < PIXELS_VERSION

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from shards.images import ChannelOrder, Chroma
+from shards.images import ChannelOrder, Chroma, JpegTables
 from shards.passes import Pass, in_order
 
 LARGEST_EXTENT = 1e4  # metres; a model larger than the floor is a broken file
@@ -18,6 +18,12 @@ Guides = Literal["none", "albedo", "albedo_normal"]
 Prefilter = Literal["none", "fast", "accurate"]
 PresetName = Literal["draft", "standard", "reference"]
 
+CoincidentFaces = Literal["drop", "keep"]
+"""One face of each set on the same vertices, as 3DIEBench shows ShapeNet's models; or all of them."""
+
+Sampling = Literal["automatic", "sobol"]
+"""The pattern of random numbers: Blender's choice (blue noise below 256 samples), or tabulated Sobol points."""
+
 
 class RenderSettings(BaseModel):
     """Settings of one dataset's renders; they are recorded in ``dataset.json``.
@@ -29,12 +35,16 @@ class RenderSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     image_size: int = Field(default=256, ge=16, le=4096, description="width and height in pixels")
-    samples: int = Field(default=5, ge=1, le=65536, description="paths traced for each pixel, at most")
+    samples: int = Field(default=6, ge=1, le=65536, description="paths traced for each pixel, at most")
     adaptive_threshold: float = Field(
         default=0.0, ge=0, le=1, description="noise at which a pixel gets no more samples; 0: all get all"
     )
     min_samples: int = Field(
         default=0, ge=0, le=4096, description="before a pixel may stop; 0: Blender's choice"
+    )
+    sampling: Sampling = Field(default="sobol", description="pattern of the random numbers")
+    coincident_faces: CoincidentFaces = Field(
+        default="drop", description="whether one face or all are shown where several are on the same vertices"
     )
     denoiser: Denoiser = "high"
     guides: Guides = Field(default="albedo_normal", description="passes that the denoiser is shown")
@@ -46,6 +56,9 @@ class RenderSettings(BaseModel):
         description="noise before rounding to 8 bits; it would be noise under the JPEG",
     )
     jpeg_quality: int = Field(default=95, ge=1, le=100)
+    jpeg_tables: JpegTables = Field(
+        default="flat", description="steps of the JPEG: the same for all frequencies, or the standard's"
+    )
     chroma: Chroma = Field(default="4:4:4", description="chroma subsampling of the JPEG")
     channel_order: ChannelOrder = Field(
         default="rgb", description="bgr swaps red and blue, as the published images have them"
@@ -67,6 +80,8 @@ PRESETS: dict[PresetName, RenderSettings] = {
         denoiser="compositor",
         prefilter="accurate",
         dither=1.0,
+        sampling="automatic",
+        jpeg_tables="standard",
         chroma="4:2:0",
     ),
 }

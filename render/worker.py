@@ -116,7 +116,9 @@ def _render_view(scene: "Scene", job: Job, view: int, loaded: "Loaded") -> tuple
     item, settings = job.item, job.settings.render
     latents = job.latents(view)
     frame = scene.render(latents)
-    jpeg = encode_jpeg(frame.image, settings.jpeg_quality, settings.chroma, settings.channel_order)
+    jpeg = encode_jpeg(
+        frame.image, settings.jpeg_quality, settings.chroma, settings.channel_order, settings.jpeg_tables
+    )
     metadata = SampleMetadata(
         synset=item.synset,
         object=item.object_id,

@@ -12,6 +12,12 @@ from shards.errors import IebenchError
 Chroma = Literal["4:4:4", "4:2:2", "4:2:0"]
 """Chroma subsampling, as Pillow names it."""
 
+JpegTables = Literal["standard", "flat"]
+"""Steps of the DCT coefficients: those of the JPEG standard, coarse in high frequencies and in color, or all equal."""
+
+_FLAT_STEP = 30
+"""Step of every coefficient at quality 50, scaled as the standard's tables are: 3 at quality 95, 2 at 97."""
+
 ChannelOrder = Literal["rgb", "bgr"]
 """The order in which a JPEG stores the channels; the published images have red and blue swapped."""
 
@@ -21,7 +27,11 @@ LARGEST_SIDE = 8192
 
 
 def encode_jpeg(
-    pixels: np.ndarray, quality: int = 95, chroma: Chroma = "4:4:4", channel_order: ChannelOrder = "rgb"
+    pixels: np.ndarray,
+    quality: int = 95,
+    chroma: Chroma = "4:4:4",
+    channel_order: ChannelOrder = "rgb",
+    tables: JpegTables = "standard",
 ) -> bytes:
     """Encodes (height, width, 3) uint8 RGB.
 
@@ -30,11 +40,20 @@ def encode_jpeg(
         quality: of the JPEG, 1 to 100.
         chroma: subsampling.
         channel_order: ``bgr`` stores blue where others look for red.
+        tables: ``flat`` steps leave a smaller squared error in fewer bytes, for the Huffman codes also fit the image.
     """
     buffer = io.BytesIO()
     stored = pixels if channel_order == "rgb" else np.ascontiguousarray(pixels[..., ::-1])
-    Image.fromarray(stored).save(buffer, "JPEG", quality=quality, subsampling=chroma)
+    how = {"quality": quality} if tables == "standard" else {"qtables": _flat(quality), "optimize": True}
+    Image.fromarray(stored).save(buffer, "JPEG", subsampling=chroma, **how)
     return buffer.getvalue()
+
+
+def _flat(quality: int) -> list[list[int]]:
+    """The step of each coefficient, for luma and for chroma."""
+    percent = 5000 / quality if quality < 50 else 200 - 2 * quality
+    step = min(max(round(_FLAT_STEP * percent / 100), 1), 255)
+    return [[step] * 64] * 2
 
 
 def jpeg_size(data: bytes, name: str) -> tuple[int, int]:

@@ -105,12 +105,19 @@ def show(dataset: Path, out: Path, split: str | None, rows: int, columns: int) -
 )
 def verify(dataset: Path, jobs: int | None) -> None:
     """Check every byte, every checksum and every sample against the data contract."""
+    from render.plan import must_be_rendered_again
     from shards.processes import available_cores
     from shards.schema import INDEX_NAME, parse_index
     from shards.table import TABLE_NAME
     from shards.verify import verify_dataset
 
     index = parse_index(dataset / INDEX_NAME)
+    if must_be_rendered_again(index):
+        click.echo(
+            "Note: an earlier renderer made these views. If the models are ShapeNet's, they show black triangles: "
+            "render them again into a new folder.",
+            err=True,
+        )
     total = sum(split.views for split in index.splits.values())
     found: set[str] = set()
     count = 0

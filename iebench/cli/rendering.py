@@ -150,6 +150,11 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
         type=click.Choice(["none", "fast", "balanced", "high", "compositor"]),
         help="Else the preset's; fast takes half the time of high.",
     ),
+    drawn(
+        "--coincident-faces",
+        type=click.Choice(["drop", "keep"]),
+        help="Of faces on the same vertices, show one or all.  [default: drop]",
+    ),
     drawn("--channel-order", type=click.Choice(["rgb", "bgr"]), help="bgr: red and blue as published."),
 )
 @gathered(

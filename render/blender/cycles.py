@@ -6,6 +6,7 @@ import bpy
 
 from render.settings import RenderSettings
 
+_SAMPLING = {"automatic": "AUTOMATIC", "sobol": "TABULATED_SOBOL"}
 _GUIDES = {"none": "RGB", "albedo": "RGB_ALBEDO", "albedo_normal": "RGB_ALBEDO_NORMAL"}
 
 
@@ -44,6 +45,7 @@ def set_cycles(scene: "bpy.types.Scene", settings: RenderSettings) -> None:
     """Samples, bounces and denoising; what is not in ``settings`` is as the published generator has it."""
     cycles = scene.cycles
     cycles.samples = settings.samples
+    cycles.sampling_pattern = _SAMPLING[settings.sampling]
     cycles.seed = 0
     cycles.use_animated_seed = False
     cycles.use_adaptive_sampling = settings.adaptive_threshold > 0

@@ -33,7 +33,12 @@ def import_model(path: Path) -> None:
 
 
 def _import_obj(path: Path) -> None:
-    bpy.ops.wm.obj_import(filepath=str(path), forward_axis="NEGATIVE_Z", up_axis="Y")
+    bpy.ops.wm.obj_import(
+        filepath=str(path),
+        forward_axis="NEGATIVE_Z",
+        up_axis="Y",
+        validate_meshes=False,  # which would spoil normals; render/blender/faces.py does it
+    )
 
 
 def _import_gltf(path: Path) -> None:

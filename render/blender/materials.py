@@ -21,6 +21,8 @@ def mend_materials(model: Path) -> tuple[str, ...]:
     Returns:
         A note for each texture or material file that is missing.
     """
+    if model.suffix.lower() == ".obj":
+        _show_as_published()
     notes = [f"texture {name} is missing" for name in sorted(_mended_images(model))]
     if model.suffix.lower() == ".obj":
         found, missing = material_files(model)
@@ -45,6 +47,27 @@ def show_colours(item: "bpy.types.Object") -> None:
     material.node_tree.links.new(colour.outputs["Color"], nodes["Principled BSDF"].inputs["Base Color"])
     mesh.materials.clear()
     mesh.materials.append(material)
+
+
+def _show_as_published() -> None:
+    """Treats materials of OBJ files as the loader of 3DIEBench does, BlenderProc's ``load_shapenet``.
+
+    - What ``map_d`` names is transparent where it is white, in materials that have a second texture. Blender alone
+      takes the image's alpha channel, which a JPEG does not have.
+    - A color of emission (``Ke``) without a texture emits nothing: so it is in Blender 4.2, and 4.5 differs.
+    """
+    for material in [item for item in bpy.data.materials if item.node_tree is not None]:
+        nodes, links = material.node_tree.nodes, material.node_tree.links
+        images = [node for node in nodes if node.type == "TEX_IMAGE"]
+        surfaces = [node for node in nodes if node.type == "BSDF_PRINCIPLED"]
+        for node in surfaces:
+            if not node.inputs["Emission Color"].is_linked:
+                node.inputs["Emission Strength"].default_value = 0.0
+        for alpha in [node.inputs["Alpha"] for node in surfaces] if len(images) > 1 else []:
+            if alpha.is_linked and alpha.links[0].from_node in images:
+                invert = nodes.new("ShaderNodeInvert")
+                links.new(alpha.links[0].from_node.outputs["Color"], invert.inputs["Color"])
+                links.new(invert.outputs["Color"], alpha)
 
 
 def _mended_images(model: Path) -> set[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import bpy
 import numpy as np
 
+from render.blender.faces import mend_faces
 from render.blender.materials import show_colours
 from render.errors import ModelError
 from render.sources.soundness import NO_FACES, NOT_FINITE, require_extent
@@ -30,13 +31,18 @@ class Loaded:
 
 
 def one_centred_object(
-    imported: "list[bpy.types.Object]", rescaled: bool = False
+    imported: "list[bpy.types.Object]",
+    rescaled: bool = False,
+    drop_coincident: bool = True,
+    by_place: bool = False,
 ) -> "tuple[bpy.types.Object, float | None]":
     """Makes one object of what was imported, its bounding box centred at the origin.
 
     Args:
         imported: objects of any kind; all but meshes are deleted.
         rescaled: whether it is scaled to a unit diagonal.
+        drop_coincident: Whether one face is kept where several are on the same vertices.
+        by_place: Whether vertices in the same place count as the same, as ``mend_faces`` has it.
 
     Returns:
         The object, and the factor it was scaled by or None.
@@ -53,6 +59,7 @@ def one_centred_object(
     for item in imported:
         if item not in meshes:
             bpy.data.objects.remove(item, do_unlink=True)
+    mend_faces({item.data.name: item.data for item in meshes}.values(), drop_coincident, by_place)
     for item in meshes:
         show_colours(item)
     item = _joined(meshes)
@@ -92,3 +99,16 @@ def _centre(item: "bpy.types.Object", rescaled: bool) -> float | None:
     item.data.vertices.foreach_set("co", vertices.reshape(-1))
     item.data.update()
     return scale
+
+
+def share_mesh(item: "bpy.types.Object") -> None:
+    """Gives the mesh of an object a second user that no ray meets.
+
+    Cycles moves the vertices of a mesh that has one user into place and builds its acceleration structure anew
+    for each view; a mesh with two users keeps it, and only the object moves. An object that no ray can see is
+    left out altogether, so this one is seen by transmitted rays, of which this scene has none.
+    """
+    second = bpy.data.objects.new("second user of the mesh", item.data)
+    second.visible_camera = second.visible_diffuse = second.visible_glossy = False
+    second.visible_shadow = second.visible_volume_scatter = False
+    bpy.context.scene.collection.objects.link(second)

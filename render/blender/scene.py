@@ -22,7 +22,7 @@ from render.blender.cycles import set_cycles, set_output
 from render.blender.devices import use_device
 from render.blender.importers import import_model
 from render.blender.materials import mend_materials
-from render.blender.models import Loaded, one_centred_object
+from render.blender.models import Loaded, one_centred_object, share_mesh
 from render.blender.passes import OBJECT_INDEX, PassFiles
 from render.devices import CPU, Device
 from render.errors import ModelError
@@ -62,6 +62,7 @@ class Scene:
         self._frame_bytes = max((4 + 16 * len(settings.passes)) * settings.image_size**2, 2**20)
         self._object: bpy.types.Object | None = None
         self._loaded = 0
+        self._drop_coincident = settings.coincident_faces == "drop"
         set_output(self._scene, settings, threads, self._frame)
         set_cycles(self._scene, settings)
         use_device(self._scene, device)
@@ -98,8 +99,14 @@ class Scene:
             self._end_session()
         import_model(path)
         notes = mend_materials(path)
-        self._object, scale = one_centred_object(self._imported(), rescaled)
+        self._object, scale = one_centred_object(
+            self._imported(),
+            rescaled,
+            drop_coincident=self._drop_coincident,
+            by_place=path.suffix.lower() != ".obj",
+        )
         self._object.pass_index = OBJECT_INDEX
+        share_mesh(self._object)
         return Loaded(scale, notes)
 
     def render(self, latents: np.ndarray) -> Frame:

@@ -25,9 +25,9 @@ def test_noise_of_one_level_is_48_decibels(golden):
     assert golden.psnr(truth + 1, truth) == pytest.approx(20 * np.log10(255))
 
 
-def test_there_are_twenty_views_with_latents_and_what_was_published_for_them(golden):
+def test_there_are_32_views_with_latents_and_what_was_published_for_them(golden):
     views = golden.golden_views()
-    assert len(views) == 20 and len({view.object for view in views}) == 5
+    assert len(views) == 32 and len({view.object for view in views}) == 8
     for view in views:
         assert view.model.is_file() and view.latents.shape == (7,)
         assert golden.psnr(view.published, view.truth) > 43.9  # dB; with red and blue swapped it is far less

@@ -1,10 +1,12 @@
 """What is to be rendered, and whether a folder may be continued."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from models import TRIANGLE, write_model
 from render.catalog import scan_models
-from render.plan import PlanSettings, make_plan
+from render.plan import PIXELS_VERSION, PlanSettings, make_plan, must_be_rendered_again
 from render.settings import RenderSettings
 from shards.errors import UsageError
 from shards.settings import require_same_settings
@@ -66,3 +68,24 @@ def test_settings_that_are_not_ours_are_refused(objects, tmp_path, recorded):
     settings = make_plan(objects, PlanSettings(seed=1)).settings
     with pytest.raises(UsageError):
         require_same_settings(recorded, settings, tmp_path, "rendered")
+
+
+@pytest.mark.parametrize(
+    ("synset", "renderer", "again"),
+    [
+        ("02691156", {"render": {}, "views": 1}, True),
+        ("02691156", {"render": {}, "views": 1, "pixels_version": PIXELS_VERSION}, False),
+        ("02691156", {"latents_header": "x"}, False),
+        ("chairs", {"render": {}, "views": 1}, False),
+    ],
+)
+def test_shapenet_as_rendered_by_an_earlier_renderer_must_be_rendered_again(synset, renderer, again):
+    index = SimpleNamespace(renderer=renderer, classes=[SimpleNamespace(synset=synset)])
+    assert must_be_rendered_again(index) is again
+
+
+def test_what_an_earlier_renderer_has_begun_is_not_continued(tmp_path):
+    earlier = PlanSettings().model_dump()
+    del earlier["pixels_version"]
+    with pytest.raises(UsageError, match="pixels_version 1, not 2"):
+        require_same_settings(earlier, PlanSettings(pixels_version=PIXELS_VERSION), tmp_path, "rendered")

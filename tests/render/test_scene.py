@@ -18,7 +18,14 @@ pytestmark = pytest.mark.blender
 GOLDEN = [("03797390/mug0", 0), ("02946921/fuze0", 1)]
 EXAMPLE = [-0.23984552, 0.45833987, -0.19607556, 0.5488135, 0.56170841, 3.78727399, 0.54488318]
 """The latents to which the spot and the colours in scene.json belong."""
-OURS = {"samples", "use_adaptive_sampling", "use_denoising", "denoising_prefilter", "ao_bounces_render"}
+OURS = {
+    "samples",
+    "sampling_pattern",
+    "use_adaptive_sampling",
+    "use_denoising",
+    "denoising_prefilter",
+    "ao_bounces_render",
+}
 """Cycles settings that decide noise, not the scene, or belong to the fast approximation, which is off."""
 
 
@@ -53,7 +60,7 @@ def model_of(data: Path, name: str) -> Path:
 
 def loaded_object(bpy):
     """The one mesh besides the floor."""
-    (item,) = (item for item in bpy.context.scene.objects if item.type == "MESH" and item.name != "floor")
+    (item,) = (item for item in bpy.context.scene.objects if item.pass_index == 1)
     return item
 
 

@@ -31,7 +31,7 @@ def scene(bpy):
 
 def mesh_of(bpy):
     """The one mesh besides the floor, and its vertices."""
-    (item,) = (item for item in bpy.context.scene.objects if item.type == "MESH" and item.name != "floor")
+    (item,) = (item for item in bpy.context.scene.objects if item.pass_index == 1)
     vertices = np.empty(3 * len(item.data.vertices), np.float32)
     item.data.vertices.foreach_get("co", vertices)
     return item.data, vertices.reshape(-1, 3)

@@ -1,0 +1,177 @@
+"""One face where a model has several in the same place, each corner with the normal that its file gives it.
+
+ShapeNetCore v2 holds every face twice: on the same vertices, in both windings, with opposite normals. Rendered as
+they are, the two shadow each other in fine grain. Blender's validation of a mesh keeps one face of each set, and so
+does this module; but Blender 4.5 has two defects there, for which ``docs/rendering.md`` has the smallest file:
+
+- Validation removes faces and leaves the normals of the others in a code that was relative to the removed ones.
+  So the normals are read before, travel with their corners as plain vectors, and are set again afterwards.
+- Cycles keeps one normal for each vertex, also where corners of different normals share one.
+  So a vertex is repeated for each normal that it has, and normals belong to vertices.
+"""
+
+from collections.abc import Iterable
+
+import bpy
+import numpy as np
+
+_CARRIED_NORMAL = "iebench_normal"
+_CARRIED_VERTEX = "iebench_vertex"
+_NORMAL = "custom_normal"  # Blender's own name; as vectors on vertices it is what Cycles reads
+_SHARP = ("sharp_face", "sharp_edge")
+_STEPS = 12
+"""Bits for each component of a normal: two normals of a vertex are one if they are within 0.05 degrees."""
+
+
+def mend_faces(meshes: "Iterable[bpy.types.Mesh]", drop: bool, by_place: bool) -> None:
+    """Keeps one face of each set on the same vertices, and gives vertices the normals that Cycles shades with.
+
+    Normals that a file does not give are left to Blender, which computes them from the faces that stay.
+
+    Args:
+        meshes: Meshes of one model as imported, not validated; changed in place.
+        drop: Whether all but one face of each set are removed.
+        by_place: Whether vertices in the same place count as the same. glTF and PLY need it, since they repeat a
+            vertex for each normal; OBJ does not, and its published loader compares numbers of vertices.
+    """
+    meshes = list(meshes)
+    given = [mesh.has_custom_normals for mesh in meshes]
+    for mesh, has_normals in zip(meshes, given, strict=True):
+        normals = _corner_normals(mesh) if has_normals else None
+        if drop:
+            normals = _drop_coincident(mesh, normals, by_place)
+        if any(given):  # meshes with and without normals are joined later
+            _set_normals(mesh, _corner_normals(mesh) if normals is None else normals)
+
+
+def _drop_coincident(mesh: "bpy.types.Mesh", normals: np.ndarray | None, by_place: bool) -> np.ndarray | None:
+    """Has Blender's validation choose the faces that stay; returns the normals of their corners."""
+    if normals is not None:
+        _carry(mesh, _CARRIED_NORMAL, "FLOAT_VECTOR", "vector", normals)
+    merged = by_place and _merge_vertices(mesh)
+    mesh.validate(clean_customdata=False)
+    if merged:
+        mesh.loops.foreach_set("vertex_index", _taken(mesh, _CARRIED_VERTEX, "value", np.int32))
+        mesh.update(calc_edges=True)
+    if normals is None:
+        return None
+    return _taken(mesh, _CARRIED_NORMAL, "vector", np.float32).reshape(-1, 3)
+
+
+def _merge_vertices(mesh: "bpy.types.Mesh") -> bool:
+    """Lets corners in one place share a vertex, if any two faces then coincide; each carries its own along."""
+    own = _corner_vertices(mesh)
+    places = _same_places(mesh)[own]
+    starts = np.empty(len(mesh.polygons), np.int32)
+    mesh.polygons.foreach_get("loop_start", starts)
+    if not _any_coincide(places, starts):
+        return False
+    _carry(mesh, _CARRIED_VERTEX, "INT", "value", own)
+    mesh.loops.foreach_set("vertex_index", places)
+    mesh.update(calc_edges=True)
+    return True
+
+
+def _same_places(mesh: "bpy.types.Mesh") -> np.ndarray:
+    """The first vertex in the place of each vertex, and of its color where vertices have one: (vertices,) int32."""
+    columns = [_positions(mesh), *(_colors(item) for item in _vertex_colors(mesh))]
+    rows = np.ascontiguousarray(np.hstack(columns) + np.float32(0))  # which makes -0 equal to 0
+    _, first, inverse = np.unique(
+        rows.view(f"V{rows.itemsize * rows.shape[1]}").ravel(), return_index=True, return_inverse=True
+    )
+    return first[inverse.ravel()].astype(np.int32)
+
+
+def _any_coincide(vertices: np.ndarray, starts: np.ndarray) -> bool:
+    """Whether two faces may have the same vertices, by sums of a random number for each vertex.
+
+    With 64 bits, faces that differ have equal sums once in 10^7 meshes of a million faces.
+    """
+    numbers = np.random.default_rng(0).integers(0, 2**64, vertices.max() + 1, np.uint64, endpoint=False)
+    sums = np.sort(np.add.reduceat(numbers[vertices], starts))
+    return bool((sums[1:] == sums[:-1]).any())
+
+
+def _set_normals(mesh: "bpy.types.Mesh", normals: np.ndarray) -> None:
+    """Repeats each vertex for each normal that its corners have, and gives vertices these normals.
+
+    A vertex of three corners, of which the last is the twin of the first:
+
+        corner   vertex   normal        corner   vertex   normal
+        0        7        (0, 0, 1)     0        7        (0, 0, 1)
+        1        7        (0, 0, 1)     1        7
+        2        7        (0, 0, -1)    2        9        (0, 0, -1)     the first number that was free
+    """
+    count = len(mesh.vertices)
+    steps = np.rint((np.clip(normals, -1, 1) + 1) * (2 ** (_STEPS - 1) - 0.5)).astype(np.int64)
+    keys = _corner_vertices(mesh).astype(np.int64)
+    for component in steps.T:
+        keys = (keys << _STEPS) | component
+    keys, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    vertices = keys >> (3 * _STEPS)
+    repeated = np.concatenate([[False], vertices[1:] == vertices[:-1]])
+    originals = vertices[repeated]
+    vertices[repeated] = count + np.arange(len(originals))
+    _repeat_vertices(mesh, originals)
+    mesh.loops.foreach_set("vertex_index", vertices[inverse.ravel()].astype(np.int32))
+    for name in (_NORMAL, *_SHARP):  # edges are sharp where two vertices are
+        if name in mesh.attributes:
+            mesh.attributes.remove(mesh.attributes[name])
+    mesh.update(calc_edges=True)
+    of_vertices = np.tile(np.array([0, 0, 1], np.float32), (len(mesh.vertices), 1))  # those that no face uses
+    of_vertices[vertices] = normals[first]
+    attribute = mesh.attributes.new(_NORMAL, "FLOAT_VECTOR", "POINT")
+    attribute.data.foreach_set("vector", of_vertices.reshape(-1))
+    mesh.update()
+
+
+def _repeat_vertices(mesh: "bpy.types.Mesh", originals: np.ndarray) -> None:
+    """Appends copies of vertices, with their colors."""
+    positions, colors = _positions(mesh), [_colors(item) for item in _vertex_colors(mesh)]
+    mesh.vertices.add(len(originals))
+    mesh.vertices.foreach_set("co", np.concatenate([positions, positions[originals]]).reshape(-1))
+    for item, values in zip(_vertex_colors(mesh), colors, strict=True):
+        item.data.foreach_set("color", np.concatenate([values, values[originals]]).reshape(-1))
+
+
+def _vertex_colors(mesh: "bpy.types.Mesh") -> "list[bpy.types.Attribute]":
+    return [item for item in mesh.color_attributes if item.domain == "POINT"]
+
+
+def _colors(attribute: "bpy.types.Attribute") -> np.ndarray:
+    values = np.empty((len(attribute.data), 4), np.float32)
+    attribute.data.foreach_get("color", values.reshape(-1))
+    return values
+
+
+def _positions(mesh: "bpy.types.Mesh") -> np.ndarray:
+    values = np.empty((len(mesh.vertices), 3), np.float32)
+    mesh.vertices.foreach_get("co", values.reshape(-1))
+    return values
+
+
+def _corner_vertices(mesh: "bpy.types.Mesh") -> np.ndarray:
+    values = np.empty(len(mesh.loops), np.int32)
+    mesh.loops.foreach_get("vertex_index", values)
+    return values
+
+
+def _corner_normals(mesh: "bpy.types.Mesh") -> np.ndarray:
+    values = np.empty((len(mesh.loops), 3), np.float32)
+    mesh.corner_normals.foreach_get("vector", values.reshape(-1))
+    return values
+
+
+def _carry(mesh: "bpy.types.Mesh", name: str, kind: str, field: str, values: np.ndarray) -> None:
+    """Lays values on the corners of a mesh, where they stay with them when faces are removed."""
+    mesh.attributes.new(name, kind, "CORNER").data.foreach_set(field, values.reshape(-1))
+
+
+def _taken(mesh: "bpy.types.Mesh", name: str, field: str, kind: type) -> np.ndarray:
+    """Takes the values off again that were laid on corners; flat."""
+    attribute = mesh.attributes[name]
+    width = 3 if field == "vector" else 1
+    values: np.ndarray = np.empty(width * len(mesh.loops), kind)
+    attribute.data.foreach_get(field, values)
+    mesh.attributes.remove(attribute)
+    return values

@@ -8,6 +8,7 @@ from PIL import Image
 
 from commands import SMALL, call, run
 from models import TRIANGLE, write_model
+from render.plan import PIXELS_VERSION
 from shards.schema import INDEX_NAME
 from toys import digests, reseal, toy_samples
 
@@ -48,6 +49,25 @@ def test_a_whole_dataset_is_verified(toy_dataset):
         0,
         f"{toy_dataset}: 84 views, all as the index and the contract say\n",
     )
+
+
+EARLIER = {"render": {"samples": 5}, "views": 3}
+"""What the renderer recorded before it counted the changes of what a view shows."""
+
+
+@pytest.mark.parametrize(
+    ("renderer", "noted"),
+    [
+        (EARLIER, True),
+        ({**EARLIER, "pixels_version": PIXELS_VERSION}, False),
+        ({"source": "published"}, False),
+    ],
+)
+def test_verify_says_which_datasets_show_black_triangles(toy_copy, renderer, noted):
+    change_index(toy_copy, renderer=renderer)
+    result = call("verify", toy_copy)
+    assert result.code == 0 and "84 views, all as the index" in result.out
+    assert ("they show black triangles: render them again into a new folder" in result.err) is noted
 
 
 def test_a_sheet_is_an_image_with_a_row_per_class(toy_dataset, tmp_path):

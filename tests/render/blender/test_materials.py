@@ -2,6 +2,7 @@
 
 import colorsys
 import json
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from models import TRIANGLE
 pytestmark = pytest.mark.blender
 
 VIEW = np.array([0.3, 0.2, 0.1, 0.5, 0.1, 0.0, 0.0])
+TINY = "v 0 0 0\nv 0.01 0 0\nv 0 0 0.01\nf -3/1 -2/1 -1/1\n"
 
 
 @pytest.fixture(scope="module")
@@ -117,4 +119,80 @@ def test_a_missing_material_file_is_noted_and_does_not_hide_vertex_colours(scene
     lines = path.read_text().replace("mtllib m.mtl", "mtllib C:\\maps\\gone.mtl").splitlines()
     path.write_text("\n".join(f"{line} 0 1 0" if line.startswith("v ") else line for line in lines))
     assert scene.load(path).notes == ("material file gone.mtl is missing",)
+    assert is_near(hue_in_the_middle(scene), 1 / 3)
+
+
+KINDS = {
+    "spaced": "map_Kd my textures\\wood grain.png",
+    "cut_out": "map_Kd my textures/wood grain.png\nmap_d mask.png",
+    "mask_alone": "map_d mask.png",
+    "emits": "Ke 1 0 0",
+    "d": "d 0.25",
+    "Tr": "Tr 0.25",
+    "d_then_Tr": "d 0.25\nTr 0.75",
+    "Tr_then_d": "Tr 0.75\nd 0.25",
+    "shiny": "Ka 0.1 0.1 0.1\nKs 0.3 0.3 0.3\nNs 50",
+}
+"""What a material of an OBJ file says besides its color."""
+
+TEXTURE = ("TEX_IMAGE.Color", "Base Color")
+ALPHA_LINKS = {
+    "cut_out": {TEXTURE, ("TEX_IMAGE.Color", "Color"), ("INVERT.Color", "Alpha")},
+    "mask_alone": {("TEX_IMAGE.Alpha", "Alpha")},
+    "spaced": {TEXTURE},
+}
+ALPHAS = {"d": 0.25, "d_then_Tr": 0.25, "Tr_then_d": 0.25}
+
+
+@pytest.fixture(scope="module")
+def materials(scene, bpy, tmp_path_factory):
+    """The materials of KINDS as they are loaded from one file, by name."""
+    folder = tmp_path_factory.mktemp("kinds")
+    (folder / "my textures").mkdir()
+    Image.new("RGB", (4, 4), (0, 255, 0)).save(folder / "my textures" / "wood grain.png")
+    Image.new("L", (4, 4), 64).save(folder / "mask.png")
+    (folder / "m.mtl").write_text(
+        "".join(f"newmtl {name}\nKd 0 0 1\n{rest}\n" for name, rest in KINDS.items())
+    )
+    parts = "".join(f"usemtl {name}\n{TRIANGLE}" for name in KINDS)
+    (folder / "m.obj").write_text(f"mtllib m.mtl\n{parts}")
+    assert scene.load(folder / "m.obj").notes == ()
+    (item,) = (item for item in bpy.data.objects if item.pass_index == 1)
+    return {material.name: material.node_tree for material in item.data.materials}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_material_is_built_as_the_published_loader_builds_it(materials, kind):
+    """By BlenderProc 2.8.0's load_shapenet under Blender 4.2.0, which was run on the same file."""
+    (surface,) = (node for node in materials[kind].nodes if node.type == "BSDF_PRINCIPLED")
+    links = {
+        (f"{link.from_node.type}.{link.from_socket.name}", link.to_socket.name)
+        for link in materials[kind].links
+        if link.to_socket.name != "Surface"
+    }
+    assert links == ALPHA_LINKS.get(kind, set())
+    assert surface.inputs["Alpha"].default_value == pytest.approx(ALPHAS.get(kind, 1.0))
+    assert surface.inputs["Emission Strength"].default_value == 0
+    assert surface.inputs["Specular IOR Level"].default_value == pytest.approx(0.3 if kind == "shiny" else 0)
+    assert surface.inputs["Roughness"].default_value == pytest.approx(
+        0.7764 if kind == "shiny" else 1, abs=1e-4
+    )
+
+
+def test_twenty_textures_of_2048_pixels_are_loaded_and_shown(scene, bpy, tmp_path):
+    """The box has the last of them; each other has a triangle inside."""
+    path = textured_box(tmp_path)
+    for shade, numbers in (((255, 0, 0), range(19)), ((0, 255, 0), [19])):
+        file = BytesIO()
+        Image.new("RGB", (2048, 2048), shade).save(file, "PNG", compress_level=1)
+        for number in numbers:
+            path.with_name(f"t{number}.png").write_bytes(file.getvalue())
+    names = "".join(f"newmtl m{number}\nmap_Kd t{number}.png\n" for number in range(20))
+    path.with_name("m.mtl").write_text(names)
+    box = path.read_text().replace("usemtl m\n", "usemtl m19\n")
+    points = "".join(f"usemtl m{number}\n{TINY}" for number in range(19))
+    path.write_text(box + points)
+    assert scene.load(path).notes == ()
+    shown = [tuple(item.size) for item in bpy.data.images if item.name.startswith("t")]
+    assert shown == [(2048, 2048)] * 20
     assert is_near(hue_in_the_middle(scene), 1 / 3)

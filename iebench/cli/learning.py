@@ -1,5 +1,6 @@
 """Commands that train and evaluate."""
 
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -47,6 +48,13 @@ SET_OPTION = click.option(
     flag_value=Path(),
     help="Go on with a run from its last checkpoint; recipe and dataset are the run's.",
 )
+@click.option(
+    "--log",
+    "logs",
+    multiple=True,
+    type=click.Choice(["tensorboard", "wandb"]),
+    help="Where curves are drawn; may be given twice. [default: tensorboard]",
+)
 @DEVICE_OPTION
 def train(
     recipe: str | None,
@@ -54,6 +62,7 @@ def train(
     out: Path | None,
     overrides: tuple[str, ...],
     resume: Path | None,
+    logs: tuple[str, ...],
     device: str,
 ) -> None:
     """Train a recipe on a dataset, or go on with a run.
@@ -65,6 +74,8 @@ def train(
     from iebench.training.loop import train as run_training
     from iebench.training.run import Run
 
+    if logs:
+        overrides = (*overrides, f"training.log={json.dumps(logs)}")
     with said_once_per_node():
         folder = out if resume in (None, Path()) else resume
         if folder is None or (resume is None and (recipe is None or data is None)):

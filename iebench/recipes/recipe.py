@@ -11,6 +11,7 @@ from iebench.backbones.builtin import BackboneConfig
 from iebench.evaluation.protocol import EvaluationConfig
 from iebench.methods import MethodConfig, find_method
 from iebench.recipes import read_recipe, suggestion
+from iebench.training.metrics_log import LogName
 from iebench.training.online import OnlineConfig
 from iebench.training.precision import PrecisionName
 from shards.errors import UsageError
@@ -83,6 +84,9 @@ class TrainingConfig(_Section):
     )
     precision: PrecisionName = Field(
         default="auto", description="bfloat16 where the device computes in it, and otherwise float32"
+    )
+    log: list[LogName] = Field(
+        default=["tensorboard"], description="tensorboard, wandb (Weights & Biases), both or none"
     )
     log_every: int = Field(default=10, ge=1, description="steps")
     checkpoint_every: int = Field(default=10, ge=1, description="epochs")

@@ -20,7 +20,7 @@ from iebench.training.interrupt import stop_on_signals
 from iebench.training.launch import read_launch
 from iebench.training.loading import on_device, pair_stream
 from iebench.training.machine import describe_machine, wants_compile
-from iebench.training.metrics_log import MetricsLog, read_metrics
+from iebench.training.metrics_log import MetricsLog, ScalarLog, TensorBoardLog, read_metrics
 from iebench.training.model import Model, Step, build_model
 from iebench.training.online import collapse_statistics
 from iebench.training.optimizers import clip_gradients, learning_rate, set_learning_rate
@@ -32,6 +32,7 @@ from iebench.training.schedule import Schedule
 from iebench.training.state import TrainingState
 from iebench.training.synchronised import synchronise_batch_norm
 from iebench.training.validation import Validation
+from iebench.training.wandb_log import WandbLog, require_wandb
 from shards.errors import IebenchError, UsageError
 from shards.loader import loader_workers, pair_batches
 from shards.mirror import dataset_folder
@@ -124,6 +125,8 @@ def _train(
     run, device = Run(out), processes.device
     with processes.fail_together():
         precision = Precision(recipe.training.precision, device)
+        if "wandb" in recipe.training.log:
+            require_wandb()
         index = open_dataset(data)
         recipe = recipe.model_copy(update={"backbone": with_stem(recipe.backbone, index.image_size)})
         model = build_model(recipe, index)
@@ -150,6 +153,7 @@ def _train(
     with processes.fail_together():
         if processes.first:
             run.write_machine(describe_machine(device, precision.name, processes.count, workers))
+        logging = metrics_log(run, recipe, state.step, processes.first)
     validation = Validation(data, index, precision) if "val" in index.splits else None
     pace = Pace(device, 2 * schedule.batch_size)
     health, checkpoints = Health(state), Checkpoints(run, recipe.training.keep)
@@ -159,7 +163,7 @@ def _train(
     with (
         stop_on_signals() as stop,
         pair_batches(stream, workers, device.type == "cuda") as batches,
-        metrics_log(run, state.step, processes.first) as log,
+        logging as log,
         progress_bar(schedule, state.step, processes.first) as bar,
     ):
         arriving = pace.watched(batches)
@@ -227,11 +231,18 @@ def open_run(run: Run, recipe: Recipe, data: Path, resume: bool, model: Model) -
         save_checkpoint(run.initial_checkpoint, {"model": model.state_dict()})
 
 
-def metrics_log(run: Run, step: int, first: bool) -> AbstractContextManager[MetricsLog | None]:
+def metrics_log(
+    run: Run, recipe: Recipe, step: int, first: bool
+) -> AbstractContextManager[MetricsLog | None]:
     """Where the first of the processes logs from a step on; the others do not."""
     if not first:
         return nullcontext()
-    return MetricsLog(run.metrics_path, run.folder / "tensorboard", step)
+    others: list[ScalarLog] = []
+    if "tensorboard" in recipe.training.log:
+        others.append(TensorBoardLog(run.folder / "tensorboard", step))
+    if "wandb" in recipe.training.log:
+        others.append(WandbLog(run.folder, recipe.model_dump(mode="json")))
+    return MetricsLog(run.metrics_path, step, others)
 
 
 def restore(run: Run, state: TrainingState, processes: Processes) -> None:

@@ -34,6 +34,7 @@ MAY_CHANGE_ON_RESUME = (
     "training.compile",
     "training.epochs",
     "training.keep",
+    "training.log",
     "training.log_every",
     "training.milestone_every",
     "training.precision",

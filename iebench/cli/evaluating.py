@@ -44,7 +44,7 @@ def evaluate_networks(
         overrides: ``evaluation.FIELD=VALUE`` each, over what the runs' recipes say.
         keeps_features: Whether the features stay in the folder of the results.
         existing: What becomes of an evaluation of the same name.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        device: ``auto``, ``cpu``, ``cuda``, or one GPU by its number as in ``cuda:1``.
 
     Returns:
         The result of each network by its name.

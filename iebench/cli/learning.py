@@ -22,7 +22,11 @@ DATA_OPTION = takes_dataset(
     )
 )
 DEVICE_OPTION = click.option(
-    "--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"])
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="auto|cpu|cuda|cuda:N",
+    help="auto takes the GPUs if there are any, else the CPU.",
 )
 
 SET_OPTION = click.option(

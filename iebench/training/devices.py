@@ -1,30 +1,44 @@
-"""Which device a process computes on."""
+"""Which device a process computes on, and whether that device works."""
+
+import hashlib
+import os
+import warnings
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
 from iebench.training.launch import Launch
 from shards.errors import UsageError
 
+_HIDDEN = {"", "-1", "NoDevFiles"}
+"""Values of CUDA_VISIBLE_DEVICES by which a person or Slurm keeps all GPUs from a process."""
+
 
 def choose_device(device: str, launch: Launch) -> torch.device:
-    """The device of one process: of several GPUs, the one with the process's number on its node.
+    """Chooses the device of one process: of several GPUs, the one with the process's number on its node.
+
+    ``auto`` takes the CPU only where there is no GPU. A GPU that PyTorch cannot use is an error, because a training
+    that silently runs on the CPU takes a hundred times as long.
 
     Args:
         device: ``auto``, ``cpu``, ``cuda``, or one GPU by its number as in ``cuda:1``.
         launch: How the process was started.
 
     Raises:
-        UsageError: There is no such device.
+        UsageError: There is no such device, or PyTorch cannot use it.
     """
     if device == "cpu":
         return torch.device("cpu")
-    visible = torch.cuda.device_count() if torch.cuda.is_available() else 0
     number = _gpu_number(device)
-    if device == "auto" and not visible:
+    visible, reason = _usable_gpus()
+    if not visible and device == "auto" and not gpu_files():
         return torch.device("cpu")
     if not visible:
         raise UsageError(
-            "there is no CUDA device that PyTorch can use; try --device cpu, or see `iebench doctor`"
+            f"there is {'a GPU but ' if gpu_files() else ''}no CUDA device that PyTorch can use ({reason}); mend the "
+            "driver or install a PyTorch that fits it, or choose --device cpu"
         )
     if number is not None:
         return _named_gpu(number, visible, launch)
@@ -36,6 +50,72 @@ def choose_device(device: str, launch: Launch) -> torch.device:
             "GPU, or add --device cpu"
         )
     return torch.device("cuda", launch.local_rank)
+
+
+def claim_gpu(device: torch.device) -> None:
+    """Makes a GPU the current one and has it do something, so that one that is broken is told at the start.
+
+    Raises:
+        UsageError: The GPU does not work, or another program has it to itself.
+    """
+    try:
+        torch.cuda.set_device(device)
+        torch.zeros((), device=device)
+    except (RuntimeError, AssertionError) as error:  # of CUDA, and of a PyTorch that is built without it
+        raise UsageError(
+            f"{device} does not work ({_first_line(error)}); look at it with nvidia-smi, choose another one as in "
+            "--device cuda:1, or choose --device cpu"
+        ) from None
+
+
+def gpu_identity(device: torch.device) -> int:
+    """Returns a number that tells one GPU from all others of all nodes."""
+    uuid = str(torch.cuda.get_device_properties(device).uuid)
+    return int.from_bytes(
+        hashlib.sha256(uuid.encode()).digest()[:7]
+    )  # less than 2**63, as processes exchange it
+
+
+def require_own_gpus(identities: Sequence[int]) -> None:
+    """Makes sure that no two processes compute on one GPU, which NCCL cannot do.
+
+    Args:
+        identities: The GPU of each process by rank, as ``gpu_identity`` gives it.
+
+    Raises:
+        UsageError: Two processes have the same.
+    """
+    ranks = defaultdict(list)
+    for rank, identity in enumerate(identities):
+        ranks[identity].append(str(rank))
+    for sharing in ranks.values():
+        if len(sharing) > 1:
+            raise UsageError(
+                f"processes {', '.join(sharing)} were given the same GPU; start one task to a GPU (srun "
+                "--ntasks-per-node and --gpus-per-node alike), or add --device cpu"
+            )
+
+
+def gpu_files() -> list[Path]:
+    """The device files of NVIDIA's driver that this process may open; none where GPUs are kept from it on purpose."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "all") in _HIDDEN:
+        return []
+    return [path for path in Path("/dev").glob("nvidia[0-9]*") if os.access(path, os.R_OK | os.W_OK)]
+
+
+def _usable_gpus() -> tuple[int, str]:
+    """The number of GPUs that PyTorch can use, and where there are none, why."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        visible = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if torch.version.cuda is None and torch.version.hip is None:
+        return visible, f"PyTorch {torch.__version__} is built without CUDA"
+    reasons = [_first_line(warning.message) for warning in told]
+    return visible, reasons[0] if reasons else "its driver does not answer, or there is none"
+
+
+def _first_line(error: object) -> str:
+    return (str(error).strip() or type(error).__name__).split("\n")[0]
 
 
 def _gpu_number(device: str) -> int | None:

@@ -19,7 +19,7 @@ from iebench.training.health import Diverged, Health
 from iebench.training.interrupt import stop_on_signals
 from iebench.training.launch import read_launch
 from iebench.training.loading import on_device, pair_stream
-from iebench.training.machine import describe_machine, wants_compile
+from iebench.training.machine import describe_machine, start_line, wants_compile
 from iebench.training.metrics_log import MetricsLog, ScalarLog, TensorBoardLog, read_metrics
 from iebench.training.model import Model, Step, build_model
 from iebench.training.online import collapse_statistics
@@ -83,7 +83,7 @@ def train(
         recipe: Every number of the run.
         data: Folder of the dataset, or its http, https or s3 address.
         out: Folder of the run: new, or with ``resume`` one that was begun.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        device: ``auto``, ``cpu``, ``cuda``, or one GPU by its number as in ``cuda:1``.
         resume: Goes on from the last checkpoint.
         on_step: Called after every step, in every process.
 
@@ -152,7 +152,9 @@ def _train(
     workers = loader_workers(recipe.training.workers, read_launch().local_count)
     with processes.fail_together():
         if processes.first:
-            run.write_machine(describe_machine(device, precision.name, processes.count, workers))
+            machine = describe_machine(device, precision.name, processes.count, workers)
+            run.write_machine(machine)
+            print(start_line(machine, device, schedule, state.step), file=sys.stderr)
         logging = metrics_log(run, recipe, state.step, processes.first)
     validation = Validation(data, index, precision) if "val" in index.splits else None
     pace = Pace(device, 2 * schedule.batch_size)
@@ -304,13 +306,15 @@ def require_health(health: Health, run: Run, recipe: Recipe, checkpoints: Checkp
 
 
 def progress_bar(schedule: Schedule, step: int, shown: bool = True) -> tqdm:
-    """Counts images: both views of each pair, in all processes."""
+    """Counts images (both views of each pair, in all processes) and estimates the time left from this run's own."""
     images = 2 * schedule.batch_size
     return tqdm(
         total=schedule.steps * images,
         initial=step * images,
-        unit="img",
+        unit=" images",
+        unit_scale=True,
         desc="train",
+        bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left, {rate_fmt}{postfix}]",
         file=sys.stderr,
         disable=not shown,
     )

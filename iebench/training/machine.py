@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from iebench import __version__
+from iebench.training.schedule import Schedule
 
 COMPILED_STEPS = 2_000
 """Steps from which the minutes that torch.compile takes at the start are worth it."""
@@ -48,6 +49,27 @@ def describe_machine(device: torch.device, precision: str, processes: int, worke
         "processes": processes,
         "workers": workers,
     }
+
+
+def start_line(machine: dict[str, Any], device: torch.device, schedule: Schedule, step: int) -> str:
+    """Says in one line what a training runs on and how long it is.
+
+    Args:
+        machine: What ``describe_machine`` gives.
+        device: Device of this process.
+        schedule: Steps and batches.
+        step: Number of steps that are done.
+    """
+    place = "the CPU" if device.type == "cpu" else machine["device"]
+    count = machine["processes"]
+    processes = "1 process" if count == 1 else f"{count} processes"
+    left = schedule.steps - step
+    done = f" (from step {step:,})" if step else ""
+    images = left * 2 * schedule.batch_size
+    return (
+        f"training on {place} ({machine['device'] if device.type == 'cpu' else device}) in {machine['precision']}, "
+        f"{processes}: {left:,} steps{done} of {schedule.batch_size:,} pairs, {images:,} images"
+    )
 
 
 def commit_of(folder: Path) -> str | None:

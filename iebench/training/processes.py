@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from iebench.training.devices import choose_device
+from iebench.training.devices import choose_device, claim_gpu, gpu_identity, require_own_gpus
 from iebench.training.launch import read_launch, said_once_per_node
 from shards.errors import IebenchError
 
@@ -182,8 +182,6 @@ def start_processes(device: str) -> Processes:
     with said_once_per_node():
         launch = read_launch()
         place = choose_device(device, launch)
-    if place.type == "cuda":
-        torch.cuda.set_device(place)
     if launch.count > 1:
         host = f"[{launch.address}]" if ":" in launch.address else launch.address
         dist.init_process_group(
@@ -194,7 +192,14 @@ def start_processes(device: str) -> Processes:
             timeout=_COLLECTIVE_TIMEOUT,
         )
         atexit.register(_leave)  # after an error has been told, and before the interpreter is taken down
-    return Processes(launch.rank, launch.count, place)
+    processes = Processes(launch.rank, launch.count, place)
+    if place.type == "cuda":
+        with processes.fail_together():
+            claim_gpu(place)
+        identities = processes.exchange(gpu_identity(place))
+        with processes.fail_together():
+            require_own_gpus(identities)
+    return processes
 
 
 def as_bytes(text: str) -> Tensor:

@@ -1,9 +1,16 @@
 """Which device a process takes, with as many GPUs as a test likes to see."""
 
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from iebench.training.devices import choose_device
+from iebench.training import devices
+from iebench.training.devices import choose_device, claim_gpu, gpu_files, gpu_identity, require_own_gpus
 from iebench.training.launch import Launch
 from shards.errors import UsageError
 
@@ -59,3 +66,66 @@ def test_a_device_of_no_known_kind_is_an_error(monkeypatch: pytest.MonkeyPatch, 
 def see(monkeypatch: pytest.MonkeyPatch, gpus: int) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+
+
+def with_driver(monkeypatch: pytest.MonkeyPatch, is_available: Callable[[], bool]) -> None:
+    """A machine with the files of one GPU, of which PyTorch says something."""
+    monkeypatch.setattr(devices, "gpu_files", lambda: [Path("/dev/nvidia0")])
+    monkeypatch.setattr(torch.cuda, "is_available", is_available)
+
+
+def test_a_gpu_that_pytorch_cannot_use_is_an_error_and_not_a_training_on_the_cpu(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def too_old() -> bool:
+        warnings.warn("The NVIDIA driver on your system is too old (found version 11040).\nSee", stacklevel=1)
+        return False
+
+    with_driver(monkeypatch, too_old)
+    monkeypatch.setattr(torch.version, "cuda", "13.2")
+    with pytest.raises(
+        UsageError, match=r"a GPU but .*driver on your system is too old.*--device cpu"
+    ) as error:
+        choose_device("auto", Launch())
+    assert "\n" not in str(error.value)
+    assert choose_device("cpu", Launch()) == torch.device("cpu")
+
+
+def test_a_pytorch_without_cuda_is_named_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch):
+    with_driver(monkeypatch, lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    with pytest.raises(UsageError, match="is built without CUDA"):
+        choose_device("auto", Launch())
+
+
+@pytest.mark.parametrize(("hidden", "count"), [(None, 1), ("0", 1), ("", 0), ("-1", 0), ("NoDevFiles", 0)])
+def test_gpus_that_are_kept_from_a_process_on_purpose_are_not_missed(
+    monkeypatch: pytest.MonkeyPatch, hidden: str | None, count: int
+):
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: iter([folder / "nvidia0"]))
+    monkeypatch.setattr(os, "access", lambda path, mode: True)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if hidden is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    assert len(gpu_files()) == count
+
+
+def test_a_gpu_that_fails_at_first_use_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
+    def broken(device: torch.device) -> None:
+        raise RuntimeError("CUDA error: uncorrectable ECC error encountered\nCUDA kernel errors might be")
+
+    monkeypatch.setattr(torch.cuda, "set_device", broken)
+    with pytest.raises(
+        UsageError, match=r"cuda:1 does not work \(CUDA error: uncorrectable ECC error encountered\)"
+    ):
+        claim_gpu(torch.device("cuda", 1))
+
+
+def test_processes_that_share_a_gpu_are_named(monkeypatch: pytest.MonkeyPatch):
+    properties = [SimpleNamespace(uuid=uuid) for uuid in ("4a1", "4a2", "4a1")]
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties[device.index])
+    identities = [gpu_identity(torch.device("cuda", number)) for number in range(3)]
+    torch.tensor(identities, dtype=torch.int64)  # as the processes tell each other
+    require_own_gpus(identities[:2])
+    with pytest.raises(UsageError, match="processes 0, 2 were given the same GPU"):
+        require_own_gpus(identities)

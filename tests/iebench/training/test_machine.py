@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from iebench.training import machine
-from iebench.training.machine import COMPILED_STEPS, wants_compile
+from iebench.training.machine import COMPILED_STEPS, start_line, wants_compile
+from iebench.training.schedule import Schedule
 
 
 @pytest.mark.parametrize(
@@ -25,3 +26,16 @@ def test_only_long_runs_on_cuda_compile_unasked(
 def test_without_a_c_compiler_nothing_compiles_unasked(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(machine.shutil, "which", lambda name: None)
     assert not wants_compile(None, torch.device("cuda"), 10**6)
+
+
+def test_the_first_line_tells_device_precision_processes_steps_and_images():
+    schedule = Schedule(objects=41_920, batch_size=1024, epochs=2000, checkpoint_every=10)
+    machine = {"device": "NVIDIA H100 80GB HBM3", "precision": "bfloat16", "processes": 8}
+    assert start_line(machine, torch.device("cuda", 0), schedule, 0) == (
+        "training on NVIDIA H100 80GB HBM3 (cuda:0) in bfloat16, 8 processes: 81,875 steps of 1,024 pairs, "
+        "167,680,000 images"
+    )
+    machine = {"device": "x86_64", "precision": "float32", "processes": 1}
+    assert start_line(machine, torch.device("cpu"), schedule, 81_865) == (
+        "training on the CPU (x86_64) in float32, 1 process: 10 steps (from step 81,865) of 1,024 pairs, 20,480 images"
+    )

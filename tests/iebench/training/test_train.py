@@ -1,9 +1,11 @@
 """Training on drawn views: the loop, its checkpoints, and what can go wrong."""
 
+import io
 import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from iebench.methods.parts.transformations import relative_transformation
 from iebench.methods.sie import SIE
 from iebench.recipes.recipe import load_recipe
 from iebench.training.health import Diverged
-from iebench.training.loop import TrainingStopped, log_step, train
+from iebench.training.loop import TrainingStopped, log_step, progress_bar, train
 from iebench.training.metrics_log import read_metrics
 from iebench.training.run import Run, load_checkpoint
 from iebench.training.schedule import Schedule
@@ -321,3 +323,24 @@ def test_training_runs_in_mixed_precision_on_a_gpu(toy_dataset: Path, tmp_path: 
         pytest.skip("no CUDA device")
     train(small_recipe("training.epochs=4"), toy_dataset, tmp_path / "run", "cuda")
     assert losses(tmp_path / "run")
+
+
+def test_the_time_left_is_estimated_from_the_steps_of_this_run(monkeypatch: pytest.MonkeyPatch):
+    shown = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", shown)
+    schedule = Schedule(objects=100, batch_size=10, epochs=100, checkpoint_every=1)  # 1,000 steps
+    with progress_bar(schedule, step=900) as bar:
+        bar.start_t -= 10  # ten steps in ten seconds, so ninety in another ninety
+        bar.last_print_t -= 10
+        bar.update(10 * 20)
+        bar.refresh()
+    line = shown.getvalue().split("\r")[-1]
+    assert "91%" in line
+    assert "18.2k/20.0k [00:10, 01:30 left, 20.0 images/s]" in line
+
+
+def test_a_training_says_at_the_start_what_it_runs_on(toy_dataset: Path, tmp_path: Path, capsys):
+    train(small_recipe("training.epochs=1"), toy_dataset, tmp_path / "run", "cpu")
+    first = capsys.readouterr().err.splitlines()[0]
+    assert first.startswith("training on the CPU")
+    assert "in float32, 1 process: 4 steps of 4 pairs, 32 images" in first

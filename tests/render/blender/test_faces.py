@@ -1,5 +1,7 @@
 """Of faces in one place one stays, and every corner keeps the normal that its file gives it."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -257,3 +259,43 @@ def test_a_view_is_the_same_with_and_without_the_second_user_of_its_mesh(bpy, go
     scene.close()
     assert np.array_equal(shared.mask, alone.mask)
     assert np.abs(shared.image.astype(int) - alone.image).max() <= 2
+
+
+CHOICE = """
+import os, sys
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[1])])
+from render.threads import one_core
+with one_core():  # as a render process imports Blender
+    import bpy
+import numpy as np
+from render.blender.faces import mend_faces
+
+corner = (np.arange(100)[:, None] * 101 + np.arange(100)).ravel()
+faces = np.concatenate([corner[:, None] + [0, 1, 102], corner[:, None] + [0, 102, 101]])
+faces = np.random.default_rng(0).permutation(101**2)[faces]
+twins = np.stack([faces, faces[:, ::-1]], axis=1).reshape(-1).astype("i4")
+mesh = bpy.data.meshes.new("doubled")
+mesh.vertices.add(101**2)
+mesh.vertices.foreach_set("co", np.random.default_rng(0).random(3 * 101**2, dtype="f4"))
+mesh.loops.add(len(twins))
+mesh.loops.foreach_set("vertex_index", twins)
+mesh.polygons.add(len(twins) // 3)
+mesh.polygons.foreach_set("loop_start", np.arange(0, len(twins), 3, dtype="i4"))
+mesh.polygons.foreach_set("material_index", np.arange(len(twins) // 3, dtype="i4") % 2)
+mesh.update(calc_edges=True)
+mend_faces([mesh], drop=True, by_place=False)
+print("kept", "".join(str(face.material_index) for face in mesh.polygons))
+"""
+
+
+def test_render_processes_keep_the_same_twins_on_any_number_of_cores():
+    """Of 20,000 pairs, where Blender's validation chooses anew in each run if it has several cores."""
+    started = [
+        subprocess.Popen([sys.executable, "-c", CHOICE, cores], stdout=subprocess.PIPE, text=True)
+        for cores in ("1", "64", "64")
+    ]
+    outputs = [process.communicate(timeout=120)[0] for process in started]
+    kept = {line.split()[1] for output in outputs for line in output.splitlines() if line.startswith("kept ")}
+    assert len(kept) == 1 and all(process.returncode == 0 for process in started)
+    (materials,) = kept
+    assert len(materials) == 20_000 and 5_000 < materials.count("1") < 15_000

@@ -1,12 +1,13 @@
 """How fast views are rendered: every preset against the published settings, and two workers against one.
 
-All of it in one run on the same models, the presets in turns, so that the ratios hold on a machine whose speed
-varies. `reference` does what the published generator does: its settings, the compositor's denoiser, and a PNG
+All of it in one run on the same models, the presets in turns; of the presets the CPU time is measured, so that the
+ratios hold on a machine whose speed varies and that others use. `reference` does what the published generator does: its settings, the compositor's denoiser, and a PNG
 that is written and read back to become a JPEG::
 
     python benchmarks/render_speed.py --models data/models --rounds 6
 
-Without ``--models`` they are the golden ones of tests/data, those with every face twice apart from the others.
+Without ``--models`` they are the golden ones of tests/data, those with every face twice apart from the others;
+``--group doubled --presets`` measures less.
 """
 
 import os
@@ -21,9 +22,10 @@ from PIL import Image
 from render.catalog import ObjectRef, scan_models
 from render.dataset import render_dataset
 from render.executor import Execution
-from render.local import LocalWorker
 from render.plan import Job, PlanSettings, make_plan
 from render.settings import PRESETS, RenderSettings
+from render.worker import render_object, start_worker
+from shards.one_process import OneProcess
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
 VIEWS = 3
@@ -34,13 +36,21 @@ OBJECTS = 4
 @click.option("--models", type=click.Path(path_type=Path, file_okay=False), help="Else the golden ones.")
 @click.option("--rounds", default=3, show_default=True, help="Turns of each preset.")
 @click.option("--size", default=256, show_default=True, help="Pixels a side.")
-def main(models: Path | None, rounds: int, size: int) -> None:
+@click.option(
+    "--group", "only", type=click.Choice(["clean", "doubled"]), help="Of the golden ones; else both."
+)
+@click.option("--presets", "presets_alone", is_flag=True, help="Measure nothing but the presets.")
+def main(models: Path | None, rounds: int, size: int, only: str | None, presets_alone: bool) -> None:
     """Prints Markdown tables."""
     with tempfile.TemporaryDirectory(prefix="iebench-speed-") as name:
         folder = Path(name)
         groups = {"given": scan_models(models, OBJECTS)} if models else _golden()
+        if only and not models:
+            groups = {only: groups[only]}
         for group, objects in groups.items():
             _presets(group, objects, folder / group, rounds, size)
+        if presets_alone:
+            return
         _shares(objects, folder, rounds, size)
         _workers(objects, folder, size)
 
@@ -55,7 +65,7 @@ def _golden() -> dict[str, list[ObjectRef]]:
 
 
 def _presets(group: str, objects: list[ObjectRef], folder: Path, rounds: int, size: int) -> None:
-    """Images/s of each preset on one thread, in turns."""
+    """CPU time of each preset on one thread, in turns."""
     settings = {name: preset.model_copy(update={"image_size": size}) for name, preset in PRESETS.items()}
     seconds = _turns(
         {
@@ -67,7 +77,7 @@ def _presets(group: str, objects: list[ObjectRef], folder: Path, rounds: int, si
     print(
         f"\n{size} px, one thread, {rounds} turns of {len(objects)} {group} objects with {VIEWS} views each:\n"
     )
-    print("| preset | s an image | images/s | times `reference` |\n|---|---|---|---|")
+    print("| preset | CPU s an image | images/s | times `reference` |\n|---|---|---|---|")
     for name, times in seconds.items():
         mean = np.mean(times)
         ratio = np.median(np.array(seconds["reference"]) / np.array(times))
@@ -135,36 +145,41 @@ class _Renderer:
         plan = make_plan(objects, PlanSettings(views=VIEWS, render=settings))
         self._jobs = [plan.job(item, folder) for item in objects]
         self._png = folder / "frame.png" if through_png else None
-        self._worker = LocalWorker(settings, folder, "cpu")
-        self._worker.start().result()
+        self._process = OneProcess()
+        self._process.submit(start_worker, settings, folder, os.getpid(), "cpu").result()
 
     def warm_up(self) -> None:
         """Renders the first object, which does not count."""
-        self._worker.submit(self._jobs[0]).result()
+        self._process.submit(render_object, self._jobs[0]).result()
 
     def __call__(self) -> float:
-        """Seconds an image."""
-        rendered = [self._worker.submit(job).result() for job in self._jobs]
-        seconds = sum(item.seconds for item in rendered)
+        """CPU seconds an image."""
+        start = self._spent()
+        views = sum(self._process.submit(render_object, job).result().views for job in self._jobs)
+        seconds = self._spent() - start
         if self._png:
             seconds += _png_seconds(self._png, self._jobs)
-        return seconds / sum(item.views for item in rendered)
+        return seconds / views
+
+    def _spent(self) -> float:
+        return self._process.submit(time.process_time).result()
 
     def close(self) -> None:
         """Ends the process."""
-        self._worker.stop()
+        self._process.stop()
+        self._process.join()
 
 
 def _png_seconds(path: Path, jobs: list[Job]) -> float:
-    """What writing every image as PNG and reading it back takes."""
+    """CPU seconds of writing every image as PNG and reading it back."""
     size = jobs[0].settings.render.image_size
     pixels = np.random.default_rng(0).integers(0, 40, (size, size, 3)).astype(np.uint8)
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(len(jobs) * VIEWS):
         Image.fromarray(pixels).save(path)
         with Image.open(path) as image:
             np.array(image)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def _turns(renderers: dict[str, _Renderer], rounds: int) -> dict[str, list[float]]:

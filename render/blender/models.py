@@ -16,6 +16,9 @@ UNIT_TOLERANCE = 0.01
 MOST_FACES = 20_000_000
 """Of which each takes a few hundred bytes in Blender and in Cycles."""
 
+LARGE_MESH = 100_000
+"""Faces from which a tenth of the time of a view goes to building the acceleration structure (benchmarks/RESULTS.md)."""
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -101,13 +104,18 @@ def _centre(item: "bpy.types.Object", rescaled: bool) -> float | None:
     return scale
 
 
-def share_mesh(item: "bpy.types.Object") -> None:
-    """Gives the mesh of an object a second user that no ray meets.
+def share_large_mesh(item: "bpy.types.Object") -> None:
+    """Gives a mesh of very many faces a second user that no ray meets.
 
     Cycles moves the vertices of a mesh that has one user into place and builds its acceleration structure anew
     for each view; a mesh with two users keeps it, and only the object moves. An object that no ray can see is
     left out altogether, so this one is seen by transmitted rays, of which this scene has none.
+
+    Smaller meshes are left alone: which of two faces in one plane is seen is decided by rounding, and the published
+    scene rounds vertices that were moved into place.
     """
+    if len(item.data.polygons) < LARGE_MESH:
+        return
     second = bpy.data.objects.new("second user of the mesh", item.data)
     second.visible_camera = second.visible_diffuse = second.visible_glossy = False
     second.visible_shadow = second.visible_volume_scatter = False

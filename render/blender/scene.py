@@ -22,7 +22,7 @@ from render.blender.cycles import set_cycles, set_output
 from render.blender.devices import use_device
 from render.blender.importers import import_model
 from render.blender.materials import mend_materials
-from render.blender.models import Loaded, one_centred_object, share_mesh
+from render.blender.models import Loaded, one_centred_object, share_large_mesh
 from render.blender.passes import OBJECT_INDEX, PassFiles
 from render.devices import CPU, Device
 from render.errors import ModelError
@@ -106,7 +106,7 @@ class Scene:
             by_place=path.suffix.lower() != ".obj",
         )
         self._object.pass_index = OBJECT_INDEX
-        share_mesh(self._object)
+        share_large_mesh(self._object)
         return Loaded(scale, notes)
 
     def render(self, latents: np.ndarray) -> Frame:

@@ -244,10 +244,12 @@ def test_what_only_real_files_have_is_loaded_with_the_normals_of_the_file(load, 
         assert (normals * -positions / 0.4).sum(axis=1).min() > 0.9999
 
 
-def test_a_view_is_the_same_with_and_without_the_second_user_of_its_mesh(bpy, golden_data):
+def test_a_view_is_the_same_with_and_without_the_second_user_of_its_mesh(bpy, golden_data, monkeypatch):
+    from render.blender import models
     from render.blender.scene import Scene
     from render.settings import RenderSettings
 
+    monkeypatch.setattr(models, "LARGE_MESH", 2000)
     scene = Scene(RenderSettings(image_size=64, samples=4, denoiser="none", passes=("mask",)))
     scene.load(golden_data / "models" / DOUBLED[0] / "models" / "model_normalized.obj")
     shared = scene.render(VIEW)

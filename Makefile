@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format benchmark clean
+.PHONY: help setup demo test lint format benchmark gpu clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ format: $(READY) ## Mend style
 
 benchmark: $(READY) ## Every method on the demo's dataset: a table in benchmarks/RESULTS.md and a report (hours)
 	$(BIN)/python benchmarks/methods.py --data runs/demo/views --out runs/methods
+
+gpu: $(READY) ## All that wants measuring on one GPU, in nine minutes at most: runs/gpu/gpu.md
+	$(BIN)/python benchmarks/gpu.py --out runs/gpu
 
 clean: ## Delete .venv and caches, not data or runs
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from iebench.cli.progress import ViewBar
+from shards.images import encode_jpeg
 from shards.lanes import default_lanes
 from shards.loader import pair_batches
 from shards.published.pack import make_pack_plan, pack
@@ -88,9 +89,10 @@ def main(rounds: int, objects: int, views: int, batch_size: int, images: int) ->
     print_table(rates)
 
 
-def write_published(folder: Path, objects: int, views: int) -> None:
-    """A folder of the published layout with the stored JPEGs over and over."""
-    jpegs = cycle([path.read_bytes() for path in sorted(JPEGS.glob("*/*/*.jpg"))])
+def write_published(folder: Path, objects: int, views: int, size: int | None = None) -> None:
+    """A folder of the published layout with the stored JPEGs over and over, if asked made smaller."""
+    stored = sorted(JPEGS.glob("*/*/*.jpg"))
+    jpegs = cycle([path.read_bytes() if size is None else shrunk(path, size) for path in stored])
     for number in range(objects):
         synset, name = f"{number % 5:08d}", f"object{number:05d}"
         place = folder / synset / name
@@ -98,6 +100,12 @@ def write_published(folder: Path, objects: int, views: int) -> None:
         for view, jpeg in zip(range(views), jpegs, strict=False):
             (place / f"image_{view}.jpg").write_bytes(jpeg)
             np.save(place / f"latent_{view}.npy", draw_latents(VARIANTS["3diebench"], 0, synset, name, view))
+
+
+def shrunk(path: Path, size: int) -> bytes:
+    """A JPEG of so many pixels, encoded as ours are."""
+    with Image.open(path) as image:
+        return encode_jpeg(np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BOX)))
 
 
 def folder_images(root: Path, views: int, batch_size: int) -> Iterator[int]:

@@ -1,14 +1,8 @@
-"""Whether training waits for data; and on CUDA, what SIE makes of the GPU.
-
-Everywhere: steps/s fed by the stream against the same step on random tensors in memory, in turns::
+"""Whether training waits for data: steps/s fed by the stream, and by random tensors in memory, in turns.
 
     python benchmarks/train_speed.py --data runs/demo/views --recipe demo
 
-With CUDA also SIE's step at batch 1024 with bf16, channels last, both views in one call and torch.compile, against a
-plain loop as published: fp16 autocast with gradient scaling, a call for each view, no compilation; with images/s, the
-share of time that the stream keeps the GPU waiting, and peak memory::
-
-    python benchmarks/train_speed.py --data data/3diebench --recipe sie
+What a GPU makes of SIE's step is measured by ``gpu.py``.
 """
 
 import statistics
@@ -22,17 +16,13 @@ import torch
 
 from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.training.loading import on_device, pair_stream
-from iebench.training.model import Model, build_model
-from iebench.training.optimizers import build_optimizer
+from iebench.training.model import build_model
 from iebench.training.precision import Precision
 from iebench.training.processes import Processes, start_processes
 from iebench.training.state import TrainingState
 from shards.batches import Pair
 from shards.loader import loader_workers, pair_batches
 from shards.schema import DatasetIndex, open_dataset
-
-PUBLISHED_IMAGES = 168_000_000
-"""2,000 epochs of a pair of views of each of 42,000 objects (SIE, arXiv 2302.10283)."""
 
 Parts = tuple[Pair, ...]
 Step = Callable[[Parts], None]
@@ -48,7 +38,7 @@ Step = Callable[[Parts], None]
 def main(
     data: Path, name: str, overrides: tuple[str, ...], rounds: int, steps: int, threads: int | None
 ) -> None:
-    """Prints Markdown tables."""
+    """Prints a Markdown table."""
     if threads:
         torch.set_num_threads(threads)
     index, recipe = open_dataset(data), load_recipe(name, overrides)
@@ -77,8 +67,6 @@ def main(
     print(
         f"\nFed by the stream: {share:.3f} of the steps/s; {max(0.0, 1 - share):.1%} of the time goes to waiting for data."
     )
-    if processes.device.type == "cuda":
-        compare_on_cuda(recipe, index, processes, kept, rounds, steps)
 
 
 def our_step(recipe: Recipe, index: DatasetIndex, processes: Processes) -> Step:
@@ -97,63 +85,6 @@ def our_step(recipe: Recipe, index: DatasetIndex, processes: Processes) -> Step:
         precision.update(state.optimizer)
 
     return step
-
-
-def published_step(recipe: Recipe, index: DatasetIndex, device: torch.device) -> Step:
-    """The same method as a plain loop: fp16 autocast, gradients scaled, a call for each view, channels first."""
-    model = ChannelsFirst(recipe, index, len(index.classes)).to(device)
-    optimizer = build_optimizer(model, recipe)
-    scaler = torch.amp.GradScaler(device.type)
-
-    def step(parts: Parts) -> None:
-        with torch.autocast(device.type, torch.float16):
-            outcome = model(*on_device(parts, device))
-        optimizer.zero_grad()
-        scaler.scale(outcome.loss).backward()
-        scaler.step(optimizer)
-        scaler.update()
-
-    return step
-
-
-class ChannelsFirst(Model):
-    """The model as most write it."""
-
-    def _normalised(self, views: torch.Tensor) -> torch.Tensor:
-        return super()._normalised(views).contiguous()
-
-
-def compare_on_cuda(
-    recipe: Recipe, index: DatasetIndex, processes: Processes, kept: Parts, rounds: int, steps: int
-) -> None:
-    """Both arrangements on tensors in memory, and how long the published schedule would take."""
-    fast, plain = (
-        recipe.model_copy(
-            update={
-                "backbone": recipe.backbone.model_copy(update={"joint_views": joint}),
-                "training": recipe.training.model_copy(update={"compile": joint}),
-            }
-        )
-        for joint in (True, False)
-    )
-    feed = repeat((random_pair(kept),))
-    peaks, rates = {}, {}
-    for title, step in (
-        ("bf16, channels last, both views in one call, compiled", our_step(fast, index, processes)),
-        (
-            "fp16 with scaling, a call for each view, not compiled",
-            published_step(plain, index, processes.device),
-        ),
-    ):
-        torch.cuda.reset_peak_memory_stats()
-        rates[title] = in_turns({title: (step, feed)}, rounds, steps, processes.device)[title]
-        peaks[title] = torch.cuda.max_memory_allocated() / 2**30
-    print(
-        "\n| arrangement | images/s | peak memory, GiB | 168 million images, h (extrapolated) |\n|---|---|---|---|"
-    )
-    for title, values in rates.items():
-        images = 2 * recipe.training.batch_size * statistics.median(values)
-        print(f"| {title} | {images:,.0f} | {peaks[title]:.1f} | {PUBLISHED_IMAGES / images / 3600:.1f} |")
 
 
 def random_pair(parts: Parts) -> Pair:

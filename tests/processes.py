@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -118,3 +119,10 @@ def _status_fields(folder: Path) -> list[str] | None:
         return (folder / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
+
+
+def free_port() -> int:
+    """A port of loopback that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]

@@ -300,8 +300,8 @@ def require_health(health: Health, run: Run, recipe: Recipe, checkpoints: Checkp
         else ("no checkpoint was due before, so --resume begins with step 1")
     )
     raise Diverged(
-        f"the loss or its gradient is no finite number at step {step}; {good}: go on with `iebench train --resume "
-        f"{run.folder}` and --set optimizer.lr= lower than {recipe.optimizer.lr:g}"
+        f"the loss or its gradient is no finite number at step {step}; {good}: go on with a lower learning rate, as in "
+        f"`iebench train --resume {run.folder} --set optimizer.lr={recipe.optimizer.lr / 10:g}`"
     )
 
 

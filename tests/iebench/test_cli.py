@@ -1,3 +1,5 @@
+import ast
+import re
 import shlex
 import subprocess
 import sys
@@ -10,6 +12,8 @@ from commands import call, run
 from iebench.cli import main
 from iebench.recipes import recipe_names
 from iebench.recipes.recipe import load_recipe
+
+ROOT = Path(__file__).parents[2]
 
 
 def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -35,6 +39,29 @@ def test_every_command_has_a_summary_and_an_example_that_parses(
     example = shlex.split(command.epilog.removeprefix("Example: iebench "))
     assert tuple(example[: len(path)]) == path
     command.make_context(path[-1], example[len(path) :])
+
+
+def advised_commands() -> list[str]:
+    """Every command that a string of the packages gives in backticks, with X for what is filled in."""
+    found = set()
+    for package in ("iebench", "render", "shards"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+                text = "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in parts)
+                found.update(re.findall(r"`iebench ([^`]+)`", text))
+    return sorted(found)
+
+
+@pytest.mark.parametrize("advice", advised_commands())
+def test_a_command_that_a_message_advises_exists_with_its_options(advice: str):
+    command: click.Command = main
+    words = shlex.split(advice)
+    while isinstance(command, click.Group) and words and words[0] in command.commands:
+        command = command.commands[words.pop(0)]
+    assert command is not main, advice
+    options = {name for option in command.params for name in option.opts}
+    assert {word for word in words if word.startswith("--")} <= options
 
 
 def test_help_groups_all_commands():

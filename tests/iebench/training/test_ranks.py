@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from iebench.evaluation.results import EvaluationFile
 from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.training.loop import train
 from iebench.training.run import Run, load_checkpoint
-from processes import PATIENCE, default_interrupt, descendants, wait_for
+from processes import PATIENCE, default_interrupt, descendants, free_port, wait_for
 from shards.reader import read_samples
 from shards.schema import open_dataset
 from small_runs import losses, numbers
@@ -33,6 +32,7 @@ TRAINING = [
     "training.precision=float32",
     "training.log_every=1",
     "training.checkpoint_every=1",
+    "training.validate_every=2",
     "optimizer.lr=1e-5",  # Adam makes a step of that size of a gradient that is nothing but rounding errors
     "backbone.small_image_stem=false",
     "evaluation.epochs=2",
@@ -59,12 +59,6 @@ def train_command(name: str, data: Path, out: Path, *more: str, resume: bool = F
     settings = [word for override in overrides(name, *more) for word in ("--set", override)]
     last = ["--resume"] if resume else []
     return ["train", name, "--data", str(data), "--out", str(out), "--device", "cpu", *settings, *last]
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @contextmanager
@@ -176,6 +170,14 @@ def require_same_curve(found: Path, expected: Path) -> None:
         assert mine["loss"] == pytest.approx(other["loss"], rel=1e-3), mine["step"]
     for key, value in theirs[0].items():
         assert ours[0][key] == pytest.approx(value, rel=1e-4, abs=1e-5), key
+    validated = [record["step"] for record in theirs if "val_knn_top1" in record]
+    assert validated == [record["step"] for record in ours if "val_knn_top1" in record]
+    assert len(validated) == 1
+    for mine, other in zip(ours, theirs, strict=True):
+        for key in (name for name in other if name.startswith("val_")):
+            assert mine[key] == pytest.approx(other[key], rel=1e-2, abs=0.18), (
+                key
+            )  # a view of six may turn over
 
 
 def test_two_processes_of_torchrun_have_the_curve_of_one_with_the_same_batch(

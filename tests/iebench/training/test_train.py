@@ -3,10 +3,13 @@
 import io
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,12 +17,14 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from commands import Result, ended, run, started
+from commands import Result, call, ended, run, started
+from iebench.backbones.builtin import BackboneConfig, build_backbone
 from iebench.methods import Batch, Outcome
 from iebench.methods.parts.transformations import relative_transformation
 from iebench.methods.sie import SIE
 from iebench.recipes.recipe import load_recipe
 from iebench.training.health import Diverged
+from iebench.training.loading import pair_stream
 from iebench.training.loop import TrainingStopped, log_step, progress_bar, train
 from iebench.training.metrics_log import read_metrics
 from iebench.training.run import Run, load_checkpoint
@@ -38,10 +43,12 @@ BYOL = [
     "training.batch_size=4",
     "training.log_every=1",
     "training.checkpoint_every=1",
+    "training.validate_every=1",
     "training.workers=0",
     "training.precision=float32",
     "backbone.small_image_stem=false",
 ]
+BYOL_BACKBONE = BackboneConfig(name=load_recipe("byol").backbone.name, small_image_stem=False)
 
 
 def command(data: Path, out: Path, *more: str) -> list[str]:
@@ -130,7 +137,7 @@ def test_a_training_killed_at_any_moment_resumes_from_its_last_checkpoint(
     assert losses(folder) == losses(trained)
 
 
-def test_target_networks_and_heads_are_resumed_exactly(
+def test_target_networks_heads_and_validation_are_resumed_exactly(
     toy_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     recipe = load_recipe("byol", [*BYOL, "training.epochs=3"])
@@ -147,6 +154,7 @@ def test_target_networks_and_heads_are_resumed_exactly(
         train(recipe, toy_dataset, parts, "cpu")
     train(recipe, toy_dataset, parts, "cpu", resume=True)
     assert numbers(parts) == numbers(whole)
+    assert [record["step"] for record in numbers(whole) if "val_knn_top1" in record] == [5, 9, 13]
     states = [load_checkpoint(Run(folder).last_checkpoint)["model"] for folder in (whole, parts)]
     assert {key.partition(".")[0] for key in states[0]} >= {"target_backbone", "online", "method"}
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
@@ -228,6 +236,65 @@ def test_a_state_is_written_only_once_a_step_from_it_was_good(toy_dataset: Path,
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["initial.pt"]
     train(small_recipe(*every_step[:1], "training.epochs=2"), toy_dataset, folder, "cpu", resume=True)
     assert [step for step, _ in losses(folder)] == [1, 2]
+
+
+def test_what_the_message_of_a_divergence_advises_works(toy_dataset: Path, tmp_path: Path):
+    folder = tmp_path / "run"
+    fields = ("training.batch_size=18", "training.epochs=2", "optimizer.lr=1e30")
+    settings = [word for field in fields for word in ("--set", field)]
+    diverged = call(*command(toy_dataset, folder), *settings)
+    assert diverged.code == 1
+    (advice,) = re.findall(r"`iebench (train [^`]*)`", diverged.error)
+    assert advice == f"train --resume {folder} --set optimizer.lr=1e+29"
+    lower = advice.replace("1e+29", "1e-4").split()
+    assert call(*lower, "--device", "cpu").code == 0
+    assert [step for step, _ in losses(folder)] == [1, 2]
+    assert Run(folder).recipe().optimizer.lr == 1e-4
+
+
+def test_a_run_goes_on_with_another_optimizer(trained: Path, toy_dataset: Path, tmp_path: Path):
+    folder = shutil.copytree(trained, tmp_path / "run")
+    before = load_checkpoint(Run(folder).last_checkpoint)
+    changes = ("training.epochs=5", "optimizer.name=lars", "optimizer.lr=0.1")
+    train(small_recipe(*changes), toy_dataset, folder, "cpu", resume=True)
+    after = load_checkpoint(Run(folder).last_checkpoint)
+    assert losses(folder)[: len(losses(trained))] == losses(trained)
+    assert after["position"]["step"] > before["position"]["step"]
+    assert after["optimizer_name"] == "lars"
+    (entry,) = json.loads((folder / "config.json").read_text())["history"]
+    assert entry["changes"]["optimizer.name"] == ["adam", "lars"]
+
+
+def test_a_training_starts_from_the_weights_of_a_file(toy_dataset: Path, tmp_path: Path):
+    file, folder = tmp_path / "weights.pt", tmp_path / "run"
+    weights = {name: value + 0.25 for name, value in build_backbone(BYOL_BACKBONE, 32).state_dict().items()}
+    torch.save(weights, file)
+    fields = ("training.batch_size=18", "training.epochs=1", f"backbone.weights={file}")
+    recipe = load_recipe("byol", [*BYOL, *fields])
+    train(recipe, toy_dataset, folder, "cpu")
+    initial = load_checkpoint(folder / "checkpoints" / "initial.pt")["model"]
+    for name, value in weights.items():
+        assert torch.equal(initial[f"backbone.{name}"], value), name
+        assert torch.equal(initial[f"target_backbone.{name}"], value), name
+    file.unlink()  # a resumption takes its own checkpoint
+    longer = recipe.model_copy(update={"training": recipe.training.model_copy(update={"epochs": 2})})
+    assert train(longer, toy_dataset, folder, "cpu", resume=True).step == 2
+
+
+def test_weights_of_another_network_are_refused_before_there_is_a_run(toy_dataset: Path, tmp_path: Path):
+    file = tmp_path / "weights.pt"
+    torch.save({"conv1.weight": torch.zeros(2, 2)}, file)
+    with pytest.raises(UsageError, match=r"weights\.pt"):
+        train(small_recipe(f"backbone.weights={file}"), toy_dataset, tmp_path / "run", "cpu")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("rank", "count"), [(0, 2), (2, 3)])
+def test_a_batch_that_processes_do_not_divide_is_one_sentence(toy_dataset: Path, rank: int, count: int):
+    config = small_recipe("training.batch_size=5").training
+    share = SimpleNamespace(rank=rank, count=count)
+    with pytest.raises(UsageError, match=r"set training\."):
+        pair_stream(config, open_dataset(toy_dataset), toy_dataset, share)
 
 
 def test_a_folder_that_a_kill_left_without_configuration_can_be_used(toy_dataset: Path, tmp_path: Path):

@@ -78,8 +78,9 @@ def test_the_scores_are_of_validation_objects_by_their_neighbors_and_heads(
 
 
 def test_a_training_has_the_same_losses_with_validation_and_without(toy_dataset: Path, tmp_path: Path):
+    quick = ("training.epochs=2", "training.batch_size=18", "training.checkpoint_every=1000")
     for name, epochs in (("with", 1), ("without", 1000)):
-        recipe = small_recipe("training.epochs=2", f"training.validate_every={epochs}")
+        recipe = small_recipe(*quick, f"training.validate_every={epochs}")
         train(recipe, toy_dataset, tmp_path / name, "cpu")
     assert losses(tmp_path / "with") == losses(tmp_path / "without")
     plain = [

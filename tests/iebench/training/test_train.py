@@ -154,7 +154,7 @@ def test_target_networks_heads_and_validation_are_resumed_exactly(
         train(recipe, toy_dataset, parts, "cpu")
     train(recipe, toy_dataset, parts, "cpu", resume=True)
     assert numbers(parts) == numbers(whole)
-    assert [record["step"] for record in numbers(whole) if "val_knn_top1" in record] == [5, 9, 13]
+    assert [record["step"] for record in numbers(whole) if "val_knn_top1" in record] == [5, 9]
     states = [load_checkpoint(Run(folder).last_checkpoint)["model"] for folder in (whole, parts)]
     assert {key.partition(".")[0] for key in states[0]} >= {"target_backbone", "online", "method"}
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])

@@ -98,8 +98,27 @@ def collate_pairs(pairs: Sequence[tuple[View, View]], size: int, blocks: Blocks 
 
 def collate_views(views: Sequence[View], size: int, start: int, blocks: Blocks | None = None) -> ViewBatch:
     """One batch, which starts at the place ``start`` of a split; all else as ``collate_pairs``."""
-    pixels, block = _room((len(views), size, size, 3), blocks)
+    pixels, block = image_room(len(views), size, blocks)
     _decode(views, pixels)
+    return batch_of_views(views, pixels, start, block)
+
+
+def image_room(count: int, size: int, blocks: Blocks | None = None) -> tuple[torch.Tensor, Block | None]:
+    """Uninitialised (count, size, size, 3) uint8 for the images of a batch, and the block in which it lies."""
+    return _room((count, size, size, 3), blocks)
+
+
+def batch_of_views(
+    views: Sequence[View], pixels: torch.Tensor, start: int, block: Block | None = None
+) -> ViewBatch:
+    """One batch of images that are there already; a view may occur several times.
+
+    Args:
+        views: what each image is of.
+        pixels: (views, size, size, 3) uint8, as ``image_room`` gives it.
+        start: the place of the first image.
+        block: that of ``image_room``.
+    """
     names = [(view.metadata.synset, view.metadata.object) for view in views]
     return ViewBatch(_channels_first(pixels), _latents(views), _labels(views), start, names, block)
 

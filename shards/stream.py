@@ -226,17 +226,26 @@ class ViewStream(torch.utils.data.IterableDataset):
         worker = torch.utils.data.get_worker_info()
         number, count = (worker.id, worker.num_workers) if worker else (0, 1)
         first, last = self._bounds(self.rank * count + number, self._ranks * count)
-        place = first * self._index.views_per_object
         start = _cold_start(self._folder, self._index)
         try:
-            views = self._views(first, last, start)
-            while batch := list(islice(views, self._batch_size)):
-                yield collate_views(batch, self._index.image_size, place, self.blocks)
-                place += len(batch)
+            for batch in self.batches(self._views(first, last, start), first):
+                yield batch
                 if start is not None:
                     start.begin()
         except IebenchError as error:
             yield error
+
+    def batches(self, views: Iterator[View], first: int) -> Iterator[ViewBatch]:
+        """The batches of consecutive views.
+
+        Args:
+            views: all views of consecutive objects.
+            first: the place of the first object in the split.
+        """
+        place = first * self._index.views_per_object
+        while batch := list(islice(views, self._batch_size)):
+            yield collate_views(batch, self._index.image_size, place, self.blocks)
+            place += len(batch)
 
     def _bounds(self, place: int, places: int) -> tuple[int, int]:
         return self._objects * place // places, self._objects * (place + 1) // places

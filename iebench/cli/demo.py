@@ -58,7 +58,7 @@ def run_demo(
     with _stage("report"):
         report = out / "report.html"
         write_report([run.folder], report)
-    click.echo(text_table(result))
+    click.echo(text_table(result, shows_all=False))
     click.echo(f"\n{report}: open it in a browser")
 
 

@@ -10,7 +10,7 @@ import click
 from iebench.backbones.open_encoder import load_encoder
 from iebench.evaluation.evaluate import evaluate_requests
 from iebench.evaluation.ledger import Existing
-from iebench.evaluation.protocol import EvaluationConfig
+from iebench.evaluation.protocol import EvaluationConfig, Suite
 from iebench.evaluation.results import Evaluation
 from iebench.evaluation.session import Request
 from iebench.recipes.recipe import apply_override, load_recipe, parse_recipe
@@ -32,6 +32,8 @@ def evaluate_networks(
     keeps_features: bool = False,
     existing: Existing = "keep",
     device: str = "auto",
+    suites: Sequence[Suite] = ("standard",),
+    ood: Path | None = None,
 ) -> dict[str, Evaluation]:
     """Evaluates networks in one pass over the shards of a dataset.
 
@@ -45,6 +47,8 @@ def evaluate_networks(
         keeps_features: Whether the features stay in the folder of the results.
         existing: What becomes of an evaluation of the same name.
         device: ``auto``, ``cpu``, ``cuda``, or one GPU by its number as in ``cuda:1``.
+        suites: What is measured.
+        ood: Folder of a dataset outside the training range, as a further test of ``robustness``.
 
     Returns:
         The result of each network by its name.
@@ -73,6 +77,8 @@ def evaluate_networks(
             name=name,
             keeps_features=keeps_features,
             existing=existing,
+            suites=suites,
+            ood=ood,
         )
     return dict(zip(unique, found, strict=True))
 
@@ -137,8 +143,14 @@ def evaluation_config(runs: Sequence[Run], overrides: Sequence[str]) -> Evaluati
     return configs[0]
 
 
-def print_results(results: Mapping[str, Evaluation], as_json: bool = False) -> None:
-    """Prints results as a table for each network, or as JSON by the network's name."""
+def print_results(results: Mapping[str, Evaluation], as_json: bool = False, shows_all: bool = False) -> None:
+    """Prints results as a table for each network, or as JSON by the network's name.
+
+    Args:
+        results: By the network's name.
+        as_json: Whether to print JSON, which holds every score.
+        shows_all: Whether the table holds every score, or those of ``HEADLINES``.
+    """
     if as_json:
         content = {name: json.loads(result.to_json()) for name, result in results.items()}
         click.echo(json.dumps(content, indent=1, allow_nan=False))
@@ -146,6 +158,6 @@ def print_results(results: Mapping[str, Evaluation], as_json: bool = False) -> N
     for name, result in results.items():
         if len(results) > 1:
             click.echo(f"== {name}")
-        click.echo(text_table(result))
+        click.echo(text_table(result, shows_all))
         for item in result.left_out:
             click.echo(f"{item.task} is left out: {item.reason}", err=True)

@@ -132,12 +132,28 @@ def show(recipe: str, overrides: tuple[str, ...]) -> None:
     type=DatasetLocation(),
     help="Fit probes to the training split of this dataset rather than of --data.",
 )
+@click.option(
+    "--suite",
+    "suites",
+    type=click.Choice(["standard", "robustness"]),
+    multiple=True,
+    default=["standard"],
+    show_default=True,
+    help="What is measured; can be given twice. robustness: accuracy on corrupted views.",
+)
+@click.option(
+    "--ood",
+    metavar="DATASET",
+    type=DatasetLocation(),
+    help="With --suite robustness: a dataset outside the training range, as a further test.",
+)
 @click.option("--name", help="Name of the evaluation. [default: that of the dataset]")
 @click.option(
     "--out", type=FOLDER, help="Folder that gets evaluations/NAME.json. [default: the run, else runs/ENCODER]"
 )
 @SET_OPTION
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+@click.option("--all", "shows_all", is_flag=True, help="Print every score, not only the most quoted.")
 @click.option("--keep-features", is_flag=True, help="Keep the features in OUT/features/NAME.")
 @click.option("--force", is_flag=True, help="Replace an evaluation of the same name.")
 @DEVICE_OPTION
@@ -145,10 +161,13 @@ def evaluate(
     what: tuple[str, ...],
     data: Path,
     fit: Path | None,
+    suites: tuple[Literal["standard", "robustness"], ...],
+    ood: Path | None,
     name: str | None,
     out: Path | None,
     overrides: tuple[str, ...],
     as_json: bool,
+    shows_all: bool,
     keep_features: bool,
     force: bool,
     device: str,
@@ -163,9 +182,11 @@ def evaluate(
     from iebench.cli.evaluating import evaluate_networks, print_results
 
     existing: Literal["redo", "keep"] = "redo" if force else "keep"
-    results = evaluate_networks(what, data, fit, name, out, overrides, keep_features, existing, device)
+    results = evaluate_networks(
+        what, data, fit, name, out, overrides, keep_features, existing, device, suites, ood
+    )
     if read_launch().rank == 0:
-        print_results(results, as_json)
+        print_results(results, as_json, shows_all)
 
 
 @click.command(epilog="Example: iebench export runs/a backbone.safetensors")

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from iebench.backbones.encoder import EmbeddingPredictor, Encoder
 from iebench.evaluation.ledger import Existing
-from iebench.evaluation.protocol import EvaluationConfig
+from iebench.evaluation.protocol import EvaluationConfig, Suite
 from iebench.evaluation.results import Evaluation, checked_name, default_name
 from iebench.evaluation.session import Request, Session
 from iebench.evaluation.splits import open_splits
 from iebench.training.processes import Processes, launched
+from shards.errors import UsageError
 from shards.origin import place_of
 
 FEATURES_FOLDER = "features"
@@ -32,6 +33,8 @@ def evaluate_encoder(
     out: Path | str | None = None,
     name: str | None = None,
     device: str = "auto",
+    suites: Sequence[Suite] = ("standard",),
+    ood: Path | str | None = None,
 ) -> Evaluation:
     """Evaluates any encoder on a dataset by every metric that the dataset allows.
 
@@ -51,6 +54,8 @@ def evaluate_encoder(
         out: Folder that gets ``evaluations/NAME.json``; by default nothing is kept.
         name: Name of the evaluation; by default that of the dataset.
         device: ``auto``, ``cpu`` or ``cuda``.
+        suites: ``standard``, ``robustness`` or both.
+        ood: Folder of a dataset outside the training range, as a further test of ``robustness``.
 
     Raises:
         UsageError: The dataset has no validation views.
@@ -67,6 +72,8 @@ def evaluate_encoder(
             config or EvaluationConfig(),
             processes,
             name=name,
+            suites=suites,
+            ood=Path(ood) if ood is not None else None,
         )
     return result
 
@@ -81,6 +88,8 @@ def evaluate_requests(
     name: str | None = None,
     keeps_features: bool = False,
     existing: Existing = "keep",
+    suites: Sequence[Suite] = ("standard",),
+    ood: Path | None = None,
 ) -> list[Evaluation]:
     """Evaluates encoders together: one pass over the shards, and probes fitted at once.
 
@@ -95,6 +104,8 @@ def evaluate_requests(
         name: Name of the evaluation; by default that of the dataset.
         keeps_features: Whether the features stay in ``FOLDER/features/NAME``.
         existing: What becomes of an evaluation of the same name.
+        suites: What is measured; what a file holds of other suites stays.
+        ood: Folder of a dataset outside the training range, as a further test of ``robustness``.
 
     Returns:
         The results, in all processes.
@@ -104,10 +115,12 @@ def evaluate_requests(
         IebenchError: A shard cannot be read, or an encoder does not fit the images.
     """
     with processes.fail_together():
-        splits = open_splits(data, fit)
+        if ood is not None and "robustness" not in suites:
+            raise UsageError("a dataset outside the training range is for --suite robustness; add it")
+        splits = open_splits(data, fit, ood)
         fit_place = place_of(fit) if fit is not None else None
         chosen = checked_name(name or default_name(place_of(data), fit_place))
-        session = Session(splits, config, processes, chosen)
+        session = Session(splits, config, processes, chosen, suites)
     with _scratch_folder(processes) as scratch:
         with processes.fail_together():
             folders = [

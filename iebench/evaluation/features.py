@@ -21,6 +21,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from iebench.backbones.encoder import Encoder
+from iebench.evaluation.corruptions import CLEAN, ShownStream, ShownViews, load_corrupt
 from iebench.training.processes import Processes
 from shards.errors import IebenchError, UsageError
 from shards.files import atomic_write, write_text
@@ -68,9 +69,9 @@ class FeatureSource:
     Attributes:
         fingerprint: SHA-256 of the encoder, as ``fingerprint_of_encoder`` gives it.
         data_sha256: SHA-256 of the dataset's index.
-        split: ``train`` or ``val``.
+        split: ``train`` or ``val``, and which of its views if not all as they are.
         objects: Number of objects of the split.
-        views_per_object: Views of each object.
+        views_per_object: Rows of each object.
         latents: Number of latents of a view.
         dimension: Width of the representation.
     """
@@ -272,8 +273,9 @@ def extract_features(
     processes: Processes,
     device: torch.device,
     workers: int = 0,
+    shown: ShownViews | None = None,
 ) -> None:
-    """Runs encoders over every view of a split in one pass over its shards.
+    """Runs encoders over the views of a split in one pass over its shards.
 
     Chunks that a store has already are not computed again. Processes share the chunks; all of them see the stores.
 
@@ -286,6 +288,7 @@ def extract_features(
         processes: The processes that share the work; all must ask for it.
         device: Device of this process.
         workers: Decoding processes beside each process; 0 for none.
+        shown: A few views in several conditions instead of every view as it is; the stores' sources count them.
 
     Raises:
         IebenchError: A shard cannot be read, its objects do not all have the same views, or an encoder fails.
@@ -302,20 +305,27 @@ def extract_features(
         chunks = encoders[0][1].chunks() if encoders else []
         waiting = [[pair for pair in encoders if not _is_kept(pair[1], chunk)] for chunk in chunks]
         mine = [number for number in range(len(chunks)) if waiting[number]][processes.rank :: processes.count]
-        views = sum(chunks[number].stop - chunks[number].start for number in mine) * index.views_per_object
+        if shown and any(condition != CLEAN for condition in shown.conditions):
+            load_corrupt()
+        per_object = shown.rows_per_object if shown else index.views_per_object
+        views = sum(chunks[number].stop - chunks[number].start for number in mine) * per_object
         bar = tqdm(
             total=views,
             unit="img",
-            desc=f"features of {split}",
+            desc=f"features of {split}" + (" in other conditions" if shown else ""),
             file=sys.stderr,
             leave=False,
             disable=not processes.first or not views,
         )
         with bar:
             for number in mine:
-                _extract_chunk(
-                    waiting[number], data, index, split, chunks[number], batch_size, device, workers, bar
+                place = (chunks[number].number, chunks[number].chunks)
+                stream = (
+                    ShownStream(data, index, split, batch_size, *place, shown)
+                    if shown
+                    else ViewStream(data, index, split, batch_size, *place)
                 )
+                _extract_chunk(waiting[number], data, stream, chunks[number], device, workers, bar)
     with processes.fail_together():
         if processes.first:
             for _, store in encoders:
@@ -327,22 +337,20 @@ def extract_features(
 def _extract_chunk(
     encoders: Sequence[tuple[Encoder, FeatureStore]],
     data: Path,
-    index: DatasetIndex,
-    split: str,
+    stream: ViewStream,
     chunk: Chunk,
-    batch_size: int,
     device: torch.device,
     workers: int,
     bar: tqdm,
 ) -> None:
     """Computes and keeps one chunk for the encoders that lack it."""
-    count = index.views_per_object
+    source = encoders[0][1].source
+    count = source.views_per_object
     size, first = (chunk.stop - chunk.start) * count, chunk.start * count
     representations = [np.empty((size, store.source.dimension), np.float16) for _, store in encoders]
-    latents, labels = np.empty((size, len(index.latents))), np.empty(size, np.int64)
+    latents, labels = np.empty((size, source.latents)), np.empty(size, np.int64)
     names: list[tuple[str, str]] = [("", "")] * size
     seen = 0
-    stream = ViewStream(data, index, split, batch_size, chunk.number, chunk.chunks)
     with view_batches(stream, workers, device.type == "cuda") as batches:
         for batch in batches:
             rows = slice(batch.start - first, batch.start - first + len(batch.views))

@@ -19,8 +19,10 @@ LEVEL = 0.95
 SEED = 0
 CHUNK = 128
 """Resamples that are computed at once; bounds memory to this times the number of objects."""
+NUMBERS_AT_ONCE = 2**22
+"""Numbers that AUCs of several resamples hold at once."""
 
-Statistic = Literal["mean", "class_mean", "r2", "median"]
+Statistic = Literal["mean", "class_mean", "r2", "median", "auc"]
 """How a metric is computed from what objects contribute; see ``PerObject``."""
 
 NO_INTERVAL = "no interval: it takes at least two objects"
@@ -29,6 +31,7 @@ UNDEFINED = {
     "class_mean": "undefined: no class has an object",
     "r2": "undefined: the targets do not vary",
     "median": "undefined: there is no pair",
+    "auc": "undefined: one of the two kinds of views is missing",
 }
 
 
@@ -65,6 +68,8 @@ class PerObject:
       a column for each component; the mean over components of 1 - residuals / variation. The pooled R² has one
       component that holds all numbers.
     - ``median``: one value for each pair, NaN where an object has fewer; the median of all pairs.
+    - ``auc``: [k, k scores of usual views, scores of other views], NaN where an object has fewer; the probability
+      that a usual view scores higher than another one, ties counted half.
 
     Attributes:
         statistic: How the metric is computed.
@@ -111,12 +116,12 @@ class PerObject:
         Returns:
             (resamples,) float64; NaN where a resample leaves the metric undefined.
         """
-        if self.statistic == "median":
-            return _median(counts, self.values)
+        if self.statistic in _FROM_PAIRS:
+            return _FROM_PAIRS[self.statistic](counts, self.values)
         return self.of_sums(counts @ self.values.astype(np.float64))
 
     def of_sums(self, sums: np.ndarray) -> np.ndarray:
-        """The metric of (..., columns) sums over objects; not of medians, which have none."""
+        """The metric of (..., columns) sums over objects; medians and AUCs have none."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return _FROM_SUMS[self.statistic](sums)
 
@@ -181,7 +186,7 @@ def bootstrap_all(
 def _resample(metrics: Sequence[PerObject], resamples: int, seed: int) -> np.ndarray:
     """(metrics, resamples): all sums of a chunk of resamples are one product of matrices."""
     drawn = resample_counts(metrics[0].objects, resamples, seed)
-    linear = [metric for metric in metrics if metric.statistic != "median"]
+    linear = [metric for metric in metrics if metric.statistic not in _FROM_PAIRS]
     columns = (
         np.concatenate([metric.values for metric in linear], axis=1)
         if linear
@@ -193,9 +198,8 @@ def _resample(metrics: Sequence[PerObject], resamples: int, seed: int) -> np.nda
         counts = drawn[start : start + CHUNK].astype(np.float64)
         sums = iter(np.split(counts @ columns, ends[1:-1], axis=1) if linear else ())
         for place, metric in enumerate(metrics):
-            chunk = (
-                _median(counts, metric.values) if metric.statistic == "median" else metric.of_sums(next(sums))
-            )
+            is_linear = metric.statistic not in _FROM_PAIRS
+            chunk = metric.of_sums(next(sums)) if is_linear else metric.over(counts)
             found[place, start : start + CHUNK] = chunk
     return found
 
@@ -299,6 +303,38 @@ def _median(counts: np.ndarray, values: np.ndarray) -> np.ndarray:
             reached = np.cumsum(counts[row, owner])
             medians[row] = pairs[np.searchsorted(reached, middle, side="right")].mean()
     return medians
+
+
+def _auc(counts: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """AUCs of resamples: the scores are sorted once, and each counts as often as its object was drawn.
+
+    Example: usual views score 3 and 1, others 2 and 1. Sorted: 1 (usual), 1 (other), 2 (other), 3 (usual). The usual
+    view at 1 is above no other and level with one (0.5), that at 3 is above both (2): AUC = 2.5 / 4.
+    """
+    usual = int(values[0, 0])
+    scores = values[:, 1:]
+    owner, column = np.nonzero(np.isfinite(scores))
+    found = scores[owner, column]
+    order = np.argsort(found, kind="stable")
+    owner, is_usual, found = owner[order], column[order] < usual, found[order]
+    first = np.searchsorted(found, found[is_usual], side="left")
+    last = np.searchsorted(found, found[is_usual], side="right")
+    mine, theirs = owner[is_usual], np.where(is_usual, -1, owner)
+    aucs = []
+    for drawn in np.array_split(counts, -(-counts.shape[0] * len(found) // NUMBERS_AT_ONCE) or 1):
+        padded = np.pad(
+            drawn.astype(np.float64), ((0, 0), (0, 1))
+        )  # the last column, 0, is that of usual views
+        below = np.pad(np.cumsum(padded[:, theirs], axis=1), ((0, 0), (1, 0)))
+        usual_drawn = padded[:, mine]
+        won = (usual_drawn * (below[:, first] + below[:, last])).sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            aucs.append(won / (2 * usual_drawn.sum(axis=1) * below[:, -1]))
+    return np.concatenate(aucs)
+
+
+_FROM_PAIRS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {"median": _median, "auc": _auc}
+"""Statistics that are no function of sums over objects."""
 
 
 def percentile_interval(resampled: np.ndarray) -> tuple[float | None, float | None]:

@@ -1,5 +1,7 @@
 """Classification by the nearest training views, without anything to fit."""
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -39,20 +41,45 @@ def nearest_classes(
     Returns:
         (queries, min(first, classes)) int64, best first.
     """
-    k = min(k, len(train))
     ranked = []
+    for nearest, rows in _nearest(train, queries, device, k):
+        weights = ((nearest - nearest[:, :1]) / temperature).exp()  # relative to the first: cannot overflow
+        votes = nearest.new_zeros(len(nearest), classes).scatter_add_(1, labels.to(device)[rows], weights)
+        ranked.append(votes.topk(min(first, classes), dim=1).indices.to(queries.device))
+    return torch.cat(ranked)
+
+
+@torch.inference_mode()
+def kth_similarity(train: Tensor, queries: Tensor, device: torch.device, k: int = NEIGHBORS) -> Tensor:
+    """How near the k-th nearest training view is: what is far from all of training is unlike it.
+
+    Sun et al. (arXiv 2204.06507) tell out-of-distribution inputs by this distance between normalized features.
+
+    Args:
+        train: (rows, dimension) representations of training views, on any device, of any float type.
+        queries: (queries, dimension) representations.
+        device: Where similarities are computed.
+        k: Number of the neighbor; the last one if there are fewer.
+
+    Returns:
+        (queries,) float32 cosine similarities.
+    """
+    found = [nearest[:, -1].to(queries.device) for nearest, _ in _nearest(train, queries, device, k)]
+    return torch.cat(found)
+
+
+def _nearest(train: Tensor, queries: Tensor, device: torch.device, k: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Cosine similarities and rows of the k nearest training views, best first, chunk by chunk of queries."""
+    k = min(k, len(train))
     for chunk in queries.split(QUERIES_AT_ONCE):
         asked = F.normalize(chunk.to(device).float(), dim=1)
         nearest = asked.new_full((len(asked), 0), 0)
         found = torch.zeros(len(asked), 0, dtype=torch.int64, device=device)
-        for rows, known in zip(train.split(ROWS_AT_ONCE), labels.split(ROWS_AT_ONCE), strict=True):
+        for number, rows in enumerate(train.split(ROWS_AT_ONCE)):
             similarity = asked @ F.normalize(rows.to(device).float(), dim=1).T
             value, column = similarity.topk(min(k, len(rows)), dim=1)
             nearest = torch.cat((nearest, value), dim=1)
-            found = torch.cat((found, known.to(device)[column]), dim=1)
+            found = torch.cat((found, column + number * ROWS_AT_ONCE), dim=1)
             nearest, order = nearest.topk(min(k, nearest.shape[1]), dim=1)
             found = found.gather(1, order)
-        weights = ((nearest - nearest[:, :1]) / temperature).exp()  # relative to the first: cannot overflow
-        votes = asked.new_zeros(len(asked), classes).scatter_add_(1, found, weights)
-        ranked.append(votes.topk(min(first, classes), dim=1).indices.to(queries.device))
-    return torch.cat(ranked)
+        yield nearest, found

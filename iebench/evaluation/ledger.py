@@ -4,6 +4,8 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
 from iebench.evaluation.intervals import Estimate, PerObject, bootstrap_all, save_per_object
@@ -15,6 +17,7 @@ from iebench.evaluation.results import (
     RetrievalExample,
     Score,
 )
+from iebench.methods.parts import transformations
 from shards.errors import UsageError
 from shards.origin import cache_root
 
@@ -26,10 +29,14 @@ Existing = Literal["keep", "replace", "redo"]
 goes on with it and replaces another one, ``redo`` begins anew."""
 
 _DECIDES_NO_NUMBER = {"feature_batch_size", "workers"}
+OOD = "ood"
+"""The task of views outside the training range."""
+_OF_OTHER_DATA = {OOD}
+"""Tasks on a dataset that the cache's key does not name."""
 
 
 @dataclass
-class Subject:
+class NetworkRecord:
     """One network under evaluation, with all that is known of it.
 
     Attributes:
@@ -39,7 +46,7 @@ class Subject:
         predictor_fingerprint: As ``fingerprint_of_predictor`` gives it.
         known: What objects contribute to each score.
         examples: Retrieved views of a few objects.
-        left_out: Tasks that this network allows no more than the dataset does.
+        left_out: Tasks of the standard suite that cannot be asked of this network, though the dataset has them.
     """
 
     fingerprint: str
@@ -75,7 +82,7 @@ class Entry:
 
     evaluation: Evaluation
     file: EvaluationFile | None
-    subjects: dict[str, Subject]
+    subjects: dict[str, NetworkRecord]
 
     def restore(self, existing: Existing) -> None:
         """Takes up what the file holds of the same evaluation.
@@ -102,9 +109,15 @@ class Entry:
                 f"{self.file.path} holds another evaluation ({difference}); choose another --name, or replace it "
                 "with --force"
             )
-        if found.complete:
+        suites = (*found.suites, *(suite for suite in self.evaluation.suites if suite not in found.suites))
+        is_new = suites != found.suites or (self.evaluation.ood is not None and found.ood is None)
+        if found.complete and not is_new:
             self.evaluation = found
             return
+        left_out = tuple(dict.fromkeys((*found.left_out, *self.evaluation.left_out)))
+        has_ood = any(score.task == OOD for score in found.scores)
+        ood = self.evaluation.ood or (found.ood if has_ood else None)
+        self.evaluation = replace(self.evaluation, suites=suites, left_out=left_out, ood=ood)
         contributions = self.file.per_object()
         for score in found.scores:
             subject = self.subjects.get(score.network)
@@ -130,7 +143,8 @@ class Entry:
             for key, estimate in subject.estimates().items()
         ]
         trained = next(iter(self.subjects.values()))
-        left_out = dict.fromkeys((*self.evaluation.left_out, *trained.left_out))
+        of_network = trained.left_out if "standard" in self.evaluation.suites else ()
+        left_out = dict.fromkeys((*self.evaluation.left_out, *of_network))
         return replace(
             self.evaluation, scores=tuple(scores), left_out=tuple(left_out), examples=trained.examples
         )
@@ -164,6 +178,8 @@ def difference_between(found: Evaluation, wanted: Evaluation) -> str:
         return f"on the dataset {found.test.place}"
     if (found.fit and found.fit.sha256) != (wanted.fit and wanted.fit.sha256):
         return f"with probes fitted to {found.fit.place if found.fit else 'nothing'}"
+    if found.ood and wanted.ood and found.ood.sha256 != wanted.ood.sha256:
+        return f"with --ood {found.ood.place}"
     old, new = deciding_settings(found.settings), deciding_settings(wanted.settings)
     for name, value in old.items():
         if new.get(name) != value:
@@ -179,16 +195,29 @@ def deciding_settings(settings: EvaluationConfig) -> dict[str, object]:
     return settings.model_dump(mode="json", exclude=_DECIDES_NO_NUMBER)
 
 
+@lru_cache(maxsize=1)
+def code_sha256() -> str:
+    """SHA-256 of the code that measures, so that what older code cached is not taken for what this code finds."""
+    folder = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in [*sorted(folder.glob("*.py")), Path(transformations.__file__)]:
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
 class UntrainedCache:
     """Scores of untrained networks, which are the same for every run of one backbone, seed and dataset.
+
+    Scores that other code has measured are not among them: the name of a file has the hash of the code in it.
 
     Args:
         evaluation: Header of an evaluation; names datasets and settings.
         subject: The untrained network.
     """
 
-    def __init__(self, evaluation: Evaluation, subject: Subject) -> None:
+    def __init__(self, evaluation: Evaluation, subject: NetworkRecord) -> None:
         content = [
+            code_sha256(),
             subject.encoder_fingerprint,
             evaluation.test.sha256,
             evaluation.fit.sha256 if evaluation.fit else None,
@@ -217,6 +246,8 @@ class UntrainedCache:
         except (OSError, ValueError, KeyError):
             cached = {}
         for (task, part, metric), contribution in self._subject.known.items():
+            if task in _OF_OTHER_DATA:
+                continue
             cached["/".join((task, *self._place(part), metric))] = contribution
         self._file.objects_path.parent.mkdir(parents=True, exist_ok=True)
         save_per_object(self._file.objects_path, cached)

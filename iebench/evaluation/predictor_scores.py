@@ -56,6 +56,19 @@ def predictor_tasks_left_out(
     return []
 
 
+def galleries_left_out(asked: Sequence[str], is_own_training: bool) -> list[LeftOut]:
+    """Galleries of training views that a predictor is not asked about, each with the reason.
+
+    Args:
+        asked: Galleries of the settings.
+        is_own_training: Whether probes are fitted to the training split of the dataset on which is measured.
+    """
+    if is_own_training:
+        return []
+    reason = "it takes training views of the dataset on which is measured"
+    return [LeftOut(f"retrieval {name}", reason) for name in asked if name != "val-val"]
+
+
 @dataclass(frozen=True)
 class PredictorSpace:
     """The views of one split in the space in which a predictor moves embeddings.

@@ -10,10 +10,10 @@ import io
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -115,6 +115,45 @@ def fit_probes(
     if path:
         path.unlink(missing_ok=True)
     return predictions
+
+
+class Classified(NamedTuple):
+    """What a linear probe says of views.
+
+    Attributes:
+        classes: (objects, views) int64, the likeliest class.
+        confidences: (objects, views) float32, its softmax.
+    """
+
+    classes: Tensor
+    confidences: Tensor
+
+
+def fit_classifier(
+    probe: Probe,
+    known: ProbeInput,
+    config: EvaluationConfig,
+    device: torch.device,
+    kept_in: Path | None = None,
+) -> Callable[[Features], Classified]:
+    """Fits one classification probe as ``fit_probes`` does.
+
+    Args:
+        probe: The probe.
+        known: Features of its network.
+        config: Protocol and lengths.
+        device: Where it is fitted and applied.
+        kept_in: Folder for the state of a fit that takes long.
+
+    Returns:
+        What names the classes of any features of the network.
+
+    Raises:
+        IebenchError: The loss is not finite.
+    """
+    fit = _Fit([probe], {probe.network: known}, config, device)
+    fit.run(kept_in / f"{name_of_fit([probe], config)}.pt" if kept_in else None)
+    return fit.classify
 
 
 def name_of_fit(probes: Sequence[Probe], config: EvaluationConfig) -> str:
@@ -233,6 +272,20 @@ class _Fit:
                     scale = self.scales[int(self.task_of_probe[number])]
                     found[number].append((output if scale is None else output * scale).cpu())
         return [torch.cat(parts).unflatten(0, (self.val.objects, self.val.views)) for parts in found]
+
+    @torch.inference_mode()
+    def classify(self, features: Features) -> Classified:
+        """Names the class of each view by the only probe of this fit."""
+        network = self.probes[0].network
+        rows = {network: FeatureRows(features, self.device, self.standardizations[network])}
+        classes, confidences = [], []
+        for chunk in torch.arange(features.objects * features.views).split(ROWS_AT_ONCE):
+            likelihoods = self.stack(self._inputs(rows, chunk, chunk))[0].softmax(dim=1)
+            best = likelihoods.max(dim=1)
+            classes.append(best.indices.cpu())
+            confidences.append(best.values.cpu())
+        shape = (features.objects, features.views)
+        return Classified(torch.cat(classes).unflatten(0, shape), torch.cat(confidences).unflatten(0, shape))
 
     def _batches(self, epoch: int, rows: Mapping[str, FeatureRows]) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of an epoch: (probes, batch, width) inputs with labels or (probes, batch, outputs) targets."""

@@ -9,6 +9,9 @@ Protocol = Literal["published", "thorough"]
 RetrievalSplits = Literal["val-val", "val-all", "train-train"]
 """Whose views are asked for, and among whose views they are looked for."""
 
+Suite = Literal["standard", "robustness"]
+"""What is measured: probes, neighbors and predictors, or accuracy on views unlike those of training."""
+
 
 class EvaluationConfig(BaseModel):
     """How probes are fitted to frozen features; the defaults are the published protocol.
@@ -32,6 +35,9 @@ class EvaluationConfig(BaseModel):
     hidden_width: int = Field(default=1024, ge=1, description="of both hidden layers of MLP probes")
     retrieval: list[RetrievalSplits] = Field(
         default=["val-val", "val-all", "train-train"], description="queries and galleries of the predictor"
+    )
+    robustness_views: int = Field(
+        default=1, ge=1, description="views of each validation object that are corrupted, 75 times each"
     )
     feature_batch_size: int = Field(default=256, ge=1, description="views per step of the frozen encoder")
     workers: int = Field(

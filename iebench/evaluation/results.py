@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from iebench.evaluation.intervals import Estimate, PerObject, load_per_object
-from iebench.evaluation.protocol import EvaluationConfig
+from iebench.evaluation.protocol import EvaluationConfig, Suite
 from shards.errors import IebenchError, UsageError
 from shards.files import write_text
 
@@ -133,7 +133,9 @@ class Evaluation:
         scores: Every number, in the order in which it became known.
         left_out: Tasks that could not be done.
         examples: Retrieved views of a few objects.
-        complete: Whether everything that can be measured was.
+        complete: Whether everything of its suites that can be measured was.
+        suites: The suites that were asked for.
+        ood: The split outside the training range that the robustness suite used; None if there was none.
     """
 
     name: str
@@ -145,6 +147,8 @@ class Evaluation:
     left_out: tuple[LeftOut, ...] = ()
     examples: tuple[RetrievalExample, ...] = ()
     complete: bool = False
+    suites: tuple[Suite, ...] = ("standard",)
+    ood: EvaluatedData | None = None
 
     def find(self, network: str, task: str, part: str, metric: str) -> Estimate | None:
         """The estimate of one score; None if there is no such score."""

@@ -126,12 +126,12 @@ def mean_rotation(quaternions: Tensor) -> Tensor:
     return F.normalize(quaternions.double().mean(dim=0), dim=0)
 
 
-def accuracy_by_object(hits: Tensor, chance: float) -> PerObject:
+def accuracy_by_object(hits: Tensor, chance: float | None) -> PerObject:
     """The share of views for which something holds, by object.
 
     Args:
         hits: (objects, views) bool.
-        chance: Its chance level.
+        chance: Its chance level; None where there is none.
     """
     return PerObject.mean_of(hits.double().cpu().numpy(), chance)
 
@@ -153,14 +153,19 @@ def class_accuracy_by_object(hits: Tensor, labels: Tensor, classes: int) -> PerO
     return PerObject("class_mean", sums.numpy(), 1 / present if present else None)
 
 
-def majority_chance(train_labels: Tensor, val_labels: Tensor, k: int = 1) -> float:
+def majority_chance(train_labels: Tensor, val_labels: Tensor, k: int = 1) -> float | None:
     """The top-k accuracy of always naming the k most frequent training classes.
 
     Args:
         train_labels: (objects,) classes of the training objects.
         val_labels: (objects,) classes of the validation objects.
         k: How many classes are named.
+
+    Returns:
+        A share; None where there is no validation object.
     """
+    if not len(val_labels):
+        return None
     most = torch.bincount(train_labels.cpu()).topk(min(k, int(train_labels.max()) + 1)).indices
     return torch.isin(val_labels.cpu(), most).double().mean().item()
 

@@ -2,32 +2,31 @@
 
 import json
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from iebench.backbones.encoder import Encoder
-from iebench.evaluation.features import Features, FeatureSource, FeatureStore, extract_features
+from iebench.backbones.encoder import ALL, EmbeddingPredictor, Encoder
+from iebench.evaluation.corruptions import CLEAN, CORRUPTED, load_corrupt
+from iebench.evaluation.feature_reader import FeatureReader, SourceNetwork
+from iebench.evaluation.features import Features
 from iebench.evaluation.fingerprints import (
     fingerprint_of_encoder,
     fingerprint_of_network,
     fingerprint_of_predictor,
 )
-from iebench.evaluation.intervals import PerObject, load_per_object, save_per_object
-from iebench.evaluation.ledger import Entry, Existing, Subject, UntrainedCache
+from iebench.evaluation.intervals import PerObject
+from iebench.evaluation.ledger import Entry, Existing, NetworkRecord, UntrainedCache
 from iebench.evaluation.predictor_scores import (
     PredictorSpace,
+    galleries_left_out,
     predictor_tasks_left_out,
     score_galleries,
     score_training,
     score_validation,
 )
 from iebench.evaluation.probes import Probe, ProbeInput, fit_probes, group_probes
-from iebench.evaluation.protocol import EvaluationConfig
+from iebench.evaluation.protocol import EvaluationConfig, Suite
 from iebench.evaluation.results import (
     TRAINED,
     UNTRAINED,
@@ -37,8 +36,18 @@ from iebench.evaluation.results import (
     LeftOut,
     RetrievalExample,
 )
-from iebench.evaluation.scoring import Scores, score_neighbors, score_probe
-from iebench.evaluation.splits import NO_TRAINING_SPLIT, Split, Splits
+from iebench.evaluation.robustness import (
+    CLEAN_VIEWS,
+    CORRUPTION,
+    OOD,
+    SHIFTS,
+    ShiftMeter,
+    robustness_left_out,
+    shown_views,
+)
+from iebench.evaluation.score_exchange import keyed, packed, unpacked
+from iebench.evaluation.scoring import score_neighbors, score_probe
+from iebench.evaluation.splits import NO_TRAINING_SPLIT, Splits
 from iebench.evaluation.tasks import KNN, ProbeTask, probe_tasks
 from iebench.training.processes import Processes, as_bytes, as_text
 
@@ -68,16 +77,29 @@ class Session:
         config: Protocol and lengths.
         processes: The processes that share the work.
         name: Name of the evaluation.
+        suites: What is measured.
     """
 
-    def __init__(self, splits: Splits, config: EvaluationConfig, processes: Processes, name: str) -> None:
+    def __init__(
+        self,
+        splits: Splits,
+        config: EvaluationConfig,
+        processes: Processes,
+        name: str,
+        suites: Sequence[Suite] = ("standard",),
+    ) -> None:
         self.splits = splits
         self.config = config
         self.processes = processes
         self.name = name
-        self.tasks, self.left_out = tasks_of(splits, config)
+        self.suites = tuple(dict.fromkeys(suites))
+        self.tasks, left_out = tasks_of(splits, config)
+        shifts_left_out = robustness_left_out(splits) if "robustness" in suites else []
+        self.left_out = [*(left_out if "standard" in suites else ()), *shifts_left_out]
+        if "robustness" in suites and not shifts_left_out:
+            load_corrupt()
         self.entries: list[Entry] = []
-        self.subjects: dict[str, Subject] = {}
+        self.subjects: dict[str, NetworkRecord] = {}
         self._encoders: dict[str, Encoder] = {}
         self._homes: dict[str, Path] = {}
 
@@ -94,7 +116,7 @@ class Session:
             IebenchError: The file cannot be read, or the encoder does not fit the images.
         """
         networks: list[EvaluatedNetwork] = []
-        subjects: dict[str, Subject] = {}
+        subjects: dict[str, NetworkRecord] = {}
         for title, encoder in ((TRAINED, request.encoder), (UNTRAINED, request.untrained)):
             if encoder is None:
                 continue
@@ -110,6 +132,8 @@ class Session:
             self.config,
             tuple(networks),
             left_out=tuple(self.left_out),
+            suites=self.suites,
+            ood=self.splits.ood.describe() if self.splits.ood else None,
         )
         file = EvaluationFile(request.folder, self.name) if request.folder else None
         entry = Entry(header, file, subjects)
@@ -129,13 +153,22 @@ class Session:
         needed = [name for name in self._homes if keeps_features or any(name == item[0] for item in waiting)]
         if not needed:
             return
-        features = self._features(needed)
         kept_in = self._homes[needed[0]].parent / "fits"
-        inputs = {}
+        features = FeatureReader(
+            {name: self._source_network(name) for name in needed}, self.config, self.processes
+        )
         if self.splits.fit:
-            inputs = {name: self.splits.align(item["train"], item["val"]) for name, item in features.items()}
-            self._measure_probes(waiting, inputs, kept_in)
-        self._measure_others(waiting, features, inputs)
+            features.read(self.splits.fit)
+        if keeps_features or any(task not in SHIFTS for _, task, _ in waiting):
+            features.read(self.splits.test)
+            inputs = {}
+            if self.splits.fit:
+                inputs = {
+                    name: self.splits.align(item["train"], item["val"]) for name, item in features.of.items()
+                }
+                self._measure_probes(waiting, inputs, kept_in)
+            self._measure_others(waiting, features.of, inputs)
+        self._measure_shifts(waiting, features, kept_in)
 
     def finish(self) -> list[Evaluation]:
         """Completes the results and the cache of untrained networks; all processes get the results."""
@@ -150,7 +183,7 @@ class Session:
         texts = json.loads(self.processes.from_first(json.dumps(texts)))
         return [Evaluation.from_json(text) for text in texts]
 
-    def _subject(self, encoder: Encoder) -> Subject:
+    def _subject(self, encoder: Encoder) -> NetworkRecord:
         """The network of an encoder; encoders with the same weights are one."""
         test = self.splits.test
         encoder.to(self.processes.device)
@@ -158,16 +191,27 @@ class Session:
         fingerprint = fingerprint_of_network(encoder, test.index.image_size)
         if fingerprint not in self.subjects:
             self._encoders[fingerprint] = encoder
-            self.subjects[fingerprint] = Subject(
+            self.subjects[fingerprint] = NetworkRecord(
                 fingerprint,
                 encoder.parts,
                 fingerprint_of_encoder(encoder, test.index.image_size),
                 fingerprint_of_predictor(encoder),
-                left_out=predictor_tasks_left_out(
-                    encoder.predictor, test.latent_names, test.index.views_per_object
-                ),
+                left_out=self._left_out_of(encoder.predictor),
             )
         return self.subjects[fingerprint]
+
+    def _left_out_of(self, predictor: EmbeddingPredictor | None) -> list[LeftOut]:
+        """What the standard suite cannot ask of a predictor."""
+        test = self.splits.test
+        left_out = predictor_tasks_left_out(predictor, test.latent_names, test.index.views_per_object)
+        if predictor is not None and all(item.task != RETRIEVAL for item in left_out):
+            left_out += galleries_left_out(self.config.retrieval, self.splits.is_own_training)
+        return left_out
+
+    def _source_network(self, name: str) -> SourceNetwork:
+        record = self.subjects[name]
+        _, dimension = record.parts[ALL]
+        return SourceNetwork(self._encoders[name], record.encoder_fingerprint, dimension, self._homes[name])
 
     def _waiting(self) -> set[tuple[str, str, str]]:
         """(fingerprint, task, part) of all that is not known; rank 0 says so to all."""
@@ -175,13 +219,22 @@ class Session:
         if self.processes.first:
             for entry in self.entries:
                 for title, subject in entry.subjects.items() if not entry.evaluation.complete else ():
-                    asked = self._asked(subject, title)
+                    asked = self._asked(subject, title, entry.evaluation.suites)
                     waiting += [(subject.fingerprint, *item) for item in asked if not subject.has(*item)]
         told = json.loads(self.processes.from_first(json.dumps(waiting)))
         return {(fingerprint, task, part) for fingerprint, task, part in told}
 
-    def _asked(self, subject: Subject, title: str) -> list[tuple[str, str]]:
-        """Everything that is asked of a network, by task and part.
+    def _asked(self, subject: NetworkRecord, title: str, suites: Collection[Suite]) -> list[tuple[str, str]]:
+        """Everything that is asked of a network, by task and part."""
+        asked = self._asked_as_usual(subject, title) if "standard" in suites else []
+        if "robustness" in suites:
+            impossible = {item.task for item in robustness_left_out(self.splits)}
+            shifts = SHIFTS if self.splits.ood else (CORRUPTION,)
+            asked += [(task, ALL) for task in shifts if task not in impossible]
+        return asked
+
+    def _asked_as_usual(self, subject: NetworkRecord, title: str) -> list[tuple[str, str]]:
+        """What the standard suite asks of a network, by task and part.
 
         The predictor of an untrained network moves embeddings at random, so it is tried on validation views only.
         """
@@ -192,47 +245,10 @@ class Session:
         predictor = self._encoders[subject.fingerprint].predictor
         if predictor is None or any(item.task == RETRIEVAL for item in subject.left_out):
             return asked
-        is_own = self.splits.fit is not None and self.splits.fit.folder == self.splits.test.folder
         is_told_rotation = "rotation" in predictor.groups
-        is_own = is_own and title == TRAINED
+        is_own = self.splits.is_own_training and title == TRAINED
         possible = {"val-val": True, "val-all": is_own and is_told_rotation, "train-train": is_own}
         return asked + [(RETRIEVAL, splits) for splits in self.config.retrieval if possible[splits]]
-
-    def _features(self, needed: Sequence[str]) -> dict[str, dict[str, Features]]:
-        """The features of networks by split, computed if they are not there."""
-        splits = [split for split in (self.splits.fit, self.splits.test) if split]
-        features: dict[str, dict[str, Features]] = {name: {} for name in needed}
-        for split in splits:
-            stores = {name: self._store(name, split) for name in needed}
-            extract_features(
-                [(self._encoders[name], store) for name, store in stores.items()],
-                split.folder,
-                split.index,
-                split.name,
-                self.config.feature_batch_size,
-                self.processes,
-                self.processes.device,
-                self.config.workers,
-            )
-            with self.processes.fail_together():
-                for name, store in stores.items():
-                    features[name][split.name] = store.read()
-        return features
-
-    def _store(self, name: str, split: Split) -> FeatureStore:
-        subject = self.subjects[name]
-        described = split.describe()
-        _, dimension = subject.parts["all"]
-        source = FeatureSource(
-            subject.encoder_fingerprint,
-            described.sha256,
-            split.name,
-            described.objects,
-            described.views_per_object,
-            len(split.index.latents),
-            dimension,
-        )
-        return FeatureStore(self._homes[name] / split.name, source)
 
     def _measure_probes(
         self, waiting: set[tuple[str, str, str]], inputs: Mapping[str, ProbeInput], kept_in: Path
@@ -258,7 +274,7 @@ class Session:
                         scores = score_probe(
                             probe.task, predicted, used.train, used.val, self.splits.latent_names
                         )
-                        found |= _keyed(probe.network, probe.task.name, probe.part, scores)
+                        found |= keyed(probe.network, probe.task.name, probe.part, scores)
             self._record(found)
 
     def _measure_others(
@@ -280,7 +296,7 @@ class Session:
                     self._say(f"nearest neighbors: {part}")
                     columns, device = self.subjects[name].parts[part], self.processes.device
                     scores = score_neighbors(inputs[name], columns, self.splits.classes, self.config, device)
-                    found = _keyed(name, task, part, scores)
+                    found = keyed(name, task, part, scores)
                 elif task == RETRIEVAL:
                     self._say(f"retrieval by the predictor: {part}")
                     found, examples = self._retrieve(name, part, features[name])
@@ -294,6 +310,34 @@ class Session:
                     )
             self._record(found)
 
+    def _measure_shifts(
+        self, waiting: set[tuple[str, str, str]], features: FeatureReader, kept_in: Path
+    ) -> None:
+        """Measures accuracy on corrupted views and on those outside the training range; processes share networks."""
+        asked = sorted((name, task) for name, task, _ in waiting if task in SHIFTS)
+        if not asked:
+            return
+        names = list(dict.fromkeys(name for name, _ in asked))
+        test, ood, views = self.splits.test, self.splits.ood, self.config.robustness_views
+        features.read(test, CLEAN_VIEWS, shown_views(test, views, (CLEAN,)), names)
+        if any(task == CORRUPTION for _, task in asked):
+            features.read(test, CORRUPTION, shown_views(test, views, CORRUPTED), names)
+        if ood:
+            features.read(ood, OOD, shown_views(ood, views, (CLEAN,)), names)
+        for start in range(0, len(names), self.processes.count):
+            found: dict[str, PerObject] = {}
+            with self.processes.fail_together():
+                if start + self.processes.rank < len(names):
+                    name = names[start + self.processes.rank]
+                    self._say("robustness: fitting the linear probe")
+                    meter = ShiftMeter(
+                        self.splits, self.config, self.processes.device, features.of[name], kept_in, name
+                    )
+                    for task in (task for owner, task in asked if owner == name):
+                        for part, scores in meter.measure(task).items():
+                            found |= keyed(name, task, part, scores)
+            self._record(found)
+
     def _retrieve(
         self, name: str, part: str, features: Mapping[str, Features]
     ) -> tuple[dict[str, PerObject], tuple[RetrievalExample, ...]]:
@@ -305,26 +349,26 @@ class Session:
             for split, some in features.items()
         }
         if part == "train-train":
-            return _keyed(name, RETRIEVAL, part, score_training(spaces["train"])), ()
+            return keyed(name, RETRIEVAL, part, score_training(spaces["train"])), ()
         if part == "val-all":
             both = [spaces["train"], spaces["val"]]
-            return _keyed(name, RETRIEVAL, part, score_galleries(spaces["val"], both)), ()
+            return keyed(name, RETRIEVAL, part, score_galleries(spaces["val"], both)), ()
         found: dict[str, PerObject] = {}
         measured, examples = score_validation(spaces["val"])
         for (task, place), scores in measured.items():
-            found |= _keyed(name, task, place, scores)
+            found |= keyed(name, task, place, scores)
         return found, examples
 
     def _record(self, found: Mapping[str, PerObject]) -> None:
         """Sends what each process found to rank 0, which writes it."""
         with self.processes.fail_together():
-            packed = _packed(found)
-        shares = self.processes.collect(packed)
+            content = packed(found)
+        shares = self.processes.collect(content)
         with self.processes.fail_together():
             if not self.processes.first:
                 return
             for share in shares:
-                for key, score in _unpacked(share).items():
+                for key, score in unpacked(share).items():
                     fingerprint, task, metric, part = key.split("/", 3)
                     self.subjects[fingerprint].known[task, part, metric] = score
             for entry in self.entries:
@@ -346,28 +390,3 @@ def tasks_of(splits: Splits, config: EvaluationConfig) -> tuple[list[ProbeTask],
         left_out += [LeftOut(name, "the datasets share no class") for name in (*classes, KNN)]
         return [task for task in tasks if task.target is not None], left_out
     return tasks, left_out + splits.classes_left_out()
-
-
-def _keyed(name: str, task: str, part: str, scores: Scores) -> dict[str, PerObject]:
-    """Scores under the keys by which processes exchange them; the part stands last, since anyone names parts."""
-    return {f"{name}/{task}/{metric}/{part}": score for metric, score in scores.items()}
-
-
-def _packed(found: Mapping[str, PerObject]) -> Tensor:
-    """Scores as (length,) uint8, for the way to another process; empty for none."""
-    if not found:
-        return torch.empty(0, dtype=torch.uint8)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "scores.npz"
-        save_per_object(path, found)
-        return torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
-
-
-def _unpacked(content: Tensor) -> dict[str, PerObject]:
-    """The reverse of ``_packed``."""
-    if not len(content):
-        return {}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "scores.npz"
-        path.write_bytes(content.numpy().tobytes())
-        return load_per_object(path)

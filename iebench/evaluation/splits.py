@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from iebench.evaluation.features import Features
 from iebench.evaluation.probes import ProbeInput
@@ -62,10 +63,17 @@ class Splits:
     Attributes:
         test: The validation split on which everything is measured.
         fit: The training split to which probes are fitted; None if there is none.
+        ood: The validation split of a dataset outside the training range; None if none is asked for.
     """
 
     test: Split
     fit: Split | None
+    ood: Split | None = None
+
+    @property
+    def is_own_training(self) -> bool:
+        """Whether probes are fitted to the training split of the dataset on which is measured."""
+        return self.fit is not None and self.fit.folder == self.test.folder
 
     @property
     def latent_names(self) -> list[str]:
@@ -87,23 +95,32 @@ class Splits:
         return min(views, self.fit.index.views_per_object) if self.fit else views
 
     def align(self, train: Features, val: Features) -> ProbeInput:
-        """Gives both splits the same latents, and the validation objects the labels of training.
-
-        A class is known by its synset. One that training lacks has the label -1.
-        """
+        """Gives both splits the same latents, and the validation objects the labels of training."""
         assert self.fit is not None
         columns = {
             split.name: [split.latent_names.index(name) for name in self.latent_names]
             for split in (self.fit, self.test)
         }
-        labels = {item.synset: item.label for item in self.fit.index.classes}
-        table = torch.full((1 + max(item.label for item in self.test.index.classes),), -1)
-        for item in self.test.index.classes:
-            table[item.label] = labels.get(item.synset, -1)
         return ProbeInput(
             replace(train, latents=train.latents[..., columns["train"]]),
-            replace(val, latents=val.latents[..., columns["val"]], labels=table[val.labels]),
+            replace(
+                val, latents=val.latents[..., columns["val"]], labels=self.labels_of(val.labels, self.test)
+            ),
         )
+
+    def labels_of(self, labels: Tensor, split: Split) -> Tensor:
+        """The labels of a split as training numbers its classes; -1 for a class that training lacks.
+
+        Args:
+            labels: (objects,) as the split's own dataset numbers them.
+            split: The split.
+        """
+        assert self.fit is not None
+        known = {item.synset: item.label for item in self.fit.index.classes}
+        table = torch.full((1 + max(item.label for item in split.index.classes),), -1)
+        for item in split.index.classes:
+            table[item.label] = known.get(item.synset, -1)
+        return table[labels]
 
     def classes_left_out(self) -> list[LeftOut]:
         """What is said of classes that training lacks."""
@@ -125,26 +142,30 @@ class Splits:
         return not any(item.synset in known for item in self.test.index.classes)
 
 
-def open_splits(data: Path, fit: Path | None = None) -> Splits:
+def open_splits(data: Path, fit: Path | None = None, ood: Path | None = None) -> Splits:
     """Opens the datasets of an evaluation.
 
     Args:
         data: Folder of the dataset on whose validation split everything is measured.
         fit: Folder of the dataset to whose training split probes are fitted; by default ``data``.
+        ood: Folder of a dataset outside the training range, whose validation split is a further test.
 
     Raises:
-        UsageError: ``data`` has no validation views, or ``fit`` is named and has no training views.
+        UsageError: ``data`` or ``ood`` has no validation views, or ``fit`` is named and has no training views.
         IebenchError: An index cannot be read.
     """
     index = open_dataset(data)
     index.split("val")
     test = Split(data, index, "val")
+    shifted = Split(ood, open_dataset(ood), "val") if ood is not None else None
+    if shifted is not None:
+        shifted.index.split("val")
     if fit is not None:
         fit_index = open_dataset(fit)
         fit_index.split("train")
-        return Splits(test, Split(fit, fit_index, "train"))
+        return Splits(test, Split(fit, fit_index, "train"), shifted)
     try:
         index.split("train")
     except UsageError:
-        return Splits(test, None)
-    return Splits(test, Split(data, index, "train"))
+        return Splits(test, None, shifted)
+    return Splits(test, Split(data, index, "train"), shifted)

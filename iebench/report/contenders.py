@@ -18,6 +18,9 @@ from iebench.report.subjects import Subject
 ScorePath = tuple[str, str, str]
 """Task, part and metric of a score."""
 
+OOD = "ood"
+"""The task that has a dataset of its own."""
+
 PREDICTOR_TASKS = ("retrieval", "steps")
 """Tasks whose numbers depend on what a predictor is told."""
 
@@ -80,6 +83,8 @@ class Contender:
         """How much more it scores than another on the same objects; None where that cannot be said."""
         first, second = self.bootstraps(path), other.bootstraps(path)
         tests = {subject.evaluation.test.sha256 for subject in (*self.subjects, *other.subjects)}
+        if path[0] == OOD:
+            tests = {_ood_of(subject) for subject in (*self.subjects, *other.subjects)}
         if first is None or second is None or len(tests) > 1:
             return None
         if not (self._is_shown(path) and other._is_shown(path)):
@@ -94,7 +99,9 @@ class Contender:
 def bounds_of(path: ScorePath) -> tuple[float, float]:
     """The least and the greatest value that a score can have."""
     metric = path[2]
-    if metric.startswith(("top", "h@")) or metric in ("class_accuracy", "mrr", "pre"):
+    if metric == "top1_relative":
+        return 0.0, math.inf
+    if metric.startswith(("top", "h@", "auc_")) or metric in ("class_accuracy", "mrr", "pre"):
         return 0.0, 1.0
     if metric == "median_angle":
         return 0.0, 180.0
@@ -153,6 +160,12 @@ def untrained_beside(contender: Contender, untrained: Sequence[Contender]) -> Co
 def _beginning(subject: Subject) -> str:
     """Equal for subjects whose untrained networks differ at most in their seed."""
     return json.dumps([subject.recipe.get("backbone"), _evaluated(subject)], sort_keys=True)
+
+
+def _ood_of(subject: Subject) -> str:
+    """The dataset outside the training range, and the one whose views were told from its; empty without one."""
+    ood, test = subject.evaluation.ood, subject.evaluation.test
+    return f"{ood.sha256} {test.sha256}" if ood else ""
 
 
 def _identity(subject: Subject) -> str:

@@ -42,6 +42,8 @@ HEADINGS = {
     "light": "Light direction between two views",
     "translation": "Position between two views",
     "latents": "Each latent of a single view",
+    "corruption": "Corrupted views: accuracy of the linear probe, and telling them from clean ones",
+    "ood": "Views outside the training range: accuracy, and telling them from those within",
     "retrieval": "Predictor, retrieval",
     "steps": "Predictor, steps in embedding space",
 }
@@ -51,6 +53,9 @@ _KINDS: dict[str, tuple[str, Callable[[float], str], bool]] = {
     "top1": ("top-1", percent, True),
     "top5": ("top-5", percent, True),
     "class_accuracy": ("mean per-class accuracy", percent, True),
+    "top1_relative": ("top-1 as a share of that on clean views", percent, True),
+    "auc_confidence": ("told by low confidence, AUC", three_digits, True),
+    "auc_neighbors": ("told by distance to training views, AUC", three_digits, True),
     "r2": ("R²", three_digits, True),
     "r2_per_component": ("R² per component", three_digits, True),
     "median_angle": ("median error", degrees, False),
@@ -72,6 +77,7 @@ _PART_NAMES = {
     "val-gallery": "among all validation views",
     "val-all": "among training and validation views",
     "train-train": "training objects",
+    "clean": "clean views",
 }
 
 
@@ -105,7 +111,7 @@ def metric_at(path: ScorePath) -> Metric:
     fallback = (key.replace("r2_", "R² of "), three_digits, True)
     name, show, higher_is_better = _KINDS.get(key, fallback)
     if part not in (WHOLE, VAL):
-        name = f"{name} ({_PART_NAMES.get(part, part)})"
+        name = f"{name} ({_PART_NAMES.get(part, part.replace('_', ' '))})"
     return Metric(path, HEADINGS.get(task, task), name, show, higher_is_better)
 
 
@@ -305,10 +311,41 @@ def overview(contenders: Sequence[Contender]) -> Overview:
     )
 
 
-def text_table(evaluation: Evaluation) -> str:
-    """The networks of one evaluation for a terminal, with intervals and chance levels."""
+HEADLINES = {
+    "classification": ("top1", "class_accuracy"),
+    "classification_knn": ("top1",),
+    "rotation": ("r2", "r2_per_component", "median_angle"),
+    "pose": ("r2",),
+    "color": ("r2",),
+    "light": ("r2",),
+    "translation": ("r2",),
+    "corruption": ("top1", "top1_relative", "auc_confidence", "auc_neighbors"),
+    "ood": ("top1", "top1_relative", "auc_confidence", "auc_neighbors"),
+    "retrieval": ("mrr", "h@1", "pre"),
+    "steps": ("equivariance_error",),
+}
+"""Metrics of the whole representation that a terminal shows unless it is asked for all."""
+_HEADLINES_OF_PARTS = {"classification": "top1", "rotation": "r2"}
+
+
+def is_headline(path: ScorePath) -> bool:
+    """Whether a terminal shows a score unless it is asked for all."""
+    task, part, metric = path
+    if part in (WHOLE, VAL, "clean"):
+        return metric in HEADLINES.get(task, ())
+    return _HEADLINES_OF_PARTS.get(task) == metric
+
+
+def text_table(evaluation: Evaluation, shows_all: bool = True) -> str:
+    """The networks of one evaluation for a terminal, with intervals and chance levels.
+
+    Args:
+        evaluation: The evaluation.
+        shows_all: Whether every score is shown, or only what ``is_headline`` says.
+    """
     results = {network.title: evaluation.of(network.title) for network in evaluation.networks}
-    metrics = [metric_at(path) for path in in_order(path for found in results.values() for path in found)]
+    paths = in_order(path for found in results.values() for path in found)
+    metrics = [metric_at(path) for path in paths if shows_all or is_headline(path)]
     names = [metric.name + ("" if metric.higher_is_better else " ↓") for metric in metrics]
     width = 2 + max(map(len, names), default=0)
     lines = [f"{'':<{width}}" + "".join(f"{title:>26}" for title in results) + f"{'chance':>10}"]
@@ -321,6 +358,8 @@ def text_table(evaluation: Evaluation) -> str:
         cells = "".join(f"{_printed(metric, estimate):>26}" for estimate in estimates)
         chance = next((item.chance for item in estimates if item and item.chance is not None), None)
         lines.append(f"  {name:<{width - 2}}{cells}{'' if chance is None else metric.show(chance):>10}")
+    if len(metrics) < len(paths):
+        lines.append(f"{len(paths) - len(metrics)} more with --all, or in `iebench report`")
     return "\n".join(lines)
 
 

@@ -131,3 +131,7 @@ def test_the_majority_classes_are_those_of_the_training_split():
     assert majority_chance(train, val) == pytest.approx(1 / 5)
     assert majority_chance(train, val, k=2) == pytest.approx(2 / 5)
     assert majority_chance(train, val, k=5) == 1
+
+
+def test_the_majority_of_no_objects_has_no_chance_level():
+    assert majority_chance(torch.tensor([0, 1, 1]), torch.empty(0, dtype=torch.int64)) is None

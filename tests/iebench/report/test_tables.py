@@ -90,9 +90,9 @@ def test_tables_hold_every_score_in_the_order_of_their_headings(toy_dataset):
 def test_a_score_of_an_unknown_task_or_latent_is_shown_by_its_own_name():
     metric = metric_at(("latents", "all", "r2_floor_hue"))
     assert metric.name == "R² of floor_hue"
-    subject = made_up_subject("a", {"trained/corruption/all/error": values(0.3)})
+    subject = made_up_subject("a", {"trained/steering/all/error": values(0.3)})
     (row,) = results_table(contenders_of([subject])).rows
-    assert (row.metric.heading, row.metric.name) == ("corruption", "error")
+    assert (row.metric.heading, row.metric.name) == ("steering", "error")
 
 
 def test_the_overview_says_what_predictors_are_told_and_the_chance_levels():

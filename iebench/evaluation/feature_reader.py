@@ -1,0 +1,103 @@
+"""The features of several networks on the splits of an evaluation, computed where they are not there yet."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from iebench.backbones.encoder import Encoder
+from iebench.evaluation.corruptions import ShownViews
+from iebench.evaluation.features import Features, FeatureSource, FeatureStore, extract_features
+from iebench.evaluation.protocol import EvaluationConfig
+from iebench.evaluation.splits import Split
+from iebench.training.processes import Processes
+
+
+@dataclass(frozen=True)
+class SourceNetwork:
+    """A network whose features are read.
+
+    Attributes:
+        encoder: The network, on the device of this process.
+        fingerprint: As ``fingerprint_of_encoder`` gives it.
+        dimension: Width of the representation.
+        home: Folder that gets its features.
+    """
+
+    encoder: Encoder
+    fingerprint: str
+    dimension: int
+    home: Path
+
+
+class FeatureReader:
+    """Reads the features of networks together, in one pass over the shards of each split.
+
+    Args:
+        networks: The networks by name.
+        config: How many views go through an encoder at once, and how many processes decode.
+        processes: The processes that share the work; all must ask for each split.
+
+    Attributes:
+        of: What was read, by network and place.
+    """
+
+    def __init__(
+        self, networks: Mapping[str, SourceNetwork], config: EvaluationConfig, processes: Processes
+    ) -> None:
+        self._networks = networks
+        self._config = config
+        self._processes = processes
+        self.of: dict[str, dict[str, Features]] = {name: {} for name in networks}
+
+    def read(
+        self,
+        split: Split,
+        place: str = "",
+        shown: ShownViews | None = None,
+        names: Collection[str] | None = None,
+    ) -> None:
+        """Adds the features on a split.
+
+        Args:
+            split: The split.
+            place: What they are called; by default as the split.
+            shown: A few views in several conditions instead of every view as it is.
+            names: The networks; by default all.
+
+        Raises:
+            IebenchError: A shard cannot be read, or an encoder fails.
+        """
+        place = place or split.name
+        stores = {
+            name: _store(network, split, place, shown)
+            for name, network in self._networks.items()
+            if names is None or name in names
+        }
+        extract_features(
+            [(self._networks[name].encoder, store) for name, store in stores.items()],
+            split.folder,
+            split.index,
+            split.name,
+            self._config.feature_batch_size,
+            self._processes,
+            self._processes.device,
+            self._config.workers,
+            shown,
+        )
+        with self._processes.fail_together():
+            for name, store in stores.items():
+                self.of[name][place] = store.read()
+
+
+def _store(network: SourceNetwork, split: Split, place: str, shown: ShownViews | None) -> FeatureStore:
+    described = split.describe()
+    source = FeatureSource(
+        network.fingerprint,
+        described.sha256,
+        f"{split.name}, {shown}" if shown else split.name,
+        described.objects,
+        shown.rows_per_object if shown else described.views_per_object,
+        len(split.index.latents),
+        network.dimension,
+    )
+    return FeatureStore(network.home / place, source)

@@ -1,0 +1,228 @@
+"""Robustness: accuracy on views unlike those of training, and whether one can tell such views from usual ones."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from iebench.backbones.encoder import ALL
+from iebench.evaluation.corruptions import CORRUPTED, CORRUPTIONS, SEVERITIES, SMALLEST, Condition, ShownViews
+from iebench.evaluation.features import Features
+from iebench.evaluation.intervals import PerObject
+from iebench.evaluation.knn import kth_similarity
+from iebench.evaluation.ledger import OOD
+from iebench.evaluation.probes import Probe, ProbeInput, fit_classifier
+from iebench.evaluation.protocol import EvaluationConfig
+from iebench.evaluation.results import LeftOut
+from iebench.evaluation.scores import majority_chance
+from iebench.evaluation.scoring import Scores
+from iebench.evaluation.splits import NO_TRAINING_SPLIT, Split, Splits
+from iebench.evaluation.tasks import ProbeTask
+from iebench.evaluation.view_draws import train_draws
+
+CORRUPTION = "corruption"
+CLEAN_VIEWS = "clean"
+SHIFTS = (CORRUPTION, OOD)
+"""Tasks of the robustness suite."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What is known of views without looking at their labels, and their labels.
+
+    Attributes:
+        hits: (objects, rows) float64, whether the linear probe names the class; NaN where training lacks it.
+        confidences: (objects, rows) float32, the largest softmax of the linear probe.
+        similarities: (objects, rows) float32, cosine similarity to the 20th nearest training view.
+        names: (synset, object id) of each object.
+    """
+
+    hits: np.ndarray
+    confidences: np.ndarray
+    similarities: np.ndarray
+    names: Sequence[tuple[str, str]]
+
+
+def robustness_task(classes: int, config: EvaluationConfig) -> ProbeTask:
+    """The linear classification probe by which robustness is measured: that of the standard suite."""
+    return ProbeTask("classification", 1, "linear", config.epochs, classes)
+
+
+def shown_views(split: Split, views: int, conditions: tuple[Condition, ...]) -> ShownViews:
+    """The views of a split that are shown: as many as are asked for, or all of an object that has fewer."""
+    return ShownViews(min(views, split.index.views_per_object), conditions)
+
+
+def robustness_left_out(splits: Splits) -> list[LeftOut]:
+    """Tasks of the robustness suite that the datasets do not allow, each with the reason."""
+    reason = ""
+    if splits.fit is None:
+        reason = NO_TRAINING_SPLIT
+    elif splits.classes < 2:
+        reason = "the dataset has one class only"
+    elif splits.shares_no_class():
+        reason = "the datasets share no class"
+    if reason:
+        return [LeftOut(task, reason) for task in SHIFTS if task == CORRUPTION or splits.ood]
+    if splits.test.index.image_size < SMALLEST:
+        return [LeftOut(CORRUPTION, f"images below {SMALLEST} px cannot be corrupted")]
+    return []
+
+
+class ShiftMeter:
+    """Measures one network on shifted views, by a linear probe that is fitted to the training split first.
+
+    Args:
+        splits: The datasets.
+        config: Protocol and lengths.
+        device: Where the probe is fitted, and similarities are computed.
+        features: Of the network: ``train``, ``clean`` and those of the tasks.
+        kept_in: Folder for the state of a fit that takes long.
+        network: The network, as it is named in ``kept_in``.
+
+    Raises:
+        IebenchError: The loss of the probe is not finite.
+    """
+
+    def __init__(
+        self,
+        splits: Splits,
+        config: EvaluationConfig,
+        device: torch.device,
+        features: Mapping[str, Features],
+        kept_in: Path,
+        network: str,
+    ) -> None:
+        self._splits, self._features, self._device = splits, features, device
+        train = features["train"]
+        columns = (0, train.representations.shape[-1])
+        probe = Probe(network, ALL, columns, robustness_task(splits.classes, config))
+        self._classify = fit_classifier(
+            probe, ProbeInput(train, features[CLEAN_VIEWS]), config, device, kept_in
+        )
+        rows, _ = train_draws(train.objects, train.views, config, 0)
+        self._gallery = train.representations.flatten(0, 1)[rows]
+        self._usual = self._answers(CLEAN_VIEWS)
+
+    def measure(self, task: str) -> dict[str, Scores]:
+        """The scores of a task by what they are of.
+
+        Args:
+            task: ``corruption`` or ``ood``.
+        """
+        if task == CORRUPTION:
+            return score_corruptions(self._usual, self._answers(task), self._chance(CLEAN_VIEWS))
+        return {ALL: shift_scores(self._usual, self._answers(task), self._chance(task))}
+
+    def _labels(self, place: str) -> Tensor:
+        split = self._splits.ood if place == OOD else self._splits.test
+        assert split is not None
+        return self._splits.labels_of(self._features[place].labels, split)
+
+    def _chance(self, place: str) -> float | None:
+        """Accuracy of always naming the most frequent training class."""
+        labels = self._labels(place)
+        return majority_chance(self._features["train"].labels, labels[labels >= 0])
+
+    def _answers(self, place: str) -> Answers:
+        """What the linear probe and the nearest training views say."""
+        features, labels = self._features[place], self._labels(place)
+        found = self._classify(features)
+        hits = (found.classes == labels[:, None]).double()
+        hits[labels < 0] = torch.nan
+        similarities = kth_similarity(self._gallery, features.representations.flatten(0, 1), self._device)
+        return Answers(
+            hits.numpy(),
+            found.confidences.numpy(),
+            similarities.unflatten(0, (features.objects, features.views)).numpy(),
+            features.names,
+        )
+
+
+def score_corruptions(clean: Answers, corrupted: Answers, chance: float | None) -> dict[str, Scores]:
+    """Accuracy and detection under corruptions.
+
+    Args:
+        clean: Of the views as they are.
+        corrupted: Of the same views in all conditions of ``CORRUPTED``: (objects, views * conditions).
+        chance: Accuracy of always naming the most frequent class; None where there is no such class.
+
+    Returns:
+        Scores by what they are of: ``all`` (the mean over all corruptions and severities), ``clean``, each corruption
+        (the mean over severities), and ``severity_1`` to ``severity_5`` (the mean over corruptions).
+    """
+    number = np.arange(corrupted.hits.shape[1]) % len(CORRUPTED)
+    scores = {ALL: shift_scores(clean, corrupted, chance)}
+    scores[CLEAN_VIEWS] = {"top1": PerObject.mean_of(clean.hits, chance)}
+    for place, name in enumerate(CORRUPTIONS):
+        scores[name] = shift_scores(clean, _rows(corrupted, number // len(SEVERITIES) == place), chance)
+    for place, severity in enumerate(SEVERITIES):
+        hits = corrupted.hits[:, number % len(SEVERITIES) == place]
+        scores[f"severity_{severity}"] = {"top1": PerObject.mean_of(hits, chance)}
+    return scores
+
+
+def shift_scores(usual: Answers, other: Answers, chance: float | None) -> Scores:
+    """Accuracy on shifted views, alone and relative to that on usual ones, and how well they are told apart.
+
+    Objects of both are matched by name, so that a resample draws an object with all of its views.
+
+    Args:
+        usual: Of views like those of training.
+        other: Of shifted views, of the same objects or of others.
+        chance: Accuracy of always naming the most frequent class; None where there is no such class.
+    """
+    names = list(dict.fromkeys((*usual.names, *other.names)))
+    usual, other = _matched(usual, names), _matched(other, names)
+    per_view = _views(other) / max(1, _views(usual))
+    relative = np.stack((np.nansum(usual.hits, axis=1) * per_view, np.nansum(other.hits, axis=1)), axis=1)
+    return {
+        "top1": PerObject.mean_of(other.hits, chance),
+        "top1_relative": PerObject("mean", relative),
+        "auc_confidence": detection(usual.confidences, other.confidences),
+        "auc_neighbors": detection(usual.similarities, other.similarities),
+    }
+
+
+def detection(usual: np.ndarray, other: np.ndarray) -> PerObject:
+    """Probability that a usual view scores higher than another one (AUROC); by chance 0.5.
+
+    Args:
+        usual: (objects, rows) scores of usual views; NaN for an object that has none.
+        other: (objects, other rows) scores of other views; NaN for an object that has none.
+    """
+    count = np.full((len(usual), 1), usual.shape[1])
+    return PerObject("auc", np.concatenate((count, usual, other), axis=1).astype(np.float32), 0.5)
+
+
+def _views(answers: Answers) -> int:
+    """Number of views whose class training knows."""
+    return int(np.isfinite(answers.hits).sum())
+
+
+def _rows(answers: Answers, chosen: np.ndarray) -> Answers:
+    """The same of some rows of each object."""
+    return replace(
+        answers,
+        hits=answers.hits[:, chosen],
+        confidences=answers.confidences[:, chosen],
+        similarities=answers.similarities[:, chosen],
+    )
+
+
+def _matched(answers: Answers, names: Sequence[tuple[str, str]]) -> Answers:
+    """The same with a row for each of the names, NaN for an object that is not among them."""
+    if list(answers.names) == list(names):
+        return answers
+    places = {name: place for place, name in enumerate(names)}
+    rows = [places[name] for name in answers.names]
+
+    def spread(values: np.ndarray) -> np.ndarray:
+        found = np.full((len(names), values.shape[1]), np.nan)
+        found[rows] = values
+        return found
+
+    return Answers(spread(answers.hits), spread(answers.confidences), spread(answers.similarities), names)

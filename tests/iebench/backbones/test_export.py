@@ -92,6 +92,22 @@ def test_load_backbone_gives_what_the_run_gives(run, exported, images):
     torch.testing.assert_close(load_encoder(str(exported))(images), vectors)
 
 
+@pytest.mark.parametrize("backbone", ["sie_resnet18", "vit_s_16"])
+def test_other_backbones_are_exported_under_their_own_names(
+    backbone: str, toy_dataset: Path, images: torch.Tensor, tmp_path: Path
+):
+    folder = make_run(
+        tmp_path / "run",
+        toy_dataset,
+        small_recipe(f"backbone.name={backbone}", "method.projector=[48, 48, 24]"),
+    )
+    path = tmp_path / "backbone.safetensors"
+    export_backbone(folder, path)
+    encoder = load_encoder(str(folder))
+    torch.testing.assert_close(load_encoder(str(path))(images), encoder(images))
+    assert set(load_file(path)) == set(encoder.network.state_dict())  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(("build", "width"), [(sie_resnet18, 512), (sie_resnet50, 2048)])
 def test_load_backbone_takes_published_checkpoints(build, width: int, tmp_path: Path):
     network = build().eval()

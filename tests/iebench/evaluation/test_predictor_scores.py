@@ -16,6 +16,7 @@ from iebench.evaluation.predictor_scores import (
 )
 from iebench.evaluation.scoring import Scores
 from iebench.methods.parts.predictors import HypernetworkPredictor
+from parity_files import parity_folder
 from shards.schema import VARIANTS
 
 VIEWS = 50  # of each object in the published dataset
@@ -40,8 +41,8 @@ class PublishedPredictor(EmbeddingPredictor):
 
 
 @pytest.fixture
-def spaces(golden_data) -> dict[str, PredictorSpace]:
-    arrays = np.load(golden_data / "parity" / "retrieval_metrics.npz")
+def spaces() -> dict[str, PredictorSpace]:
+    arrays = np.load(parity_folder("parity") / "retrieval_metrics.npz")
     found = {}
     for split in ("train", "val"):
         embeddings = torch.from_numpy(arrays[f"embeddings_{split}"]).float().unflatten(0, (-1, VIEWS))
@@ -56,8 +57,8 @@ def spaces(golden_data) -> dict[str, PredictorSpace]:
 
 
 @pytest.fixture
-def published(golden_data) -> dict[str, dict[str, float]]:
-    records = json.loads(str(np.load(golden_data / "parity" / "retrieval_metrics.npz")["expected"]))
+def published() -> dict[str, dict[str, float]]:
+    records = json.loads(str(np.load(parity_folder("parity") / "retrieval_metrics.npz")["expected"]))
     found: dict[str, dict[str, float]] = {}
     for record in records:  # MRR and H@k of a pair of splits in one, PRE in another
         found.setdefault(record["mode"], {}).update(record)

@@ -15,10 +15,10 @@ import numpy as np
 
 from render.output import redirected
 from render.settings import PRESETS, RenderSettings
-from render.threads import one_core
+from render.threads import few_cores
 from shards.images import decode_jpeg, encode_jpeg
 
-with one_core():
+with few_cores(1):
     from golden import Fidelity, golden_views, object_masks
     from render.blender.scene import Scene
 

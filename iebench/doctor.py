@@ -61,6 +61,7 @@ def examine(folder: Path) -> Iterator[Check]:
     yield _python()
     yield _libraries()
     yield _blender()
+    yield _blender_gpus()
     yield from _packages()
     yield _gpu()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -115,6 +116,25 @@ def _blender() -> Check:
         last = (result.stderr.strip().splitlines() or [f"exit code {result.returncode}"])[-1]
         return Check("Blender", False, f"bpy does not start: {last}", "see the system libraries above")
     return Check("Blender", True, f"{result.stdout.strip().splitlines()[-1]} with Cycles")
+
+
+def _blender_gpus() -> Check:
+    if importlib.util.find_spec("bpy") is None:
+        return Check("Blender's GPUs", None, "bpy is not installed")
+    from render.devices import has_gpu_driver
+    from render.local import find_gpus
+    from shards.errors import IebenchError
+
+    if not has_gpu_driver():
+        return Check("Blender's GPUs", None, "no driver of a GPU; rendering is on the CPU")
+    try:
+        found = find_gpus()
+    except IebenchError as error:
+        return Check("Blender's GPUs", False, str(error), "see whether the driver is installed")
+    if not found:
+        return Check("Blender's GPUs", None, "none that it can use; rendering is on the CPU")
+    names = [f"{gpu.name} by {gpu.kind}{'' if gpu.denoises else ' (denoises on the CPU)'}" for gpu in found]
+    return Check("Blender's GPUs", True, ", ".join(names))
 
 
 def _packages() -> Iterator[Check]:

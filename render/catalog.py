@@ -22,6 +22,7 @@ class ObjectRef:
         path: its model's file, or the archive that holds it.
         member: the model's name in the archive; empty where ``path`` is the model itself.
         rescaled: whether the model is scaled to a unit diagonal, which ShapeNet's have already.
+        source: The folder that the catalogue is of; None for a model by itself.
     """
 
     synset: str
@@ -31,6 +32,7 @@ class ObjectRef:
     split: str
     member: str = ""
     rescaled: bool = False
+    source: Path | None = None
 
     @property
     def key(self) -> str:
@@ -57,7 +59,7 @@ def scan_models(folder: Path, limit: int | None = None) -> list[ObjectRef]:
         raise UsageError(f"there is no folder {folder}; make one with `iebench models make {folder}`")
     found = _scan(folder)
     _require_text(f"{item.path}/{item.member}" for item in found)
-    return limited([_as_ref(item) for item in found], limit)
+    return limited([_as_ref(item, folder) for item in found], limit)
 
 
 def limited(objects: Sequence[ObjectRef], limit: int | None) -> list[ObjectRef]:
@@ -137,9 +139,9 @@ def _scan(folder: Path) -> list[Found]:
     return sorted(objects.values())
 
 
-def _as_ref(item: Found) -> ObjectRef:
+def _as_ref(item: Found, folder: Path) -> ObjectRef:
     split = item.split or split_of(item.synset, item.object_id)
-    return ObjectRef(item.synset, item.object_id, item.path, 0, split, item.member, item.rescaled)
+    return ObjectRef(item.synset, item.object_id, item.path, 0, split, item.member, item.rescaled, folder)
 
 
 def _labelled(objects: Iterable[ObjectRef]) -> list[ObjectRef]:
@@ -150,7 +152,7 @@ def _labelled(objects: Iterable[ObjectRef]) -> list[ObjectRef]:
 
 def _expected(synset: str, name: str, folder: Path, example: ObjectRef | None) -> ObjectRef:
     """An object that is not there: where it would be, as others of its class are."""
-    expected = ObjectRef(synset, name, folder / synset / name / MODEL_FILES[0], 0, "train")
+    expected = ObjectRef(synset, name, folder / synset / name / MODEL_FILES[0], 0, "train", source=folder)
     if example is not None and example.member:
         place = example.member.replace(f"{example.object_id}/", f"{name}/", 1)
         return replace(expected, path=example.path, member=place)

@@ -4,6 +4,7 @@ An actor holds a worker of its node (``render.local``), so that a Blender that c
 on every engine alike; an actor that is gone went with its node or was ended from outside.
 """
 
+import contextlib
 import importlib.util
 import logging
 import os
@@ -16,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import render
-from render.devices import DeviceChoice
-from render.local import LocalWorker
+from render.devices import WORKERS_PER_GPU, DeviceChoice
+from render.limits import Limits
+from render.local import LocalWorker, find_devices
 from render.output import redirected
 from render.plan import Job
 from render.retries import WorkerLost
+from render.scratch import Scratch
 from render.settings import RenderSettings
 from render.worker import Rendered
 from shards.errors import IebenchError, UsageError
@@ -33,7 +36,7 @@ _QUIET = {
 }
 """Ray's settings that must stand before it is imported; what the user has set stays."""
 
-_CONNECT_TIMEOUT = 10.0  # seconds
+_CONNECT_TIMEOUT, _LEAVE_TIMEOUT = 10.0, 2.0  # seconds
 
 
 def require_ray() -> None:
@@ -54,15 +57,16 @@ class RayEngine:
 
     Args:
         first: any of the jobs.
-        workers: how many actors; None means one for each CPU of the cluster.
-        device: what to render on, on each node.
+        workers: how many actors; None means one for each CPU of the cluster, or a few for each GPU.
+        device: what to render on, on each node; GPUs are those that Ray assigns.
+        limits: The time for each step of a job.
 
     Raises:
-        UsageError: Ray is not installed.
+        UsageError: Ray is not installed, or knows of no GPU and one was asked for.
         IebenchError: the cluster does not answer.
     """
 
-    def __init__(self, first: Job, workers: int | None, device: DeviceChoice) -> None:
+    def __init__(self, first: Job, workers: int | None, device: DeviceChoice, limits: Limits) -> None:
         require_ray()
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
@@ -70,22 +74,54 @@ class RayEngine:
 
         self._ray = ray
         self._first = on_every_node(first)
-        self._device = device
+        self._limits = limits
         self._connect(workers)
-        self.workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        environment = {"PYTHONPATH": _python_path(), **_QUIET}
-        self._actor = ray.remote(
-            num_cpus=1,
+        try:
+            self._choose(workers, device)
+        except BaseException:
+            ray.shutdown()
+            raise
+
+    def _choose(self, workers: int | None, device: DeviceChoice) -> None:
+        """Decides what actors render on, how many there are, and what each asks Ray for."""
+        resources = self._ray.cluster_resources()
+        cores, gpus = max(1, int(resources.get("CPU", 1))), int(resources.get("GPU", 0))
+        if device not in ("auto", "cpu") and not gpus:
+            raise UsageError(
+                f"Ray knows of no GPU in this cluster, so --device {device} has none; start its nodes with --num-gpus"
+            )
+        share: dict[str, Any] = {"runtime_env": {"env_vars": {"PYTHONPATH": _python_path(), **_QUIET}}}
+        self.kind: str = "cpu"
+        if device != "cpu" and gpus:
+            share["num_gpus"] = 1 / WORKERS_PER_GPU
+            probe = self._ray.remote(num_cpus=1, max_calls=1, **share)(_kind_of_node)
+            self.kind = self._plain_result(probe.remote(device))
+        if self.kind == "cpu":
+            share.pop("num_gpus", None)
+            gpus = 0
+        self.workers = workers or (min(cores, WORKERS_PER_GPU * gpus) if gpus else cores)
+        self._threads = max(1, cores // self.workers) if gpus else 1
+        place = f"{gpus} GPUs by {self.kind}" if gpus else "the CPUs"
+        self.description = f"rendering on {place} of the Ray cluster with {self.workers} workers"
+        self._actor = self._ray.remote(
+            num_cpus=self._threads,
             max_restarts=0,
             max_task_retries=0,
             scheduling_strategy="SPREAD",
-            runtime_env={"env_vars": environment},
+            **share,
         )(_Actor)
 
     def worker(self) -> "RayWorker":
-        """A new one, not started; it starts once a node has a CPU to spare."""
-        handle = self._actor.remote(self._first.settings.render, self._first.staging, self._device)
+        """A new one, not started; it starts once a node has a CPU, and on GPUs a share of one, to spare."""
+        render, staging = self._first.settings.render, self._first.staging
+        handle = self._actor.remote(render, staging, self._limits, self.kind, self._threads)
         return RayWorker(self._ray, handle)
+
+    def _plain_result(self, reference: Any) -> str:
+        try:
+            return str(self._ray.get(reference))
+        except self._ray.exceptions.RayTaskError as error:
+            raise error.cause from None
 
     def close(self) -> None:
         """Leaves the cluster, or ends it where it was started here."""
@@ -137,7 +173,12 @@ class RayWorker:
         return self._call(self._handle.render.remote, on_every_node(job))
 
     def stop(self) -> None:
-        """Ends the actor; the kernel of its node ends Blender with it."""
+        """Ends the actor; the kernel of its node ends Blender with it.
+
+        One that is idle leaves nothing on its node; what others leave, the next render there removes.
+        """
+        with contextlib.suppress(self._ray.exceptions.RayError):  # busy, starting, or gone
+            self._ray.get(self._handle.leave.remote(), timeout=_LEAVE_TIMEOUT)
         self._ray.kill(self._handle, no_restart=True)
 
     def _call(self, method: Callable, *arguments: Any) -> Future:
@@ -157,21 +198,34 @@ class RayWorker:
 
 def on_every_node(job: Job) -> Job:
     """The same job with paths that do not depend on the working directory."""
-    item = replace(job.item, path=job.item.path.absolute())
+    source = job.item.source and job.item.source.absolute()
+    item = replace(job.item, path=job.item.path.absolute(), source=source)
     return replace(job, item=item, staging=job.staging.absolute())
 
 
 class _Actor:
-    """Runs on a node: a worker of that machine."""
+    """Runs on a node: a worker of that machine, and its room there."""
 
-    def __init__(self, settings: RenderSettings, staging: Path, device: DeviceChoice) -> None:
-        self._worker = LocalWorker(settings, staging, device)
+    def __init__(
+        self, settings: RenderSettings, staging: Path, limits: Limits, device: DeviceChoice, threads: int
+    ) -> None:
+        self._scratch = Scratch()
+        self._worker = LocalWorker(settings, staging, self._scratch, limits, device, threads)
 
     def start(self) -> None:
         self._worker.start().result()
 
     def render(self, job: Job) -> Rendered:
         return self._worker.submit(job).result()
+
+    def leave(self) -> None:
+        self._worker.stop()
+        self._scratch.remove()
+
+
+def _kind_of_node(choice: DeviceChoice) -> str:
+    """Runs on a node that has a GPU: the kind of device that Blender can use there."""
+    return find_devices(choice)[0].kind
 
 
 def _plain(error: BaseException, ray: Any) -> BaseException:

@@ -4,12 +4,16 @@ A run can be stopped at any moment and started again; it goes on where it was.
 """
 
 import contextlib
+import dataclasses
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from render.catalog import ObjectRef, classes_of
-from render.executor import Execution, run_jobs
+from render.devices import DeviceChoice
+from render.executor import Execution, open_engine, run_jobs
+from render.limits import limits_of
 from render.part import Part
 from render.plan import Job, Plan
 from render.staging import FOLDER_NAME, SETTINGS_NAME, Staging
@@ -19,7 +23,7 @@ from shards.completion import complete_dataset
 from shards.errors import IebenchError
 from shards.failures import FAILURES_NAME, Failure, Failures
 from shards.progress import Progress
-from shards.schema import DatasetIndex
+from shards.schema import INDEX_NAME, DatasetIndex, parse_index
 from shards.sealed import SealedShard, keep_rows
 from shards.settings import require_ours
 from shards.writer import seal_shard
@@ -59,13 +63,10 @@ def render_dataset(
         IebenchError: no object could be rendered, or the disk is full.
     """
     require_blender()
-    begun = out / FOLDER_NAME / SETTINGS_NAME
-    require_ours(out, begun, plan.settings, "rendered")
+    _require_ours(plan, out)
     staging = Staging(out, part)
     try:
-        staging.begin(
-            plan.settings.model_dump_json(), lambda: require_ours(out, begun, plan.settings, "rendered")
-        )
+        staging.begin(plan.settings.model_dump_json(), lambda: _require_ours(plan, out))
         run = _Run(plan, out, staging, part)
         rendered = run.render(execution, progress)
         index = run.finish() if part is None else None
@@ -74,6 +75,14 @@ def render_dataset(
         return Summary(index, tuple(run.failures), rendered, len(run.shards))
     finally:
         staging.release()
+
+
+def _require_ours(plan: Plan, out: Path) -> None:
+    """Makes sure that a folder is for this plan, whatever devices rendered what is there."""
+    index = out / INDEX_NAME
+    devices = parse_index(index).renderer.get("devices", ()) if index.is_file() else ()
+    settings = plan.settings.model_copy(update={"devices": tuple(devices)})
+    require_ours(out, out / FOLDER_NAME / SETTINGS_NAME, settings, "rendered")
 
 
 class _Run:
@@ -98,8 +107,24 @@ class _Run:
         views = self._plan.settings.views
         objects = sum(len(shard.objects) for shard in self.shards)
         progress.start(objects * views, (objects - len(jobs)) * views)
-        rendered = 0
-        with contextlib.closing(run_jobs(jobs, execution)) as outcomes:
+        return self._run(jobs, execution, progress, shard_of, pending) if jobs else 0
+
+    def _run(
+        self,
+        jobs: list[Job],
+        execution: Execution,
+        progress: Progress,
+        shard_of: dict[ObjectRef, ShardPlan],
+        pending: dict[str, int],
+    ) -> int:
+        views, rendered = self._plan.settings.views, 0
+        limits = limits_of(self._plan.settings.render, execution.timeout)
+        with (
+            contextlib.closing(open_engine(self._on_known_device(execution), jobs[0])) as engine,
+            contextlib.closing(run_jobs(jobs, engine, limits)) as outcomes,
+        ):
+            self._staging.record_device(engine.kind, execution.mix_devices)
+            progress.note(engine.description)
             for outcome in outcomes:
                 item = outcome.job.item
                 if outcome.rendered is None:
@@ -113,6 +138,13 @@ class _Run:
                 if not pending[shard.name]:
                     self._seal(shard)
         return rendered
+
+    def _on_known_device(self, execution: Execution) -> Execution:
+        """``auto`` goes on on what the dataset was begun on."""
+        kinds = self._staging.devices()
+        if execution.device != "auto" or execution.mix_devices or len(kinds) != 1:
+            return execution
+        return dataclasses.replace(execution, device=cast("DeviceChoice", kinds[0]))
 
     def _missing(self) -> tuple[list[Job], dict[ObjectRef, ShardPlan], dict[str, int]]:
         """The jobs to do, the shard of each one's object, and how many each shard lacks.
@@ -158,7 +190,7 @@ class _Run:
             passes=settings.render.passes,
             channel_mean=mean,
             channel_std=std,
-            renderer=settings.model_dump(mode="json"),
+            renderer={**settings.model_dump(mode="json"), "devices": list(self._staging.devices())},
             splits=splits,
         )
         rows = partial(self._staging.shards.rows, latents=index.latents, passes=index.passes)

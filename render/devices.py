@@ -15,7 +15,7 @@ GPU_KINDS = ("optix", "cuda", "hip", "metal")
 WORKERS_PER_GPU = 4
 """Render processes that share a GPU unless the user says otherwise: while one loads, others trace."""
 
-_DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd")
+_DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
 
 
 @dataclass(frozen=True)
@@ -24,46 +24,53 @@ class Device:
 
     Attributes:
         kind: ``cpu`` or one of ``GPU_KINDS``.
-        name: for people.
-        id: for Cycles.
+        name: The name for people.
+        id: The name for Cycles.
+        denoises: Whether OpenImageDenoise runs on it; if not, it runs on the CPU.
     """
 
     kind: str
     name: str
     id: str
+    denoises: bool = True
 
 
 CPU = Device("cpu", "CPU", "CPU")
 
 
 def has_gpu_driver() -> bool:
-    """Whether a driver that Cycles could use is there at all."""
+    """Tells whether a driver is installed that Cycles could use, whether or not there is a GPU for it."""
     return sys.platform == "darwin" or any(Path(path).exists() for path in _DRIVERS)
 
 
-def default_workers(choice: DeviceChoice, cores: int, gpus: int | None = None) -> int:
-    """How many render processes a machine takes: one for each core, or a few for each GPU.
+def default_workers(devices: Sequence[Device], cores: int) -> int:
+    """Gives the number of render processes for a machine: one for each core, or a few for each GPU.
 
     Args:
-        choice: what is rendered on.
-        cores: that this process may use.
-        gpus: of this machine; by default they are counted.
+        devices: The devices that the processes share.
+        cores: The cores that this process may use.
     """
-    if choice == "cpu" or (gpus is None and not has_gpu_driver()):
-        return cores
-    found = len(list(Path("/dev").glob("nvidia[0-9]*"))) if gpus is None else gpus
-    return min(cores, WORKERS_PER_GPU * max(1, found))
+    return cores if CPU in devices else min(cores, WORKERS_PER_GPU * len(devices))
+
+
+def threads_per_worker(devices: Sequence[Device], cores: int, workers: int) -> int:
+    """Gives the threads of each render process: one on the CPU; beside a GPU an equal share of the cores.
+
+    On the CPU each process fills its core. On a GPU the cores have little to do but read models and textures,
+    which one process does at a time while the others trace.
+    """
+    return 1 if CPU in devices else max(1, cores // workers)
 
 
 def choose_devices(
     choice: DeviceChoice, probe: Callable[[], Sequence[Device]], driver: Callable[[], bool] = has_gpu_driver
 ) -> tuple[Device, ...]:
-    """The devices that render processes share, worker after worker.
+    """Chooses the devices that the render processes share, worker after worker.
 
     Args:
         choice: ``auto`` takes the GPUs if there are any, by the quickest way that Blender has for them.
-        probe: lists the GPUs that Blender finds.
-        driver: whether asking it is worth while.
+        probe: Lists the GPUs that Blender finds.
+        driver: Tells whether it is worth asking.
 
     Raises:
         UsageError: there is no device of the kind that was asked for.
@@ -85,5 +92,25 @@ def choose_devices(
 
 
 def device_of(slot: int, devices: Sequence[Device]) -> Device:
-    """The device of the worker in ``slot``: workers are dealt out evenly, several to a GPU where need be."""
+    """Gives the device of the worker in ``slot``: workers are dealt out evenly, several to a GPU if need be."""
     return devices[slot % len(devices)]
+
+
+def describe_devices(devices: Sequence[Device], workers: int, driver: bool) -> str:
+    """Says in a sentence what renders, and what a person who expected a GPU should know.
+
+    Args:
+        devices: The devices that the workers share.
+        workers: The number of workers.
+        driver: Whether the driver of a GPU is installed.
+    """
+    processes = f"{workers} worker{'s' if workers > 1 else ''}"
+    if CPU in devices:
+        reason = ": there is a driver, but Blender can use no GPU" if driver else ""
+        return f"rendering on the CPU with {processes}{reason}"
+    names = ", ".join(device.name for device in devices)
+    place = "" if all(device.denoises for device in devices) else "; denoising on the CPU, which is slower"
+    return (
+        f"rendering on {len(devices)} GPU{'s' if len(devices) > 1 else ''} by {devices[0].kind} ({names}) with "
+        f"{processes}{place}; the first start compiles Blender's kernels, which takes minutes"
+    )

@@ -1,5 +1,6 @@
 """Errors that cross from a render process to its parent, which must never load Blender to read them."""
 
+import os
 from pathlib import Path
 
 from shards.errors import IebenchError
@@ -7,6 +8,16 @@ from shards.errors import IebenchError
 
 class ModelError(IebenchError):
     """The model file cannot be rendered; the message says why."""
+
+
+class SourceUnavailable(Exception):
+    """A model cannot be read, and the file system it is on is to blame; it may be there again later."""
+
+    @classmethod
+    def by(cls, error: OSError) -> "SourceUnavailable":
+        """The same in a sentence's words."""
+        place = f"{error.filename}: " if error.filename else ""
+        return cls(f"{place}{error.strerror or os.strerror(error.errno or 0)}")
 
 
 def unreadable(path: Path) -> ModelError:

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from pebble import ProcessExpired
 
 from render.devices import DeviceChoice
+from render.limits import Limits, limits_of
 from render.plan import Job
 from render.retries import Attempt, JobQueue, Outcome, TimedOut, WorkerLost, blame_and_reason
 from render.worker import Rendered
@@ -21,6 +22,8 @@ EngineName = Literal["local", "ray"]
 FAILED_STARTS = 5
 """So many workers in a row, and one more per worker asked for, may die before they are ready."""
 _LONGEST_WAIT = 1.0  # seconds
+_GRACE = 60.0
+"""Seconds beyond all alarms of a job before its worker is taken for one that no signal reaches."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +31,18 @@ class Execution:
     """How jobs are run.
 
     Attributes:
-        workers: render processes; None means all cores.
-        timeout: seconds after which a job counts as hung.
+        workers: The number of render processes; None means all cores, or a few for each GPU.
+        timeout: Seconds for reading a model and for each of its views; None means what size and samples suggest.
         engine: ``local`` runs on this machine, ``ray`` on a Ray cluster.
-        device: what each worker renders on.
+        device: What each worker renders on.
+        mix_devices: Whether a dataset that was begun on another kind of device may be continued.
     """
 
     workers: int | None = None
-    timeout: float = 600.0
+    timeout: float | None = None
     engine: EngineName = "local"
     device: DeviceChoice = "auto"
+    mix_devices: bool = False
 
 
 class Worker(Protocol):
@@ -66,7 +71,15 @@ class Engine(Protocol):
 
     @property
     def workers(self) -> int:
-        """How many there should be."""
+        """The number of workers that there should be."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of device that all of them render on."""
+
+    @property
+    def description(self) -> str:
+        """What they render on, in a sentence for the person."""
 
     def worker(self) -> Worker:
         """A new one, not started."""
@@ -76,44 +89,45 @@ class Engine(Protocol):
 
 
 def open_engine(execution: Execution, first: Job) -> Engine:
-    """The engine that is asked for.
+    """Opens the engine that is asked for.
 
     Args:
-        execution: how jobs are run.
-        first: any of the jobs; its settings and staging folder are those of all.
+        execution: How jobs are run.
+        first: Any of the jobs; its settings and staging folder are those of all.
 
     Raises:
-        UsageError: it is not installed here.
+        UsageError: it is not installed here, or there is no such device.
         IebenchError: it cannot be reached.
     """
+    limits = limits_of(first.settings.render, execution.timeout)
     if execution.engine == "ray":
         from render.cluster import RayEngine
 
-        return RayEngine(first, execution.workers, execution.device)
+        return RayEngine(first, execution.workers, execution.device, limits)
     from render.local import LocalEngine
 
-    return LocalEngine(first, execution.workers, execution.device)
+    return LocalEngine(first, execution.workers, execution.device, limits)
 
 
-def run_jobs(jobs: Sequence[Job], execution: Execution) -> Generator[Outcome, None, None]:
+def run_jobs(jobs: Sequence[Job], engine: Engine, limits: Limits) -> Generator[Outcome, None, None]:
     """Runs jobs; what is tried again and how often is told in ``render.retries``.
 
     Args:
-        jobs: what to run.
-        execution: how.
+        jobs: What to run.
+        engine: Where the workers come from.
+        limits: The time for each step. A worker's kernel keeps it; here a job is only given up that is far over it.
 
     Yields:
         One outcome per job, as they end.
 
     Raises:
-        UsageError: the engine is not installed.
-        IebenchError: the workers cannot start, or the engine cannot be reached.
+        IebenchError: the workers cannot start, or the models cannot be read.
         OSError: the disk is full.
     """
     if not jobs:
         return
     queue = JobQueue(jobs)
-    crew = _Crew(open_engine(execution, jobs[0]), execution.timeout, jobs[0].staging / "logs")
+    crew = _Crew(engine, limits, jobs[0].staging / "logs")
     try:
         while queue or crew.busy:
             crew.staff(len(queue) + crew.busy)
@@ -122,8 +136,9 @@ def run_jobs(jobs: Sequence[Job], execution: Execution) -> Generator[Outcome, No
                     queue.put_back(attempt)
             for attempt, end in crew.wait():
                 if isinstance(end, Rendered):
+                    queue.succeeded()
                     yield Outcome(attempt.job, end, "", attempt.number)
-                elif outcome := queue.failed(attempt, end):
+                elif outcome := queue.failed(attempt, end, crew.busy):
                     yield outcome
     finally:
         crew.dismiss()
@@ -141,9 +156,9 @@ class _Task:
 class _Crew:
     """The workers of one run: starting, idle or busy."""
 
-    def __init__(self, engine: Engine, timeout: float, logs: Path) -> None:
+    def __init__(self, engine: Engine, limits: Limits, logs: Path) -> None:
         self._engine = engine
-        self._timeout = timeout
+        self._limits = limits
         self._logs = logs
         self._tasks: dict[Future, _Task] = {}
         self._idle: list[Worker] = []
@@ -173,7 +188,8 @@ class _Crew:
         except WorkerLost:
             worker.stop()
             return False
-        self._tasks[future] = _Task(worker, attempt, time.monotonic() + self._timeout)
+        longest = self._limits.loading + attempt.job.settings.views * self._limits.view + _GRACE
+        self._tasks[future] = _Task(worker, attempt, time.monotonic() + longest)
         return True
 
     def wait(self) -> Iterator[tuple[Attempt, Rendered | BaseException]]:
@@ -194,17 +210,14 @@ class _Crew:
             if task.attempt is not None and now > task.deadline:
                 del self._tasks[future]
                 task.worker.stop()
-                yield task.attempt, TimedOut(f"it took longer than {self._timeout:g} s")
+                yield task.attempt, TimedOut("it took longer than all of its views may take together")
 
     def dismiss(self) -> None:
-        """Ends all workers and the engine."""
+        """Ends all workers."""
         workers = [*self._idle, *(task.worker for task in self._tasks.values())]
-        try:
-            if workers:
-                with ThreadPoolExecutor(len(workers)) as threads:  # each may take a while to be gone
-                    list(threads.map(lambda worker: worker.stop(), workers))
-        finally:
-            self._engine.close()
+        if workers:
+            with ThreadPoolExecutor(len(workers)) as threads:  # each may take a while to be gone
+                list(threads.map(lambda worker: worker.stop(), workers))
 
     def _started(self, worker: Worker, error: BaseException | None) -> None:
         if error is None:
@@ -214,7 +227,7 @@ class _Crew:
         worker.stop()
         self._failed_starts += 1
         _raise_what_concerns_all(error)
-        died = isinstance(error, (ProcessExpired, BrokenProcessPool, WorkerLost))
+        died = isinstance(error, (ProcessExpired, BrokenProcessPool, WorkerLost, TimedOut))
         if not died or self._failed_starts > FAILED_STARTS + self._engine.workers:
             raise IebenchError(
                 f"the render processes end before they can work ({blame_and_reason(error)[1]}); "
@@ -223,7 +236,7 @@ class _Crew:
 
     def _end(self, worker: Worker, future: "Future[Rendered]") -> Rendered | BaseException:
         error = future.exception()
-        if isinstance(error, (ProcessExpired, BrokenProcessPool, WorkerLost)):
+        if isinstance(error, (ProcessExpired, BrokenProcessPool, WorkerLost, TimedOut)):
             worker.stop()
             return error
         self._idle.append(worker)

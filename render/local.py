@@ -1,41 +1,68 @@
 """Workers that are processes of this machine."""
 
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pebble import ProcessExpired
+
 from render import worker
-from render.devices import DeviceChoice, default_workers
+from render.devices import (
+    Device,
+    DeviceChoice,
+    choose_devices,
+    default_workers,
+    describe_devices,
+    has_gpu_driver,
+    threads_per_worker,
+)
+from render.limits import Limits
 from render.plan import Job
-from render.retries import WorkerLost
+from render.retries import TimedOut, WorkerLost, blame_and_reason
+from render.scratch import Scratch, tail_of
 from render.settings import RenderSettings
-from render.worker import Rendered
+from render.worker import LOG_NAME, Rendered, WorkerSetup
+from shards.errors import IebenchError
 from shards.one_process import OneProcess
 from shards.processes import available_cores
 
-_Setup = tuple[RenderSettings, Path, int, DeviceChoice]
-"""The arguments of ``start_worker``."""
+_PROBE_TIMEOUT = 300.0  # seconds
 
 
 class LocalWorker:
     """A process that renders; where it is killed, it is thrown away.
 
     Args:
-        settings: of the renders.
-        staging: the folder that finished objects go to.
-        device: what to render on.
+        settings: The settings of the renders.
+        staging: The folder that finished objects go to.
+        scratch: The room for what the process writes and throws away.
+        limits: The time for each step.
+        device: What to render on, as ``WorkerSetup`` has it.
+        threads: The threads that Cycles may use.
     """
 
-    def __init__(self, settings: RenderSettings, staging: Path, device: DeviceChoice = "auto") -> None:
-        self._setup: _Setup = (settings, staging, os.getpid(), device)
+    def __init__(
+        self,
+        settings: RenderSettings,
+        staging: Path,
+        scratch: Scratch,
+        limits: Limits,
+        device: DeviceChoice = "cpu",
+        threads: int = 1,
+    ) -> None:
+        folder = scratch.worker_folder()
+        self._setup = WorkerSetup(settings, staging, folder, os.getpid(), limits, device, threads)
         self._process = OneProcess()
 
     def start(self) -> Future[None]:
         """Gets Blender ready."""
-        return self._schedule(worker.start_worker, *self._setup)
+        return self._schedule("start", worker.start_worker, self._setup)
 
     def submit(self, job: Job) -> Future[Rendered]:
         """Renders an object.
@@ -43,21 +70,50 @@ class LocalWorker:
         Raises:
             WorkerLost: the process is gone already.
         """
-        return self._schedule(_render, self._setup, job)
+        return self._schedule(job.item.key, _render, self._setup, job)
 
     def stop(self) -> None:
         """Ends the process and waits until it is gone."""
         self._process.stop()
         self._process.join()
 
-    def _schedule(self, function: Callable, *arguments: Any) -> Future:
+    def _schedule(self, name: str, function: Callable, *arguments: Any) -> Future:
+        """Gives a job to the process; if it fails, what Blender said is kept under a name."""
         try:
-            return self._process.submit(function, *arguments)
+            future = self._process.submit(function, *arguments)
         except KeyboardInterrupt:  # the caller has no future yet by which it would stop this worker
             self.stop()
             raise
         except BrokenProcessPool as error:
             raise WorkerLost(str(error)) from error
+        told: Future = Future()
+        future.add_done_callback(lambda done: self._tell(told, done, name))
+        return told
+
+    def _tell(self, told: Future, done: Future, name: str) -> None:
+        if done.cancelled():
+            told.set_exception(WorkerLost("its process was stopped"))
+        elif (error := done.exception()) is None:
+            told.set_result(done.result())
+        else:
+            self._keep_log(name)
+            told.set_exception(self._named(error))
+
+    def _keep_log(self, name: str) -> None:
+        if tail := tail_of(self._setup.scratch / LOG_NAME):
+            with suppress(OSError):  # the disk is full, which the job's own error says
+                (self._setup.staging / "logs" / f"{name[:200]}.log").write_bytes(tail)
+
+    def _named(self, error: BaseException) -> BaseException:
+        """An alarm by what took so long."""
+        if not isinstance(error, ProcessExpired) or error.exitcode != -signal.SIGALRM:
+            return error
+        limits = self._setup.limits
+        if limits.loading == limits.view:
+            return TimedOut(f"reading it, or one of its views, took longer than {limits.view:g} s")
+        return TimedOut(
+            f"reading it took longer than {limits.loading:g} s, or one of its views longer than {limits.view:g} s"
+        )
 
 
 class LocalEngine:
@@ -68,22 +124,63 @@ class LocalEngine:
         workers: how many; None means one for each core that this process may use, or a few for each
             GPU.
         device: what to render on.
+        limits: The time for each step of a job.
+
+    Raises:
+        UsageError: this machine has no such device.
     """
 
-    def __init__(self, first: Job, workers: int | None, device: DeviceChoice) -> None:
-        self.workers = workers or default_workers(device, available_cores())
+    def __init__(self, first: Job, workers: int | None, device: DeviceChoice, limits: Limits) -> None:
+        devices, cores = find_devices(device), available_cores()
+        self.kind = devices[0].kind
+        self.workers = workers or default_workers(devices, cores)
+        self.description = describe_devices(devices, self.workers, device == "auto" and has_gpu_driver())
+        self._threads = threads_per_worker(devices, cores, self.workers)
         self._first = first
-        self._device = device
+        self._limits = limits
+        self._scratch = Scratch()
 
     def worker(self) -> LocalWorker:
         """A new one, not started."""
-        return LocalWorker(self._first.settings.render, self._first.staging, self._device)
+        render = self._first.settings.render
+        kind: Any = self.kind
+        return LocalWorker(render, self._first.staging, self._scratch, self._limits, kind, self._threads)
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Removes what the workers wrote on this machine."""
+        self._scratch.remove()
 
 
-def _render(setup: _Setup, job: Job) -> Rendered:
+def find_devices(choice: DeviceChoice) -> tuple[Device, ...]:
+    """Finds the devices of this machine that render processes share; Blender is asked in a process of its own.
+
+    Raises:
+        UsageError: there is no device of the kind that was asked for.
+        IebenchError: Blender dies when it looks for GPUs.
+    """
+    return choose_devices(choice, find_gpus)
+
+
+def find_gpus() -> Sequence[Device]:
+    """Lists the GPUs that Blender finds, each under every kind of access; asked in a process of its own.
+
+    Raises:
+        IebenchError: Blender dies or hangs when it looks for GPUs.
+    """
+    process = OneProcess()
+    try:
+        return process.submit(worker.list_gpus_alone, os.getpid()).result(_PROBE_TIMEOUT)
+    except (ProcessExpired, BrokenProcessPool, FutureTimeoutError) as error:
+        reason = "it hangs" if isinstance(error, FutureTimeoutError) else blame_and_reason(error)[1]
+        raise IebenchError(
+            f"Blender cannot look for GPUs here ({reason}); --device cpu does without them"
+        ) from None
+    finally:
+        process.stop()
+        process.join()
+
+
+def _render(setup: WorkerSetup, job: Job) -> Rendered:
     if not worker.is_started():  # the pool replaced a process that ended quietly
-        worker.start_worker(*setup)
-    return worker.render_object(job)
+        worker.start_worker(setup)
+    return worker.render_object(job, setup.limits)

@@ -44,7 +44,9 @@ class FolderLock:
             with one_at_a_time(folder):
                 lock = self._open(folder / "lock")
                 if part is None:
-                    require_lock(lock, fcntl.LOCK_EX, f"another process is rendering into {folder.parent}")
+                    require_lock(
+                        lock, fcntl.LOCK_EX, f"another process is rendering into {folder.parent}", folder
+                    )
                 else:
                     self._take_part(folder, lock, part)
                 return os.fstat(lock).st_ino == (folder / "lock").stat().st_ino
@@ -52,15 +54,19 @@ class FolderLock:
             return False
 
     def _take_part(self, folder: Path, lock: int, part: Part) -> None:
-        require_lock(lock, fcntl.LOCK_SH, f"another process is rendering all of {folder.parent}")
+        require_lock(lock, fcntl.LOCK_SH, f"another process is rendering all of {folder.parent}", folder)
         count = folder / "parts"
         if not count.is_file() or count.read_text() != str(part.count):
             # Shards were dealt otherwise: sound once nobody is at work on them.
-            require_lock(lock, fcntl.LOCK_EX, f"{folder.parent} is being rendered in another number of parts")
+            require_lock(
+                lock, fcntl.LOCK_EX, f"{folder.parent} is being rendered in another number of parts", folder
+            )
             write_text(count, str(part.count))
             fcntl.flock(lock, fcntl.LOCK_SH)
         own = self._open(folder / f"lock-{part.file_name}")
-        require_lock(own, fcntl.LOCK_EX, f"another process is rendering part {part} of {folder.parent}")
+        require_lock(
+            own, fcntl.LOCK_EX, f"another process is rendering part {part} of {folder.parent}", folder
+        )
 
     def _open(self, path: Path) -> int:
         self._descriptors.append(os.open(path, os.O_CREAT | os.O_RDWR, 0o644))

@@ -35,6 +35,9 @@ class PlanSettings(BaseModel):
     blender: str = ""
     pixels_version: int = Field(default=1, description="1 where none was recorded")
     catalogue_sha256: str = ""
+    devices: tuple[str, ...] = Field(
+        default=(), description="kinds that rendered it; empty until it is whole"
+    )
 
     @property
     def latents(self) -> tuple[Latent, ...]:

@@ -4,6 +4,10 @@ Who is to blame decides. A model that Blender refuses would be refused again. A 
 are the object's fault, as far as anybody can tell, and it gets a second try. SIGKILL and SIGTERM come from
 outside (the kernel's memory killer, a scheduler, a person), as does the loss of a node: an innocent object may
 meet several of these, so it is tried more often, after all others and in the end with nothing beside it.
+
+A model that the file system does not give is nobody's fault: it is tried after all others too, but never given up.
+If it still cannot be read then, or many in a row cannot, the run stops, and goes on where it was when it is
+started again.
 """
 
 import enum
@@ -15,6 +19,7 @@ from dataclasses import dataclass, replace
 
 from pebble import ProcessExpired
 
+from render.errors import SourceUnavailable
 from render.plan import Job
 from render.worker import Rendered
 from shards.errors import IebenchError
@@ -23,6 +28,8 @@ CRASHES = 2
 """So often may an object crash or hang its process before it is given up."""
 ATTEMPTS = 5
 """So often is an object tried whose processes were ended from outside."""
+UNAVAILABLE_IN_A_ROW = 20
+"""So many models that cannot be read, and one more per running job, stop the run: the file system has gone."""
 
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -94,7 +101,7 @@ def blame_and_reason(error: BaseException) -> tuple[Blame, str]:
         return Blame.MODEL, str(error)
     if isinstance(error, TimedOut):
         return Blame.PROCESS, str(error)
-    if isinstance(error, WorkerLost):
+    if isinstance(error, (WorkerLost, SourceUnavailable)):
         return Blame.OUTSIDE, str(error)
     if isinstance(error, BrokenProcessPool):  # pebble's word for a process that ended before it took the job
         return Blame.OUTSIDE, "its process was ended before it could begin"
@@ -124,6 +131,7 @@ class JobQueue:
     def __init__(self, jobs: Iterable[Job]) -> None:
         self._waiting = {turn: deque[Attempt]() for turn in (Turn.NEXT, Turn.LAST, Turn.ALONE)}
         self._waiting[Turn.NEXT].extend(map(Attempt, jobs))
+        self._unavailable = 0  # models in a row
 
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
@@ -143,10 +151,30 @@ class JobQueue:
         """Makes an attempt that never began the next one."""
         self._waiting[Turn.NEXT].appendleft(attempt)
 
-    def failed(self, attempt: Attempt, error: BaseException) -> Outcome | None:
-        """Queues a failed attempt's job again; where it is given up, returns its outcome."""
+    def succeeded(self) -> None:
+        """Notes that a model was read and rendered."""
+        self._unavailable = 0
+
+    def failed(self, attempt: Attempt, error: BaseException, running: int = 0) -> Outcome | None:
+        """Queues a failed attempt's job again; where it is given up, returns its outcome.
+
+        Args:
+            attempt: The attempt.
+            error: Why it failed.
+            running: How many jobs run at the moment.
+
+        Raises:
+            IebenchError: the models cannot be read any more, which is no object's fault.
+        """
         blame, reason = blame_and_reason(error)
         following, turn = attempt.after(blame)
+        if isinstance(error, SourceUnavailable):
+            self._unavailable += 1
+            if turn is Turn.NEVER or self._unavailable > UNAVAILABLE_IN_A_ROW + running:
+                raise IebenchError(
+                    f"the models cannot be read ({reason}): see whether their file system is there, and run the "
+                    "same command again, which goes on where it was"
+                )
         if turn is Turn.NEVER:
             return Outcome(attempt.job, None, reason, attempt.number)
         self._waiting[turn].append(following)

@@ -6,6 +6,7 @@ be left at any moment and taken up again. When the dataset is whole, the folder 
 """
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -13,16 +14,19 @@ from pathlib import Path
 from render.catalog import ObjectRef
 from render.locks import FolderLock
 from render.part import Part
+from shards.errors import UsageError
 from shards.files import atomic_write, write_text
 from shards.locks import one_at_a_time
 from shards.pixels import PixelSums
 from shards.reader import read_samples
 from shards.samples import Sample
+from shards.schema import INDEX_NAME, parse_index
 from shards.sealed import SealedShards
 from shards.writer import write_samples
 
 FOLDER_NAME = ".render"
 SETTINGS_NAME = "settings.json"
+_DEVICES_NAME = "devices.json"
 _REMOVED_NAME = ".render-removed"
 LONGEST_NAME = 200  # file systems take 255 bytes, with what is put before and behind a name
 
@@ -54,10 +58,17 @@ class Staging:
         self._lock.release()
 
     def remove(self) -> None:
-        """Deletes the folder: the dataset is whole."""
+        """Lets go of the folder and deletes it: the dataset is whole.
+
+        NFS keeps a file that is deleted while it is open, under another name in its folder, which then cannot be
+        removed. So the lock is closed first; the folder has another name by then, so that nobody finds half of it.
+        """
         done = self.out / _REMOVED_NAME
-        self.folder.rename(done)  # at once, so that nobody finds half of it
-        shutil.rmtree(done)
+        self.folder.rename(done)
+        self._lock.release()
+        shutil.rmtree(
+            done, ignore_errors=True
+        )  # a file that another client still holds goes with the next run
 
     def _clean_up(self) -> None:
         """Removes what processes left that were killed while they wrote."""
@@ -75,6 +86,29 @@ class Staging:
         with one_at_a_time(self.folder):
             check()
             write_text(self.settings_path, settings)
+
+    def devices(self) -> tuple[str, ...]:
+        """The kinds of devices that have rendered so far; empty where nothing has, or nobody recorded it."""
+        path = self.folder / _DEVICES_NAME
+        if path.is_file():
+            return tuple(json.loads(path.read_text()))
+        index = self.out / INDEX_NAME
+        return tuple(parse_index(index).renderer.get("devices", ())) if index.is_file() else ()
+
+    def record_device(self, kind: str, mixed: bool) -> None:
+        """Records what is about to render: bytes are the same only on devices of one kind.
+
+        Raises:
+            UsageError: another kind of device began the dataset, and mixing was not asked for.
+        """
+        with one_at_a_time(self.folder):
+            there = self.devices()
+            if there and kind not in there and not mixed:
+                raise UsageError(
+                    f"{self.out} was begun on {' and '.join(there)} and would go on on {kind}, whose pixels differ; "
+                    f"choose --device {there[0]}, or --mix-devices if that is all the same"
+                )
+            write_text(self.folder / _DEVICES_NAME, json.dumps(sorted({*there, kind})))
 
     def part_failures(self) -> tuple[Path, ...]:
         """The lists of failures of all parts so far."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def one_core() -> Iterator[None]:
-    """Shows this process a single core for a while.
+def few_cores(count: int) -> Iterator[None]:
+    """Shows this process only so many cores for a while.
 
     Blender's thread library (TBB) counts the cores it may use when Blender is imported, and starts a thread
     for each. Where a render process is told to use one thread, the others spin for work that never comes, on
@@ -17,7 +17,7 @@ def one_core() -> Iterator[None]:
         yield
         return
     allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(allowed)})
+    os.sched_setaffinity(0, sorted(allowed)[:count])
     try:
         yield
     finally:

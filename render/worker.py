@@ -4,19 +4,25 @@ import contextlib
 import importlib.util
 import os
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from render.devices import CPU, DeviceChoice, choose_devices, device_of
+from render.devices import CPU, Device, DeviceChoice, choose_devices, device_of
+from render.errors import ModelError, SourceUnavailable
+from render.limits import START_ON_CPU, START_ON_GPU, Limits, alarm
 from render.plan import Job
 from render.settings import RenderSettings
-from render.slots import take_slot
+from render.slots import node_folder, take_slot
 from render.sources.opening import opened_model
+from render.sources.soundness import require_source
 from render.staging import stage_object
-from render.threads import one_core
+from render.threads import few_cores
 from shards.errors import UsageError
+from shards.files import NO_ROOM
 from shards.images import decode_jpeg, encode_jpeg
 from shards.locks import one_at_a_time
 from shards.passes import DEPTH_SCALE, encode_pass, member_of
@@ -29,9 +35,38 @@ if TYPE_CHECKING:
     from render.blender.models import Loaded
     from render.blender.scene import Scene
 
+LOG_NAME = "blender.log"
+"""Where a worker's Blender tells what it does, in the worker's folder; of the object at hand alone."""
+
 _FIRST_TO_BE_KILLED = 1000  # of /proc/PID/oom_score_adj, whose range is -1000 to 1000
+_KERNEL_CACHE = str(4 * 2**30)  # bytes; the driver's default is less than the kernels of Cycles take
+_WAITS = (1.0, 5.0, 20.0)
+"""Seconds until a model that could not be read is read again, before the job is given back."""
 
 _scene: "Scene | None" = None
+
+
+@dataclass(frozen=True)
+class WorkerSetup:
+    """What a render process needs to know before its first job.
+
+    Attributes:
+        settings: The settings of the renders.
+        staging: The folder that finished objects go to, perhaps over a network.
+        scratch: A folder of this process alone on this machine; its parent removes it.
+        parent: The process id of the parent.
+        limits: The time for each step.
+        device: What to render on; with several GPUs, each worker of this machine takes the next.
+        threads: The threads that Cycles may use.
+    """
+
+    settings: RenderSettings
+    staging: Path
+    scratch: Path
+    parent: int
+    limits: Limits
+    device: DeviceChoice = "cpu"
+    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -57,36 +92,43 @@ def require_blender() -> None:
         )
 
 
-def start_worker(settings: RenderSettings, staging: Path, parent: int, device: DeviceChoice = "auto") -> None:
+def start_worker(setup: WorkerSetup) -> None:
     """Prepares a fresh process: it ends with its parent, leaves Ctrl-C to it, and builds the scene.
 
     When memory runs out, the kernel shall end this process, whose object is then tried again, not the parent.
-
-    Args:
-        settings: of the renders.
-        staging: the folder whose ``logs`` keep what Blender prints.
-        parent: process id of the parent.
-        device: what to render on; with several GPUs, each worker of this machine takes the next.
 
     Raises:
         UsageError: this machine has no such device.
     """
     leave_signals_to_parent()
-    end_with_parent(parent)
+    end_with_parent(setup.parent)
     _be_first_when_memory_runs_out()
-    _redirect_output(staging / "logs" / f"worker-{os.getpid()}.log")
+    _redirect_output(setup.scratch / LOG_NAME)
+    _use_scratch(setup.scratch)
+    os.environ.setdefault("CUDA_CACHE_MAXSIZE", _KERNEL_CACHE)
     global _scene
     _leave_parents_blender()
-    with one_core():
-        from render.blender.devices import list_gpus
+    with alarm(START_ON_CPU), few_cores(setup.threads):
+        from render.blender.hardware import list_gpus
         from render.blender.scene import Scene
 
-    own = device_of(take_slot(staging), choose_devices(device, list_gpus))
-    alone = (
-        contextlib.nullcontext() if own == CPU else one_at_a_time(staging, "kernels")
-    )  # one compiles for all
-    with alone:
-        _scene = Scene(settings, threads=1, folder=staging, device=own)  # which goes with the staging folder
+        devices = choose_devices(setup.device, list_gpus)
+    own = device_of(take_slot(setup.staging), devices)
+    with _turn_to_compile(setup.staging, own), alarm(START_ON_CPU if own == CPU else START_ON_GPU):
+        _scene = Scene(setup.settings, setup.threads, setup.scratch, own)
+
+
+def list_gpus_alone(parent: int) -> list[Device]:
+    """Lists the GPUs that Blender finds, in a process that does nothing else: a driver may crash it."""
+    leave_signals_to_parent()
+    end_with_parent(parent)
+    _redirect_output(Path(os.devnull))
+    _leave_parents_blender()
+    with tempfile.TemporaryDirectory(prefix="iebench-") as folder:
+        _use_scratch(Path(folder))
+        from render.blender.hardware import list_gpus
+
+        return list_gpus()
 
 
 def is_started() -> bool:
@@ -94,28 +136,62 @@ def is_started() -> bool:
     return _scene is not None
 
 
-def render_object(job: Job) -> Rendered:
+def render_object(job: Job, limits: Limits) -> Rendered:
     """Renders all views of one object and stages them.
 
     Raises:
         ModelError: the model cannot be rendered.
+        SourceUnavailable: it cannot be read at the moment.
     """
     if _scene is None:
         raise RuntimeError("start_worker has not run in this process")
+    os.ftruncate(1, 0)  # what Blender said of objects before
     start = time.perf_counter()
-    with opened_model(job.item, job.staging) as path:
-        loaded = _scene.load(path, job.item.rescaled)
-        views = [_render_view(_scene, job, view, loaded) for view in range(job.settings.views)]
+    with _loaded_model(_scene, job, limits) as loaded:
+        views = [_render_view(_scene, job, view, loaded, limits) for view in range(job.settings.views)]
         _scene.clear()
     pixels = sum((pixels for _, pixels in views), start=PixelSums())
     stage_object(job.staging, job.item, (sample for sample, _ in views), pixels)
     return Rendered(len(views), time.perf_counter() - start)
 
 
-def _render_view(scene: "Scene", job: Job, view: int, loaded: "Loaded") -> tuple[Sample, PixelSums]:
+@contextlib.contextmanager
+def _loaded_model(scene: "Scene", job: Job, limits: Limits) -> Iterator["Loaded"]:
+    """Loads a job's model, again after a while where that fails by the file system it is on."""
+    for wait in (*_WAITS, None):
+        with contextlib.ExitStack() as stack:
+            try:
+                with alarm(limits.loading):
+                    loaded = _load(scene, job, stack)
+            except SourceUnavailable:
+                if wait is None:
+                    raise
+            else:
+                yield loaded
+                return
+        time.sleep(wait)
+
+
+def _load(scene: "Scene", job: Job, stack: contextlib.ExitStack) -> "Loaded":
+    try:
+        path = stack.enter_context(opened_model(job.item))
+        return scene.load(path, job.item.rescaled)
+    except ModelError:
+        require_source(job.item.source)
+        raise
+    except OSError as error:
+        if error.errno in NO_ROOM:  # for unpacking it
+            raise
+        raise SourceUnavailable.by(error) from None
+
+
+def _render_view(
+    scene: "Scene", job: Job, view: int, loaded: "Loaded", limits: Limits
+) -> tuple[Sample, PixelSums]:
     item, settings = job.item, job.settings.render
     latents = job.latents(view)
-    frame = scene.render(latents)
+    with alarm(limits.view):
+        frame = scene.render(latents)
     jpeg = encode_jpeg(
         frame.image, settings.jpeg_quality, settings.chroma, settings.channel_order, settings.jpeg_tables
     )
@@ -132,6 +208,22 @@ def _render_view(scene: "Scene", job: Job, view: int, loaded: "Loaded") -> tuple
     passes = {member_of(name): encode_pass(name, values) for name, values in frame.passes().items()}
     sample = encode_sample(metadata, {"jpg": jpeg, **passes})
     return sample, PixelSums.of(decode_jpeg(jpeg, metadata.key, settings.channel_order))
+
+
+@contextlib.contextmanager
+def _turn_to_compile(staging: Path, device: Device) -> Iterator[None]:
+    """On a GPU, one worker of a machine compiles the kernels, or loads them, before the next does."""
+    if device == CPU:
+        yield
+        return
+    with one_at_a_time(node_folder(staging), "kernels"):
+        yield
+
+
+def _use_scratch(folder: Path) -> None:
+    """Makes a folder the temporary folder of this process, for Python as for Blender."""
+    os.environ["TMPDIR"] = str(folder)
+    tempfile.tempdir = str(folder)
 
 
 def _leave_parents_blender() -> None:

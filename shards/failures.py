@@ -1,5 +1,7 @@
 """``failures.jsonl``: the objects that a dataset should hold and does not, and why."""
 
+import contextlib
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -24,7 +26,7 @@ class Failure(BaseModel):
 
 
 class Failures:
-    """Kept in catalogue order, written anew with each failure.
+    """Kept as they come, and in catalogue order once all are known.
 
     Whoever deletes the file asks for its objects to be tried again.
 
@@ -37,6 +39,8 @@ class Failures:
         self._path = path
         self._beside = _by_object(beside)
         self._own = _by_object((path,))
+        if path.is_file() and not path.read_bytes().endswith(b"\n"):  # whoever wrote it was killed
+            self.write()
 
     def __contains__(self, item: Named) -> bool:
         name = (item.synset, item.object_id)
@@ -52,7 +56,10 @@ class Failures:
         """Records that an object could not be made."""
         failure = Failure(synset=item.synset, object=item.object_id, reason=reason, attempts=attempts)
         self._own[item.synset, item.object_id] = failure
-        self.write()
+        with self._path.open("ab") as stream:
+            stream.write(failure.model_dump_json().encode() + b"\n")
+            stream.flush()
+            os.fsync(stream.fileno())
 
     def replace(self, items: Iterable[Named], failures: Iterable[Failure]) -> None:
         """Records which of some objects failed when they were last tried."""
@@ -72,7 +79,7 @@ class Failures:
             path.unlink()
 
     def write(self) -> None:
-        """Writes the file; it is empty where nothing failed."""
+        """Writes the file anew, in order; it is empty where nothing failed."""
         write_text(self._path, "".join(failure.model_dump_json() + "\n" for failure in self))
 
 
@@ -83,9 +90,12 @@ def _by_object(paths: tuple[Path, ...]) -> dict[tuple[str, str], Failure]:
 
 def _read_failures(path: Path) -> list[Failure]:
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-        return [Failure.model_validate_json(line) for line in lines if line]
+        *lines, last = path.read_text(encoding="utf-8").split("\n")
+        failures = [Failure.model_validate_json(line) for line in lines if line]
     except ValueError:  # pydantic's errors and those of UTF-8 are of it
         raise UsageError(
             f"{path} cannot be read; delete it to have the objects that failed tried again"
         ) from None
+    with contextlib.suppress(ValueError):  # the end of the last line was not written
+        failures += [Failure.model_validate_json(last)] if last else []
+    return failures

@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+"""Errors of writing alone."""
+
+DISK_ERRORS = NO_ROOM | {errno.EIO}
 """Errors of the disk itself: no fault of what is being written, and no reason to go on."""
 
 

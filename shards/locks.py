@@ -1,12 +1,15 @@
 """Who may write into a folder, by the kernel's locks (``flock``), which do not outlive their process."""
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from shards.errors import UsageError
+
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL})
 
 
 @contextlib.contextmanager
@@ -19,7 +22,7 @@ def one_at_a_time(folder: Path, name: str = "turn") -> Iterator[None]:
     """
     descriptor = os.open(folder / name, os.O_CREAT | os.O_RDWR, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        take_lock(descriptor, fcntl.LOCK_EX, folder / name)
         yield
     finally:
         os.close(descriptor)
@@ -43,7 +46,7 @@ def sole_process(folder: Path, problem: str) -> Iterator[None]:
         except FileNotFoundError:  # its last holder has removed the folder meanwhile
             continue
         try:
-            require_lock(descriptor, fcntl.LOCK_EX, problem)
+            require_lock(descriptor, fcntl.LOCK_EX, problem, folder)
             if not _is_at(descriptor, folder / "lock"):
                 continue
             yield
@@ -52,14 +55,37 @@ def sole_process(folder: Path, problem: str) -> Iterator[None]:
             os.close(descriptor)
 
 
-def require_lock(descriptor: int, kind: int, problem: str) -> None:
+def take_lock(descriptor: int, kind: int, path: Path) -> None:
+    """Takes a lock.
+
+    Args:
+        descriptor: The open file.
+        kind: As for ``fcntl.flock``.
+        path: The file or its folder, for the message.
+
+    Raises:
+        UsageError: its file system has no locks.
+        BlockingIOError: another process holds it, and ``kind`` says not to wait.
+    """
+    try:
+        fcntl.flock(descriptor, kind)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        raise UsageError(
+            f"the file system of {path} has no file locks ({error.strerror}): have Lustre mounted with `flock` and NFS "
+            "with its lock service, or choose a folder elsewhere"
+        ) from None
+
+
+def require_lock(descriptor: int, kind: int, problem: str, path: Path) -> None:
     """Takes a lock without waiting.
 
     Raises:
-        UsageError: another process holds it; ``problem`` is the beginning of the message.
+        UsageError: another process holds it (``problem`` is the beginning of the message), or there are no locks.
     """
     try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        take_lock(descriptor, kind | fcntl.LOCK_NB, path)
     except BlockingIOError:
         raise UsageError(f"{problem}; wait for it or choose another folder") from None
 

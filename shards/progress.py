@@ -11,6 +11,9 @@ class Progress(Protocol):
     def start(self, total: int, done: int) -> None:
         """``total`` views in all, of which ``done`` are there already."""
 
+    def note(self, sentence: str) -> None:
+        """Something that is worth knowing before it begins."""
+
     def advance(self, views: int) -> None:
         """So many more views are there."""
 

@@ -20,7 +20,6 @@ from render.procedural import CLASSES
 from render.settings import PRESETS
 
 IMAGE_SIZE = 64
-OBJECT_TIMEOUT = 120.0  # seconds
 
 
 def run_demo(
@@ -47,7 +46,9 @@ def run_demo(
             objects_per_shard=objects_per_class * 3,
             render=PRESETS["draft"].model_copy(update={"image_size": IMAGE_SIZE}),
         )
-        running = Running(workers, OBJECT_TIMEOUT)
+        running = Running(
+            workers, device="cpu"
+        )  # on a GPU the kernels would compile for longer than it renders
         summary = render_with_bar(models, data, settings, None, Selection(), running)
         click.echo(describe(summary, data), err=True)
     with _stage("training"):

@@ -31,6 +31,10 @@ class ViewBar:
             total=total, initial=done, unit="img", desc=self._verb, file=sys.stderr, dynamic_ncols=True
         )
 
+    def note(self, sentence: str) -> None:
+        """Says it above the bar."""
+        tqdm.write(printable(sentence), file=sys.stderr)
+
     def advance(self, views: int) -> None:
         """So many more views are there."""
         if self._bar is not None:

@@ -11,6 +11,7 @@ from iebench.cli.data import FOLDER, MODELS_ARGUMENT
 from iebench.cli.errors import terminate_as_interrupt
 from iebench.cli.options import GroupedCommand, GroupedOption, gathered
 from iebench.cli.progress import ViewBar
+from shards.errors import IebenchError
 
 # The commands import what they need when they run: PyTorch and webdataset take seconds to load.
 if TYPE_CHECKING:
@@ -57,17 +58,19 @@ class Running:
     """How the jobs are run."""
 
     workers: int | None
-    object_timeout: float
+    view_timeout: float | None = None
     engine: "EngineName" = "local"
     part: "Part | None" = None
     device: "DeviceChoice" = "auto"
+    mix_devices: bool = False
+    allow_failures: int = 0
 
     @property
     def execution(self) -> "Execution":
         """The same in the renderer's words."""
         from render.executor import Execution
 
-        return Execution(self.workers, self.object_timeout, self.engine, self.device)
+        return Execution(self.workers, self.view_timeout, self.engine, self.device, self.mix_devices)
 
 
 def _part(_context: click.Context, _option: click.Parameter, text: str | None) -> "Part | None":
@@ -166,11 +169,9 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
         help="Render processes.  [default: cores, of the cluster with ray; 4 to a GPU]",
     ),
     running(
-        "--object-timeout",
-        default=600.0,
-        show_default=True,
+        "--view-timeout",
         type=click.FloatRange(1),
-        help="Seconds for one object.",
+        help="Seconds for reading a model, and for each view.  [default: by size and samples]",
     ),
     running(
         "--engine",
@@ -184,7 +185,16 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
         default="auto",
         show_default=True,
         type=click.Choice(["auto", "cpu", "cuda", "optix", "hip", "metal"]),
-        help="auto takes the GPUs if there are any, else the CPU.",
+        help="auto: the GPUs that Blender can use, else the CPU.",
+    ),
+    running("--mix-devices", is_flag=True, help="Go on although other devices began; their pixels differ."),
+    running(
+        "--allow-failures",
+        default=0,
+        show_default=True,
+        type=click.IntRange(0),
+        metavar="N",
+        help="Exit with 0 although so many objects fail.",
     ),
     running("--part", callback=_part, metavar="N/COUNT", help="One share, as 3/16; see docs/scaling.md."),
 )
@@ -199,12 +209,19 @@ def render(
     """Render a folder of 3D models into the shards of a dataset.
 
     The same command again goes on where it was stopped, and does nothing where nothing is missing. Objects
-    that cannot be rendered are named in OUT/failures.jsonl; delete that file to have them tried again.
+    that cannot be rendered are named in OUT/failures.jsonl, and the exit code is 1 if there are more of them
+    than --allow-failures; delete that file to have them tried again.
     """
     settings, explicit = dataset
     settings = settings.model_copy(update={"render": pixels})
     summary = render_with_bar(models_folder, out, settings, explicit, selection, run)
     click.echo(describe(summary, out, run.part))
+    failed = len(summary.failures)
+    if failed > run.allow_failures:
+        raise IebenchError(
+            f"{failed:,} object{'s' if failed > 1 else ''} could not be rendered; all others are done. "
+            f"--allow-failures {failed} accepts that"
+        )
 
 
 def render_with_bar(
@@ -217,12 +234,9 @@ def render_with_bar(
 ) -> "Summary":
     """Plans and renders a dataset under a progress bar; Ctrl-C and SIGTERM leave it resumable."""
     from render.dataset import render_dataset
-    from render.devices import has_gpu_driver
     from render.plan import make_plan
 
     plan = make_plan(selection.of(models_folder), settings, explicit)
-    if run.device != "cpu" and run.engine == "local" and has_gpu_driver():
-        click.echo("the first render on a GPU compiles Blender's kernels, which takes minutes once", err=True)
     bar = ViewBar("render")
     try:
         with terminate_as_interrupt():

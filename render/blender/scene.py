@@ -19,7 +19,7 @@ from mathutils import Vector
 from PIL import Image
 
 from render.blender.cycles import set_cycles, set_output
-from render.blender.devices import use_device
+from render.blender.hardware import use_device
 from render.blender.importers import import_model
 from render.blender.materials import mend_materials
 from render.blender.models import Loaded, one_centred_object, share_large_mesh
@@ -35,6 +35,8 @@ SPOT_DISTANCE = 4.0  # metres
 FLOOR_HEIGHT = -1.0  # metres
 OBJECTS_PER_SESSION = 10
 """Cycles keeps its session from frame to frame, and with it some 20 kB of every object that it has seen."""
+OBJECTS_PER_GPU_SESSION = 500
+"""A session on a GPU holds its kernels and a gigabyte of state there, which take seconds to make."""
 
 
 class Scene:
@@ -62,6 +64,7 @@ class Scene:
         self._frame_bytes = max((4 + 16 * len(settings.passes)) * settings.image_size**2, 2**20)
         self._object: bpy.types.Object | None = None
         self._loaded = 0
+        self._per_session = OBJECTS_PER_SESSION if device.kind == "cpu" else OBJECTS_PER_GPU_SESSION
         self._drop_coincident = settings.coincident_faces == "drop"
         set_output(self._scene, settings, threads, self._frame)
         set_cycles(self._scene, settings)
@@ -95,7 +98,7 @@ class Scene:
         """
         self.clear()
         self._loaded += 1
-        if self._loaded % OBJECTS_PER_SESSION == 0:
+        if self._loaded % self._per_session == 0:
             self._end_session()
         import_model(path)
         notes = mend_materials(path)

@@ -15,8 +15,9 @@ from typing import IO
 from render.errors import ModelError
 from render.sources.found import Found
 from render.sources.shapenet import MODEL_FILES
+from render.sources.soundness import raise_by_fault
 from shards.errors import UsageError
-from shards.files import DISK_ERRORS
+from shards.files import NO_ROOM
 
 LARGEST_MEMBERS = 2_000
 """Files of one object."""
@@ -108,9 +109,9 @@ def unpacked_model(archive: Path, member: str, folder: Path | None) -> Iterator[
                 f"{archive.name} is damaged or of a kind that cannot be read ({error})"
             ) from None
         except OSError as error:
-            if error.errno in DISK_ERRORS:
+            if error.errno in NO_ROOM:
                 raise
-            raise ModelError(f"it cannot be unpacked from {archive.name} ({error.strerror})") from None
+            raise_by_fault(error, archive)
         yield target / member.removeprefix(f"{prefix}/")
 
 

@@ -1,13 +1,14 @@
 """What a model file must be before it is given to an importer; asked by the renderer and by the check alike."""
 
+import errno
 import re
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
-from render.errors import ModelError, unreadable
+from render.errors import ModelError, SourceUnavailable, unreadable
 from render.settings import LARGEST_EXTENT, LARGEST_RESCALED_EXTENT
 from render.sources.gltf import Gltf
 from render.sources.textures import require_bounded_textures
@@ -23,6 +24,21 @@ _NOT_FINITE_OBJ = re.compile(
     rb"[-+]?(?:nan|inf(?:inity)?|\d{40,}\.?\d*|[\d.]+e\+?0*(?:39|[4-9]\d|[1-9]\d{2,}))\b",  # in single precision
     re.IGNORECASE | re.MULTILINE,
 )
+_FAULTS_OF_A_FILE = frozenset(
+    {
+        errno.ENOENT,
+        errno.EISDIR,
+        errno.ENOTDIR,
+        errno.ENAMETOOLONG,
+        errno.ELOOP,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EINVAL,
+        errno.ENXIO,
+        errno.ESPIPE,
+    }
+)
+"""What a single file can be wrong by; all other errors are of its file system, its network or this machine."""
 _PLAIN = (".ply", ".stl", ".off")
 _GLTF = (".glb", ".gltf")
 
@@ -38,10 +54,45 @@ def require_sound(path: Path) -> None:
     try:
         _require_finite_file(path)
         require_bounded_textures(path)
-    except FileNotFoundError as error:
-        raise ModelError(f"there is no {error.filename or path}") from None
     except OSError as error:
-        raise ModelError(f"it cannot be read ({error.strerror})") from None
+        raise_by_fault(error, path)
+
+
+def raise_by_fault(error: OSError, path: Path) -> NoReturn:
+    """Raises what an error of reading a model is: the model's own, or its file system's.
+
+    Args:
+        error: The error.
+        path: The model's file.
+
+    Raises:
+        ModelError: the file is missing, or is none that can be read.
+        SourceUnavailable: its file system does not give it at the moment.
+    """
+    if error.errno not in _FAULTS_OF_A_FILE:
+        raise SourceUnavailable.by(error) from None
+    if error.errno == errno.ENOENT:
+        raise ModelError(f"there is no {error.filename or path}") from None
+    raise ModelError(f"it cannot be read ({error.strerror})") from None
+
+
+def require_source(folder: Path | None) -> None:
+    """Makes sure that the folder of all models is still there: of one that was unmounted, no model is to blame.
+
+    Args:
+        folder: The folder; None if there is none.
+
+    Raises:
+        SourceUnavailable: it is not there, or empty.
+    """
+    if folder is None:
+        return
+    try:
+        if any(folder.iterdir()):
+            return
+    except OSError as error:
+        raise SourceUnavailable.by(error) from None
+    raise SourceUnavailable(f"{folder} is empty")
 
 
 def require_extent(extent: float, rescaled: bool) -> None:

@@ -25,7 +25,7 @@ pytest.importorskip("ray")
 LOOPBACK = "127.0.0.2"  # Ray takes 127.0.0.1 for the machine's address in the network
 ACCESS = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
 """Only who knows the token may use the cluster of these tests."""
-MESSAGES = re.compile(r"(failed: |render: |\d+ of \d+ views are there|Error: )")
+MESSAGES = re.compile(r"(failed: |render: |rendering on |\d+ of \d+ views are there|Error: )")
 """What the command itself says on stderr."""
 
 
@@ -162,11 +162,15 @@ def test_an_object_that_hangs_on_a_node_is_given_up_after_its_time(address, tmp_
     write_model(tmp_path / "models" / "02876657" / "bottle0", "")  # may fail for any reason
     os.mkfifo(write_model(tmp_path / "models" / "02876657" / "bottle1", None))
     out = tmp_path / "views"
-    result = run("render", tmp_path / "models", out, *SMALL, "--engine", "ray", "--object-timeout", "2")
+    result = run("render", tmp_path / "models", out, *SMALL, "--engine", "ray", "--view-timeout", "2")
     assert result.code == 1
     assert result.error.startswith("none of the 2 objects could be rendered")
     _, hung = map(json.loads, (out / "failures.jsonl").read_text().splitlines())
-    assert (hung["object"], hung["reason"], hung["attempts"]) == ("bottle1", "it took longer than 2 s", 2)
+    assert (hung["object"], hung["reason"], hung["attempts"]) == (
+        "bottle1",
+        "reading it, or one of its views, took longer than 2 s",
+        2,
+    )
 
 
 def test_without_ray_the_engine_says_what_to_install(toy_models, tmp_path):

@@ -70,7 +70,7 @@ def test_the_index_tells_how_the_views_were_made(rendered_dataset):
 
 def test_two_workers_give_the_bytes_of_one(rendered_dataset, toy_models, tmp_path):
     plan = make_plan(scan_models(toy_models), SETTINGS)
-    summary = render_dataset(plan, tmp_path / "views", Execution(workers=2, timeout=60), Silence())
+    summary = render_dataset(plan, tmp_path / "views", Execution(workers=2), Silence())
     assert summary.rendered_views == 24 and not summary.failures
     assert digests(tmp_path / "views") == digests(rendered_dataset)
 
@@ -92,7 +92,7 @@ def test_a_shard_that_is_lost_is_rebuilt_to_the_byte(rendered_copy, toy_models, 
     else:
         shard.write_bytes(shard.read_bytes()[:5000])
     plan = make_plan(scan_models(toy_models), SETTINGS)
-    summary = render_dataset(plan, rendered_copy, Execution(workers=2, timeout=60), Silence())
+    summary = render_dataset(plan, rendered_copy, Execution(workers=2), Silence())
     index = open_dataset(rendered_copy)
     assert summary.rendered_views == index.splits["train"].shards[1].views < 24
     assert digests(rendered_copy) == digests(rendered_dataset)
@@ -121,7 +121,7 @@ def test_difficult_names_are_rendered_and_read_back(tmp_path):
     for name in names:
         write_model(tmp_path / "models" / "my-class.é" / name, TRIANGLE)
     plan = make_plan(scan_models(tmp_path / "models"), SETTINGS)
-    summary = render_dataset(plan, tmp_path / "views", Execution(workers=1, timeout=60), Silence())
+    summary = render_dataset(plan, tmp_path / "views", Execution(workers=1), Silence())
     assert not summary.failures
     assert list(verify_dataset(tmp_path / "views", summary.index)) == []
     found = {

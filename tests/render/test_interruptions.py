@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import tempfile
 import time
 
 import pytest
@@ -12,7 +13,9 @@ from pebble import ProcessPool
 from commands import SMALL, call, ended, run, started
 from models import TRIANGLE, write_model
 from processes import descendants, render_workers, wait_for, wait_for_reader
+from render.limits import Limits
 from render.local import LocalWorker
+from render.scratch import Scratch
 from render.settings import RenderSettings
 from toys import digests
 
@@ -86,6 +89,7 @@ def python_interrupts():
 
 @pytest.mark.usefixtures("python_interrupts")
 def test_an_interrupt_while_a_worker_is_started_leaves_no_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     schedule = ProcessPool.schedule
 
     def interrupted(*arguments, **options):
@@ -96,7 +100,7 @@ def test_an_interrupt_while_a_worker_is_started_leaves_no_process(tmp_path, monk
     monkeypatch.setattr(ProcessPool, "schedule", interrupted)
     before = set(multiprocessing.active_children())
     with pytest.raises(KeyboardInterrupt):
-        LocalWorker(RenderSettings(), tmp_path, "cpu").start()
+        LocalWorker(RenderSettings(), tmp_path, Scratch(), Limits(600, 60)).start()
     assert set(multiprocessing.active_children()) <= before
 
 

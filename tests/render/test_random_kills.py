@@ -67,10 +67,10 @@ def test_workers_killed_at_random_change_nothing(quiet_run, mixed_models, tmp_pa
     assert digests_but_attempts(out) == quiet_run
 
 
-def test_a_parent_killed_ten_times_at_random_changes_nothing(quiet_run, mixed_models, tmp_path):
+def test_a_parent_killed_four_times_at_random_changes_nothing(quiet_run, mixed_models, tmp_path):
     out = tmp_path / "views"
     chance = random.Random(10)
-    for _ in range(10):
+    for _ in range(4):
         with started("render", mixed_models, out, *MANY_VIEWS) as process:
             time.sleep(chance.uniform(0.2, 4.0))
             children = descendants(process.pid)

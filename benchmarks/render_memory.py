@@ -16,10 +16,11 @@ from pathlib import Path
 import click
 
 from render.catalog import scan_models
+from render.limits import limits_of
 from render.plan import Job, PlanSettings, make_plan
 from render.procedural import CLASSES, make_models
 from render.settings import RenderSettings
-from render.worker import render_object, start_worker
+from render.worker import WorkerSetup, render_object, start_worker
 
 FIRST = 50
 """The object after which a worker counts as warm; by then each of the models has been seen once."""
@@ -80,10 +81,13 @@ def _usages(jobs: list[Job]) -> Iterator[Usage]:
 
 
 def _work(jobs: list[Job], answers: Connection) -> None:
-    start_worker(jobs[0].settings.render, jobs[0].staging, os.getppid())
-    for number, job in enumerate(jobs, 1):
-        render_object(job)
-        answers.send(_usage(number))
+    settings = jobs[0].settings.render
+    limits = limits_of(settings)
+    with tempfile.TemporaryDirectory() as scratch:
+        start_worker(WorkerSetup(settings, jobs[0].staging, Path(scratch), os.getppid(), limits))
+        for number, job in enumerate(jobs, 1):
+            render_object(job, limits)
+            answers.send(_usage(number))
 
 
 def _usage(objects: int) -> Usage:

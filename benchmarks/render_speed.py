@@ -22,9 +22,11 @@ from PIL import Image
 from render.catalog import ObjectRef, scan_models
 from render.dataset import render_dataset
 from render.executor import Execution
+from render.limits import limits_of
 from render.plan import Job, PlanSettings, make_plan
+from render.scratch import Scratch
 from render.settings import PRESETS, RenderSettings
-from render.worker import render_object, start_worker
+from render.worker import WorkerSetup, render_object, start_worker
 from shards.one_process import OneProcess
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
@@ -145,21 +147,27 @@ class _Renderer:
         plan = make_plan(objects, PlanSettings(views=VIEWS, render=settings))
         self._jobs = [plan.job(item, folder) for item in objects]
         self._png = folder / "frame.png" if through_png else None
+        self._scratch = Scratch()
+        self._limits = limits_of(settings)
+        setup = WorkerSetup(settings, folder, self._scratch.worker_folder(), os.getpid(), self._limits, "cpu", 1)
         self._process = OneProcess()
-        self._process.submit(start_worker, settings, folder, os.getpid(), "cpu").result()
+        self._process.submit(start_worker, setup).result()
 
     def warm_up(self) -> None:
         """Renders the first object, which does not count."""
-        self._process.submit(render_object, self._jobs[0]).result()
+        self._render(self._jobs[0])
 
     def __call__(self) -> float:
         """CPU seconds an image."""
         start = self._spent()
-        views = sum(self._process.submit(render_object, job).result().views for job in self._jobs)
+        views = sum(self._render(job) for job in self._jobs)
         seconds = self._spent() - start
         if self._png:
             seconds += _png_seconds(self._png, self._jobs)
         return seconds / views
+
+    def _render(self, job: Job) -> int:
+        return self._process.submit(render_object, job, self._limits).result().views
 
     def _spent(self) -> float:
         return self._process.submit(time.process_time).result()
@@ -168,6 +176,7 @@ class _Renderer:
         """Ends the process."""
         self._process.stop()
         self._process.join()
+        self._scratch.remove()
 
 
 def _png_seconds(path: Path, jobs: list[Job]) -> float:
@@ -209,6 +218,9 @@ class _Clock:
     def advance(self, views: int) -> None:
         """An object is done."""
         self._ends.append((time.perf_counter(), views))
+
+    def note(self, sentence: str) -> None:
+        """Takes no notice."""
 
     def failed(self, item: ObjectRef, reason: str) -> None:
         """A benchmark on broken models would be none."""

@@ -107,6 +107,27 @@ def with_splits(
     return _labelled(chosen)
 
 
+def with_classes(objects: Iterable[ObjectRef], classes: Mapping[str, str]) -> list[ObjectRef]:
+    """The objects that have a class, in it, under their uid; for collections whose folders are no classes.
+
+    Args:
+        objects: The catalogue. An object's uid is the end of its name, as that of ``glbs/000-023/UID.glb``.
+        classes: The class of each uid.
+
+    Raises:
+        UsageError: none of the objects has a class.
+    """
+    chosen = {}
+    for item in objects:
+        uid = item.object_id.rpartition("/")[2]
+        if uid in classes and uid not in chosen:
+            split = split_of(classes[uid], uid)
+            chosen[uid] = replace(item, synset=classes[uid], object_id=uid, split=split)
+    if not chosen:
+        raise UsageError("none of the models has a class in the file given; its uids are names of files")
+    return _labelled(sorted(chosen.values(), key=lambda item: (item.synset, item.object_id)))
+
+
 def classes_of(objects: Iterable[ObjectRef]) -> tuple[ClassInfo, ...]:
     """The classes of a catalogue by label."""
     return classes_of_synsets(item.synset for item in objects)

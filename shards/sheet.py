@@ -153,7 +153,8 @@ def _draw_caption(
     for position, (name, saturation, value) in enumerate((("floor_hue", 60, 60), ("light_hue", 100, 80))):
         start = left + position * (line + 2)
         box = (start, top + line + 3, start + line - 2, top + 2 * line + 1)
-        draw.rectangle(box, fill=f"hsv({by_name[name] * 360:.0f}, {saturation}%, {value}%)")
+        hue = by_name[name] % 1  # explicit latents may lie outside of [0, 1]
+        draw.rectangle(box, fill=f"hsv({hue * 360:.0f}, {saturation}%, {value}%)")
     draw.text((left + 2 * (line + 2) + 2, top + line + 1), light, _QUIET, font=font)
 
 

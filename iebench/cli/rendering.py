@@ -11,7 +11,7 @@ from iebench.cli.data import FOLDER, MODELS_ARGUMENT
 from iebench.cli.errors import terminate_as_interrupt
 from iebench.cli.options import GroupedCommand, GroupedOption, gathered
 from iebench.cli.progress import ViewBar
-from shards.errors import IebenchError
+from shards.errors import IebenchError, UsageError
 
 # The commands import what they need when they run: PyTorch and webdataset take seconds to load.
 if TYPE_CHECKING:
@@ -39,13 +39,22 @@ class Selection:
     limit: int | None = None
     objects: Path | None = None
     split_files: tuple[Path, Path] | None = None
+    split_csv: Path | None = None
+    classes: Path | None = None
 
     def of(self, models_folder: Path) -> "list[ObjectRef]":
         """The chosen objects of a folder, in their splits."""
-        from render.catalog import limited, scan_models, select_objects, with_splits
+        from render.catalog import limited, scan_models, select_objects, with_classes, with_splits
+        from shards.class_lists import read_classes, read_official_split
         from shards.lists import read_names, read_splits
 
+        if self.split_files is not None and self.split_csv is not None:
+            raise UsageError("--split-files and --split-csv both give the split; choose one")
         found = scan_models(models_folder)
+        if self.classes is not None:
+            found = with_classes(found, read_classes(self.classes))
+        if self.split_csv is not None:
+            found = with_splits(found, read_official_split(self.split_csv), models_folder)
         if self.split_files is not None:
             found = with_splits(found, read_splits(*self.split_files), models_folder)
         if self.objects is not None:
@@ -117,6 +126,8 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
         metavar="TRAIN VAL",
         help="Lists of the objects of each split, as the published .npy; else split by a hash.",
     ),
+    which("--split-csv", type=FILE, help="The split as ShapeNet's all.csv has it; test counts as val."),
+    which("--classes", type=FILE, help="The class of each model: .json of Objaverse's LVIS, or .csv."),
     which("--limit", type=click.IntRange(1), help="So many objects, evenly over the catalogue."),
 )
 @gathered(

@@ -94,7 +94,7 @@ def test_what_cannot_be_rendered_is_named_alike_by_render_and_check(tmp_path):
     )
     (models / "dots" / "point.obj").write_text("v 1 1 1\nf 1 1 1\n")
     (models / "dots" / "single.obj").write_text("v 1 1 1\n" * 3 + "f 1 2 3\n")
-    assert call("render", models, out, *SMALL, "--workers", "1").code == 0
+    assert call("render", models, out, *SMALL, "--workers", "1").code == 1
     failures = [json.loads(line) for line in (out / "failures.jsonl").read_text().splitlines()]
     reasons = {f"{item['synset']}/{item['object']}": item["reason"] for item in failures}
     assert set(reasons) == {

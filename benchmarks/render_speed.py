@@ -149,7 +149,9 @@ class _Renderer:
         self._png = folder / "frame.png" if through_png else None
         self._scratch = Scratch()
         self._limits = limits_of(settings)
-        setup = WorkerSetup(settings, folder, self._scratch.worker_folder(), os.getpid(), self._limits, "cpu", 1)
+        setup = WorkerSetup(
+            settings, folder, self._scratch.worker_folder(), os.getpid(), self._limits, "cpu", 1
+        )
         self._process = OneProcess()
         self._process.submit(start_worker, setup).result()
 

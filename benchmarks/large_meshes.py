@@ -17,9 +17,9 @@ import numpy as np
 
 from render.output import redirected
 from render.settings import PRESETS
-from render.threads import one_core
+from render.threads import few_cores
 
-with one_core():
+with few_cores(1):
     import bpy
 
     from render.blender import models

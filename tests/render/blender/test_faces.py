@@ -266,8 +266,8 @@ def test_a_view_is_the_same_with_and_without_the_second_user_of_its_mesh(bpy, go
 CHOICE = """
 import os, sys
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[1])])
-from render.threads import one_core
-with one_core():  # as a render process imports Blender
+from render.threads import few_cores
+with few_cores(1):  # as a render process imports Blender
     import bpy
 import numpy as np
 from render.blender.faces import mend_faces

@@ -1,5 +1,6 @@
 """Lists of objects that a person or a publication made: which are used, and which split they are in."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -26,15 +27,17 @@ def read_names(path: Path) -> list[Name]:
     """Reads names of objects: ``synset/object``, where slashes at the ends do not count.
 
     Args:
-        path: a ``.npy`` array of text, as the published lists are, or a text file with a name per line, in
-            which empty lines and lines that begin with # do not count.
+        path: A ``.npy`` array of text: names, as in the published lists of each split, or rows of synset and object, as in
+            the published ``all_objects.npy``. Or a ``.csv`` with columns ``synsetId`` and ``modelId``, such as ShapeNet's
+            ``all.csv``. Or a text file with a name per line, in which empty lines and lines that begin with # do not count.
 
     Raises:
         UsageError: it cannot be read, or holds none, or something else.
     """
+    read = {".npy": _npy_lines, ".csv": _csv_lines}.get(path.suffix.lower(), _text_lines)
     try:
-        lines = _npy_lines(path) if path.suffix.lower() == ".npy" else path.read_text("utf-8").splitlines()
-    except (OSError, ValueError, EOFError) as error:
+        lines = read(path)
+    except (OSError, ValueError, EOFError, csv.Error) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
     texts = [line.strip() for line in lines]
     names = [split_name(text) for text in texts if text and not text.startswith("#")]
@@ -60,4 +63,20 @@ def _npy_lines(path: Path) -> list[str]:
     array = np.load(path, allow_pickle=False)
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "US":
         raise UsageError(f"{path} holds no text; expected an array of strings such as /02691156/1a04e3ea/")
-    return [item.decode() if isinstance(item, bytes) else item for item in array.reshape(-1).tolist()]
+    rows = array if array.ndim == 2 and array.shape[1] == 2 else array.reshape(-1, 1)
+    return [
+        "/".join(item.decode() if isinstance(item, bytes) else item for item in row) for row in rows.tolist()
+    ]
+
+
+def _csv_lines(path: Path) -> list[str]:
+    """Names out of the columns that ShapeNet's ``all.csv`` has; a file without them is a list like any other."""
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        rows = csv.DictReader(stream)
+        if not {"synsetId", "modelId"} <= set(rows.fieldnames or []):
+            return _text_lines(path)
+        return [f"{(row['synsetId'] or '').zfill(8)}/{row['modelId'] or ''}" for row in rows]
+
+
+def _text_lines(path: Path) -> list[str]:
+    return path.read_text("utf-8").splitlines()

@@ -104,6 +104,30 @@ def test_an_object_in_both_lists_is_refused(tmp_path):
         read_splits(tmp_path / "train.txt", tmp_path / "val.txt")
 
 
+ALL_CSV = """id,synsetId,subSynsetId,modelId,split
+000001,02691156,02690373,1a04,train
+000002,2691156,02690373,1a05,val
+000003,03001627,03001627,1b00,test
+"""
+
+
+def test_the_published_array_of_all_objects_is_rows_of_synset_and_object(tmp_path):
+    np.save(tmp_path / "all_objects.npy", np.array([["02691156", "1a04"], ["03001627", "1b00"], ["4", "5"]]))
+    names = [("02691156", "1a04"), ("03001627", "1b00"), ("4", "5")]
+    assert read_names(tmp_path / "all_objects.npy") == names
+
+
+def test_the_csv_of_shapenet_names_its_objects(tmp_path):
+    path = tmp_path / "all.csv"
+    path.write_text(ALL_CSV)
+    assert read_names(path) == [("02691156", "1a04"), ("02691156", "1a05"), ("03001627", "1b00")]
+
+
+def test_a_csv_of_names_alone_is_a_list_as_any_other(tmp_path):
+    (tmp_path / "names.csv").write_text("a/b\nc/d\n")
+    assert read_names(tmp_path / "names.csv") == [("a", "b"), ("c", "d")]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
@@ -113,6 +137,10 @@ def test_an_object_in_both_lists_is_refused(tmp_path):
         ("a.txt", b"\xff\xfe\n", "cannot be read"),
         ("a.txt", b"# nothing\n", "names no object"),
         ("a.npy", b"", "cannot be read"),
+        ("a.csv", b"synsetId,modelId\n02691156,\n", "names no object; write synset/object"),
+        ("a.csv", b"synsetId,modelId\n", "names no object"),
+        ("a.csv", b"\xff\xfe\n", "cannot be read"),
+        ("a.npy", np.array([["a", "b", "c"]]), "names no object; write synset/object"),
     ],
 )
 def test_a_list_that_is_none_is_one_sentence(tmp_path, name, content, said):

@@ -15,11 +15,12 @@ import torch.utils.data
 from PIL import Image
 
 from shards.errors import UsageError
+from shards.lists import Name
 from shards.mirror import dataset_folder
 from shards.reader import View
+from shards.rows import TableRows
 from shards.schema import ShardInfo, open_dataset
 from shards.single import read_view
-from shards.table import open_table, place_names, places_of
 
 
 class Item(NamedTuple):
@@ -39,7 +40,8 @@ class Item(NamedTuple):
 class Dataset(torch.utils.data.Dataset[Item]):
     """Every view of a dataset by its place or its name.
 
-    All methods may be called from several threads and processes at once.
+    All methods may be called from several threads and processes at once. Of the table, only the rows of shards that are
+    asked for are read, also from an address.
 
     Args:
         location: A folder, or an address that starts with http://, https://, s3:// or hf://.
@@ -67,24 +69,22 @@ class Dataset(torch.utils.data.Dataset[Item]):
         self._transform = transform
         splits = [self.index.split(split)] if split else list(self.index.splits.values())
         self._shards: list[ShardInfo] = [shard for found in splits for shard in found.shards]
-        table = open_table(self._folder, self.index)
-        rows = table.read(self._shards, ["synset", "object", *place_names(self.index)])
-        self._shard_of = np.repeat(np.arange(len(self._shards)), [shard.views for shard in self._shards])
-        self._places = places_of(rows, self.index)
-        first_views = rows.select(["synset", "object"]).take(
-            np.arange(0, len(self), self.index.views_per_object)
-        )
-        self._objects = list(zip(*(column.to_pylist() for column in first_views.columns), strict=True))
-        self._numbers = {name: number for number, name in enumerate(self._objects)}
+        self._stops = np.cumsum([shard.views for shard in self._shards])
+        self._rows = TableRows(self._folder, self.index)
+        self._rows.open()
+        self._read: dict[str, tuple[list[Name], np.ndarray]] = {}
 
     @property
-    def objects(self) -> tuple[tuple[str, str], ...]:
-        """Synset and name of each object; views ``i * views_per_object`` and on are those of object ``i``."""
-        return tuple(self._objects)
+    def objects(self) -> tuple[Name, ...]:
+        """Synset and name of each object; views ``i * views_per_object`` and on are those of object ``i``.
+
+        The names of all shards are read for it, which from an address is most of the table.
+        """
+        return tuple(name for shard in self._shards for name in self._rows_of(shard)[0])
 
     def __len__(self) -> int:
         """How many views there are."""
-        return len(self._shard_of)
+        return int(self._stops[-1])
 
     def __getitem__(self, place: int) -> Item:
         """The view at a place, from 0 on in the order of the index; negative places count from the end."""
@@ -108,14 +108,23 @@ class Dataset(torch.utils.data.Dataset[Item]):
         """
         if not -len(self) <= place < len(self):
             raise IndexError(f"place {place} of {len(self)} views")
-        number, view = divmod(place % len(self), self.index.views_per_object)
-        return read_view(
-            self._folder,
-            self.index,
-            self._shards[self._shard_of[place]],
-            self._places[place],
-            (*self._objects[number], view),
-        )
+        place %= len(self)
+        number = int(np.searchsorted(self._stops, place, side="right"))
+        shard = self._shards[number]
+        return self._read_in(shard, place - int(self._stops[number]) + shard.views)
+
+    def _read_in(self, shard: ShardInfo, place: int) -> View:
+        names, places = self._rows_of(shard)
+        number, view = divmod(place, self.index.views_per_object)
+        return read_view(self._folder, self.index, shard, places[place], (*names[number], view))
+
+    def _rows_of(self, shard: ShardInfo) -> tuple[list[Name], np.ndarray]:
+        """The objects of a shard and the places of its views, which are read once."""
+        if shard.name not in self._read:
+            names, places = self._rows.of(shard)
+            own = [(synset, name) for synset, name, _ in names[:: self.index.views_per_object]]
+            self._read[shard.name] = own, places
+        return self._read[shard.name]
 
     def view(self, synset: str, object_id: str, view: int) -> View:
         """A view by the name of its object and its number.
@@ -124,10 +133,13 @@ class Dataset(torch.utils.data.Dataset[Item]):
             UsageError: the dataset, or the split, holds no such view.
             IebenchError: as of ``read``.
         """
-        number = self._numbers.get((synset, object_id))
-        if number is None or not 0 <= view < self.index.views_per_object:
-            raise UsageError(f"the dataset holds no view {view} of object {synset}/{object_id}")
-        return self.read(number * self.index.views_per_object + view)
+        views = self.index.views_per_object
+        if 0 <= view < views:
+            for shard in self._rows.may_hold(self._shards, synset, object_id):
+                names, _ = self._rows_of(shard)
+                if (synset, object_id) in names:
+                    return self._read_in(shard, names.index((synset, object_id)) * views + view)
+        raise UsageError(f"the dataset holds no view {view} of object {synset}/{object_id}")
 
     def pairs(self) -> "PairDataset":
         """Pairs of views of one object each, one pair per object."""
@@ -153,7 +165,7 @@ class PairDataset(torch.utils.data.Dataset[tuple[Item, Item]]):
 
     def __len__(self) -> int:
         """How many objects there are."""
-        return len(self._views.objects)
+        return len(self._views) // self._views.index.views_per_object
 
     def __getitem__(self, number: int) -> tuple[Item, Item]:
         """A random pair of views of one object."""

@@ -5,14 +5,12 @@ Whole shards go to the cache, and the first batches need a little of many of the
 whose places ``latents.parquet`` tells, and come in the background meanwhile. The order of the views is the same.
 """
 
-import io
 import queue
 import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +18,11 @@ import numpy as np
 from shards.errors import IebenchError
 from shards.lanes import Segment
 from shards.mirror import is_here, local_shard
-from shards.origin import origin_of
 from shards.reader import View, read_objects
 from shards.remote.connection import NoRanges
-from shards.remote.download import download_range
+from shards.rows import TableRows
 from shards.schema import DatasetIndex, ShardInfo
 from shards.single import ViewName, read_view, read_views_at
-from shards.table import TABLE_NAME, LatentsTable, open_table, place_names, places_of
 
 CONNECTIONS = 16
 """Ranges that one process asks for at a time."""
@@ -69,6 +65,7 @@ class ColdStart:
     def __init__(self, folder: Path, index: DatasetIndex) -> None:
         self.folder = folder
         self.index = index
+        self._rows = TableRows(folder, index)
         self.threads = ThreadPoolExecutor(CONNECTIONS, "views")
         self._wanted: queue.SimpleQueue[ShardInfo] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -81,7 +78,7 @@ class ColdStart:
         """
         shard = segment.shard
         try:
-            rows = None if is_here(self.folder, shard) else self._rows(shard)
+            rows = None if is_here(self.folder, shard) else self._rows.of(shard)
         except NoRanges:
             rows = None
         if rows is None:
@@ -119,50 +116,6 @@ class ColdStart:
             with suppress(IebenchError):  # which whoever reads the shard meets again
                 local_shard(self.folder, self._wanted.get())
 
-    def _rows(self, shard: ShardInfo) -> tuple[list[ViewName], np.ndarray]:
-        """Name and places of each view of a shard."""
-        rows = self._table.rows_of(shard, ["synset", "object", "view", *place_names(self.index)])
-        columns = [rows[name].to_pylist() for name in ("synset", "object", "view")]
-        return list(zip(*columns, strict=True)), places_of(rows, self.index)
-
-    @cached_property
-    def _table(self) -> LatentsTable:
-        info = self.index.latents_table
-        if info is None or (self.folder / TABLE_NAME).is_file():
-            return open_table(self.folder, self.index)
-        place = f"{origin_of(self.folder)}/{TABLE_NAME}"
-        return LatentsTable(self.folder / TABLE_NAME, self.index, place, _RangeFile(place, info.bytes))
-
 
 def _whole(item: "Future[list[View]] | list[View]") -> list[View]:
     return item.result() if isinstance(item, Future) else item
-
-
-class _RangeFile(io.RawIOBase):
-    """A file at an address that is read by ranges."""
-
-    def __init__(self, address: str, size: int) -> None:
-        self._address = address
-        self._size = size
-        self._place = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
-        return self._place
-
-    def tell(self) -> int:
-        return self._place
-
-    def read(self, size: int | None = -1) -> bytes:
-        stop = self._size if size is None or size < 0 else min(self._place + size, self._size)
-        if stop <= self._place:
-            return b""
-        data = download_range(self._address, self._place, stop)
-        self._place = stop
-        return data

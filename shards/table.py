@@ -251,6 +251,12 @@ class LatentsTable:
         views = sum(shard.views for shard in shards)
         return self._checked(views, [self._groups[shard.name] for shard in shards], columns)
 
+    def may_hold(self, shard: ShardInfo, column: str, value: str) -> bool:
+        """Whether a value is between the least and the greatest of a column of text in a shard, as the footer says."""
+        group = self._file.metadata.row_group(self._groups[shard.name])
+        known = group.column(self._file.schema_arrow.names.index(column)).statistics
+        return known is None or not known.has_min_max or known.min <= value <= known.max
+
     def _checked(self, views: int, groups: list[int], columns: Sequence[str] | None) -> pyarrow.Table:
         try:
             table = self._file.read_row_groups(groups, columns and list(columns), use_threads=False)

@@ -118,6 +118,19 @@ def test_an_address_is_read_by_ranges_and_no_shard_is_fetched(remote):
     assert not list((remote.folder / "cache").glob("**/*.tar"))
 
 
+def test_of_the_table_at_an_address_only_the_rows_of_one_shard_are_read_for_a_view(remote):
+    wanted = next(read_views(remote.folder, open_dataset(remote.folder), "val"))
+    dataset = Dataset(remote.address)
+    opened = len(remote.asked(TABLE_NAME))
+    name = wanted.metadata.synset, wanted.metadata.object, 0
+    assert dataset.view(*name) == wanted
+    rows = remote.asked(TABLE_NAME)
+    assert len(rows) > opened and all(rows), "by ranges"
+    assert dataset.view(*name[:2], 1).metadata.view == 1
+    assert remote.asked(TABLE_NAME) == rows, "the rows of a shard are read once"
+    assert [shard for shard, _ in remote.requests if shard.endswith(".tar")] == ["val-000000.tar"] * 2
+
+
 def test_a_shard_in_the_cache_is_read_there(remote):
     dataset = Dataset(remote.address, "train")
     from shards.mirror import dataset_folder
@@ -126,7 +139,7 @@ def test_a_shard_in_the_cache_is_read_there(remote):
     local_shard(folder, dataset.index.split("train").shards[0])
     before = len(remote.requests)
     assert dataset.read(3).metadata.view == 3
-    assert len(remote.requests) == before
+    assert {name for name, _ in remote.requests[before:]} == {TABLE_NAME}
 
 
 def test_a_server_without_ranges_gives_the_shard(indexed_dataset, cache):

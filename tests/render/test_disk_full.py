@@ -1,14 +1,13 @@
 """A full disk stops a render with one sentence; with room made, it goes on."""
 
 import errno
-import os
-import subprocess
 from contextlib import closing
 
 import numpy as np
 import pytest
 
 from commands import SMALL, run
+from disks import file_system, resize
 from render.settings import RenderSettings
 from shards.passes import PASSES
 from toys import digests
@@ -16,22 +15,11 @@ from toys import digests
 pytestmark = pytest.mark.blender
 
 
-def mount(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(["mount", *arguments], capture_output=True, text=True)
-
-
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system that can hold some views of the toy models, but not all."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small file system needs root")
-    mounted = mount("-t", "tmpfs", "-o", "size=100k", "tmpfs", str(folder))
-    if mounted.returncode:
-        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    with file_system(tmp_path / "disk", "100k") as folder:
+        yield folder
 
 
 @pytest.mark.parametrize("passes", [(), PASSES])
@@ -39,16 +27,14 @@ def test_a_frame_that_does_not_fit_on_the_disk_is_no_fault_of_the_model(small_di
     pytest.importorskip("bpy")
     from render.blender.scene import Scene
 
-    assert (
-        mount("-o", "remount,size=1600k" if passes else "remount,size=64k", str(small_disk)).returncode == 0
-    )
+    resize(small_disk, "1600k" if passes else "64k")
     settings = RenderSettings(image_size=256, samples=1, denoiser="none", passes=passes)
     with closing(Scene(settings, threads=0, folder=small_disk)) as scene:
         scene.load(golden_data / "models" / "03797390" / "mug0" / "models" / "model_normalized.obj")
         with pytest.raises(OSError) as raised:
             scene.render(np.zeros(7))
         assert raised.value.errno == errno.ENOSPC
-        assert mount("-o", "remount,size=16m", str(small_disk)).returncode == 0
+        resize(small_disk, "16m")
         assert list(scene.render(np.zeros(7)).passes()) == list(passes)
 
 
@@ -65,7 +51,7 @@ def test_a_full_disk_stops_a_render_which_goes_on_once_there_is_room(
     whole = digests(rendered_dataset)
     assert all(digest == whole[name] for name, digest in digests(out).items() if name.endswith(".tar"))
 
-    assert mount("-o", "remount,size=16m", str(small_disk)).returncode == 0
+    resize(small_disk, "16m")
     resumed = run(*arguments)
     assert resumed.code == 0, resumed.err
     assert digests(out) == whole

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from disks import file_system, resize
 from mirrors import first_shard, views
 from processes import wait_for
 from shards.errors import IebenchError, UsageError
@@ -47,6 +49,26 @@ def test_a_mirror_has_the_views_of_the_dataset_and_only_the_shards_that_were_rea
     assert not list(folder.glob(".*")), "nothing is left but the dataset"
     assert views(dataset_folder(server.address)) == views(toy_copy)
     assert all(len(server.asked(path.name)) == 1 for path in toy_copy.glob("*.tar"))
+
+
+def test_a_cache_on_a_full_disk_is_one_sentence_and_goes_on_once_there_is_room(
+    server, cache, tmp_path, monkeypatch
+):
+    with file_system(tmp_path / "disk", "40k") as disk:
+        monkeypatch.setenv("IEBENCH_CACHE", str(disk / "cache"))
+        folder = dataset_folder(server.address)
+        shard = first_shard(folder)
+        assert shard.bytes > 40_000
+        for _ in range(2):
+            with pytest.raises(
+                IebenchError, match=r"No space left on device.*make room or set IEBENCH_CACHE"
+            ):
+                local_shard(folder, shard)
+        assert not (folder / shard.name).exists()
+        resize(disk, "16m")
+        assert local_shard(folder, shard).read_bytes() == (server.folder / shard.name).read_bytes()
+        assert re.fullmatch(r"bytes=[1-9]\d*-.*", server.asked(shard.name)[-1]), "what had come was kept"
+        assert views(folder) == views(server.folder)
 
 
 @pytest.mark.parametrize("place", [0, 512, -1])

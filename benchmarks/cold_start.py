@@ -105,17 +105,23 @@ def main(objects: int, views: int, batch_size: int, lanes: int, rate: float) -> 
             else:
                 (data / INDEX_NAME).write_text(json.dumps(content))
             for what in ("training", "evaluation"):
-                os.environ["IEBENCH_CACHE"] = str(Path(name) / f"cache-{table}-{what}")
-                throttle = Throttle(rate * 1e6)
-                with serving(data, throttle) as address:
-                    begin = time.perf_counter()
-                    folder = dataset_folder(address)
-                    _first_batch(what, folder, batch_size, lanes)
-                    seconds = time.perf_counter() - begin
-                    sent = throttle.sent / 1e6
+                cache = Path(name) / f"cache-{table}-{what}"
+                sent, seconds = first_batch_cost(data, what, cache, batch_size, lanes, rate)
                 words = "by ranges, with `latents.parquet`" if table else "by whole shards, without it"
                 print(f"| {what}, {words} | {sent:,.1f} | {seconds:.1f} |")
         sys.stdout.flush()
+
+
+def first_batch_cost(
+    data: Path, what: str, cache: Path, batch_size: int, lanes: int, rate: float
+) -> tuple[float, float]:
+    """MB that come before the first batch of ``training`` or ``evaluation`` from a server of ``rate`` MB/s, and seconds."""
+    os.environ["IEBENCH_CACHE"] = str(cache)
+    throttle = Throttle(rate * 1e6)
+    with serving(data, throttle) as address:
+        begin = time.perf_counter()
+        _first_batch(what, dataset_folder(address), batch_size, lanes)
+        return throttle.sent / 1e6, time.perf_counter() - begin
 
 
 def _first_batch(what: str, folder: Path, batch_size: int, lanes: int) -> None:

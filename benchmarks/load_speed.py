@@ -1,9 +1,12 @@
 """How fast pairs come out of shards: against a folder loader with the published semantics, and bare decoding.
 
 All of it in one run on the same JPEGs, in turns, so that the ratios hold on a machine whose speed varies. The dataset
-is made of the views in tests/data, which the published pipeline wrote (256 px)::
+is made of the views in tests/data, which the published pipeline wrote (256 px). Then, on the same shards: single views in
+any order, a whole pass from disk and from S3 on loopback beside WebDataset's own reader, and what an empty cache has to
+wait for. MosaicML Streaming and LitData take part where another Python has them::
 
     python benchmarks/load_speed.py
+    python benchmarks/load_speed.py --other-python /tmp/other/bin/python
 """
 
 import statistics
@@ -21,7 +24,9 @@ from scipy.spatial.transform import Rotation
 from torch.utils.data import DataLoader, Dataset
 from torchvision.io import ImageReadMode, decode_jpeg
 
+import other_readers
 from iebench.cli.progress import ViewBar
+from shards import access
 from shards.images import encode_jpeg
 from shards.lanes import default_lanes
 from shards.loader import pair_batches
@@ -70,8 +75,11 @@ class PublishedFolder(Dataset):
 @click.option("--views", default=50, show_default=True, help="Of each object.")
 @click.option("--batch-size", default=64, show_default=True, help="Pairs.")
 @click.option("--images", default=6_000, show_default=True, help="Of each turn.")
-def main(rounds: int, objects: int, views: int, batch_size: int, images: int) -> None:
-    """Prints a Markdown table."""
+@click.option("--other-python", type=click.Path(path_type=Path), help="One with other libraries.")
+def main(
+    rounds: int, objects: int, views: int, batch_size: int, images: int, other_python: Path | None
+) -> None:
+    """Prints Markdown tables."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="iebench-load-") as name:
         source, data = Path(name) / "published", Path(name) / "views"
@@ -84,9 +92,12 @@ def main(rounds: int, objects: int, views: int, batch_size: int, images: int) ->
             "pair stream, in the process": lambda: stream_images(data, index, batch_size, 0),
             "pair stream, one worker": lambda: stream_images(data, index, batch_size, 1),
             "pair stream, two workers": lambda: stream_images(data, index, batch_size, 2),
+            "single views in any order, `Dataset(DATA)[i]`": lambda: random_images(data),
         }
         rates = in_turns(loaders, rounds, images)
-    print_table(rates)
+        print_table(rates)
+        print_passes(data, index, batch_size, rounds, other_python, Path(name))
+        print_cold_start(data, batch_size, Path(name))
 
 
 def write_published(folder: Path, objects: int, views: int, size: int | None = None) -> None:
@@ -137,6 +148,15 @@ def stream_images(data: Path, index: DatasetIndex, batch_size: int, workers: int
             yield 2 * sum(len(part.labels) for part in parts)
 
 
+def random_images(data: Path) -> Iterator[int]:
+    """Counts single views at random places, decoded and with their latents."""
+    views = access.Dataset(data, "train")
+    random = np.random.default_rng(0)
+    while True:
+        views[int(random.integers(len(views)))]
+        yield 1
+
+
 def in_turns(
     loaders: dict[str, Callable[[], Iterator[int]]], rounds: int, images: int
 ) -> dict[str, list[float]]:
@@ -158,7 +178,7 @@ def in_turns(
 
 def print_table(rates: dict[str, list[float]]) -> None:
     """Medians, and ratios within each turn."""
-    folder, bare, alone, one, two = rates.values()
+    folder, bare, alone, one, two, _ = rates.values()
     print("\n| 256 px | images/s | times the folder loader | share of bare decoding |\n|---|---|---|---|")
     for name, values in rates.items():
         print(
@@ -167,6 +187,49 @@ def print_table(rates: dict[str, list[float]]) -> None:
     print(
         f"\nTwo workers against one: {ratio(two, one):.2f} times; one worker against none: {ratio(one, alone):.2f}"
     )
+
+
+def print_passes(
+    data: Path, index: DatasetIndex, batch_size: int, rounds: int, other_python: Path | None, room: Path
+) -> None:
+    """A pass over all training views by each reader, in turns: the median of the turns."""
+    names = [shard.name for shard in index.split("train").shards]
+    with other_readers.bucket_on_loopback(data) as bucket:
+        readers: dict[str, Callable[[], other_readers.Pass | str]] = {
+            "disk: view stream": lambda: other_readers.timed(other_readers.our_images(data, batch_size)),
+            "disk: WebDataset's reader": lambda: other_readers.timed(
+                other_readers.webdataset_images(data, names)
+            ),
+            "S3, empty cache: view stream": lambda: other_readers.timed(
+                other_readers.our_images(bucket, batch_size)
+            ),
+            "S3: WebDataset's reader over s3fs": lambda: other_readers.timed(
+                other_readers.webdataset_images(bucket, names)
+            ),
+        }
+        for library in other_readers.LIBRARIES:
+            readers[f"disk: {library}"] = lambda library=library: (  # type: ignore[misc]
+                other_readers.elsewhere(other_python, library, data, room / library)
+                if other_python
+                else "not asked for (--other-python)"
+            )
+        found = [{name: read() for name, read in readers.items()} for _ in range(rounds)]
+    print("\n| a pass, decoded | images/s | µs of processor time an image |\n|---|---|---|")
+    for name in readers:
+        passes = [turn[name] for turn in found]
+        whole = sorted(told for told in passes if isinstance(told, other_readers.Pass))
+        middle = sorted(whole, key=lambda told: told.processor)[len(whole) // 2] if whole else None
+        print(middle.row(name) if middle else f"| {name} | absent: {passes[0]} | |")
+
+
+def print_cold_start(data: Path, batch_size: int, room: Path, rate: float = 10.0) -> None:
+    """What the first batch from an address waits for; ``cold_start.py`` has more shards, and compares."""
+    from cold_start import first_batch_cost
+
+    print(f"\n| first batch, empty cache, {rate:g} MB/s | MB | seconds |\n|---|---|---|")
+    for what in ("training", "evaluation"):
+        sent, seconds = first_batch_cost(data, what, room / f"cold-{what}", batch_size, 2, rate)
+        print(f"| {what} | {sent:,.1f} | {seconds:.1f} |")
 
 
 def ratio(values: list[float], others: list[float]) -> float:

@@ -24,13 +24,13 @@ class _Job:
 
 
 def index_dataset(
-    folder: Path, jobs: int = 1, advance: Callable[[int], object] = lambda views: None
+    folder: Path, workers: int = 1, advance: Callable[[int], object] = lambda views: None
 ) -> DatasetIndex:
     """Writes ``latents.parquet`` anew out of the shards, and the index and the card that speak of it.
 
     Args:
         folder: The dataset's folder.
-        jobs: Processes, each of which reads a shard at a time.
+        workers: Processes, each of which reads a shard at a time.
         advance: Told the number of views of each shard that is done.
 
     Raises:
@@ -46,7 +46,7 @@ def index_dataset(
     work = [
         _Job(folder, name, shard, contract) for name, split in index.splits.items() for shard in split.shards
     ]
-    with contextlib.closing(run_parallel(_rows, work, jobs)) as results:
+    with contextlib.closing(run_parallel(_rows, work, workers)) as results:
         tables = _in_turn(results)
 
         def rows(_: str, shard: ShardInfo) -> pyarrow.Table:

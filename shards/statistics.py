@@ -145,7 +145,7 @@ class _Tally:
 def dataset_statistics(
     folder: Path,
     index: DatasetIndex,
-    jobs: int = 1,
+    workers: int = 1,
     advance: Callable[[int], object] = lambda views: None,
 ) -> Statistics:
     """Counts what ``latents.parquet`` says, or the samples of a dataset without it; images are not read.
@@ -153,7 +153,7 @@ def dataset_statistics(
     Args:
         folder: the dataset's folder.
         index: its index.
-        jobs: processes, each of which reads a shard at a time where there is no table.
+        workers: processes, each of which reads a shard at a time where there is no table.
         advance: told the number of views of each shard that is done.
 
     Raises:
@@ -171,7 +171,7 @@ def dataset_statistics(
     if table is not None:
         results: Generator[_Tally, None, None] = (_tally(job, table.rows_of(job.shard)) for job in work)
     else:
-        results = run_parallel(_tally_of_shard, work, jobs)
+        results = run_parallel(_tally_of_shard, work, workers)
     with contextlib.closing(results) as tallies:
         for tally in tallies:
             objects[tally.job.split] += tally.objects

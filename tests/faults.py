@@ -15,10 +15,10 @@ MUG = "03797390-mug91"
 """An object that is not in the toy dataset."""
 
 
-def problems(folder: Path, jobs: int = 1) -> list[str]:
+def problems(folder: Path, workers: int = 1) -> list[str]:
     """What is wrong with a dataset, in words."""
     index = parse_index(folder / INDEX_NAME)
-    return [str(problem) for problem in verify_dataset(folder, index, jobs=jobs)]
+    return [str(problem) for problem in verify_dataset(folder, index, workers=workers)]
 
 
 def samples_with(changed: int, **metadata: object) -> list[Sample]:

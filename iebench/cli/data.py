@@ -1,6 +1,5 @@
 """Commands that make and check data."""
 
-import os
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +15,9 @@ from shards.origin import origin_of
 # The commands import what they need when they run: PyTorch and webdataset take seconds to load.
 FOLDER = click.Path(path_type=Path, file_okay=False)
 MODELS_ARGUMENT = click.argument("models_folder", metavar="MODELS", type=FOLDER)
+WORKERS_OPTION = click.option(
+    "--workers", type=click.IntRange(1), help="Processes, a shard at a time each.  [default: cores]"
+)
 DATASET_ARGUMENT = takes_dataset(click.argument("dataset", metavar="DATASET", type=DatasetLocation()))
 
 
@@ -53,17 +55,16 @@ def make_models_with_bar(out: Path, classes: list[str] | None, objects_per_class
 
 @models.command("check", epilog="Example: iebench models check data/ShapeNetCore.v2")
 @MODELS_ARGUMENT
-@click.option(
-    "--workers", default=os.cpu_count(), type=click.IntRange(1), help="Processes.  [default: cores]"
-)
-def models_check(models_folder: Path, workers: int) -> None:
+@click.option("--workers", type=click.IntRange(1), help="Processes.  [default: cores]")
+def models_check(models_folder: Path, workers: int | None) -> None:
     """Say what is there, per class, and what cannot be used and why."""
     from render.catalog import scan_models
     from render.check import check_models
+    from shards.processes import available_cores
 
     objects = scan_models(models_folder)
     with tqdm(total=len(objects), desc="check", unit="obj") as bar:
-        report = check_models(objects, workers, lambda: bar.update(1))
+        report = check_models(objects, workers or available_cores(), lambda: bar.update(1))
     click.echo(report.text())
     if not report.usable:
         raise IebenchError(f"none of the {len(objects)} objects in {models_folder} can be used")
@@ -98,12 +99,10 @@ def show(dataset: Path, out: Path, split: str | None, rows: int, columns: int) -
     )
 
 
-@click.command(epilog="Example: iebench verify data/views --jobs 4")
+@click.command(epilog="Example: iebench verify data/views --workers 4")
 @DATASET_ARGUMENT
-@click.option(
-    "--jobs", type=click.IntRange(1), help="Processes, each of which reads a shard.  [default: cores]"
-)
-def verify(dataset: Path, jobs: int | None) -> None:
+@WORKERS_OPTION
+def verify(dataset: Path, workers: int | None) -> None:
     """Check every byte, every checksum and every sample against the data contract."""
     from render.plan import must_be_rendered_again
     from shards.processes import available_cores
@@ -124,7 +123,7 @@ def verify(dataset: Path, jobs: int | None) -> None:
     with (
         terminate_as_interrupt(),
         tqdm(total=total, desc="verify", unit="img") as bar,
-        closing(verify_dataset(dataset, index, bar.update, jobs or available_cores())) as problems,
+        closing(verify_dataset(dataset, index, bar.update, workers or available_cores())) as problems,
     ):
         for problem in problems:
             found.add(problem.shard)
@@ -133,7 +132,7 @@ def verify(dataset: Path, jobs: int | None) -> None:
                 click.echo(str(problem))
     if count:
         remedies = {
-            "delete the shards named above and run the command that made the dataset again: it rebuilds just these": found
+            "run the command that made the dataset again with --repair: it makes just the objects anew that are damaged": found
             - {TABLE_NAME},
             f"run `iebench index` to make {TABLE_NAME} anew": found & {TABLE_NAME},
         }
@@ -146,10 +145,8 @@ def verify(dataset: Path, jobs: int | None) -> None:
 
 @click.command(epilog="Example: iebench index data/views")
 @click.argument("dataset", metavar="FOLDER", type=FOLDER)
-@click.option(
-    "--jobs", type=click.IntRange(1), help="Processes, each of which reads a shard.  [default: cores]"
-)
-def index(dataset: Path, jobs: int | None) -> None:
+@WORKERS_OPTION
+def index(dataset: Path, workers: int | None) -> None:
     """Make latents.parquet, the table of all views, for a dataset that has none or a broken one.
 
     `iebench render` and `iebench pack` make it by themselves. Images are not read and shards not changed.
@@ -162,6 +159,6 @@ def index(dataset: Path, jobs: int | None) -> None:
         terminate_as_interrupt(),
         tqdm(desc="index", unit="img", file=sys.stderr, dynamic_ncols=True) as bar,
     ):
-        made = index_dataset(dataset, jobs or available_cores(), bar.update)
+        made = index_dataset(dataset, workers or available_cores(), bar.update)
     views = sum(split.views for split in made.splits.values())
     click.echo(f"{dataset / TABLE_NAME}: {views:,} views")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from tqdm import tqdm
 
-from iebench.cli.data import DATASET_ARGUMENT, FOLDER
+from iebench.cli.data import DATASET_ARGUMENT, FOLDER, WORKERS_OPTION
 from iebench.cli.errors import terminate_as_interrupt
 from iebench.cli.progress import ViewBar
 from shards.processes import available_cores
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from shards.schema import Variant
 
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
-WORKERS_OPTION = click.option(
-    "--workers", type=click.IntRange(1), help="Processes, a shard at a time each.  [default: cores]"
-)
 
 
 @click.command(

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from iebench.cli.data import DATASET_ARGUMENT
+from iebench.cli.data import DATASET_ARGUMENT, WORKERS_OPTION
 from iebench.cli.errors import terminate_as_interrupt
 from shards.printable import printable
 
@@ -15,9 +15,13 @@ from shards.printable import printable
 @click.command(epilog="Example: iebench stats data/views --json")
 @DATASET_ARGUMENT
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of tables.")
-@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
-def stats(dataset: Path, as_json: bool, jobs: int) -> None:
-    """Count classes, splits and bytes, and draw histograms of the latents."""
+@WORKERS_OPTION
+def stats(dataset: Path, as_json: bool, workers: int | None) -> None:
+    """Count classes, splits and bytes, and draw histograms of the latents.
+
+    The workers read shards, which is needed where the dataset has no latents.parquet.
+    """
+    from shards.processes import available_cores
     from shards.schema import open_dataset
     from shards.statistics import dataset_statistics
 
@@ -27,7 +31,7 @@ def stats(dataset: Path, as_json: bool, jobs: int) -> None:
         tqdm(total=total, desc="stats", unit="img", file=sys.stderr, dynamic_ncols=True) as bar,
         terminate_as_interrupt(),
     ):
-        statistics = dataset_statistics(dataset, index, jobs, bar.update)
+        statistics = dataset_statistics(dataset, index, workers or available_cores(), bar.update)
     document = json.dumps(statistics.model_dump(mode="json"), indent=1)  # ASCII: a terminal obeys none of it
     click.echo(document if as_json else statistics.text())
 

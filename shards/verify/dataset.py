@@ -16,7 +16,7 @@ def verify_dataset(
     folder: Path,
     index: DatasetIndex,
     advance: Callable[[int], object] = lambda views: None,
-    jobs: int = 1,
+    workers: int = 1,
 ) -> Generator[Problem, None, None]:
     """Finds everything about a dataset that is not as its index and the contract say.
 
@@ -27,7 +27,7 @@ def verify_dataset(
         folder: the dataset's folder.
         index: its index, as ``parse_index`` reads it; shards may be missing or broken.
         advance: told the number of views of each shard that is done.
-        jobs: processes; with one, this one.
+        workers: processes; with one, this one.
 
     Raises:
         IebenchError: a process was ended from outside.
@@ -39,7 +39,7 @@ def verify_dataset(
     contract = index.model_copy(update={"splits": {}})
     checks = [ShardJob(place, folder, shard, contract, split) for place, (split, shard) in enumerate(shards)]
     holders: dict[str, tuple[str, str]] = {}
-    with closing(run_parallel(check_shard, checks, jobs)) as reports:
+    with closing(run_parallel(check_shard, checks, workers)) as reports:
         for report in _in_order(reports):
             split, shard = shards[report.place]
             yield from report.problems

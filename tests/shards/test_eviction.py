@@ -93,7 +93,7 @@ def test_without_a_limit_nothing_goes(cache, server, monkeypatch):
 def test_the_command_line_limits_the_cache_of_one_command(cache, server, monkeypatch):
     monkeypatch.setenv(SIZE_VARIABLE, "")
     monkeypatch.setattr(eviction, "SECONDS_IN_USE", 0.0)
-    assert call("verify", server.address, "--cache-size", "1", "--jobs", "1").code == 0
+    assert call("verify", server.address, "--cache-size", "1", "--workers", "1").code == 0
     assert len(tars(dataset_folder(server.address))) == 1
 
 

@@ -56,7 +56,7 @@ def test_text_names_every_class_and_draws_a_bar_for_every_bin(toy_dataset):
 
 def test_two_processes_count_as_one_does(toy_dataset):
     index = open_dataset(toy_dataset)
-    assert dataset_statistics(toy_dataset, index, jobs=2) == dataset_statistics(toy_dataset, index)
+    assert dataset_statistics(toy_dataset, index, workers=2) == dataset_statistics(toy_dataset, index)
 
 
 def test_latents_that_lie_nowhere_are_counted_as_such(toy_copy):

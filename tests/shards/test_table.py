@@ -80,14 +80,14 @@ def test_a_row_group_is_a_shard_and_pandas_and_hugging_face_read_it(indexed_data
 
 def test_the_same_dataset_has_the_same_table(indexed_dataset, tmp_path):
     make_toy_dataset(tmp_path / "views")
-    index_dataset(tmp_path / "views", jobs=2)
+    index_dataset(tmp_path / "views", workers=2)
     assert digests(tmp_path / "views") == digests(indexed_dataset)
     index_dataset(tmp_path / "views")
     assert digests(tmp_path / "views") == digests(indexed_dataset)
 
 
 def test_a_whole_table_is_verified(indexed_dataset):
-    assert problems(indexed_dataset) == problems(indexed_dataset, jobs=2) == []
+    assert problems(indexed_dataset) == problems(indexed_dataset, workers=2) == []
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "missing", "garbage"])
@@ -108,7 +108,7 @@ def test_a_broken_table_is_told_by_verify_refused_by_others_and_made_anew(
     for command in (["stats"], ["query", "view = 1"]):
         result = call(command[0], indexed_copy, *command[1:])
         assert result.code == 1 and "run `iebench index`" in result.error
-    assert call("index", indexed_copy, "--jobs", "1").code == 0
+    assert call("index", indexed_copy, "--workers", "1").code == 0
     assert digests(indexed_copy) == digests(indexed_dataset)
 
 
@@ -154,7 +154,7 @@ def test_a_damaged_shard_is_not_indexed(indexed_copy):
     data = bytearray((indexed_copy / SHARD).read_bytes())
     data[150] ^= 1
     (indexed_copy / SHARD).write_bytes(data)
-    result = call("index", indexed_copy, "--jobs", "1")
+    result = call("index", indexed_copy, "--workers", "1")
     assert result.code == 1 and f"{SHARD} is damaged" in result.error
     assert {**digests(indexed_copy), SHARD: before[SHARD]} == before
 

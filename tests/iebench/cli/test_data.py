@@ -151,7 +151,7 @@ def test_verify_names_shard_and_sample_and_fails(toy_copy, damage, problem):
     result = call("verify", toy_copy)
     assert result.code == 1
     assert any(line.startswith(problem) for line in result.out.splitlines())
-    assert "delete the shards named above" in result.error
+    assert "run the command that made the dataset again with --repair" in result.error
 
 
 @pytest.mark.parametrize("name", ["pipe:touch owned", "pipe:touch owned.tar", "../x.tar"])

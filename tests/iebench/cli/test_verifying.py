@@ -24,24 +24,24 @@ def damage(folder):
 
 def test_any_number_of_processes_says_the_same(toy_copy):
     damage(toy_copy)
-    results = [run("verify", toy_copy, "--jobs", jobs) for jobs in ("1", "2", "4")]
+    results = [run("verify", toy_copy, "--workers", workers) for workers in ("1", "2", "4")]
     assert {result.code for result in results} == {1}
     assert len({result.out for result in results}) == len({result.error for result in results}) == 1
     assert len(results[0].out.splitlines()) >= 2 * len(list(toy_copy.glob("*.tar")))
 
 
 def test_a_whole_dataset_is_whole_in_several_processes(toy_dataset):
-    result = run("verify", toy_dataset, "--jobs", "2")
+    result = run("verify", toy_dataset, "--workers", "2")
     assert (result.code, result.out) == (
         0,
         f"{toy_dataset}: 84 views, all as the index and the contract say\n",
     )
 
 
-@pytest.mark.parametrize("jobs", ["0", "-1", "many"])
-def test_a_number_of_processes_that_is_none_is_refused(toy_dataset, jobs):
-    result = call("verify", toy_dataset, "--jobs", jobs)
-    assert result.code == 2 and "--jobs" in result.error
+@pytest.mark.parametrize("workers", ["0", "-1", "many"])
+def test_a_number_of_processes_that_is_none_is_refused(toy_dataset, workers):
+    result = call("verify", toy_dataset, "--workers", workers)
+    assert result.code == 2 and "--workers" in result.error
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def reads_a_shard(process: Process) -> bool:
     ids=["Ctrl-C at the start", "Ctrl-C", "SIGTERM", "SIGKILL"],
 )
 def test_a_stopped_verify_leaves_no_process(long_dataset, number, code, when):
-    with started("verify", long_dataset, "--jobs", "2") as process:
+    with started("verify", long_dataset, "--workers", "2") as process:
         wait_for(lambda: when(descendants(process.pid)), process=process)
         children = descendants(process.pid)
         if number == signal.SIGINT:

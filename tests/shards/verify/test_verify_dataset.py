@@ -126,7 +126,7 @@ def test_several_processes_find_the_same_in_the_same_order(toy_copy):
     paths[2].unlink()
     alone = problems(toy_copy)
     assert len(alone) > 2 * len(paths) - 2
-    assert [problems(toy_copy, jobs=jobs) for jobs in (2, 3)] == [alone, alone]
+    assert [problems(toy_copy, workers=workers) for workers in (2, 3)] == [alone, alone]
 
 
 def test_memory_does_not_grow_with_the_shard(tmp_path, toy_dataset):

@@ -5,6 +5,7 @@ A run can be stopped at any moment and started again; it goes on where it was.
 
 import contextlib
 import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,8 +23,15 @@ from shards.catalogue import ShardPlan
 from shards.completion import complete_dataset
 from shards.errors import IebenchError
 from shards.failures import FAILURES_NAME, Failure, Failures
+from shards.geometry import scene_camera
+from shards.lists import Name
+from shards.parallel import run_parallel
+from shards.pixels import Channels, PixelSums
+from shards.processes import available_cores
 from shards.progress import Progress
-from shards.schema import INDEX_NAME, DatasetIndex, parse_index
+from shards.salvage import SalvageJob, read_objects_if, salvage
+from shards.samples import Sample, is_unchanged
+from shards.schema import INDEX_NAME, DatasetIndex, SplitInfo, parse_index
 from shards.sealed import SealedShard, keep_rows
 from shards.settings import require_ours
 from shards.writer import seal_shard
@@ -47,9 +55,16 @@ class Summary:
 
 
 def render_dataset(
-    plan: Plan, out: Path, execution: Execution, progress: Progress, part: Part | None = None
+    plan: Plan,
+    out: Path,
+    execution: Execution,
+    progress: Progress,
+    part: Part | None = None,
+    repair: bool = False,
 ) -> Summary:
     """Renders what is missing of a planned dataset.
+
+    A shard that lacks an object is made anew out of the objects that are sound in it and of that one.
 
     Args:
         plan: what the dataset holds.
@@ -57,6 +72,7 @@ def render_dataset(
         execution: how its jobs are run.
         progress: told how it goes.
         part: renders this share of the shards only; a run without one finishes the dataset.
+        repair: Reads all sealed shards first, and renders what is damaged in them.
 
     Raises:
         UsageError: ``out`` holds something else, or another process renders into it, or there is no Blender.
@@ -68,6 +84,8 @@ def render_dataset(
     try:
         staging.begin(plan.settings.model_dump_json(), lambda: _require_ours(plan, out))
         run = _Run(plan, out, staging, part)
+        if repair:
+            staging.shards.find_damage(run.shards, _readers(execution))
         rendered = run.render(execution, progress)
         index = run.finish() if part is None else None
         if part is None:
@@ -99,11 +117,15 @@ class _Run:
         else:
             beside = (out / FAILURES_NAME, *staging.part_failures())
             self.failures = Failures(staging.failures_path(part), beside)
+        self._rows = partial(
+            staging.shards.rows, latents=plan.settings.latents, passes=plan.settings.render.passes
+        )
+        self._kept: dict[str, Mapping[Name, PixelSums]] = {}
         staging.shards.adopt(self.shards)
 
     def render(self, execution: Execution, progress: Progress) -> int:
         """Renders all missing objects, sealing each shard once its objects are there; returns the views."""
-        jobs, shard_of, pending = self._missing()
+        jobs, shard_of, pending = self._missing(_readers(execution))
         views = self._plan.settings.views
         objects = sum(len(shard.objects) for shard in self.shards)
         progress.start(objects * views, (objects - len(jobs)) * views)
@@ -146,7 +168,7 @@ class _Run:
             return execution
         return dataclasses.replace(execution, device=cast("DeviceChoice", kinds[0]))
 
-    def _missing(self) -> tuple[list[Job], dict[ObjectRef, ShardPlan], dict[str, int]]:
+    def _missing(self, readers: int) -> tuple[list[Job], dict[ObjectRef, ShardPlan], dict[str, int]]:
         """The jobs to do, the shard of each one's object, and how many each shard lacks.
 
         Shards that lack none are sealed.
@@ -154,19 +176,38 @@ class _Run:
         jobs: list[Job] = []
         shard_of: dict[ObjectRef, ShardPlan] = {}
         pending: dict[str, int] = {}
+        unfinished: dict[str, tuple[ShardPlan[ObjectRef], list[ObjectRef]]] = {}
         for shard in self.shards:
-            if self._staging.shards.is_complete(shard, self.failures):
+            if self._staging.shards.is_complete(shard, self.failures, self._rows):
                 self._staging.forget(shard.objects)
                 continue
-            missing = [
+            lacking = [
                 item for item in shard.objects if not (self._staging.holds(item) or item in self.failures)
             ]
+            unfinished[shard.name] = shard, lacking
+        self._kept = self._salvaged(list(unfinished.values()), readers)
+        for shard, lacking in unfinished.values():
+            kept = self._kept.get(shard.name, {})
+            missing = [item for item in lacking if (item.synset, item.object_id) not in kept]
             pending[shard.name] = len(missing)
             shard_of.update((item, shard) for item in missing)
             jobs += [self._plan.job(item, self._staging.folder) for item in missing]
             if not missing:
                 self._seal(shard)
         return jobs, shard_of, pending
+
+    def _salvaged(
+        self, shards: Sequence[tuple[ShardPlan[ObjectRef], list[ObjectRef]]], readers: int
+    ) -> dict[str, Mapping[Name, PixelSums]]:
+        """By shard, the objects that need not be rendered again, as they are sound in its file."""
+        contract = self._index({}, *PixelSums().mean_and_std())
+        jobs = [
+            SalvageJob(self._out, ShardPlan(shard.name, shard.split, tuple(lacking)), contract)
+            for shard, lacking in shards
+            if lacking and (self._out / shard.name).is_file()
+        ]
+        with contextlib.closing(run_parallel(salvage, jobs, readers)) as results:
+            return {found.shard: found.pixels for found in results}
 
     def finish(self) -> DatasetIndex:
         """Writes the index, the dataset card and the list of failures."""
@@ -178,8 +219,11 @@ class _Run:
                 f"{self._out / FAILURES_NAME} says why for each"
             )
         mean, std = self._staging.shards.channel_statistics(splits, self._plan.settings.render.channel_order)
+        return complete_dataset(self._out, self._index(splits, mean, std), self._rows)
+
+    def _index(self, splits: dict[str, SplitInfo], mean: Channels, std: Channels) -> DatasetIndex:
         settings = self._plan.settings
-        index = DatasetIndex(
+        return DatasetIndex(
             variant=settings.variant,
             latents=settings.latents,
             classes=classes_of(self._plan.objects),
@@ -192,18 +236,42 @@ class _Run:
             channel_std=std,
             renderer={**settings.model_dump(mode="json"), "devices": list(self._staging.devices())},
             splits=splits,
+            camera=scene_camera(settings.render.image_size) if settings.render.passes else None,
         )
-        rows = partial(self._staging.shards.rows, latents=index.latents, passes=index.passes)
-        return complete_dataset(self._out, index, rows)
 
-    def _seal(self, shard: ShardPlan) -> None:
-        items = [item for item in shard.objects if self._staging.holds(item)]
-        if not items:
+    def _seal(self, shard: ShardPlan[ObjectRef]) -> None:
+        """Makes a shard of the objects that are staged, and of those that are sound in it already."""
+        staged = [item for item in shard.objects if self._staging.holds(item)]
+        kept = self._kept.pop(shard.name, {})
+        if not staged and (not kept or self._staging.shards.get(shard.name) is not None):
             return
-        info = seal_shard(self._out / shard.name, self._staging.samples(items), len(items))
+        info = seal_shard(self._out / shard.name, self._samples(shard, kept), len(staged) + len(kept))
         settings = self._plan.settings
         keep_rows(
             self._staging.records, self._out, shard.split, info, settings.latents, settings.render.passes
         )
-        self._staging.shards.record(SealedShard(info=info, pixels=self._staging.pixels(items)))
-        self._staging.forget(items)
+        pixels = sum(kept.values(), start=self._staging.pixels(staged))
+        self._staging.shards.record(SealedShard(info=info, pixels=pixels))
+        self._staging.forget(staged)
+
+    def _samples(self, shard: ShardPlan[ObjectRef], kept: Mapping[Name, PixelSums]) -> Iterator[Sample]:
+        """The samples of all objects of a shard, in order, some of them out of the shard as it is now."""
+        path = self._out / shard.name
+        there = [item for item in shard.objects if (item.synset, item.object_id) in kept]
+        old = read_objects_if(
+            path, there, self._plan.settings.views, lambda sample: is_unchanged(sample) is True
+        )
+        for item in shard.objects:
+            if (item.synset, item.object_id) in kept:
+                found, samples = next(old, (None, []))
+                if found != item:
+                    raise IebenchError(f"shard {path} was altered meanwhile; run the same command again")
+                yield from samples
+            elif self._staging.holds(item):
+                yield from self._staging.samples([item])
+
+
+def _readers(execution: Execution) -> int:
+    """How many processes read sealed shards."""
+    cores = available_cores()
+    return cores if execution.workers is None else min(execution.workers, cores)

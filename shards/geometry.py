@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from shards.schema import Latent, SampleMetadata
+from shards.schema import CameraInfo, Latent, SampleMetadata
 
 CameraAxes = Literal["opengl", "opencv"]
 
@@ -57,6 +57,20 @@ def camera_to_world(axes: CameraAxes = "opengl") -> np.ndarray:
         axes: Convention of the camera's axes.
     """
     return _OPENGL.copy() if axes == "opengl" else _OPENGL @ _FLIP
+
+
+def scene_camera(image_size: int) -> CameraInfo:
+    """The camera of the scene as ``dataset.json`` records it beside passes.
+
+    Args:
+        image_size: Width and height of the image in pixels.
+    """
+    return CameraInfo.model_validate(
+        {
+            "intrinsics": camera_intrinsics(image_size).tolist(),
+            "camera_to_world": camera_to_world("opencv").tolist(),
+        }
+    )
 
 
 def object_to_world(metadata: SampleMetadata, latents: Sequence[Latent]) -> np.ndarray:

@@ -1,13 +1,7 @@
 """Mean and deviation of the channels of many views, from sums that are exact."""
 
-from pathlib import Path
-
 import numpy as np
 from pydantic import BaseModel, ConfigDict
-
-from shards.images import ChannelOrder
-from shards.reader import read_shard
-from shards.schema import ShardInfo
 
 Channels = tuple[float, float, float]
 _LEVELS = np.arange(256)
@@ -47,16 +41,6 @@ class PixelSums(BaseModel):
         mean = np.array(self.sums) / pixels
         variance = np.maximum(np.array(self.squares) / pixels - mean**2, 1.0)
         return _channels(mean / 255), _channels(np.sqrt(variance) / 255)
-
-
-def pixels_of_shard(folder: Path, shard: ShardInfo, order: ChannelOrder) -> PixelSums:
-    """The sums over all views of a sealed shard.
-
-    Raises:
-        IebenchError: the shard is broken.
-    """
-    views = read_shard(folder, shard, order, passes=())
-    return sum((PixelSums.of(view.pixels()) for view in views), start=PixelSums())
 
 
 def _added(first: tuple[int, int, int], second: tuple[int, int, int]) -> tuple[int, int, int]:

@@ -16,6 +16,7 @@ from shards.errors import IebenchError, UsageError
 from shards.images import ChannelOrder
 from shards.origin import origin_of
 from shards.passes import Pass
+from shards.pixels import PixelSums
 
 FORMAT_VERSION = 1
 INDEX_NAME = "dataset.json"
@@ -95,13 +96,19 @@ class ClassInfo(_Record):
 
 
 class ShardInfo(_Record):
-    """One sealed shard: how large it is, what its bytes hash to, and what it holds."""
+    """One sealed shard: how large it is, what its bytes hash to, and what it holds.
+
+    Attributes:
+        pixels: Sums over the decoded views, of which ``channel_mean`` and ``channel_std`` are made; None in datasets
+            from before they were kept.
+    """
 
     name: str = Field(json_schema_extra={"pattern": f"^{SHARD_NAME.pattern}$"})
     bytes: _Count
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     objects: _Count
     views: _Count
+    pixels: PixelSums | None = None
 
 
 class TableInfo(_Record):
@@ -119,6 +126,23 @@ class SplitInfo(_Record):
     views: _Count
 
 
+_Row3 = tuple[float, float, float]
+_Row4 = tuple[float, float, float, float]
+
+
+class CameraInfo(_Record):
+    """The camera of every view, in OpenCV's axes: x to the right of the image, y down, z away from the camera.
+
+    Attributes:
+        intrinsics: Rows of the (3, 3) intrinsic matrix, in pixels; the centre of the first pixel is (0.5, 0.5).
+        camera_to_world: Rows of the (4, 4) matrix from the camera's axes to the world, in metres.
+    """
+
+    axes: Literal["opencv"] = "opencv"
+    intrinsics: tuple[_Row3, _Row3, _Row3]
+    camera_to_world: tuple[_Row4, _Row4, _Row4, _Row4]
+
+
 class DatasetIndex(_Record):
     """``dataset.json``: everything about a dataset that is not a view.
 
@@ -130,6 +154,7 @@ class DatasetIndex(_Record):
         channel_std: likewise.
         renderer: settings and versions of whatever made the views.
         latents_table: of ``latents.parquet``; None in datasets from before there was one.
+        camera: The camera that all views were seen by; None where there are no passes, or it is not known.
     """
 
     format_version: int = Field(default=FORMAT_VERSION, json_schema_extra={"const": FORMAT_VERSION})
@@ -146,6 +171,7 @@ class DatasetIndex(_Record):
     renderer: dict[str, Any] = Field(default_factory=dict)
     splits: dict[str, SplitInfo]
     latents_table: TableInfo | None = None
+    camera: CameraInfo | None = None
 
     def split(self, name: str) -> SplitInfo:
         """The split called ``name``.
@@ -344,5 +370,5 @@ def _check_size(path: Path, expected: int) -> None:
     if size != expected:
         raise IebenchError(
             f"shard {path} has {size:,} bytes and should have {expected:,}; "
-            "delete it and run the command that made the dataset again"
+            "run the command that made the dataset again to mend it"
         )

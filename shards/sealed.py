@@ -1,7 +1,8 @@
 """The sealed shards of a dataset that is being made, and what they add up to."""
 
+import contextlib
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,13 @@ from pydantic import BaseModel, ConfigDict
 from shards.catalogue import ShardPlan
 from shards.errors import IebenchError
 from shards.failures import Failures
-from shards.files import atomic_write, write_text
+from shards.files import atomic_write, sha256_of, write_text
 from shards.images import ChannelOrder
+from shards.lists import Name
+from shards.parallel import run_parallel
 from shards.passes import Pass
-from shards.pixels import Channels, PixelSums, pixels_of_shard
+from shards.pixels import Channels, PixelSums
+from shards.reader import read_shard
 from shards.schema import INDEX_NAME, DatasetIndex, Latent, ShardInfo, SplitInfo, parse_index
 
 # PyArrow takes a moment to load, and render workers do without it.
@@ -21,6 +25,9 @@ if TYPE_CHECKING:
     import pyarrow
 
     from shards.table import LatentsTable
+
+RowsOfShard = Callable[[str, ShardInfo], "pyarrow.Table"]
+"""Gives the rows of ``latents.parquet`` for a shard, by the name of its split."""
 
 _SHARD_KEY = b"iebench.shard"
 
@@ -72,6 +79,31 @@ def _rows_path(records: Path, info: ShardInfo) -> Path:
     return records / f"{info.name}.parquet"
 
 
+def _names(shard: ShardPlan, info: ShardInfo, rows: "RowsOfShard") -> frozenset[Name]:
+    """The objects in a sealed shard; none where it cannot be read."""
+    try:
+        table = rows(shard.split, info)
+    except IebenchError:
+        return frozenset()
+    columns = (table[name].to_pylist() for name in ("synset", "object"))
+    return frozenset(zip(*columns, strict=True))
+
+
+def _altered_name(job: tuple[Path, str]) -> str | None:
+    """The name of a shard whose SHA-256 is another than it should be."""
+    path, expected = job
+    try:
+        return None if sha256_of(path) == expected else path.name
+    except OSError:
+        return path.name
+
+
+def _pixels_of_shard(folder: Path, shard: ShardInfo, order: ChannelOrder) -> PixelSums:
+    """The sums over all views of a shard that was sealed before they were kept."""
+    views = read_shard(folder, shard, order, passes=())
+    return sum((PixelSums.of(view.pixels()) for view in views), start=PixelSums())
+
+
 class SealedShards:
     """Records of sealed shards, a file each.
 
@@ -83,10 +115,12 @@ class SealedShards:
     def __init__(self, out: Path, records: Path) -> None:
         self._out = out
         self._records = records
+        self._damaged: set[str] = set()
         records.mkdir(exist_ok=True)
 
     def record(self, shard: SealedShard) -> None:
         """Records that a shard is sealed."""
+        self._damaged.discard(shard.info.name)
         write_text(self._record_path(shard.info.name), shard.model_dump_json())
 
     def rows(
@@ -116,9 +150,9 @@ class SealedShards:
             return None
 
     def get(self, name: str) -> SealedShard | None:
-        """The record of a sealed shard whose file is there at its full size."""
+        """The record of a sealed shard whose file is there at its full size, and which was not found damaged."""
         record = self._record_path(name)
-        if not record.is_file():
+        if name in self._damaged or not record.is_file():
             return None
         shard = SealedShard.model_validate_json(record.read_text())
         path = self._out / name
@@ -131,19 +165,45 @@ class SealedShards:
         for split in earlier.splits.values() if earlier is not None else ():
             for info in split.shards:
                 if info.name in own and self.get(info.name) is None:
-                    self.record(SealedShard(info=info))
+                    self.record(
+                        SealedShard(info=info.model_copy(update={"pixels": None}), pixels=info.pixels)
+                    )
 
-    def is_complete(self, shard: ShardPlan, failures: Failures) -> bool:
-        """Whether each object of a shard is sealed in it or known to fail."""
+    def find_damage(self, shards: Sequence[ShardPlan], workers: int) -> None:
+        """Reads shards whole: those whose bytes are not the recorded ones no longer count as sealed.
+
+        Args:
+            shards: The shards to check.
+            workers: Processes, each of which reads a shard at a time.
+        """
+        sealed = (self.get(shard.name) for shard in shards)
+        jobs = [(self._out / found.info.name, found.info.sha256) for found in sealed if found is not None]
+        with contextlib.closing(run_parallel(_altered_name, jobs, workers)) as names:
+            self._damaged.update(name for name in names if name is not None)
+
+    def is_complete(self, shard: ShardPlan, failures: Failures, rows: "RowsOfShard") -> bool:
+        """Whether each object of a shard is sealed in it or known to fail.
+
+        Args:
+            shard: The shard and the objects that belong in it.
+            failures: The objects that are known to fail.
+            rows: Gives the rows of a sealed shard, as the method ``rows`` does.
+        """
         sealed = self.get(shard.name)
-        failed = sum(item in failures for item in shard.objects)
-        return (sealed.info.objects if sealed else 0) + failed == len(shard.objects)
+        if sealed is not None and sealed.info.objects == len(shard.objects):
+            return True
+        names = _names(shard, sealed.info, rows) if sealed is not None else frozenset()
+        return all((item.synset, item.object_id) in names or item in failures for item in shard.objects)
 
     def splits(self, shards: Sequence[ShardPlan]) -> dict[str, SplitInfo]:
         """The splits of the dataset; a shard of which nothing was sealed is left out."""
         sealed = [(shard.split, self.get(shard.name)) for shard in shards]
         infos = {
-            split: tuple(record.info for owner, record in sealed if owner == split and record is not None)
+            split: tuple(
+                record.info.model_copy(update={"pixels": record.pixels})
+                for owner, record in sealed
+                if owner == split and record is not None
+            )
             for split in ("train", "val")
         }
         return {
@@ -165,9 +225,7 @@ class SealedShards:
             return earlier.channel_mean, earlier.channel_std
         total = PixelSums()
         for info in shards:
-            record = self.get(info.name)
-            known = record.pixels if record is not None else None
-            total += known or pixels_of_shard(self._out, info, order)
+            total += info.pixels or _pixels_of_shard(self._out, info, order)
         return total.mean_and_std()
 
     def _earlier(self) -> DatasetIndex | None:

@@ -49,6 +49,7 @@ FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--views", type=click.IntRange(1), help="The first so many of each object; else all.")
 @click.option("--objects-per-shard", default=100, show_default=True, type=click.IntRange(1))
 @WORKERS_OPTION
+@click.option("--repair", is_flag=True, help="Read all sealed shards first; pack what is damaged in them.")
 def pack(
     source: Path,
     out: Path,
@@ -58,6 +59,7 @@ def pack(
     views: int | None,
     objects_per_shard: int,
     workers: int | None,
+    repair: bool,
 ) -> None:
     """Make shards of a published dataset: synset/object/image_0.jpg and latent_0.npy.
 
@@ -65,8 +67,8 @@ def pack(
     that is compressed is read once into OUT/.pack, which takes as much room as its files until all is packed.
 
     JPEG bytes stay as they are and latents exact; every image is decoded once. The same command again goes on
-    where it was stopped, and rebuilds just the shards that were deleted. Objects with a missing or broken view
-    are named in OUT/failures.jsonl; delete that file to have them tried again.
+    where it was stopped, and packs again just what is missing. Objects with a missing or broken view are named in
+    OUT/failures.jsonl; delete that file, or lines of it, to have them tried again.
     """
     from shards.lists import read_splits
     from shards.published import pack as packing
@@ -86,7 +88,7 @@ def pack(
     bar = ViewBar("pack")
     try:
         with terminate_as_interrupt():
-            packed = packing.pack(plan, out, workers or available_cores(), bar)
+            packed = packing.pack(plan, out, workers or available_cores(), bar, repair)
     finally:
         bar.close()
     click.echo(_describe(packed, out))

@@ -73,6 +73,7 @@ class Running:
     device: "DeviceChoice" = "auto"
     mix_devices: bool = False
     allow_failures: int = 0
+    repair: bool = False
 
     @property
     def execution(self) -> "Execution":
@@ -119,7 +120,9 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
 @gathered(
     "selection",
     Selection,
-    which("--objects", type=FILE, help="Only those named here, synset/object in each line (or .npy)."),
+    which(
+        "--objects", type=FILE, help="Only those named here: synset/object lines, .npy or ShapeNet's all.csv."
+    ),
     which(
         "--split-files",
         type=(FILE, FILE),
@@ -207,6 +210,7 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
         metavar="N",
         help="Exit with 0 although so many objects fail.",
     ),
+    running("--repair", is_flag=True, help="Read all sealed shards first; render what is damaged in them."),
     running("--part", callback=_part, metavar="N/COUNT", help="One share, as 3/16; see docs/scaling.md."),
 )
 def render(
@@ -221,7 +225,8 @@ def render(
 
     The same command again goes on where it was stopped, and does nothing where nothing is missing. Objects
     that cannot be rendered are named in OUT/failures.jsonl, and the exit code is 1 if there are more of them
-    than --allow-failures; delete that file to have them tried again.
+    than --allow-failures; delete that file, or lines of it, to have them tried again. What is sound in a shard
+    stays: only what it lacks is rendered.
     """
     settings, explicit = dataset
     settings = settings.model_copy(update={"render": pixels})
@@ -251,7 +256,7 @@ def render_with_bar(
     bar = ViewBar("render")
     try:
         with terminate_as_interrupt():
-            return render_dataset(plan, out, run.execution, bar, run.part)
+            return render_dataset(plan, out, run.execution, bar, run.part, run.repair)
     finally:
         bar.close()
 

@@ -7,7 +7,7 @@ holds the settings and a record per sealed shard.
 import contextlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -21,15 +21,16 @@ from shards.images import ChannelOrder
 from shards.lists import Name
 from shards.locks import sole_process
 from shards.parallel import run_parallel
-from shards.pixels import PixelSums
+from shards.pixels import Channels, PixelSums
 from shards.progress import Progress
 from shards.published.archive import is_archive, open_archive
 from shards.published.detection import detect
 from shards.published.object import read_object
 from shards.published.settings import OBJECTS_PER_SHARD, PackSettings
 from shards.published.source import FolderSource, Source, SourceObject, catalogue
+from shards.salvage import sound_objects
 from shards.samples import Sample
-from shards.schema import VARIANTS, DatasetIndex, Variant, split_of
+from shards.schema import VARIANTS, DatasetIndex, SplitInfo, Variant, split_of
 from shards.sealed import SealedShard, SealedShards, keep_rows
 from shards.settings import require_ours, require_room
 from shards.shapenet import classes_of_synsets
@@ -65,15 +66,17 @@ class _Job:
     records: Path
     settings: PackSettings
     shard: ShardPlan[SourceObject]
+    contract: DatasetIndex
 
 
 @dataclass(frozen=True)
 class _Done:
-    """What came of a shard; ``sealed`` is None where all of its objects failed."""
+    """What came of a shard; ``sealed`` is None where all of its objects failed, ``read`` counts objects from the source."""
 
     shard: ShardPlan[SourceObject]
     sealed: SealedShard | None
     failures: tuple[Failure, ...]
+    read: int
 
 
 def make_pack_plan(
@@ -142,14 +145,17 @@ def open_source(
         return open_archive(path, folder, tell)
 
 
-def pack(plan: PackPlan, out: Path, workers: int, progress: Progress) -> Packed:
+def pack(plan: PackPlan, out: Path, workers: int, progress: Progress, repair: bool = False) -> Packed:
     """Packs what is missing of a planned dataset.
+
+    A shard that lacks an object is made anew out of the objects that are sound in it and of that one.
 
     Args:
         plan: what the dataset holds.
         out: its folder; new, or begun by the same plan.
         workers: processes, each of which packs a shard at a time.
         progress: told how it goes.
+        repair: Reads all sealed shards first, and packs what is damaged in them.
 
     Raises:
         UsageError: ``out`` holds something else, or another process packs into it.
@@ -164,6 +170,8 @@ def pack(plan: PackPlan, out: Path, workers: int, progress: Progress) -> Packed:
         try:
             write_text(begun, plan.settings.model_dump_json())
             run = _Run(plan, out)
+            if repair:
+                run.find_damage(workers)
             views = run.pack(workers, progress)
             index = run.finish()
         finally:
@@ -182,23 +190,34 @@ class _Run:
         self._sealed = SealedShards(out, self._records)
         self._sealed.adopt(plan.shards)
         self.failures = Failures(out / FAILURES_NAME)
+        self._rows = partial(self._sealed.rows, latents=VARIANTS[plan.settings.variant], passes=())
+
+    def find_damage(self, workers: int) -> None:
+        """Has shards that are damaged count as missing."""
+        self._sealed.find_damage(self._plan.shards, workers)
 
     def pack(self, workers: int, progress: Progress) -> int:
-        """Seals all missing shards; returns how many views they hold."""
-        missing = [shard for shard in self._plan.shards if not self._sealed.is_complete(shard, self.failures)]
+        """Seals all missing shards; returns how many views were read from the source."""
+        missing = [
+            shard
+            for shard in self._plan.shards
+            if not self._sealed.is_complete(shard, self.failures, self._rows)
+        ]
+        contract = self._index({}, *PixelSums().mean_and_std())
         per_object = self._plan.settings.views
         total = len(self._plan.objects)
         progress.start(
             total * per_object, (total - sum(len(shard.objects) for shard in missing)) * per_object
         )
         jobs = [
-            _Job(self._plan.source, self._out, self._records, self._plan.settings, shard) for shard in missing
+            _Job(self._plan.source, self._out, self._records, self._plan.settings, shard, contract)
+            for shard in missing
         ]
         views = 0
         with contextlib.closing(run_parallel(_pack_shard, jobs, workers)) as results:
             for done in results:
                 self._record(done, progress)
-                views += done.sealed.info.views if done.sealed else 0
+                views += done.read * per_object
                 progress.advance(len(done.shard.objects) * per_object)
         return views
 
@@ -211,9 +230,13 @@ class _Run:
                 f"none of the {len(self._plan.objects)} objects could be packed; "
                 f"{self._out / FAILURES_NAME} says why for each"
             )
+        mean, std = self._sealed.channel_statistics(splits, self._plan.settings.channel_order)
+        index = self._index(splits, mean, std)
+        return complete_dataset(self._out, index, self._rows, self._plan.source.license_text())
+
+    def _index(self, splits: dict[str, SplitInfo], mean: Channels, std: Channels) -> DatasetIndex:
         settings = self._plan.settings
-        mean, std = self._sealed.channel_statistics(splits, settings.channel_order)
-        index = DatasetIndex(
+        return DatasetIndex(
             variant=settings.variant,
             latents=VARIANTS[settings.variant],
             classes=classes_of_synsets(item.synset for item in self._plan.objects),
@@ -226,8 +249,6 @@ class _Run:
             renderer=settings.model_dump(mode="json"),
             splits=splits,
         )
-        rows = partial(self._sealed.rows, latents=index.latents, passes=())
-        return complete_dataset(self._out, index, rows, self._plan.source.license_text())
 
     def _record(self, done: _Done, progress: Progress) -> None:
         self.failures.replace(done.shard.objects, done.failures)
@@ -241,30 +262,49 @@ class _Run:
                 progress.failed(item, reason)
 
 
+@dataclass
+class _Tally:
+    """What is found out while a shard is written: the objects in it, those read from the source, and those that fail."""
+
+    pixels: PixelSums = field(default_factory=PixelSums)
+    objects: int = 0
+    read: int = 0
+    failures: list[Failure] = field(default_factory=list)
+
+
 def _pack_shard(job: _Job) -> _Done:
     """Seals a shard of those of its objects that are whole."""
-    failures: list[Failure] = []
-    totals: list[PixelSums] = []
-    samples = _samples(job, failures, totals)
+    tally = _Tally()
+    samples = _samples(job, tally)
     first = next(samples, None)
     if first is None:
-        return _Done(job.shard, None, tuple(failures))
+        return _Done(job.shard, None, tuple(tally.failures), tally.read)
     info = seal_shard(job.out / job.shard.name, chain([first], samples), objects=0)
-    info = info.model_copy(update={"objects": len(totals)})
+    info = info.model_copy(update={"objects": tally.objects})
     keep_rows(job.records, job.out, job.shard.split, info, VARIANTS[job.settings.variant])
-    sealed = SealedShard(info=info, pixels=sum(totals, start=PixelSums()))
-    return _Done(job.shard, sealed, tuple(failures))
+    sealed = SealedShard(info=info, pixels=tally.pixels)
+    return _Done(job.shard, sealed, tuple(tally.failures), tally.read)
 
 
-def _samples(job: _Job, failures: list[Failure], totals: list[PixelSums]) -> Iterator[Sample]:
-    """The samples of the objects that are whole; for each the pixel sums, for the others the reason."""
+def _samples(job: _Job, tally: _Tally) -> Iterator[Sample]:
+    """The samples of the objects that are whole, out of the shard where they are sound in it, else out of the source."""
+    kept = sound_objects(job.out / job.shard.name, job.shard.objects, job.contract)
+    sound = next(kept, None)
     for item in job.shard.objects:
-        try:
-            samples, pixels = read_object(job.source, item, job.settings)
-        except IebenchError as error:
-            failures.append(Failure(synset=item.synset, object=item.object_id, reason=str(error), attempts=1))
-            continue
-        totals.append(pixels)
+        if sound is not None and sound[0] == item:
+            _, samples, pixels = sound
+            sound = next(kept, None)
+        else:
+            try:
+                samples, pixels = read_object(job.source, item, job.settings)
+            except IebenchError as error:
+                tally.failures.append(
+                    Failure(synset=item.synset, object=item.object_id, reason=str(error), attempts=1)
+                )
+                continue
+            tally.read += 1
+        tally.objects += 1
+        tally.pixels += pixels
         yield from samples
 
 

@@ -87,6 +87,7 @@ def test_a_mended_model_is_rendered_once_the_list_of_failures_is_deleted(tmp_pat
     (out / "failures.jsonl").unlink()
     mended = call(*arguments)
     assert mended.code == 0 and "failed" not in mended.out
+    assert "9 of 12 views are there already" in mended.err
     assert objects_of(out) == 4 and failures_of(out) == {}
     assert call("verify", out).code == 0
 

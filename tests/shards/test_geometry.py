@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from geometry import seen
-from shards.geometry import camera_intrinsics, camera_to_world, object_to_world, world_points
-from shards.schema import VARIANTS, SampleMetadata
+from shards.geometry import camera_intrinsics, camera_to_world, object_to_world, scene_camera, world_points
+from shards.schema import VARIANTS, CameraInfo, SampleMetadata
 
 RADII = (0.5, 0.3, 0.2)
 LATENTS = (0.4, -0.9, 1.1, 0.5, 0.3, 2.0, 0.1, 0.2, -0.1, 0.3)
@@ -22,6 +22,12 @@ def test_the_camera_is_that_of_the_published_scene(golden_data):
     assert np.allclose(camera_to_world("opengl"), scene["matrix"], atol=1e-6)
     half = 128 / camera_intrinsics(256)[0, 0]
     assert 2 * np.arctan(half) == pytest.approx(scene["angle"])
+
+
+def test_the_index_of_a_dataset_with_passes_records_the_camera_exactly():
+    camera = CameraInfo.model_validate_json(scene_camera(96).model_dump_json())
+    assert np.array_equal(camera.intrinsics, camera_intrinsics(96))
+    assert np.array_equal(camera.camera_to_world, camera_to_world("opencv"))
 
 
 def test_both_conventions_are_one_camera_with_other_axes():

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 
 from commands import call
@@ -82,6 +83,27 @@ def test_mean_and_deviation_are_those_of_the_training_images(source, tmp_path):
     index = open_dataset(tmp_path / "out")
     assert index.channel_mean == pytest.approx(np.mean(images, axis=(0, 1, 2)) / 255, abs=1e-6)
     assert index.channel_std == pytest.approx(np.std(images, axis=(0, 1, 2)) / 255, abs=1e-6)
+
+
+def test_of_a_damaged_shard_just_what_is_lost_is_read_from_the_source(source, tmp_path):
+    out = tmp_path / "out"
+    pack(source, out)
+    whole = digests(out)
+    shard = out / "train-000000.tar"
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    assert "nothing was packed" in pack(source, out).out
+    assert digests(out) != whole
+
+    rows = pyarrow.parquet.read_table(out / "latents.parquet").to_pylist()
+    lost = [f"{row['synset']}/{row['object']}" for row in rows if row["shard"] == shard.name][4]
+    for path in source.glob("*/*/image_1.jpg"):
+        if path.parent != source / lost:
+            path.unlink()
+    repaired = pack(source, out, "--repair")
+    assert repaired.code == 0 and "nothing was packed" not in repaired.out
+    assert digests(out) == whole
 
 
 class Pickled:

@@ -1,0 +1,93 @@
+"""What is sound of a shard that has to be made anew, so that only the rest of its objects is.
+
+An object is sound where all of its views are there, in order, and each is what the contract says, byte for byte: the
+CRC-32 of the sample is right, its key, label and latents are those of the dataset, and its images decode.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from pathlib import Path
+
+from shards.catalogue import AnyEntry, ShardPlan
+from shards.images import decode_jpeg
+from shards.lists import Name
+from shards.pixels import PixelSums
+from shards.samples import Sample, is_unchanged, walk_samples
+from shards.schema import DatasetIndex, sample_key
+from shards.tar import Damage
+from shards.verify.sample import sample_complaints
+
+
+@dataclass(frozen=True)
+class SalvageJob:
+    """A shard in which sound objects are looked for.
+
+    Attributes:
+        folder: The dataset's folder.
+        shard: The shard and the objects that are looked for in it.
+        index: The dataset's index; the shards that it names do not matter.
+    """
+
+    folder: Path
+    shard: ShardPlan
+    index: DatasetIndex
+
+
+@dataclass(frozen=True)
+class Salvaged:
+    """The sound objects of a shard, each with the sums of its pixels."""
+
+    shard: str
+    pixels: dict[Name, PixelSums]
+
+
+def salvage(job: SalvageJob) -> Salvaged:
+    """Finds the sound objects of a shard; none where there is no such file."""
+    found = sound_objects(job.folder / job.shard.name, job.shard.objects, job.index)
+    return Salvaged(job.shard.name, {(item.synset, item.object_id): pixels for item, _, pixels in found})
+
+
+def sound_objects(
+    path: Path, objects: Sequence[AnyEntry], index: DatasetIndex
+) -> Iterator[tuple[AnyEntry, list[Sample], PixelSums]]:
+    """The sound objects of a shard in order, each with its samples and the sums of its pixels.
+
+    Args:
+        path: The shard's file, which need not be there.
+        objects: The objects that belong in it, in order.
+        index: The dataset's index.
+    """
+
+    def is_sound(sample: Sample) -> bool:
+        return not any(sample_complaints(sample, index)) and is_unchanged(sample) is True
+
+    for item, samples in read_objects_if(path, objects, index.views_per_object, is_sound):
+        images = (decode_jpeg(sample["jpg"], sample["__key__"], index.channel_order) for sample in samples)
+        yield item, samples, sum(map(PixelSums.of, images), start=PixelSums())
+
+
+def read_objects_if(
+    path: Path, objects: Sequence[AnyEntry], views: int, is_sound: Callable[[Sample], bool]
+) -> Iterator[tuple[AnyEntry, list[Sample]]]:
+    """The objects of a shard whose samples are all there and sound; objects out of their order are passed over.
+
+    Args:
+        path: The shard's file, which need not be there; what stands behind a place that cannot be read is lost.
+        objects: The objects that are looked for, in the order in which they stand in the shard.
+        views: How many views each object should have.
+        is_sound: Whether a sample may be kept.
+    """
+    keys = [[sample_key(item.synset, item.object_id, view) for view in range(views)] for item in objects]
+    place_of = {key: place for place, own in enumerate(keys) for key in own}
+    last = -1
+    try:
+        samples = (sample for sample in walk_samples(path) if not isinstance(sample, Damage))
+        for place, group in groupby(samples, key=lambda sample: place_of.get(sample["__key__"], -1)):
+            found = list(islice(group, views + 1))
+            whole = place > last and [sample["__key__"] for sample in found] == keys[place]
+            if whole and all(map(is_sound, found)):
+                last = place
+                yield objects[place], found
+    except OSError:
+        return

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from tqdm import tqdm
@@ -17,6 +17,7 @@ from shards.processes import available_cores
 # The commands import what they need when they run: PyTorch and webdataset take seconds to load.
 if TYPE_CHECKING:
     from shards.images import ChannelOrder
+    from shards.lists import Name
     from shards.published.pack import Packed
     from shards.schema import Variant
 
@@ -67,16 +68,43 @@ def pack(
     that is compressed is read once into OUT/.pack, which takes as much room as its files until all is packed.
 
     JPEG bytes stay as they are and latents exact; every image is decoded once. The same command again goes on
-    where it was stopped, and packs again just what is missing. Objects with a missing or broken view are named in
+    where it was stopped, and packs again just what is missing; where nothing is, the archive is not read. Objects with a missing or broken view are named in
     OUT/failures.jsonl; delete that file, or lines of it, to have them tried again.
     """
     from shards.lists import read_splits
-    from shards.published import pack as packing
+    from shards.published.archive import is_archive
+    from shards.published.finished import PackRequest, finished, record_finished
 
     splits = read_splits(*split_files) if split_files else None
+    options = {
+        "variant": variant,
+        "views": views,
+        "channel_order": channel_order,
+        "objects_per_shard": objects_per_shard,
+    }
+    request = PackRequest.of(source, splits, **options) if is_archive(source) else None
+    packed = finished(out, request) if request is not None and not repair else None
+    if packed is None:
+        packed = _pack(source, out, splits, options, workers or available_cores(), repair)
+        if request is not None:
+            record_finished(out, request)
+    click.echo(_describe(packed, out))
+
+
+def _pack(
+    source: Path,
+    out: Path,
+    splits: "dict[Name, str] | None",
+    options: dict[str, Any],
+    workers: int,
+    repair: bool,
+) -> "Packed":
+    """Packs what is missing under a progress bar, and tells what the source holds."""
+    from shards.published import pack as packing
+
     with _decompressing(source) as tell, terminate_as_interrupt():
         opened = packing.open_source(source, out, tell)
-    plan = packing.make_pack_plan(opened, splits, variant, views, channel_order, objects_per_shard)
+    plan = packing.make_pack_plan(opened, splits, **options)
     settings = plan.settings
     click.echo(
         f"{source}: {len(plan.objects):,} objects, {settings.views} views each, {settings.image_size} px, variant "
@@ -88,10 +116,9 @@ def pack(
     bar = ViewBar("pack")
     try:
         with terminate_as_interrupt():
-            packed = packing.pack(plan, out, workers or available_cores(), bar, repair)
+            return packing.pack(plan, out, workers, bar, repair)
     finally:
         bar.close()
-    click.echo(_describe(packed, out))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from folders import OBJECTS, write_folder
 from shards.errors import IebenchError
 from shards.published import archive
 from shards.published.archive import SPOOL_NAME, open_archive
+from shards.published.finished import RECORD_NAME
 from toys import digests
 
 PACK = ("--objects-per-shard", "3", "--workers", "1")
@@ -29,7 +30,12 @@ def source(tmp_path_factory):
 def packed(source, tmp_path_factory):
     out = tmp_path_factory.mktemp("packed") / "out"
     assert call("pack", source, out, *PACK).code == 0
-    return digests(out)
+    return dataset_in(out)
+
+
+def dataset_in(out):
+    """The files but for the record of what they were packed from."""
+    return {name: digest for name, digest in digests(out).items() if name != RECORD_NAME}
 
 
 def members(source, shuffled=False):
@@ -78,7 +84,7 @@ def test_an_archive_gives_the_bytes_that_its_folder_gives(
         out = tmp_path / f"out{format}"
         result = call("pack", path, out, *PACK)
         assert result.code == 0, result.err
-        assert digests(out) == packed
+        assert dataset_in(out) == packed
         assert sorted(item.name for item in tmp_path.iterdir() if item.is_dir()) == sorted(
             item.name for item in tmp_path.glob("out*")
         )
@@ -88,7 +94,53 @@ def test_an_archive_gives_the_bytes_that_its_folder_gives(
 def test_two_workers_give_the_bytes_of_one(source, packed, tmp_path):
     path = write_archive(tmp_path / "a.tar.gz", source)
     assert call("pack", path, tmp_path / "out", "--objects-per-shard", "3", "--workers", "2").code == 0
-    assert digests(tmp_path / "out") == packed
+    assert dataset_in(tmp_path / "out") == packed
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """The archives that were opened."""
+    from shards.published import pack
+
+    paths = []
+    open_it = pack.open_archive
+    monkeypatch.setattr(
+        pack, "open_archive", lambda path, *others: paths.append(path) or open_it(path, *others)
+    )
+    return paths
+
+
+def test_a_finished_pack_does_not_read_the_archive_again(source, tmp_path, opened):
+    path, out = write_archive(tmp_path / "a.tar.gz", source), tmp_path / "out"
+    assert call("pack", path, out, *PACK).code == 0
+    assert opened == [path]
+    before = digests(out)
+    again = call("pack", path, out, *PACK)
+    assert again.code == 0 and "nothing was missing; nothing was packed" in again.out
+    assert opened == [path] and digests(out) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "options"),
+    [
+        (lambda path, out: next(out.glob("val*.tar")).unlink(), ()),
+        (lambda path, out: (out / "latents.parquet").unlink(), ()),
+        (lambda path, out: (out / "README.md").unlink(), ()),
+        (lambda path, out: (out / "failures.jsonl").unlink(), ()),
+        (lambda path, out: (out / RECORD_NAME).write_text("{}"), ()),
+        (lambda path, out: os.utime(path, ns=(0, 0)), ()),
+        (lambda path, out: None, ("--repair",)),
+    ],
+    ids=["shard", "table", "card", "failures", "record", "archive", "repair"],
+)
+def test_a_finished_pack_reads_the_archive_where_anything_is_not_as_it_was(
+    source, packed, tmp_path, opened, change, options
+):
+    path, out = write_archive(tmp_path / "a.tar", source, "w:"), tmp_path / "out"
+    assert call("pack", path, out, *PACK).code == 0
+    change(path, out)
+    assert call("pack", path, out, *PACK, *options).code == 0
+    assert opened == [path] * 2 and dataset_in(out) == packed
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
@@ -113,7 +165,7 @@ def test_what_was_decompressed_before_an_interruption_is_taken_up(
     open_source(path, out)
     assert spool.stat().st_ino == before.st_ino
     assert call("pack", path, out, *PACK).code == 0
-    assert digests(out) == packed
+    assert dataset_in(out) == packed
 
 
 def test_another_archive_is_not_added_to_what_was_decompressed(source, packed, tmp_path, monkeypatch):

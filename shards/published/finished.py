@@ -1,0 +1,82 @@
+"""What a whole dataset was packed from, so that a rerun need not decompress an archive to find that nothing is missing."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from shards.completion import CARD_NAME
+from shards.errors import IebenchError
+from shards.failures import FAILURES_NAME, Failures
+from shards.files import sha256_of, write_text
+from shards.lists import Name
+from shards.published.pack import FOLDER_NAME, Packed
+from shards.schema import INDEX_NAME, open_dataset
+from shards.table import TABLE_NAME
+
+RECORD_NAME = ".packed.json"
+_BESIDE = (INDEX_NAME, FAILURES_NAME, TABLE_NAME)
+"""Files that a rerun would read or make anew."""
+
+
+class PackRequest(BaseModel):
+    """What a dataset is packed from, and how.
+
+    Attributes:
+        bytes: Size of the archive.
+        changed: When the archive was last written, in nanoseconds.
+        splits: SHA-256 of the split of each object; empty where no lists were given.
+        options: The other options of the command, by their names.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bytes: int
+    changed: int
+    splits: str
+    options: dict[str, str | int | None]
+
+    @classmethod
+    def of(cls, archive: Path, splits: Mapping[Name, str] | None, **options: Any) -> "PackRequest":
+        """The request for an archive that is there."""
+        status = archive.stat()
+        digest = hashlib.sha256(json.dumps(sorted(splits.items())).encode()).hexdigest() if splits else ""
+        return cls(bytes=status.st_size, changed=status.st_mtime_ns, splits=digest, options=options)
+
+
+class _Record(BaseModel):
+    """A request that was met, with the SHA-256 of the files that stood beside the shards then."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    request: PackRequest
+    beside: dict[str, str]
+
+
+def record_finished(out: Path, request: PackRequest) -> None:
+    """Records that a dataset is whole."""
+    write_text(out / RECORD_NAME, _record(out, request).model_dump_json())
+
+
+def finished(out: Path, request: PackRequest) -> Packed | None:
+    """The dataset that a request made, if it lacks nothing; None where there is something to do.
+
+    Shards are looked for by name and size, as when a dataset is opened.
+    """
+    record = out / RECORD_NAME
+    begun = (out / FOLDER_NAME).exists()
+    if begun or not record.is_file() or not (out / CARD_NAME).is_file():
+        return None
+    try:
+        if _Record.model_validate_json(record.read_bytes()) != _record(out, request):
+            return None
+        return Packed(open_dataset(out), tuple(Failures(out / FAILURES_NAME)), views=0)
+    except (OSError, ValueError, IebenchError):  # pydantic's errors are of ValueError
+        return None
+
+
+def _record(out: Path, request: PackRequest) -> _Record:
+    return _Record(request=request, beside={name: sha256_of(out / name) for name in _BESIDE})

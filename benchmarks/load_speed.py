@@ -3,18 +3,22 @@
 All of it in one run on the same JPEGs, in turns, so that the ratios hold on a machine whose speed varies. The dataset
 is made of the views in tests/data, which the published pipeline wrote (256 px). Then, on the same shards: single views in
 any order, a whole pass from disk and from S3 on loopback beside WebDataset's own reader, and what an empty cache has to
-wait for. MosaicML Streaming and LitData take part where another Python has them::
+wait for. MosaicML Streaming and LitData take part where another Python has them. Ratios are of processor time, of all
+processes together, which other programs of the machine change little; Linux tells it::
 
     python benchmarks/load_speed.py
     python benchmarks/load_speed.py --other-python /tmp/other/bin/python
 """
 
+import multiprocessing
+import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from itertools import cycle, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import numpy as np
@@ -37,6 +41,13 @@ from shards.stream import PairSettings, PairStream
 
 JPEGS = Path(__file__).parents[1] / "tests" / "data" / "jpg"
 MEAN, STD = (0.5016, 0.5037, 0.5060), (0.1030, 0.0999, 0.0969)
+
+
+class Rate(NamedTuple):
+    """Images a second, by the clock and by the processor time of all processes."""
+
+    wall: float
+    processor: float
 
 
 class PublishedFolder(Dataset):
@@ -159,34 +170,46 @@ def random_images(data: Path) -> Iterator[int]:
 
 def in_turns(
     loaders: dict[str, Callable[[], Iterator[int]]], rounds: int, images: int
-) -> dict[str, list[float]]:
-    """Images/s of each loader in each turn; what it takes to start and to fill is not counted."""
-    rates: dict[str, list[float]] = {name: [] for name in loaders}
+) -> dict[str, list[Rate]]:
+    """Rates of each loader in each turn; what it takes to start and to fill is not counted."""
+    rates: dict[str, list[Rate]] = {name: [] for name in loaders}
     for _ in range(rounds):
         for name, start in loaders.items():
             counts = start()
             settled = 0
             while settled < images // 2:
                 settled += next(counts)
-            begin, done = time.perf_counter(), 0
+            begin, processor, done = time.perf_counter(), processor_seconds(), 0
             while done < images:
                 done += next(counts)
-            rates[name].append(done / (time.perf_counter() - begin))
+            passed, used = time.perf_counter() - begin, processor_seconds() - processor
+            rates[name].append(Rate(done / passed, done / used))
             counts.close()  # type: ignore[attr-defined]
     return rates
 
 
-def print_table(rates: dict[str, list[float]]) -> None:
+def processor_seconds() -> float:
+    """Processor time of this process and of the loader workers that it has now."""
+    ticks = 0
+    for child in multiprocessing.active_children():
+        fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])  # utime and stime, see proc(5)
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def print_table(rates: dict[str, list[Rate]]) -> None:
     """Medians, and ratios within each turn."""
-    folder, bare, alone, one, two, _ = rates.values()
-    print("\n| 256 px | images/s | times the folder loader | share of bare decoding |\n|---|---|---|---|")
-    for name, values in rates.items():
-        print(
-            f"| {name} | {statistics.median(values):,.0f} | {ratio(values, folder):.1f} | {ratio(values, bare):.2f} |"
-        )
+    folder, bare, _, one, two, _ = rates.values()
     print(
-        f"\nTwo workers against one: {ratio(two, one):.2f} times; one worker against none: {ratio(one, alone):.2f}"
+        "\n| 256 px | images/s | by processor time: images/s | times the folder loader | share of bare decoding |"
     )
+    print("|---|---|---|---|---|")
+    for name, values in rates.items():
+        wall, processor = (statistics.median(column) for column in zip(*values, strict=True))
+        times, share = (processor_ratio(values, others) for others in (folder, bare))
+        print(f"| {name} | {wall:,.0f} | {processor:,.0f} | {times:.1f} | {share:.2f} |")
+    gain = statistics.median(two.wall / one.wall for two, one in zip(two, one, strict=True))
+    print(f"\nTwo workers against one, by the clock: {gain:.2f} times")
 
 
 def print_passes(
@@ -232,9 +255,10 @@ def print_cold_start(data: Path, batch_size: int, room: Path, rate: float = 10.0
         print(f"| {what} | {sent:,.1f} | {seconds:.1f} |")
 
 
-def ratio(values: list[float], others: list[float]) -> float:
+def processor_ratio(values: list[Rate], others: list[Rate]) -> float:
     """The median of the turns' ratios."""
-    return statistics.median(value / other for value, other in zip(values, others, strict=True))
+    pairs = zip(values, others, strict=True)
+    return statistics.median(value.processor / other.processor for value, other in pairs)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ $(READY): requirements.lock pyproject.toml
 	  echo "iebench renders with Blender 4.5, whose wheels are for Python 3.11 only, and there is no $(PYTHON)."; \
 	  echo "Install it: apt-get install -y python3.11 python3.11-venv   (or: make setup PYTHON=/path/to/python3.11)"; \
 	  exit 1; }
-	@$(PYTHON) -m iebench.doctor
+	@$(PYTHON) -m iebench.doctor --install-libraries
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

@@ -1,6 +1,7 @@
 """What works on this machine, and what to do about what does not.
 
-``python -m iebench.doctor`` looks at what set-up needs, and itself needs nothing but Python.
+``python -m iebench.doctor`` looks at what set-up needs, and itself needs nothing but Python; with
+``--install-libraries`` it first installs the system libraries that Blender loads, where it may.
 """
 
 from __future__ import annotations
@@ -79,6 +80,24 @@ def missing_libraries() -> list[str]:
 def install_line(libraries: list[str]) -> str:
     """The one line that installs missing libraries on Debian and Ubuntu."""
     return "apt-get install -y " + " ".join(BLENDER_LIBRARIES[name] for name in libraries)
+
+
+def install_libraries() -> None:
+    """Installs the system libraries that Blender lacks with apt-get, if this process is root and apt-get is here.
+
+    Elsewhere it does nothing: ``setup_problems`` then prints the line that a person can run.
+    """
+    missing = missing_libraries()
+    if not missing or os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    packages = [BLENDER_LIBRARIES[name] for name in missing]
+    print(f"installing what Blender loads: {' '.join(packages)}", flush=True)
+    for command in (
+        ["apt-get", "update", "-qq"],
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],
+    ):
+        subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
 
 
 def _loads(library: str) -> bool:
@@ -180,4 +199,6 @@ def setup_problems() -> list[str]:
 
 
 if __name__ == "__main__":
+    if "--install-libraries" in sys.argv[1:]:
+        install_libraries()
     sys.exit("\n".join(setup_problems()) or 0)

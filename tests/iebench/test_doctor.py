@@ -35,6 +35,31 @@ def test_what_set_up_looks_at_needs_nothing_but_python():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.fixture
+def apt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An apt-get that only writes down what it is asked for, and a library that is missing."""
+    log = tmp_path / "asked"
+    stand_in = tmp_path / "apt-get"
+    stand_in.write_text(f'#!/bin/sh\necho "$@" >> {log}\n')
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(doctor, "BLENDER_LIBRARIES", {"libnowhere.so.7": "libnowhere7"})
+    return log
+
+
+def test_set_up_installs_the_libraries_that_are_missing_where_it_may(apt: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    doctor.install_libraries()
+    update, install = apt.read_text().splitlines()
+    assert update.startswith("update") and install.endswith(" libnowhere7")
+
+
+def test_set_up_installs_nothing_as_an_ordinary_user(apt: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    doctor.install_libraries()
+    assert not apt.exists()
+
+
 def test_rendering_without_blender_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, toy_models: Path, tmp_path: Path
 ):

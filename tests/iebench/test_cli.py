@@ -123,3 +123,15 @@ def test_an_error_leaves_a_process_without_traceback(tmp_path: Path):
     result = run("verify", tmp_path)
     assert result.code in (1, 2)
     assert result.error
+
+
+def test_without_a_command_the_five_that_matter_first_are_shown():
+    result = call()
+    assert result.code == 0
+    shown = re.findall(r"^  (\w+)  ", result.out, re.MULTILINE)
+    assert shown == ["demo", "render", "train", "eval", "report"]
+    assert "iebench --help" in result.out
+
+
+def test_the_version_names_blender_and_pytorch():
+    assert re.fullmatch(r"iebench [\d.]+, Blender 4\.5\.\d+, PyTorch [\d.]+\S*\n", call("--version").out)

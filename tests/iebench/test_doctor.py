@@ -47,7 +47,9 @@ def apt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return log
 
 
-def test_set_up_installs_the_libraries_that_are_missing_where_it_may(apt: Path, monkeypatch: pytest.MonkeyPatch):
+def test_set_up_installs_the_libraries_that_are_missing_where_it_may(
+    apt: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr("os.geteuid", lambda: 0)
     doctor.install_libraries()
     update, install = apt.read_text().splitlines()

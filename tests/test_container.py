@@ -1,0 +1,48 @@
+"""The Dockerfile cannot be built where tests run; its steps are checked against the repository instead."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from iebench.doctor import BLENDER_LIBRARIES
+
+ROOT = Path(__file__).parents[1]
+
+
+def steps() -> list[tuple[str, str]]:
+    """Instruction and argument of each step, with continued lines joined."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    lines = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", " ").splitlines()
+    return [(line.split(None, 1)[0], line.split(None, 1)[1]) for line in lines if line.strip()]
+
+
+def test_the_image_has_every_library_that_blender_loads():
+    (install,) = [argument for word, argument in steps() if word == "RUN" and "apt-get install" in argument]
+    assert set(BLENDER_LIBRARIES.values()) <= set(install.split())
+    assert {"python3.11", "python3.11-venv"} <= set(install.split())
+
+
+def test_what_the_image_copies_exists_and_is_all_that_a_wheel_needs(tmp_path: Path):
+    copied = [name for word, argument in steps() if word == "COPY" for name in argument.split()[:-1]]
+    for name in copied:
+        subprocess.run(["cp", "-r", ROOT / name, tmp_path / name], check=True)
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        tmp_path / "out",
+        tmp_path,
+    ]
+    done = subprocess.run(build, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "out").glob("iebench-*.whl"))
+
+
+def test_the_image_starts_the_command_line():
+    assert ("ENTRYPOINT", '["iebench"]') in steps()

@@ -55,7 +55,9 @@ def main(context: click.Context) -> None:
         formatter.write_usage(context.command_path, "COMMAND [ARGUMENTS]")
         with formatter.section("The commands that matter first"):
             formatter.write_dl([(name, main.commands[name].get_short_help_str(limit=74)) for name in _FIRST])
-        click.echo(formatter.getvalue() + "\nAll commands: iebench --help. One of them: iebench COMMAND --help.")
+        click.echo(
+            formatter.getvalue() + "\nAll commands: iebench --help. One of them: iebench COMMAND --help."
+        )
 
 
 for command in (

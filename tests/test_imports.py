@@ -1,0 +1,73 @@
+"""Who may import whom: a lower package never imports a higher one, and nothing heavy comes in unasked."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+MAY_IMPORT = {
+    "shards": {"torch"},  # datasets and their loader; no networks
+    "render": {"shards", "bpy"},
+    "iebench.methods": {"shards", "torch"},
+    "iebench.backbones": {"shards", "torch", "iebench.methods", "iebench.recipes", "iebench.training"},
+    "iebench.recipes": {
+        "shards",
+        "torch",
+        "iebench.methods",
+        "iebench.backbones",
+        "iebench.evaluation",
+        "iebench.training",
+    },
+    "iebench.training": {
+        "shards",
+        "torch",
+        "iebench.methods",
+        "iebench.backbones",
+        "iebench.recipes",
+        "iebench.evaluation",
+    },
+    "iebench.evaluation": {"shards", "torch", "iebench.methods", "iebench.backbones", "iebench.training"},
+    "iebench.report": {"shards", "torch", "iebench.methods", "iebench.training", "iebench.evaluation"},
+}
+"""The rooms and what each may import beside itself; ``iebench.cli`` may import all."""
+
+WATCHED = {"shards", "render", "iebench", "bpy", "torch"}
+
+
+def imported(path: Path) -> list[str]:
+    found: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.append(node.module)
+    return [name for name in found if name.split(".")[0] in WATCHED]
+
+
+def is_in(name: str, room: str) -> bool:
+    return name == room or name.startswith(f"{room}.")
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_imports_only_what_it_may(room: str):
+    allowed = {room, *MAY_IMPORT[room], "iebench.__version__"}
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in (ROOT / room.replace(".", "/")).rglob("*.py")
+        for name in imported(path)
+        if name != "iebench" and not any(is_in(name, other) for other in allowed)
+    ]
+    assert wrong == []
+
+
+def test_only_the_blender_room_imports_blender():
+    wrong = [
+        str(path.relative_to(ROOT))
+        for package in ("shards", "render", "iebench")
+        for path in (ROOT / package).rglob("*.py")
+        if not path.is_relative_to(ROOT / "render" / "blender")
+        and any(is_in(name, "bpy") for name in imported(path))
+    ]
+    assert wrong == []

@@ -21,7 +21,7 @@ class ObjectRef:
     Attributes:
         path: its model's file, or the archive that holds it.
         member: the model's name in the archive; empty where ``path`` is the model itself.
-        rescaled: whether the model is scaled to a unit diagonal, which ShapeNet's have already.
+        rescaled: True if the model is scaled to a unit diagonal, which ShapeNet's have already.
         source: The folder that the catalogue is of; None for a model by itself.
     """
 
@@ -50,7 +50,7 @@ def scan_models(folder: Path, limit: int | None = None) -> list[ObjectRef]:
 
     Args:
         folder: holds the classes.
-        limit: at most so many objects, taken evenly over the catalogue so that every class keeps its share.
+        limit: Largest number of objects, taken evenly over the catalog so that every class keeps its share.
 
     Raises:
         UsageError: the folder does not exist or holds no model, or an archive cannot be read.
@@ -96,7 +96,7 @@ def with_splits(
     Args:
         objects: the catalogue.
         splits: the split of each (synset, object).
-        folder: that the catalogue is of.
+        folder: Folder of the models.
     """
     there = {(item.synset, item.object_id): item for item in objects}
     examples = {item.synset: item for item in there.values()}

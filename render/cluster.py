@@ -57,7 +57,7 @@ class RayEngine:
 
     Args:
         first: any of the jobs.
-        workers: how many actors; None means one for each CPU of the cluster, or a few for each GPU.
+        workers: Number of actors; None means one for each CPU of the cluster, or a few for each GPU.
         device: what to render on, on each node; GPUs are those that Ray assigns.
         limits: The time for each step of a job.
 
@@ -157,7 +157,7 @@ class RayWorker:
 
     Args:
         ray: the module.
-        handle: of the actor.
+        handle: Handle of the actor.
     """
 
     def __init__(self, ray: Any, handle: Any) -> None:

@@ -42,10 +42,10 @@ class Summary:
     """What a run came to.
 
     Attributes:
-        index: of the dataset; None after a part of it, since only a run over all writes it.
+        index: Index of the dataset; None after a part of it, since only a run over all writes it.
         failures: what failed.
-        rendered_views: how many views this run rendered.
-        shards: how many shards were this run's to do.
+        rendered_views: Number of views that this run rendered.
+        shards: Number of shards that were this run's to do.
     """
 
     index: DatasetIndex | None
@@ -69,7 +69,7 @@ def render_dataset(
     Args:
         plan: what the dataset holds.
         out: its folder; new, or begun by the same plan.
-        execution: how its jobs are run.
+        execution: Engine, workers and device that run the jobs.
         progress: told how it goes.
         part: renders this share of the shards only; a run without one finishes the dataset.
         repair: Reads all sealed shards first, and renders what is damaged in them.

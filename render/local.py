@@ -121,7 +121,7 @@ class LocalEngine:
 
     Args:
         first: any of the jobs.
-        workers: how many; None means one for each core that this process may use, or a few for each
+        workers: Number of processes; None means one for each core that this process may use, or a few for each
             GPU.
         device: what to render on.
         limits: The time for each step of a job.

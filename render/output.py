@@ -13,7 +13,7 @@ def redirected(descriptor: int, path: Path) -> Iterator[None]:
 
     Args:
         descriptor: 1 for standard output, 2 for standard error.
-        path: of the file; ``os.devnull`` drops it.
+        path: Path of the file; ``os.devnull`` drops the output.
     """
     stream = sys.stdout if descriptor == 1 else sys.stderr
     stream.flush()

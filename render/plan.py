@@ -92,7 +92,7 @@ def make_plan(
 
     Args:
         objects: the catalogue.
-        settings: of the dataset.
+        settings: Settings of the dataset.
         explicit: the latents of every view, where they are not drawn; the catalogue is limited to the objects
             that they name, and number of views and ranges are theirs.
 

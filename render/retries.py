@@ -140,7 +140,7 @@ class JobQueue:
         """The next attempt, or None where it has to wait for those that are running.
 
         Args:
-            running: how many jobs run at the moment.
+            running: Number of jobs that run at the moment.
         """
         for turn, attempts in self._waiting.items():
             if attempts:

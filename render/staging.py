@@ -80,7 +80,7 @@ class Staging:
         """Records the dataset's settings, unless another part has done so with others.
 
         Args:
-            settings: as JSON.
+            settings: Settings of the run, as JSON.
             check: raises where the folder holds something else.
         """
         with one_at_a_time(self.folder):

@@ -48,7 +48,7 @@ class Pair(_Batch):
         views: (2, batch, 3, height, width) uint8, channels last in memory.
         latents: (2, batch, number of latents) float64.
         labels: (batch,) int64.
-        block: in a loader worker, where the views are.
+        block: The block of shared memory that holds the views, in a loader worker; otherwise None.
     """
 
     block: Block | None = field(default=None, repr=False)
@@ -68,7 +68,7 @@ class ViewBatch(_Batch):
         labels: (batch,) int64.
         start: the place of the first among the views of the split, in the order of the index.
         names: (synset, object id) of each view's object.
-        block: in a loader worker, where the views are.
+        block: The block of shared memory that holds the views, in a loader worker; otherwise None.
     """
 
     start: int
@@ -84,9 +84,9 @@ def collate_pairs(pairs: Sequence[tuple[View, View]], size: int, blocks: Blocks 
     """One batch.
 
     Args:
-        pairs: of views of one object each.
-        size: of an image, pixels.
-        blocks: in a loader worker, where to put the images.
+        pairs: Pairs of views; the two views of a pair show one object.
+        size: Width and height of an image, pixels.
+        blocks: The blocks of shared memory to write images into, in a loader worker; otherwise None.
     """
     sides: list[tuple[View, ...]] = list(zip(*pairs, strict=True))
     pixels, block = _room((2, len(pairs), size, size, 3), blocks)
@@ -117,7 +117,7 @@ def batch_of_views(
         views: what each image is of.
         pixels: (views, size, size, 3) uint8, as ``image_room`` gives it.
         start: the place of the first image.
-        block: that of ``image_room``.
+        block: The block that ``image_room`` gave.
     """
     names = [(view.metadata.synset, view.metadata.object) for view in views]
     return ViewBatch(_channels_first(pixels), _latents(views), _labels(views), start, names, block)

@@ -33,9 +33,9 @@ class Blocks:
     containers keep small; this memory is not.
 
     Args:
-        workers: that write.
+        workers: Number of loader workers that write.
         each: blocks of each worker.
-        size: of a block, bytes.
+        size: Size of a block, bytes.
     """
 
     def __init__(self, workers: int, each: int, size: int) -> None:
@@ -50,7 +50,7 @@ class Blocks:
 
         Args:
             worker: its number.
-            shape: of no more than a block's bytes.
+            shape: Shape of the array, which must fit into a block.
         """
         mine = slice(worker * self._each, (worker + 1) * self._each)
         free = np.flatnonzero(~self._taken[mine])

@@ -24,8 +24,8 @@ def draw_pairs(
     rests until ``apart - 1`` others were.
 
     Args:
-        objects: in the pass.
-        views: of each object.
+        objects: Number of objects in the pass.
+        views: Number of views of each object.
         pairs: disjoint pairs drawn of each object, at most half its views.
         held: objects held at most.
         apart: draws among which, where there are objects enough, all are of different objects.

@@ -37,7 +37,7 @@ def encode_jpeg(
 
     Args:
         pixels: the image.
-        quality: of the JPEG, 1 to 100.
+        quality: Quality of the JPEG, 1 to 100.
         chroma: subsampling.
         channel_order: ``bgr`` stores blue where others look for red.
         tables: ``flat`` steps leave a smaller squared error in fewer bytes, for the Huffman codes also fit the image.
@@ -77,7 +77,7 @@ def decode_jpeg(
     Args:
         data: the bytes of the file.
         name: the sample's name, for the error.
-        channel_order: in which the file stores the channels; ``bgr`` is swapped back.
+        channel_order: Order of the channels in the file; ``bgr`` is swapped back.
         out: an array of the image's own shape to decode into; by default a new one.
 
     Raises:

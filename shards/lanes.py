@@ -40,7 +40,7 @@ def default_lanes(batch_size: int, objects: int) -> int:
 
     Args:
         batch_size: over all processes.
-        objects: of the split.
+        objects: Number of objects of the split.
     """
     most = max(1, min(MOST_LANES, objects // FEWEST_OBJECTS))
     return max(number for number in range(1, most + 1) if batch_size % number == 0)

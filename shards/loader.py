@@ -40,9 +40,9 @@ def pair_batches(
     """The batches of a stream, without end, in as many parts as there are workers (one for none).
 
     Args:
-        stream: whose ``start_step`` is the first.
+        stream: The stream of pairs; its ``start_step`` is the first step.
         workers: processes that decode; those without a lane are not started.
-        pin_memory: for CUDA, whether to copy what they give into page-locked memory.
+        pin_memory: Whether batches are copied into page-locked memory, as copies to CUDA need it.
 
     Raises:
         IebenchError: a shard cannot be read, or a worker was killed.

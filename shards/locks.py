@@ -18,7 +18,7 @@ def one_at_a_time(folder: Path, name: str = "turn") -> Iterator[None]:
 
     Args:
         folder: the staging folder.
-        name: of the file that is locked; different names do not exclude one another.
+        name: Name of the locked file; different names do not exclude one another.
     """
     descriptor = os.open(folder / name, os.O_CREAT | os.O_RDWR, 0o644)
     try:
@@ -33,7 +33,7 @@ def sole_process(folder: Path, problem: str) -> Iterator[None]:
     """Within it no other process may work in a folder; the folder is made where it does not exist.
 
     Args:
-        folder: where the lock is kept; whoever holds it may remove the folder.
+        folder: Folder that keeps the lock; whoever holds the lock may remove the folder.
         problem: what to say to a second process.
 
     Raises:

@@ -67,8 +67,8 @@ def local_file(folder: Path, name: str, size: int, sha256: str) -> Path:
     """One of a dataset's files; in a mirror it is fetched as ``local_shard`` says, elsewhere it is not looked at.
 
     Args:
-        folder: of the dataset.
-        name: of the file.
+        folder: Folder of the dataset.
+        name: Name of the file.
         size: its bytes.
         sha256: hexadecimal.
 
@@ -106,8 +106,8 @@ def prefetch(folder: Path, shards: Iterable[ShardInfo], ahead: int = 1) -> Itera
 
     Args:
         folder: the dataset's folder.
-        shards: in the order in which they will be read.
-        ahead: how many are fetched beyond the one that is read.
+        shards: The shards, in the order in which they will be read.
+        ahead: Number of shards that are fetched beyond the one that is read.
     """
     if origin_of(folder) is None:
         yield from shards

@@ -22,7 +22,7 @@ class OneProcess:
 
     Args:
         initializer: called in the process before its first job.
-        arguments: of the initializer.
+        arguments: Arguments of the initializer.
     """
 
     def __init__(self, initializer: Callable[..., None] | None = None, *arguments: Any) -> None:

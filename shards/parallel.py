@@ -26,7 +26,7 @@ def run_parallel(
     Close the generator to stop: no process outlives it, nor this one.
 
     Args:
-        function: of a module, so that other processes find it.
+        function: A function at the top of a module, so that other processes find it.
         jobs: what it is called with.
         workers: processes; with one, the jobs run in this process, in order.
 

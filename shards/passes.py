@@ -65,7 +65,7 @@ def encode_pass(name: Pass, values: np.ndarray) -> bytes:
     """A pass as PNG.
 
     Args:
-        name: which pass.
+        name: Name of the pass.
         values: (height, width) bool for ``mask``; (height, width) float, metres, for ``depth``; (height,
             width, 3) float, unit vectors or zeros, for ``normal``.
     """

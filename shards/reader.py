@@ -72,8 +72,8 @@ def read_samples(
     """The samples of one shard in order: ``__key__`` and the members' bytes by extension.
 
     Args:
-        path: of the shard.
-        wanted: as of ``shards.tar.read_members``.
+        path: Path of the shard.
+        wanted: Names to read, as ``shards.tar.read_members`` takes them.
 
     Raises:
         IebenchError: the file is no whole tar of samples.
@@ -126,9 +126,9 @@ def read_objects(
     """All views of each object of a shard, without passes, in order.
 
     Args:
-        folder: of the dataset.
-        index: of the dataset.
-        shard: to be read.
+        folder: Folder of the dataset.
+        index: Index of the dataset.
+        shard: The shard to read.
         start: the first object's place in the shard; the bytes of those before it are not read.
         stop: the place before which to stop; by default the shard's end.
 

@@ -19,7 +19,7 @@ def encode_sample(metadata: SampleMetadata, members: Mapping[str, bytes]) -> Sam
     """A sample whose ``.json`` ends with a CRC-32 of all of it.
 
     Args:
-        metadata: of the view.
+        metadata: Metadata of the view.
         members: all others by extension, ``jpg`` first.
     """
     text = metadata.encode()[:-1]
@@ -34,8 +34,8 @@ def walk_samples(
     """The samples of one shard in order, and whatever is damaged.
 
     Args:
-        path: of the shard.
-        wanted: as of ``shards.tar.read_members``.
+        path: Path of the shard.
+        wanted: Names to read, as ``shards.tar.read_members`` takes them.
 
     Raises:
         OSError: the file cannot be read.

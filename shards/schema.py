@@ -147,13 +147,13 @@ class DatasetIndex(_Record):
     """``dataset.json``: everything about a dataset that is not a view.
 
     Attributes:
-        channel_order: of the stored JPEGs; ``bgr`` has red and blue swapped, as the published images.
-        seed: that the latents were drawn with; None where they were not drawn here.
-        passes: that every view has beside its JPEG.
-        channel_mean: of the decoded training views, per channel, in [0, 1].
-        channel_std: likewise.
+        channel_order: Order of the channels in the stored JPEGs; ``bgr`` has red and blue swapped, as the published images.
+        seed: Seed that the latents were drawn with; None if they were not drawn here.
+        passes: Passes that every view has beside its JPEG.
+        channel_mean: Mean of the decoded training views, per channel, in [0, 1].
+        channel_std: Standard deviation of the decoded training views, per channel, in [0, 1].
         renderer: settings and versions of whatever made the views.
-        latents_table: of ``latents.parquet``; None in datasets from before there was one.
+        latents_table: Size and checksum of ``latents.parquet``; None in datasets from before there was one.
         camera: The camera that all views were seen by; None where there are no passes, or it is not known.
     """
 
@@ -211,7 +211,7 @@ class SampleMetadata(_Record):
         depth_scale: metres per unit of the ``.depth.png`` member; None where there is none.
         scale: the factor that the model was scaled by; None where it has its own size.
         notes: what the view lacks of the model, such as a texture that is missing.
-        crc32: of the sample (``shards.samples``); None where it was written without.
+        crc32: CRC-32 of the sample (``shards.samples``); None if it was written without.
     """
 
     synset: str
@@ -263,9 +263,9 @@ def draw_latents(latents: Sequence[Latent], seed: int, synset: str, object_id: s
 
     Args:
         latents: what to draw, such as ``VARIANTS["3diebench"]``.
-        seed: of the dataset.
-        synset: of the object's class.
-        object_id: of the object.
+        seed: Seed of the dataset.
+        synset: Synset of the object's class.
+        object_id: Name of the object.
         view: its number.
 
     Returns:
@@ -327,7 +327,7 @@ def parse_index_text(text: bytes, path: str) -> DatasetIndex:
 
     Args:
         text: UTF-8.
-        path: where it is from, for the errors.
+        path: Path that the text is from, for errors.
 
     Raises:
         IebenchError: it is of another format version, or broken.

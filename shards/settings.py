@@ -19,7 +19,7 @@ def require_ours(out: Path, begun: Path, settings: BaseModel, made: str) -> None
         out: the folder.
         begun: the settings of a dataset under way, below a folder in ``out``.
         settings: those asked for.
-        made: how datasets of these settings are made, such as ``rendered``.
+        made: Verb for how datasets of these settings are made, such as ``rendered``.
 
     Raises:
         UsageError: it holds something else.
@@ -57,7 +57,7 @@ def require_same_settings(recorded: str | dict, settings: BaseModel, folder: Pat
         recorded: the settings found in the folder, as JSON or parsed.
         settings: those asked for.
         folder: named in the error.
-        made: how datasets of these settings are made, such as ``rendered``.
+        made: Verb for how datasets of these settings are made, such as ``rendered``.
 
     Raises:
         UsageError: they differ; the message names the first difference.

@@ -94,7 +94,7 @@ def contact_sheet(
 
     Args:
         rows: (title, views) as ``pick_views`` returns them.
-        latents: of the dataset, in order.
+        latents: Latents of the dataset, in order.
         size: width of one view in pixels.
 
     Raises:

@@ -36,9 +36,9 @@ class PairSettings:
     Attributes:
         batch_size: pairs of a batch, over all processes.
         pairs_per_object: per pass, at most half the views; None uses each view once a pass.
-        seed: with the pass, decides shards, pairs and their order.
+        seed: Seed that, with the number of the pass, decides shards, pairs and their order.
         held_objects: over all lanes, whose views are held for mixing.
-        lanes: that a batch is shared out to; by default as ``shards.lanes.default_lanes`` says.
+        lanes: Number of lanes that share a batch; by default what ``shards.lanes.default_lanes`` says.
         interleave: shards of a lane that are read at the same time.
     """
 
@@ -66,9 +66,9 @@ class PairStream(torch.utils.data.IterableDataset):
         folder: the dataset's folder.
         index: its index.
         split: ``train`` or ``val``.
-        settings: how pairs are drawn.
-        rank: of this process among those that train together, which gets its rows of every batch.
-        ranks: how many there are.
+        settings: Settings of the draws.
+        rank: Rank of this process among those that train together; it gets its rows of every batch.
+        ranks: Number of such processes.
 
     Raises:
         UsageError: there is no pair to be drawn, or lanes, batch and processes do not divide.
@@ -195,8 +195,8 @@ class ViewStream(torch.utils.data.IterableDataset):
         index: its index.
         split: ``train`` or ``val``.
         batch_size: views of a batch, at most.
-        rank: of this process among those that evaluate together.
-        ranks: how many there are.
+        rank: Rank of this process among those that evaluate together.
+        ranks: Number of such processes.
     """
 
     def __init__(

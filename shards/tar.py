@@ -32,7 +32,7 @@ class Member(NamedTuple):
         name: its whole name.
         data: its bytes; empty where they were not asked for.
         start: the place of its first byte in the archive.
-        size: how many bytes it has.
+        size: Size of the member, bytes.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Damage(NamedTuple):
 
     Attributes:
         message: what.
-        name: of the member that is damaged, as far as it can be read; empty where the damage is behind the last.
+        name: Name of the damaged member, as far as it can be read; empty if the damage is behind the last.
         after: the name of the last sound member before it; empty where there is none.
     """
 
@@ -63,7 +63,7 @@ def read_members(
     After a damaged header the walk goes on at the next block that is a sound one.
 
     Args:
-        stream: at the start of the archive; must be seekable.
+        stream: Seekable stream at the start of the archive.
         wanted: told a member's number, from 0, and its name; the bytes of what it does not want are skipped.
     """
     number, name, long_name, flawed = 0, "", "", False

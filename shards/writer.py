@@ -31,9 +31,9 @@ def seal_shard(path: Path, samples: Iterable[Sample], objects: int) -> ShardInfo
     """Writes a shard under a temporary name, syncs it to disk and renames it.
 
     Args:
-        path: where the shard goes.
+        path: Path of the finished shard.
         samples: its samples, in order.
-        objects: how many objects they show.
+        objects: Number of objects that the samples show.
     """
     with atomic_write(path) as stream:
         views = write_samples(stream, samples)

@@ -15,9 +15,9 @@ def set_output(scene: "bpy.types.Scene", settings: RenderSettings, threads: int,
 
     Args:
         scene: changed in place.
-        settings: of the renders.
-        threads: that Cycles may use; 0 means all cores.
-        frame: where each frame goes, as BMP: it takes no time to compress.
+        settings: Settings of the renders.
+        threads: Number of threads that Cycles may use; 0 means all cores.
+        frame: Path that each frame is written to, as BMP, which takes no time to compress.
     """
     render = scene.render
     render.engine = "CYCLES"

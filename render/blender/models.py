@@ -43,7 +43,7 @@ def one_centred_object(
 
     Args:
         imported: objects of any kind; all but meshes are deleted.
-        rescaled: whether it is scaled to a unit diagonal.
+        rescaled: True if the model is scaled to a unit diagonal.
         drop_coincident: Whether one face is kept where several are on the same vertices.
         by_place: Whether vertices in the same place count as the same, as ``mend_faces`` has it.
 

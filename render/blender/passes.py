@@ -24,8 +24,8 @@ class PassFiles:
 
     Args:
         scene: changed in place, after its denoiser was set up.
-        passes: at least one.
-        folder: for one file per pass.
+        passes: The passes to write, at least one.
+        folder: Folder that gets one file per pass.
     """
 
     def __init__(self, scene: "bpy.types.Scene", passes: tuple[Pass, ...], folder: Path) -> None:

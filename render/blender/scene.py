@@ -46,7 +46,7 @@ class Scene:
         settings: resolution, samples, denoiser and passes.
         threads: threads that Cycles may use; 0 means all cores.
         folder: gets the files that Blender writes; by default the system's temporary folder.
-        device: that traces and denoises.
+        device: Device that traces and denoises.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Scene:
 
         Args:
             path: a model file; OBJ and glTF are +Y up, others +Z up; in metres unless it is rescaled.
-            rescaled: whether it is scaled to a unit diagonal.
+            rescaled: True if the model is scaled to a unit diagonal.
 
         Returns:
             What was done to it.

@@ -27,8 +27,8 @@ def render_views(
         model: a model file that ``Scene.load`` takes.
         latents: (views, 7) float: rotation x, y, z (rad, extrinsic xyz), floor hue [0, 1], light theta and phi
             (rad), light hue [0, 1]; or (views, 10), with translation x, y, z in metres.
-        settings: of the renders; its ``passes`` say what a frame holds besides the image.
-        threads: that Cycles may use; 0 means all cores.
+        settings: Settings of the renders; ``passes`` say what a frame holds besides the image.
+        threads: Number of threads that Cycles may use; 0 means all cores.
 
     Returns:
         One frame per row of ``latents``.

@@ -13,7 +13,7 @@ class Found(NamedTuple):
         path: the model's file, or the archive that holds it.
         member: the model's name in the archive; empty where ``path`` is the model itself.
         split: ``train`` or ``val`` where the layout says so, else empty.
-        rescaled: whether models of this layout come in any size and are scaled to a unit diagonal.
+        rescaled: True if models of this layout come in any size and are scaled to a unit diagonal.
     """
 
     synset: str

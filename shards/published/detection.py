@@ -23,10 +23,10 @@ class Found:
     """What the objects of a folder have in common.
 
     Attributes:
-        variant: of the latents.
-        views: of each object.
+        variant: Variant of the latents.
+        views: Number of views of each object.
         image_size: width and height in pixels.
-        latents: how the files of latents are written.
+        latents: Layout of the files of latents.
     """
 
     variant: Variant
@@ -53,8 +53,8 @@ def detect(
     Args:
         source: the folder or archive.
         objects: its catalogue.
-        variant: where it is known.
-        views: where it is known.
+        variant: Variant of the latents if it is known, else None.
+        views: Number of views of each object if it is known, else None.
 
     Raises:
         UsageError: no object can be read, or there is no majority.

@@ -15,8 +15,8 @@ class LatentFormat:
 
     Attributes:
         header: all that stands before the values, a character per byte.
-        dtype: of the values; a floating-point type, in which they are stored exactly.
-        count: how many values there are.
+        dtype: Floating-point type that the values are stored in exactly.
+        count: Number of values.
     """
 
     header: str

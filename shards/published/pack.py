@@ -93,10 +93,10 @@ def make_pack_plan(
         source: holds ``synset/object/image_0.jpg`` and ``latent_0.npy``.
         splits: the split of each (synset, object); objects in none are left out. Without it they are split by
             a hash.
-        variant: of the latents; without it told from them.
-        views: of each object, of which others are left out; without it told from the files.
-        channel_order: of the images.
-        objects_per_shard: in each shard but the last of its split.
+        variant: Variant of the latents; None tells it from the files.
+        views: Number of views of each object, further ones being left out; None tells it from the files.
+        channel_order: Order of the channels in the images.
+        objects_per_shard: Number of objects in each shard but the last of its split.
 
     Raises:
         UsageError: the folder holds nothing that can be packed, or does not tell what is in it.

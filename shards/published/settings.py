@@ -17,9 +17,9 @@ class PackSettings(BaseModel):
 
     Attributes:
         views: 0 to ``views`` - 1 of each object are packed.
-        more_views: whether an object may have more, which are left out.
+        more_views: True if an object may have further views, which are left out.
         latents_header: what stands before the values in every ``latent_i.npy``, a character per byte.
-        latents_dtype: in which the values stand there.
+        latents_dtype: Floating-point type of the values in the files.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

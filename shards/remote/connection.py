@@ -21,7 +21,7 @@ class RemoteFile(Protocol):
     """A file that is being read.
 
     Attributes:
-        start: where in the file the first ``read`` begins; 0 where the server cannot begin elsewhere.
+        start: Byte of the file at which the first ``read`` begins; 0 if the server cannot begin elsewhere.
     """
 
     start: int
@@ -42,7 +42,7 @@ def open_remote(address: str, start: int, stop: int | None = None) -> RemoteFile
     """Opens the file at ``address``, at byte ``start`` where the server can.
 
     Args:
-        address: where the file is.
+        address: Address of the file.
         start: the first byte that is wanted.
         stop: the byte behind the last that is wanted; by default all are. More may come.
 

@@ -133,8 +133,8 @@ def download(address: str, path: Path, size: int, sha256: str, is_there: Callabl
     process that was killed has fetched is taken up.
 
     Args:
-        address: of the file.
-        path: where it shall stand; a file that is there is replaced.
+        address: Address of the file.
+        path: Path that the file gets; an existing file is replaced.
         size: its bytes; no more are read.
         sha256: hexadecimal.
         is_there: asked once it is this caller's turn, as another may have fetched the file meanwhile.

@@ -33,10 +33,10 @@ class HttpFile:
     private one, which may be reachable from here alone.
 
     Args:
-        address: where the file is.
+        address: Address of the file.
         start: the first byte that is wanted.
         stop: the byte behind the last that is wanted; by default all are.
-        headers: that the request carries besides; a secret among them goes to the address's own host only.
+        headers: Further headers of the request; a secret among them goes to the address's own host only.
     """
 
     def __init__(

@@ -13,10 +13,10 @@ class Order:
     after it look misplaced.
 
     Args:
-        views_per_object: how many views each object should have.
+        views_per_object: Number of views that each object should have.
 
     Attributes:
-        samples: how many there were so far.
+        samples: Number of samples so far.
         objects: the key of the first sample of each object so far.
     """
 

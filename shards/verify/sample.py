@@ -18,8 +18,8 @@ def sample_complaints(sample: Sample, index: DatasetIndex) -> Iterator[str]:
     """All that is wrong with a sample, but not whether it stands in its place.
 
     Args:
-        sample: as it was read.
-        index: of the dataset; its shards do not matter.
+        sample: The sample as it was read.
+        index: Index of the dataset; its shards do not matter.
     """
     expected = ["jpg", "json", *map(member_of, index.passes)]
     missing = [name for name in expected if name not in sample]

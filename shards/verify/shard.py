@@ -25,11 +25,11 @@ class ShardJob:
     """A shard to be checked.
 
     Attributes:
-        place: of the shard among all of them.
-        folder: of the dataset.
+        place: Number of the shard among all shards.
+        folder: Folder of the dataset.
         shard: what the index says of it.
-        index: of the dataset; it need not hold any shards.
-        split: that the shard belongs to.
+        index: Index of the dataset; it need not hold any shards.
+        split: Split that the shard belongs to.
     """
 
     place: int
@@ -44,8 +44,8 @@ class ShardReport:
     """What was found in a shard.
 
     Attributes:
-        place: as in the job.
-        problems: in the order in which they stand in the shard.
+        place: Number of the shard, from the job.
+        problems: Problems in the order in which they stand in the shard.
         objects: the key of the first sample of each object.
         rows: what ``latents.parquet`` should say of the shard; None where it was not asked for, or the shard is broken.
     """

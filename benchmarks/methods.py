@@ -86,7 +86,7 @@ def main() -> None:
     options = parse_options()
     torch.set_num_threads(options.threads)
     index = open_dataset(options.data)
-    names = options.recipes or [name for name in recipe_names() if name != "demo"]
+    names = options.recipes or [name for name in recipe_names() if not name.startswith("demo")]
     folders: dict[str, list[Path]] = {}
     for name, seed in itertools.product(names, range(options.seed, options.seed + options.seeds)):
         start = time.perf_counter()

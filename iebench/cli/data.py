@@ -33,15 +33,20 @@ def models() -> None:
 @click.option("--classes", default="all", show_default=True, help="Names or synset ids, separated by commas.")
 @click.option("--objects-per-class", default=20, show_default=True, type=click.IntRange(1))
 @click.option("--seed", default=0, show_default=True)
-def models_make(out: Path, classes: str, objects_per_class: int, seed: int) -> None:
+@click.option(
+    "--workers", default=os.cpu_count(), type=click.IntRange(1), help="Processes.  [default: cores]"
+)
+def models_make(out: Path, classes: str, objects_per_class: int, seed: int, workers: int) -> None:
     """Make procedural 3D models in the layout of ShapeNetCore v2."""
     chosen = None if classes == "all" else [name.strip() for name in classes.split(",") if name.strip()]
-    made = make_models_with_bar(out, chosen, objects_per_class, seed)
+    made = make_models_with_bar(out, chosen, objects_per_class, seed, workers)
     click.echo(f"{made:,} models in {out}")
 
 
-def make_models_with_bar(out: Path, classes: list[str] | None, objects_per_class: int, seed: int) -> int:
-    """Makes procedural models under a progress bar and returns how many there are."""
+def make_models_with_bar(
+    out: Path, classes: list[str] | None, objects_per_class: int, seed: int, workers: int
+) -> int:
+    """Makes procedural models under a progress bar, in several processes, and returns how many there are."""
     from render.procedural import make_models
 
     with tqdm(desc="models", unit="obj", file=sys.stderr) as bar:
@@ -50,7 +55,7 @@ def make_models_with_bar(out: Path, classes: list[str] | None, objects_per_class
             bar.total = total
             bar.update(done - bar.n)
 
-        return len(make_models(out, classes, objects_per_class, seed, progress))
+        return len(make_models(out, classes, objects_per_class, seed, progress, workers))
 
 
 @models.command("check", epilog="Example: iebench models check data/ShapeNetCore.v2")

@@ -1,16 +1,18 @@
-"""The whole path once: models, views, shards, training, evaluation, report."""
+"""The whole path once: models, views, shards, two trainings, their evaluation, a report."""
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
 
 from iebench.cli.data import make_models_with_bar
-from iebench.cli.evaluating import evaluate_run
+from iebench.cli.evaluating import evaluate_networks
 from iebench.cli.rendering import Running, Selection, describe, render_with_bar
-from iebench.recipes.recipe import load_recipe
+from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.report.page import write_report
 from iebench.report.tables import text_table
 from iebench.training.loop import train
@@ -20,30 +22,83 @@ from render.procedural import CLASSES
 from render.settings import PRESETS
 
 IMAGE_SIZE = 64
+RECIPES = {"run": "demo", "vicreg": "demo_vicreg"}
+"""The recipe of each run by its folder; the first is the one that the demo is about."""
+
+# Two cores without a GPU. Measured in benchmarks/RESULTS.md, "The demo".
+MODELS_PER_SECOND = 60
+SECONDS_PER_OBJECT, SECONDS_PER_VIEW = 0.067, 0.0056
+TRAINED_PER_SECOND, EVALUATED_PER_SECOND = 320, 1000
+PROBING_SECONDS = 25
+REPORT_SECONDS = 5
+
+
+@dataclass
+class Stages:
+    """The stages of a demo, with the seconds that each is expected to take and those that it took.
+
+    Args:
+        expected: Seconds on two cores by the name of the stage.
+    """
+
+    expected: dict[str, float]
+    took: dict[str, float] = field(default_factory=dict)
+
+    def announce(self) -> None:
+        """Prints the stages to come."""
+        listed = ", ".join(f"{name} {_duration(seconds)}" for name, seconds in self.expected.items())
+        total = _duration(sum(self.expected.values()))
+        click.echo(f"On two quiet cores this takes about {total}: {listed}.", err=True)
+
+    @contextmanager
+    def run(self, name: str) -> Iterator[None]:
+        """Times one stage."""
+        number = list(self.expected).index(name) + 1
+        expected = _duration(self.expected[name])
+        click.echo(f"== {number} of {len(self.expected)}: {name} (about {expected})", err=True)
+        start = time.perf_counter()
+        yield
+        self.took[name] = time.perf_counter() - start
+
+    def summarize(self) -> None:
+        """Prints what each stage took."""
+        listed = ", ".join(f"{name} {_duration(seconds)}" for name, seconds in self.took.items())
+        click.echo(f"It took {_duration(sum(self.took.values()))}: {listed}.", err=True)
 
 
 def run_demo(
-    out: Path, seed: int, workers: int | None, objects_per_class: int, views: int, overrides: tuple[str, ...]
+    out: Path,
+    seed: int,
+    workers: int | None,
+    objects_per_class: int,
+    views: int,
+    overrides: tuple[str, ...],
+    compares: bool = True,
 ) -> None:
     """Runs every stage into ``out``; stages that are done are not done again.
 
     Args:
-        out: gets ``models``, ``views``, ``run`` and ``report.html``.
-        seed: of models, latents and training.
-        workers: render processes; by default all cores.
-        objects_per_class: how many models of each class.
-        views: of each object.
-        overrides: of the recipe, as ``--set`` takes them.
+        out: Gets ``models``, ``views``, ``run``, ``vicreg`` and ``report.html``.
+        seed: Seed of models, latents and trainings.
+        workers: Processes that make models and render; by default all cores.
+        objects_per_class: How many models of each class.
+        views: Views of each object.
+        overrides: Fields of the recipes, as ``--set`` takes them; those of the method are SIE's alone.
+        compares: Whether a VICReg is trained beside SIE.
     """
-    models, data, run = out / "models", out / "views", Run(out / "run")
-    with _stage("models"):
-        made = make_models_with_bar(models, None, objects_per_class, seed)
+    models, data = out / "models", out / "views"
+    names = list(RECIPES)[: 2 if compares else 1]
+    recipes = {name: demo_recipe(RECIPES[name], seed, overrides) for name in names}
+    stages = Stages(expected_seconds(list(recipes.values()), objects_per_class, views))
+    stages.announce()
+    with stages.run("models"):
+        made = make_models_with_bar(models, None, objects_per_class, seed, workers or os.cpu_count() or 1)
         click.echo(f"{made} models of {len(CLASSES)} classes in {models}", err=True)
-    with _stage("views"):
+    with stages.run("views"):
         settings = PlanSettings(
             seed=seed,
             views=views,
-            objects_per_shard=objects_per_class * 3,
+            objects_per_shard=max(3, 240 // views),
             render=PRESETS["draft"].model_copy(update={"image_size": IMAGE_SIZE}),
         )
         running = Running(
@@ -51,21 +106,56 @@ def run_demo(
         )  # on a GPU the kernels would compile for longer than it renders
         summary = render_with_bar(models, data, settings, None, Selection(), running)
         click.echo(describe(summary, data), err=True)
-    with _stage("training"):
-        recipe = load_recipe("demo", (f"training.seed={seed}", *overrides))
-        train(recipe, data, run.folder, resume=run.config_path.is_file())
-    with _stage("evaluation"):
-        result = evaluate_run(run, data)
-    with _stage("report"):
+    runs = [Run(out / name) for name in recipes]
+    for run, recipe in zip(runs, recipes.values(), strict=True):
+        with stages.run(_training(recipe)):
+            train(recipe, data, run.folder, resume=run.config_path.is_file())
+    with stages.run("evaluation"):
+        folders = [str(run.folder) for run in runs]
+        results = evaluate_networks(folders, data, existing="replace")
+    with stages.run("report"):
         report = out / "report.html"
-        write_report([run.folder], report)
-    click.echo(text_table(result, shows_all=False))
+        write_report([run.folder for run in runs], report)
+    for recipe, result in zip(recipes.values(), results.values(), strict=True):
+        if compares:
+            click.echo(f"== {recipe.method.name}")
+        click.echo(text_table(result, shows_all=False))
+    stages.summarize()
     click.echo(f"\n{report}: open it in a browser")
 
 
-@contextmanager
-def _stage(name: str) -> Iterator[None]:
-    click.echo(f"== {name}", err=True)
-    start = time.perf_counter()
-    yield
-    click.echo(f"   {name}: {time.perf_counter() - start:.0f} s", err=True)
+def demo_recipe(name: str, seed: int, overrides: Sequence[str]) -> Recipe:
+    """Loads a recipe of the demo; fields of the method apply to SIE alone."""
+    is_sie = name == RECIPES["run"]
+    fitting = [text for text in overrides if is_sie or not text.strip().startswith("method.")]
+    return load_recipe(name, (f"training.seed={seed}", *fitting))
+
+
+def expected_seconds(recipes: Sequence[Recipe], objects_per_class: int, views: int) -> dict[str, float]:
+    """Estimates what each stage takes on two cores, by its name.
+
+    Four in five objects are for training. The last run is not evaluated with an untrained network of its own.
+    """
+    objects = objects_per_class * len(CLASSES)
+    trained = {
+        _training(recipe): 1.6 * objects * recipe.training.epochs / TRAINED_PER_SECOND for recipe in recipes
+    }
+    networks = len(recipes) + 1
+    return {
+        "models": objects / MODELS_PER_SECOND,
+        "views": objects * (SECONDS_PER_OBJECT + views * SECONDS_PER_VIEW),
+        **trained,
+        "evaluation": networks * (objects * views / EVALUATED_PER_SECOND + PROBING_SECONDS / 2),
+        "report": REPORT_SECONDS,
+    }
+
+
+def _training(recipe: Recipe) -> str:
+    return f"training {recipe.method.name}"
+
+
+def _duration(seconds: float) -> str:
+    """Seconds as a person says them: "45 s", "2 min 5 s"."""
+    whole = max(1, round(seconds))
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -12,24 +12,41 @@ _SIGNS = {True: "ok", False: "!!", None: "--"}
 @click.option("--out", default="runs/demo", show_default=True, type=FOLDER, help="Where everything goes.")
 @click.option("--seed", default=0, show_default=True, help="Of models, latents and training.")
 @click.option(
-    "--workers", default=None, type=click.IntRange(1), help="Render processes; by default all cores."
+    "--workers",
+    default=None,
+    type=click.IntRange(1),
+    help="Processes that make models and render; by default all cores.",
 )
-@click.option("--objects-per-class", default=20, show_default=True, type=click.IntRange(2))
-@click.option("--views", default=12, show_default=True, type=click.IntRange(2), help="Views of each object.")
+@click.option("--objects-per-class", default=80, show_default=True, type=click.IntRange(2))
+@click.option("--views", default=6, show_default=True, type=click.IntRange(2), help="Views of each object.")
 @click.option(
-    "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a field of the recipe `demo`."
+    "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a field of the recipes."
+)
+@click.option(
+    "--vicreg/--no-vicreg",
+    "compares",
+    default=True,
+    show_default=True,
+    help="Train a VICReg of the same size and length beside SIE.",
 )
 def demo(
-    out: Path, seed: int, workers: int | None, objects_per_class: int, views: int, overrides: tuple[str, ...]
+    out: Path,
+    seed: int,
+    workers: int | None,
+    objects_per_class: int,
+    views: int,
+    overrides: tuple[str, ...],
+    compares: bool,
 ) -> None:
     """From nothing to an evaluated model and a report, in minutes on two cores.
 
-    Makes procedural models, renders them, trains SIE on the views, evaluates it next to the untrained
-    network and writes OUT/report.html. The same command again goes on where it was stopped.
+    Makes procedural models, renders them, trains SIE and VICReg on the views (what is equivariant beside what is
+    invariant), evaluates them next to the untrained network and writes OUT/report.html. The same command again
+    goes on where it was stopped.
     """
     from iebench.cli.demo import run_demo
 
-    run_demo(out, seed, workers, objects_per_class, views, overrides)
+    run_demo(out, seed, workers, objects_per_class, views, overrides, compares)
 
 
 @click.command(epilog="Example: iebench doctor")

@@ -36,14 +36,24 @@ class FeatureReader:
         networks: The networks by name.
         config: How many views go through an encoder at once, and how many processes decode.
         processes: The processes that share the work; all must ask for each split.
+        shares_features: Whether networks of one fingerprint use the files of the first of them; else each has its own.
 
     Attributes:
         of: What was read, by network and place.
     """
 
     def __init__(
-        self, networks: Mapping[str, SourceNetwork], config: EvaluationConfig, processes: Processes
+        self,
+        networks: Mapping[str, SourceNetwork],
+        config: EvaluationConfig,
+        processes: Processes,
+        shares_features: bool = True,
     ) -> None:
+        first: dict[str, str] = {}
+        self._sharers: dict[str, list[str]] = {}
+        for name, network in networks.items():
+            owner = first.setdefault(network.fingerprint, name) if shares_features else name
+            self._sharers.setdefault(owner, []).append(name)
         self._networks = networks
         self._config = config
         self._processes = processes
@@ -68,10 +78,14 @@ class FeatureReader:
             IebenchError: A shard cannot be read, or an encoder fails.
         """
         place = place or split.name
+        asked = self._networks if names is None else names
+        users = {
+            owner: [name for name in sharers if name in asked] for owner, sharers in self._sharers.items()
+        }
         stores = {
-            name: _store(network, split, place, shown)
-            for name, network in self._networks.items()
-            if names is None or name in names
+            owner: _store(self._networks[owner], split, place, shown)
+            for owner, names_of_owner in users.items()
+            if names_of_owner
         }
         extract_features(
             [(self._networks[name].encoder, store) for name, store in stores.items()],
@@ -85,8 +99,10 @@ class FeatureReader:
             shown,
         )
         with self._processes.fail_together():
-            for name, store in stores.items():
-                self.of[name][place] = store.read()
+            for owner, store in stores.items():
+                features = store.read()
+                for name in users[owner]:
+                    self.of[name][place] = features
 
 
 def _store(network: SourceNetwork, split: Split, place: str, shown: ShownViews | None) -> FeatureStore:

@@ -155,7 +155,10 @@ class Session:
             return
         kept_in = self._homes[needed[0]].parent / "fits"
         features = FeatureReader(
-            {name: self._source_network(name) for name in needed}, self.config, self.processes
+            {name: self._source_network(name) for name in needed},
+            self.config,
+            self.processes,
+            shares_features=not keeps_features,
         )
         if self.splits.fit:
             features.read(self.splits.fit)

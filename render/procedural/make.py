@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import multiprocessing
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,7 @@ from render.procedural.catalogue import CLASSES, ShapeClass, build_object, find_
 from render.procedural.obj import write_object
 from shards.errors import UsageError
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Raised whenever any object's bytes change, so that two generators never mix in one folder."""
 
 RECORD_NAME = "models.json"
@@ -23,6 +27,7 @@ def make_models(
     objects_per_class: int = 12,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    workers: int = 1,
 ) -> list[Path]:
     """Makes models in ShapeNet's layout: `out/<synset>/<object_id>/models/model_normalized.obj`.
 
@@ -35,6 +40,7 @@ def make_models(
         objects_per_class: At least 1.
         seed: Another seed gives other objects.
         progress: Called with (objects done, objects in all) after each object.
+        workers: Processes that make models; the files are the same for any number.
 
     Returns:
         The folders of the objects, in order of synset and index.
@@ -46,15 +52,28 @@ def make_models(
         raise UsageError(f"objects per class must be at least 1, not {objects_per_class}.")
     shapes = _chosen(classes)
     _record(out, shapes, objects_per_class, seed)
-    jobs = [(shape, index) for shape in shapes for index in range(objects_per_class)]
-    folders = []
-    for done, (shape, index) in enumerate(jobs, start=1):
-        model = build_object(shape.name, index, seed)
-        folders.append(out / model.synset / model.object_id)
-        write_object(model, folders[-1])
-        if progress is not None:
-            progress(done, len(jobs))
+    jobs = [(shape.name, index) for shape in shapes for index in range(objects_per_class)]
+    make = partial(_make, out, seed)
+    folders: list[Path] = []
+    with ExitStack() as stack:
+        made: Iterable[Path] = map(make, jobs)
+        if workers > 1:
+            context = multiprocessing.get_context("spawn")  # a process with threads must not be forked
+            pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=context))
+            made = pool.map(make, jobs, chunksize=8)
+        for folder in made:
+            folders.append(folder)
+            if progress is not None:
+                progress(len(folders), len(jobs))
     return folders
+
+
+def _make(out: Path, seed: int, job: tuple[str, int]) -> Path:
+    """Makes one object, the class's name and index of which are given, and returns its folder."""
+    model = build_object(*job, seed)
+    folder = out / model.synset / model.object_id
+    write_object(model, folder)
+    return folder
 
 
 def _chosen(classes: Sequence[str] | None) -> list[ShapeClass]:

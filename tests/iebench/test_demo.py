@@ -23,6 +23,8 @@ TOY = [
     *("--set", "evaluation.epochs=2", "--set", "evaluation.hidden_width=16"),
 ]
 
+STAGES = ["models", "views", "training sie", "training vicreg", "evaluation", "report"]
+
 
 @pytest.mark.blender
 @pytest.mark.slow
@@ -34,6 +36,11 @@ def test_one_command_goes_from_nothing_to_a_report_and_again_does_nothing_twice(
     assert len(index.classes) >= 12
     assert sum(split.objects for split in index.splits.values()) == 3 * len(index.classes)
     assert read_metrics(Run(out / "run").metrics_path)
+    assert read_metrics(Run(out / "vicreg").metrics_path)
+    assert "On two quiet cores this takes about" in first.err
+    assert all(f"{number} of 6: {name} (about " in first.err for number, name in enumerate(STAGES, start=1))
+    assert all(f"{name} " in first.err.rpartition("It took ")[2] for name in STAGES)
+    assert "== sie" in first.out and "== vicreg" in first.out
     assert "MRR" in first.out
     assert "untrained" in first.out
     page = (out / "report.html").read_text()

@@ -13,7 +13,6 @@ import pytest
 import trimesh
 
 from render.procedural import CLASSES, build_object, find_class, make_models, model_files, write_object
-from render.procedural.bake import SIDE, SIZE, light_coordinates, swatch
 from shards.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -41,9 +40,13 @@ def make_in_another_process(out: Path, hash_seed: str) -> None:
     subprocess.run([sys.executable, "-c", code, str(out)], check=True, env=environment, cwd=ROOT)
 
 
-def test_two_processes_with_other_hash_seeds_write_the_same_bytes(tmp_path):
+def test_another_hash_seed_and_two_workers_write_the_same_bytes(tmp_path):
     make_in_another_process(tmp_path / "a", "1")
-    make_in_another_process(tmp_path / "b", "2")
+    seen: list[tuple[int, int]] = []
+    make_models(
+        tmp_path / "b", ["lamp", "car", "mug"], 3, seed=5, progress=lambda *n: seen.append(n), workers=2
+    )
+    assert seen == [(done, 9) for done in range(1, 10)]
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert len(contents(tmp_path / "a")) > 3 * 3 * 2
 
@@ -122,21 +125,6 @@ def test_every_texture_referred_to_exists_and_none_stands_about_unused(models):
         there = sorted((path.parents[1] / "images").glob("*"))
         assert sorted((path.parent / name).resolve() for name in named) == [file.resolve() for file in there]
         assert named
-
-
-def test_plain_paint_carries_light_fixed_to_the_object():
-    grey = swatch((0.5, 0.5, 0.5)).astype(float)
-    lit = {
-        name: grey[tuple(_texel(light_coordinates(np.array(normal))))]
-        for name, normal in {"up": (0, 1, 0), "down": (0, -1, 0), "front": SIDE, "back": -SIDE}.items()
-    }
-    assert lit["up"].mean() > 2 * lit["down"].mean()
-    assert lit["front"][0] > lit["front"][2], "warm from the front"
-    assert lit["back"][0] < lit["back"][2], "cool from behind"
-
-
-def _texel(uv: np.ndarray) -> tuple[int, int]:
-    return int((1 - uv[1]) * SIZE), int(uv[0] * SIZE)
 
 
 @pytest.mark.parametrize("name", CLASSES)

@@ -23,6 +23,7 @@ METHODS = {
     "augself_rotcolor": ("augself", {"groups": BOTH}),
     "byol": ("byol", {}),
     "demo": ("sie", {"projector": [512, 512, 128], "similarity": 1.0, "equivariance": 2.0}),
+    "demo_vicreg": ("vicreg", {"projector": [512, 512, 128]}),
     "equimod_byol": ("equimod_byol", {}),
     "equimod_byol_rotcolor": ("equimod_byol", {"groups": BOTH}),
     "equimod_simclr": ("equimod_simclr", {}),
@@ -144,10 +145,16 @@ def test_fields_that_do_not_go_together_are_an_error():
         load_recipe("steerable", ("method.predictor.kind=steer", "method.predictor.hidden=[64]"))
 
 
-@pytest.mark.parametrize("name", [name for name in recipe_names() if name != "demo"])
+@pytest.mark.parametrize("name", [name for name in recipe_names() if not name.startswith("demo")])
 def test_all_methods_have_the_published_budget(name: str):
     recipe, sie = load_recipe(name), load_recipe("sie")
     assert (recipe.training, recipe.optimizer, recipe.backbone) == (sie.training, sie.optimizer, sie.backbone)
+
+
+def test_both_recipes_of_the_demo_have_one_budget():
+    sie, vicreg = load_recipe("demo"), load_recipe("demo_vicreg")
+    for section in ("training", "optimizer", "backbone", "evaluation"):
+        assert getattr(vicreg, section) == getattr(sie, section)
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -32,7 +32,7 @@ def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
         "Start here": ["demo", "doctor"],
         "Make and check data": ["models", "render", "show", "verify", "stats", "query", "index"],
         "Pass data on": ["pack", "unpack", "push", "cache"],
-        "Train and evaluate": ["recipes", "train", "eval", "export", "report", "leaderboard"],
+        "Train and evaluate": ["recipes", "train", "eval", "export", "report", "explore", "leaderboard"],
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -79,6 +79,7 @@ for command in (
     learning.evaluate,
     learning.export,
     learning.report,
+    learning.explore,
     learning.leaderboard,
 ):
     main.add_command(command)

@@ -220,6 +220,34 @@ def report(runs: tuple[Path, ...], out: Path) -> None:
     click.echo(f"{out}: open it in a browser")
 
 
+@click.command(epilog="Example: iebench explore runs/a runs/b --out explorer.html")
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=FOLDER)
+@click.option(
+    "--out", default="explorer.html", show_default=True, type=click.Path(path_type=Path, dir_okay=False)
+)
+@click.option(
+    "--views", default=1000, show_default=True, type=click.IntRange(1), help="On the page, at most."
+)
+@takes_dataset(
+    click.option(
+        "--data",
+        metavar="DATASET",
+        type=DatasetLocation(),
+        help="Dataset whose validation views are shown; by default that of the first run's training.",
+    )
+)
+def explore(runs: tuple[Path, ...], out: Path, views: int, data: Path | None) -> None:
+    """Write one page on which to walk through representations and steer their predictors.
+
+    It holds a map of validation views, the nearest views by each part of the representation, and sliders of a
+    rotation by which every run's predictor moves a view. It works offline.
+    """
+    from iebench.report.explorer import write_explorer
+
+    write_explorer(runs, out, views, data)
+    click.echo(f"{out}: open it in a browser")
+
+
 @click.command(epilog="Example: iebench leaderboard runs/a runs/b --csv > leaderboard.csv")
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=FOLDER)
 @click.option("--csv", "form", flag_value="csv", help="Print comma-separated values.")

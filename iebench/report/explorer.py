@@ -1,0 +1,304 @@
+"""One self-contained page on which a person walks through the representations of runs and steers their predictors."""
+
+import base64
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+from torch import Tensor
+
+from iebench import __version__
+from iebench.backbones.encoder import EmbeddingPredictor, Encoder
+from iebench.methods.parts.transformations import DIMENSIONS, LATENTS, quaternion_from_euler
+from iebench.report.subjects import METHOD_NAMES, distinct_titles
+from iebench.training.run import Run
+from iebench.training.run_encoder import encoder_of_run
+from shards.errors import UsageError
+from shards.files import write_text
+from shards.images import decode_jpeg
+from shards.reader import View, read_views
+from shards.schema import DatasetIndex, open_dataset
+
+TEMPLATE = "explorer.html.j2"
+TILE = 64
+"""Height and width of a view on the page, in pixels."""
+SHEET_COLUMNS = 16
+WEBP_QUALITY = 82
+NEIGHBORS = 5
+EMBEDDING_RANK = 64
+"""Directions of an embedding that the page holds."""
+_BATCH = 128
+_LARGEST = 32767
+
+
+@dataclass(frozen=True)
+class Steering:
+    """A predictor whose prediction is linear in the embedding and affine in the quaternion that it is told.
+
+    The prediction of an embedding e, told q, is ``(maps[0] + q_x maps[1] + ... + q_w maps[4]) e``.
+
+    Attributes:
+        maps: (5, rank, rank).
+        embeddings: (views, rank) of the views, in the same basis.
+        kept: Share of the embeddings' squared length that lies in the basis.
+    """
+
+    maps: np.ndarray
+    embeddings: np.ndarray
+    kept: float
+
+
+def write_explorer(folders: Sequence[Path], out: Path, views: int = 1000, data: Path | None = None) -> None:
+    """Writes the page; it makes no request of any kind.
+
+    Args:
+        folders: Folders of trained runs.
+        out: The HTML file; its folder is created.
+        views: How many validation views are on the page at most.
+        data: Folder of the dataset; by default that of the first run.
+
+    Raises:
+        UsageError: A folder is no run, or the dataset has no validation views.
+        IebenchError: A checkpoint or a shard cannot be read.
+    """
+    unique = list({folder.resolve(): Run(folder) for folder in folders}.items())
+    if not unique:
+        raise UsageError("an explorer needs at least one run")
+    folder = data or unique[0][1].data()
+    index = open_dataset(folder)
+    shown = chosen_views(folder, index, views)
+    titles = distinct_titles([path for path, _ in unique])
+    pixels = torch.stack([torch.from_numpy(decode_jpeg(view.jpeg, "view")) for view in shown])
+    content = {
+        **described_views(shown, index),
+        "sheets": sheets(pixels.numpy()),
+        "runs": [
+            described_run(title, run, index, pixels, shown)
+            for title, (_, run) in zip(titles, unique, strict=True)
+        ],
+    }
+    environment = Environment(
+        loader=PackageLoader("iebench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    # "</script>" in a name would end the script, so "<" is written as JSON allows it
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    page = environment.get_template(TEMPLATE).render(content=text, version=__version__)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_text(out, page)
+
+
+def chosen_views(folder: Path, index: DatasetIndex, most: int) -> list[View]:
+    """All views of the first validation objects of each class, as many of each as there is room for.
+
+    Args:
+        folder: Folder of the dataset.
+        index: Its index.
+        most: How many views at most; those of one object are always taken.
+
+    Returns:
+        The views, class by class, object by object.
+
+    Raises:
+        UsageError: There are no validation views.
+        IebenchError: A shard cannot be read.
+    """
+    index.split("val")
+    room = max(1, most // index.views_per_object)
+    each = -(-room // len(index.classes))
+    found: dict[int, dict[str, list[View]]] = {}
+    for view in read_views(folder, index, "val"):
+        objects = found.setdefault(view.metadata.label, {})
+        if view.metadata.object in objects or len(objects) < each:
+            objects.setdefault(view.metadata.object, []).append(view)
+    ranked = [
+        (place, label, views)
+        for label, objects in found.items()
+        for place, views in enumerate(objects.values())
+    ]
+    taken = sorted(sorted(ranked, key=lambda item: item[:2])[:room], key=lambda item: (item[1], item[0]))
+    return [view for _, _, views in taken for view in views]
+
+
+def described_views(shown: Sequence[View], index: DatasetIndex) -> dict[str, Any]:
+    """What the page is told about the views: object, class, number, pose, hues."""
+    latents = torch.tensor([view.metadata.latents for view in shown], dtype=torch.float64)
+    poses = quaternion_from_euler(latents[:, index.latent_index(LATENTS["rotation"])])
+    hues = latents[:, index.latent_index(LATENTS["color"])]
+    names = {item.label: item.name for item in index.classes}
+    labels = [view.metadata.label for view in shown]
+    used = sorted(set(labels))
+    objects = list(dict.fromkeys((view.metadata.label, view.metadata.object) for view in shown))
+    return {
+        "classes": [names.get(label, f"class {label}") for label in used],
+        "objects": [name for _, name in objects],
+        "labels": [used.index(label) for label in labels],
+        "owners": [objects.index((view.metadata.label, view.metadata.object)) for view in shown],
+        "numbers": [view.metadata.view for view in shown],
+        "poses": packed(poses.numpy()),
+        "hues": packed(hues.numpy()),
+    }
+
+
+@torch.inference_mode()
+def described_run(
+    title: str, run: Run, index: DatasetIndex, pixels: Tensor, shown: Sequence[View]
+) -> dict[str, Any]:
+    """What the page is told about a run: maps and neighbors by part, and its predictor."""
+    encoder = encoder_of_run(run, run.last_checkpoint, index)
+    images = pixels.permute(0, 3, 1, 2)
+    representations = torch.cat([encoder(batch) for batch in images.split(_BATCH)])
+    owners = [(view.metadata.synset, view.metadata.object) for view in shown]
+    own = torch.tensor([owners.index(owner) for owner in owners])
+    parts = {}
+    for name, (start, stop) in encoder.parts.items():
+        columns = representations[:, start:stop]
+        parts[name] = {
+            "map": packed(principal_components(columns, 2).numpy()),
+            "nearest": nearest_of_others(columns, own).tolist(),
+        }
+    method = run.recipe().method.name
+    return {
+        "title": title,
+        "method": METHOD_NAMES.get(method, method.replace("_", " ")),
+        "parts": parts,
+        "predictor": described_predictor(encoder, representations),
+        "without": why_not_steered(encoder),
+    }
+
+
+def described_predictor(encoder: Encoder, representations: Tensor) -> dict[str, Any] | None:
+    """The predictor as the page computes it; None if it cannot."""
+    steering = steering_of(encoder.predictor, representations) if encoder.predictor is not None else None
+    if steering is None:
+        return None
+    return {
+        "maps": packed(steering.maps),
+        "embeddings": packed(steering.embeddings),
+        "kept": round(steering.kept, 4),
+        "told": list(encoder.predictor.groups) if encoder.predictor else [],
+    }
+
+
+def why_not_steered(encoder: Encoder) -> str:
+    """Why there is nothing to steer; empty if there is."""
+    if encoder.predictor is None:
+        return "has no predictor: it was trained to ignore what turns one view into another"
+    if "rotation" not in encoder.predictor.groups:
+        return "has a predictor that is not told rotations"
+    return "has a predictor that is not linear in the embedding, which this page cannot compute"
+
+
+def steering_of(predictor: EmbeddingPredictor, representations: Tensor) -> Steering | None:
+    """Reads the maps of a predictor off its answers, in the basis in which the embeddings lie.
+
+    Args:
+        predictor: The predictor, on the CPU.
+        representations: (views, dimension).
+
+    Returns:
+        None if the predictor is not told rotations, or its prediction is no such function.
+    """
+    if "rotation" not in predictor.groups:
+        return None
+    embeddings = predictor.embed(representations)
+    _, _, directions = torch.linalg.svd(embeddings.double(), full_matrices=False)
+    basis = directions[:EMBEDDING_RANK].T.float()  # (dimension, rank)
+    before = sum(DIMENSIONS[group] for group in predictor.groups[: predictor.groups.index("rotation")])
+    told = sum(DIMENSIONS[group] for group in predictor.groups)
+
+    def predict(vectors: Tensor, quaternions: Tensor) -> Tensor:
+        transformation = vectors.new_zeros(len(vectors), told)
+        transformation[:, before : before + 4] = quaternions
+        return predictor.predict(vectors, transformation)
+
+    rank = basis.shape[1]
+    corners = torch.cat((torch.zeros(1, 4), torch.eye(4)))
+    answers = [predict(basis.T, corner.expand(rank, 4)) for corner in corners]  # rows: of each direction
+    maps = torch.stack([answers[0].T, *((answer - answers[0]).T for answer in answers[1:])])
+    inside = embeddings @ basis
+    generator = torch.Generator().manual_seed(0)
+    tried = torch.nn.functional.normalize(torch.randn(len(inside), 4, generator=generator), dim=1)
+    exact = predict(inside @ basis.T, tried)
+    weights = torch.cat((torch.ones(len(inside), 1), tried), dim=1)
+    computed = torch.einsum("kdr,nr,nk->nd", maps, inside, weights)
+    if not torch.allclose(computed, exact, rtol=1e-3, atol=1e-3 * exact.abs().max().item()):
+        return None
+    kept = (inside.pow(2).sum() / embeddings.pow(2).sum().clamp(min=1e-12)).item()
+    projected = torch.einsum("dr,kds->krs", basis, maps)
+    return Steering(projected.numpy(), inside.numpy(), kept)
+
+
+def principal_components(vectors: Tensor, count: int) -> Tensor:
+    """The first principal components of (rows, dimension) vectors, scaled into [-1, 1].
+
+    Returns:
+        (rows, count); a component that does not vary is 0.
+    """
+    centered = vectors.double() - vectors.double().mean(dim=0)
+    _, _, directions = torch.linalg.svd(centered, full_matrices=False)
+    found = centered @ directions[:count].T
+    found = torch.nn.functional.pad(found, (0, count - found.shape[1]))
+    return found / found.abs().amax(dim=0).clamp(min=1e-12)
+
+
+def nearest_of_others(vectors: Tensor, owners: Tensor) -> Tensor:
+    """The rows nearest to each row, by cosine around the mean, among those of other objects.
+
+    Args:
+        vectors: (rows, dimension).
+        owners: (rows,) object of each row.
+
+    Returns:
+        (rows, at most ``NEIGHBORS``) indices, nearest first.
+    """
+    unit = torch.nn.functional.normalize(vectors - vectors.mean(dim=0), dim=1)
+    similarity = unit @ unit.T
+    similarity[owners[:, None] == owners[None, :]] = -torch.inf
+    others = int((owners != owners[0]).sum())
+    return similarity.topk(min(NEIGHBORS, others), dim=1).indices
+
+
+def sheets(pixels: np.ndarray) -> list[str]:
+    """Views as tiles of WebP images, ``SHEET_COLUMNS`` in a row and as many rows, as ``data:`` URIs.
+
+    Args:
+        pixels: (views, height, width, 3) uint8.
+    """
+    tiles = [np.asarray(Image.fromarray(view).resize((TILE, TILE), Image.Resampling.BOX)) for view in pixels]
+    found = []
+    for start in range(0, len(tiles), SHEET_COLUMNS**2):
+        some = tiles[start : start + SHEET_COLUMNS**2]
+        rows = -(-len(some) // SHEET_COLUMNS)
+        sheet = np.zeros((rows * TILE, SHEET_COLUMNS * TILE, 3), dtype=np.uint8)
+        for place, tile in enumerate(some):
+            row, column = divmod(place, SHEET_COLUMNS)
+            sheet[row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE] = tile
+        file = io.BytesIO()
+        Image.fromarray(sheet).save(file, "WEBP", quality=WEBP_QUALITY, method=6)
+        found.append("data:image/webp;base64," + base64.b64encode(file.getvalue()).decode("ascii"))
+    return found
+
+
+def packed(array: np.ndarray) -> Mapping[str, Any]:
+    """Numbers as 16-bit integers with one scale, little-endian in base64.
+
+    Args:
+        array: Finite numbers.
+
+    Returns:
+        ``shape``, ``scale`` and ``data``; a number is its integer times the scale.
+    """
+    scale = float(np.abs(array).max(initial=0)) / _LARGEST or 1.0
+    integers = np.round(array / scale).astype("<i2")
+    return {
+        "shape": list(array.shape),
+        "scale": scale,
+        "data": base64.b64encode(integers.tobytes()).decode("ascii"),
+    }

@@ -1,5 +1,6 @@
 """Commands that make and check data."""
 
+import os
 import sys
 from contextlib import closing
 from pathlib import Path

@@ -5,7 +5,7 @@ A run can be stopped at any moment and started again; it goes on where it was.
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from shards.completion import complete_dataset
 from shards.errors import IebenchError
 from shards.failures import FAILURES_NAME, Failure, Failures
 from shards.geometry import scene_camera
+from shards.growth import is_moved, move_aside, require_grown, shards_aside, sources_of
 from shards.lists import Name
 from shards.parallel import run_parallel
 from shards.pixels import Channels, PixelSums
@@ -32,9 +33,12 @@ from shards.progress import Progress
 from shards.salvage import SalvageJob, read_objects_if, salvage
 from shards.samples import Sample, is_unchanged
 from shards.schema import INDEX_NAME, DatasetIndex, SplitInfo, parse_index
-from shards.sealed import SealedShard, keep_rows
+from shards.sealed import RowsOfShard, SealedShard, keep_rows
 from shards.settings import require_ours
 from shards.writer import seal_shard
+
+Kept = dict[Name, tuple[Path, PixelSums]]
+"""Sound objects, each with the file that it is in and the sums of its pixels."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ def render_dataset(
     progress: Progress,
     part: Part | None = None,
     repair: bool = False,
+    add: bool = False,
 ) -> Summary:
     """Renders what is missing of a planned dataset.
 
@@ -73,16 +78,17 @@ def render_dataset(
         progress: told how it goes.
         part: renders this share of the shards only; a run without one finishes the dataset.
         repair: Reads all sealed shards first, and renders what is damaged in them.
+        add: The dataset may have been made of fewer objects; of those that the plan adds, the views are rendered.
 
     Raises:
         UsageError: ``out`` holds something else, or another process renders into it, or there is no Blender.
         IebenchError: no object could be rendered, or the disk is full.
     """
     require_blender()
-    _require_ours(plan, out)
+    _require_ours(plan, out, add)
     staging = Staging(out, part)
     try:
-        staging.begin(plan.settings.model_dump_json(), lambda: _require_ours(plan, out))
+        staging.begin(plan.settings.model_dump_json(), lambda: _prepare(plan, staging, add))
         run = _Run(plan, out, staging, part)
         if repair:
             staging.shards.find_damage(run.shards, _readers(execution))
@@ -95,12 +101,30 @@ def render_dataset(
         staging.release()
 
 
-def _require_ours(plan: Plan, out: Path) -> None:
+def _require_ours(plan: Plan, out: Path, add: bool) -> None:
     """Makes sure that a folder is for this plan, whatever devices rendered what is there."""
-    index = out / INDEX_NAME
-    devices = parse_index(index).renderer.get("devices", ()) if index.is_file() else ()
-    settings = plan.settings.model_copy(update={"devices": tuple(devices)})
+    path = out / INDEX_NAME
+    settings = plan.settings
+    if path.is_file():
+        index = parse_index(path)
+        settings = settings.model_copy(update={"devices": tuple(index.renderer.get("devices", ()))})
+        if add:
+            settings = settings.model_copy(
+                update={"catalogue_sha256": require_grown(out, index, plan.objects)}
+            )
     require_ours(out, out / FOLDER_NAME / SETTINGS_NAME, settings, "rendered")
+
+
+def _prepare(plan: Plan, staging: Staging, add: bool) -> None:
+    """Makes sure that a folder is for this plan; where objects are added, moves shards aside that they displace."""
+    _require_ours(plan, staging.out, add)
+    if add or is_moved(staging.folder):
+        move_aside(staging.shards, staging.folder, plan.shards, _rows_of(plan, staging))
+
+
+def _rows_of(plan: Plan, staging: Staging) -> RowsOfShard:
+    """Gives the rows of ``latents.parquet`` for a sealed shard."""
+    return partial(staging.shards.rows, latents=plan.settings.latents, passes=plan.settings.render.passes)
 
 
 class _Run:
@@ -117,10 +141,8 @@ class _Run:
         else:
             beside = (out / FAILURES_NAME, *staging.part_failures())
             self.failures = Failures(staging.failures_path(part), beside)
-        self._rows = partial(
-            staging.shards.rows, latents=plan.settings.latents, passes=plan.settings.render.passes
-        )
-        self._kept: dict[str, Mapping[Name, PixelSums]] = {}
+        self._rows = _rows_of(plan, staging)
+        self._kept: dict[str, Kept] = {}
         staging.shards.adopt(self.shards)
 
     def render(self, execution: Execution, progress: Progress) -> int:
@@ -198,16 +220,21 @@ class _Run:
 
     def _salvaged(
         self, shards: Sequence[tuple[ShardPlan[ObjectRef], list[ObjectRef]]], readers: int
-    ) -> dict[str, Mapping[Name, PixelSums]]:
-        """By shard, the objects that need not be rendered again, as they are sound in its file."""
+    ) -> dict[str, Kept]:
+        """By shard, the objects that need not be rendered again, as they are sound in a file that is there."""
         contract = self._index({}, *PixelSums().mean_and_std())
+        aside = shards_aside(self._staging.folder)
         jobs = [
-            SalvageJob(self._out, ShardPlan(shard.name, shard.split, tuple(lacking)), contract)
+            SalvageJob(path, ShardPlan(shard.name, shard.split, objects), contract)
             for shard, lacking in shards
-            if lacking and (self._out / shard.name).is_file()
+            for path, objects in sources_of(self._out / shard.name, lacking, aside)
         ]
+        kept: dict[str, Kept] = {}
         with contextlib.closing(run_parallel(salvage, jobs, readers)) as results:
-            return {found.shard: found.pixels for found in results}
+            for found in results:
+                own = kept.setdefault(found.shard, {})
+                own.update({name: (found.path, pixels) for name, pixels in found.pixels.items()})
+        return kept
 
     def finish(self) -> DatasetIndex:
         """Writes the index, the dataset card and the list of failures."""
@@ -250,20 +277,27 @@ class _Run:
         keep_rows(
             self._staging.records, self._out, shard.split, info, settings.latents, settings.render.passes
         )
-        pixels = sum(kept.values(), start=self._staging.pixels(staged))
+        pixels = sum((sums for _, sums in kept.values()), start=self._staging.pixels(staged))
         self._staging.shards.record(SealedShard(info=info, pixels=pixels))
         self._staging.forget(staged)
 
-    def _samples(self, shard: ShardPlan[ObjectRef], kept: Mapping[Name, PixelSums]) -> Iterator[Sample]:
-        """The samples of all objects of a shard, in order, some of them out of the shard as it is now."""
-        path = self._out / shard.name
-        there = [item for item in shard.objects if (item.synset, item.object_id) in kept]
-        old = read_objects_if(
-            path, there, self._plan.settings.views, lambda sample: is_unchanged(sample) is True
-        )
+    def _samples(self, shard: ShardPlan[ObjectRef], kept: Kept) -> Iterator[Sample]:
+        """The samples of all objects of a shard, in order, some of them out of shards as they are now."""
+        place = {
+            item: kept[name][0] for item in shard.objects if (name := (item.synset, item.object_id)) in kept
+        }
+        old = {
+            path: read_objects_if(
+                path,
+                [item for item, source in place.items() if source == path],
+                self._plan.settings.views,
+                lambda sample: is_unchanged(sample) is True,
+            )
+            for path in set(place.values())
+        }
         for item in shard.objects:
-            if (item.synset, item.object_id) in kept:
-                found, samples = next(old, (None, []))
+            if path := place.get(item):
+                found, samples = next(old[path], (None, []))
                 if found != item:
                     raise IebenchError(f"shard {path} was altered meanwhile; run the same command again")
                 yield from samples

@@ -21,31 +21,33 @@ from shards.verify.sample import sample_complaints
 
 @dataclass(frozen=True)
 class SalvageJob:
-    """A shard in which sound objects are looked for.
+    """A file in which sound objects of a shard are looked for.
 
     Attributes:
-        folder: The dataset's folder.
-        shard: The shard and the objects that are looked for in it.
+        path: The file, which is a shard.
+        shard: The shard to be made, and the objects of it that are looked for.
         index: The dataset's index; the shards that it names do not matter.
     """
 
-    folder: Path
+    path: Path
     shard: ShardPlan
     index: DatasetIndex
 
 
 @dataclass(frozen=True)
 class Salvaged:
-    """The sound objects of a shard, each with the sums of its pixels."""
+    """The sound objects for a shard in a file, each with the sums of its pixels."""
 
+    path: Path
     shard: str
     pixels: dict[Name, PixelSums]
 
 
 def salvage(job: SalvageJob) -> Salvaged:
-    """Finds the sound objects of a shard; none where there is no such file."""
-    found = sound_objects(job.folder / job.shard.name, job.shard.objects, job.index)
-    return Salvaged(job.shard.name, {(item.synset, item.object_id): pixels for item, _, pixels in found})
+    """Finds the sound objects for a shard in a file; none where there is no such file."""
+    found = sound_objects(job.path, job.shard.objects, job.index)
+    pixels = {(item.synset, item.object_id): sums for item, _, sums in found}
+    return Salvaged(job.path, job.shard.name, pixels)
 
 
 def sound_objects(
@@ -65,6 +67,28 @@ def sound_objects(
     for item, samples in read_objects_if(path, objects, index.views_per_object, is_sound):
         images = (decode_jpeg(sample["jpg"], sample["__key__"], index.channel_order) for sample in samples)
         yield item, samples, sum(map(PixelSums.of, images), start=PixelSums())
+
+
+class SoundObjects:
+    """The sound objects in several files, taken one after the other in the order of the shard that they belong in.
+
+    Args:
+        sources: Files, each with the objects that are looked for in it, in order.
+        index: The dataset's index.
+    """
+
+    def __init__(self, sources: Sequence[tuple[Path, Sequence[AnyEntry]]], index: DatasetIndex) -> None:
+        self._found = [sound_objects(path, objects, index) for path, objects in sources]
+        self._next = [next(found, None) for found in self._found]
+
+    def take(self, item: AnyEntry) -> tuple[list[Sample], PixelSums] | None:
+        """The samples and the sums of the pixels of an object; None where no file has it."""
+        taken = None
+        for number, held in enumerate(self._next):
+            if held is not None and held[0] == item:
+                taken = held[1:]
+                self._next[number] = next(self._found[number], None)
+        return taken
 
 
 def read_objects_if(

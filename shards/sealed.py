@@ -79,14 +79,18 @@ def _rows_path(records: Path, info: ShardInfo) -> Path:
     return records / f"{info.name}.parquet"
 
 
-def _names(shard: ShardPlan, info: ShardInfo, rows: "RowsOfShard") -> frozenset[Name]:
+def names_in(rows: "pyarrow.Table") -> tuple[Name, ...]:
+    """The objects that rows of ``latents.parquet`` are of, in order."""
+    columns = (rows[name].to_pylist() for name in ("synset", "object"))
+    return tuple(dict.fromkeys(zip(*columns, strict=True)))
+
+
+def _names(split: str, info: ShardInfo, rows: "RowsOfShard") -> frozenset[Name]:
     """The objects in a sealed shard; none where it cannot be read."""
     try:
-        table = rows(shard.split, info)
+        return frozenset(names_in(rows(split, info)))
     except IebenchError:
         return frozenset()
-    columns = (table[name].to_pylist() for name in ("synset", "object"))
-    return frozenset(zip(*columns, strict=True))
 
 
 def _altered_name(job: tuple[Path, str]) -> str | None:
@@ -158,6 +162,30 @@ class SealedShards:
         path = self._out / name
         return shard if path.is_file() and path.stat().st_size == shard.info.bytes else None
 
+    def move_displaced(self, shards: Sequence[ShardPlan], rows: "RowsOfShard", folder: Path) -> None:
+        """Moves shards away that hold an object which does not belong in them, with their rows.
+
+        Args:
+            shards: The shards and the objects that belong in them.
+            rows: Gives the rows of a sealed shard, as the method ``rows`` does.
+            folder: Where a shard goes, as ``SHA256.tar``, and its rows, as ``SHA256.parquet``.
+        """
+        from shards.table import write_rows
+
+        for shard in shards:
+            sealed = self.get(shard.name)
+            if sealed is None:
+                continue
+            names = _names(shard.split, sealed.info, rows)
+            if names and names <= {(item.synset, item.object_id) for item in shard.objects}:
+                continue
+            if names:
+                table = rows(shard.split, sealed.info)
+                with atomic_write(folder / f"{sealed.info.sha256}.parquet") as stream:
+                    write_rows(stream, table.schema, [table])
+                (self._out / shard.name).rename(folder / f"{sealed.info.sha256}.tar")
+            self._record_path(shard.name).unlink()
+
     def adopt(self, shards: Sequence[ShardPlan]) -> None:
         """Where the dataset was whole once, its index speaks for those of the shards that are still there."""
         earlier = self._earlier()
@@ -192,7 +220,7 @@ class SealedShards:
         sealed = self.get(shard.name)
         if sealed is not None and sealed.info.objects == len(shard.objects):
             return True
-        names = _names(shard, sealed.info, rows) if sealed is not None else frozenset()
+        names = _names(shard.split, sealed.info, rows) if sealed is not None else frozenset()
         return all((item.synset, item.object_id) in names or item in failures for item in shard.objects)
 
     def splits(self, shards: Sequence[ShardPlan]) -> dict[str, SplitInfo]:

@@ -72,8 +72,8 @@ def require_same_settings(recorded: str | dict, settings: BaseModel, folder: Pat
     for name, old, new in _differences(there.model_dump(), settings.model_dump()):
         if name == "catalogue_sha256":
             raise UsageError(
-                f"{folder} holds a dataset of other objects (some were added, removed or limited since); "
-                "choose another folder or delete this one"
+                f"{folder} holds a dataset of other objects (some were added, removed or limited since); choose another "
+                "folder, or --add where some were added to a dataset that is whole"
             )
         raise UsageError(
             f"{folder} holds a dataset {made} with {name} {json.dumps(old)}, not {json.dumps(new)}; "

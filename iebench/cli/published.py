@@ -51,6 +51,7 @@ FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--objects-per-shard", default=100, show_default=True, type=click.IntRange(1))
 @WORKERS_OPTION
 @click.option("--repair", is_flag=True, help="Read all sealed shards first; pack what is damaged in them.")
+@click.option("--add", is_flag=True, help="SRC has more objects than OUT was made of; pack those.")
 def pack(
     source: Path,
     out: Path,
@@ -61,6 +62,7 @@ def pack(
     objects_per_shard: int,
     workers: int | None,
     repair: bool,
+    add: bool,
 ) -> None:
     """Make shards of a published dataset: synset/object/image_0.jpg and latent_0.npy.
 
@@ -85,7 +87,7 @@ def pack(
     request = PackRequest.of(source, splits, **options) if is_archive(source) else None
     packed = finished(out, request) if request is not None and not repair else None
     if packed is None:
-        packed = _pack(source, out, splits, options, workers or available_cores(), repair)
+        packed = _pack(source, out, splits, options, workers or available_cores(), repair, add)
         if request is not None:
             record_finished(out, request)
     click.echo(_describe(packed, out))
@@ -98,6 +100,7 @@ def _pack(
     options: dict[str, Any],
     workers: int,
     repair: bool,
+    add: bool,
 ) -> "Packed":
     """Packs what is missing under a progress bar, and tells what the source holds."""
     from shards.published import pack as packing
@@ -116,7 +119,7 @@ def _pack(
     bar = ViewBar("pack")
     try:
         with terminate_as_interrupt():
-            return packing.pack(plan, out, workers, bar, repair)
+            return packing.pack(plan, out, workers, bar, repair, add)
     finally:
         bar.close()
 

@@ -74,6 +74,7 @@ class Running:
     mix_devices: bool = False
     allow_failures: int = 0
     repair: bool = False
+    add: bool = False
 
     @property
     def execution(self) -> "Execution":
@@ -211,6 +212,7 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
         help="Exit with 0 although so many objects fail.",
     ),
     running("--repair", is_flag=True, help="Read all sealed shards first; render what is damaged in them."),
+    running("--add", is_flag=True, help="MODELS has more objects than OUT was made of; render those."),
     running("--part", callback=_part, metavar="N/COUNT", help="One share, as 3/16; see docs/scaling.md."),
 )
 def render(
@@ -256,7 +258,7 @@ def render_with_bar(
     bar = ViewBar("render")
     try:
         with terminate_as_interrupt():
-            return render_dataset(plan, out, run.execution, bar, run.part, run.repair)
+            return render_dataset(plan, out, run.execution, bar, run.part, run.repair, run.add)
     finally:
         bar.close()
 

@@ -17,6 +17,7 @@ from shards.completion import complete_dataset
 from shards.errors import IebenchError, UsageError
 from shards.failures import FAILURES_NAME, Failure, Failures
 from shards.files import write_text
+from shards.growth import is_moved, move_aside, require_grown, shards_aside, sources_of
 from shards.images import ChannelOrder
 from shards.lists import Name
 from shards.locks import sole_process
@@ -28,11 +29,11 @@ from shards.published.detection import detect
 from shards.published.object import read_object
 from shards.published.settings import OBJECTS_PER_SHARD, PackSettings
 from shards.published.source import FolderSource, Source, SourceObject, catalogue
-from shards.salvage import sound_objects
+from shards.salvage import SoundObjects
 from shards.samples import Sample
-from shards.schema import VARIANTS, DatasetIndex, SplitInfo, Variant, split_of
+from shards.schema import INDEX_NAME, VARIANTS, DatasetIndex, SplitInfo, Variant, parse_index, split_of
 from shards.sealed import SealedShard, SealedShards, keep_rows
-from shards.settings import require_ours, require_room
+from shards.settings import SETTINGS_NAME, require_ours, require_room
 from shards.shapenet import classes_of_synsets
 from shards.writer import seal_shard
 
@@ -67,6 +68,7 @@ class _Job:
     settings: PackSettings
     shard: ShardPlan[SourceObject]
     contract: DatasetIndex
+    sources: tuple[tuple[Path, tuple[SourceObject, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,14 @@ def open_source(
         return open_archive(path, folder, tell)
 
 
-def pack(plan: PackPlan, out: Path, workers: int, progress: Progress, repair: bool = False) -> Packed:
+def pack(
+    plan: PackPlan,
+    out: Path,
+    workers: int,
+    progress: Progress,
+    repair: bool = False,
+    add: bool = False,
+) -> Packed:
     """Packs what is missing of a planned dataset.
 
     A shard that lacks an object is made anew out of the objects that are sound in it and of that one.
@@ -156,20 +165,23 @@ def pack(plan: PackPlan, out: Path, workers: int, progress: Progress, repair: bo
         workers: processes, each of which packs a shard at a time.
         progress: told how it goes.
         repair: Reads all sealed shards first, and packs what is damaged in them.
+        add: The dataset may have been made of fewer objects; those that the plan adds are packed.
 
     Raises:
         UsageError: ``out`` holds something else, or another process packs into it.
         IebenchError: no object could be packed, or a process was ended from outside.
     """
     folder = out / FOLDER_NAME
-    begun = folder / "settings.json"
-    require_ours(out, begun, plan.settings, "packed")
+    begun = folder / SETTINGS_NAME
+    _require_ours(plan, out, add)
     with sole_process(folder, f"another process is packing into {out}"):
-        require_ours(out, begun, plan.settings, "packed")
+        _require_ours(plan, out, add)
         _remove_unfinished(out)
         try:
             write_text(begun, plan.settings.model_dump_json())
             run = _Run(plan, out)
+            if add or is_moved(folder):
+                run.make_room()
             if repair:
                 run.find_damage(workers)
             views = run.pack(workers, progress)
@@ -178,6 +190,15 @@ def pack(plan: PackPlan, out: Path, workers: int, progress: Progress, repair: bo
             _remove_unfinished(out)
         shutil.rmtree(folder)
         return Packed(index, tuple(run.failures), views)
+
+
+def _require_ours(plan: PackPlan, out: Path, add: bool) -> None:
+    """Makes sure that a folder is for this plan, or for one of fewer objects."""
+    settings, index = plan.settings, out / INDEX_NAME
+    if add and index.is_file():
+        earlier = require_grown(out, parse_index(index), plan.objects)
+        settings = settings.model_copy(update={"catalogue_sha256": earlier})
+    require_ours(out, out / FOLDER_NAME / SETTINGS_NAME, settings, "packed")
 
 
 class _Run:
@@ -192,6 +213,10 @@ class _Run:
         self.failures = Failures(out / FAILURES_NAME)
         self._rows = partial(self._sealed.rows, latents=VARIANTS[plan.settings.variant], passes=())
 
+    def make_room(self) -> None:
+        """Moves shards aside that objects displace which were added."""
+        move_aside(self._sealed, self._out / FOLDER_NAME, self._plan.shards, self._rows)
+
     def find_damage(self, workers: int) -> None:
         """Has shards that are damaged count as missing."""
         self._sealed.find_damage(self._plan.shards, workers)
@@ -204,13 +229,22 @@ class _Run:
             if not self._sealed.is_complete(shard, self.failures, self._rows)
         ]
         contract = self._index({}, *PixelSums().mean_and_std())
+        aside = shards_aside(self._out / FOLDER_NAME)
         per_object = self._plan.settings.views
         total = len(self._plan.objects)
         progress.start(
             total * per_object, (total - sum(len(shard.objects) for shard in missing)) * per_object
         )
         jobs = [
-            _Job(self._plan.source, self._out, self._records, self._plan.settings, shard, contract)
+            _Job(
+                self._plan.source,
+                self._out,
+                self._records,
+                self._plan.settings,
+                shard,
+                contract,
+                tuple(sources_of(self._out / shard.name, shard.objects, aside)),
+            )
             for shard in missing
         ]
         views = 0
@@ -287,13 +321,11 @@ def _pack_shard(job: _Job) -> _Done:
 
 
 def _samples(job: _Job, tally: _Tally) -> Iterator[Sample]:
-    """The samples of the objects that are whole, out of the shard where they are sound in it, else out of the source."""
-    kept = sound_objects(job.out / job.shard.name, job.shard.objects, job.contract)
-    sound = next(kept, None)
+    """The samples of the objects that are whole, out of shards in which they are sound, else out of the source."""
+    sound = SoundObjects(job.sources, job.contract)
     for item in job.shard.objects:
-        if sound is not None and sound[0] == item:
-            _, samples, pixels = sound
-            sound = next(kept, None)
+        if found := sound.take(item):
+            samples, pixels = found
         else:
             try:
                 samples, pixels = read_object(job.source, item, job.settings)

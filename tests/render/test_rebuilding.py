@@ -50,3 +50,20 @@ def test_of_a_damaged_shard_just_the_objects_that_are_lost_are_rendered(
     assert digests(copy) == digests(rendered_dataset)
     assert {path: path.stat().st_mtime_ns for path in sound} == before
     assert call("verify", copy, "--workers", "1").code == 0
+
+
+def test_of_a_dataset_that_models_were_added_to_just_their_views_are_rendered(
+    rendered_dataset, toy_models, tmp_path
+):
+    models, out = shutil.copytree(toy_models, tmp_path / "models"), tmp_path / "views"
+    added = sorted(path.parent for path in models.glob("*/*/models"))[0]
+    shutil.move(added, tmp_path / "added")
+    render = ("render", models, out, *SMALL, "--workers", "1")
+    assert call(*render).code == 0
+    shutil.move(tmp_path / "added", added)
+    assert "--add" in call(*render).error
+
+    grown = run(*render, "--add")
+    assert grown.code == 0, grown.err
+    assert f"{VIEWS - PER_OBJECT} of {VIEWS} views are there already" in grown.err
+    assert digests(out) == digests(rendered_dataset)

@@ -43,7 +43,7 @@ def test_sound_objects_come_with_their_samples_and_the_sums_of_their_pixels(tmp_
     assert [item for item, _, _ in found] == list(OBJECTS)
     assert [sample for _, samples, _ in found for sample in samples] == samples_of(*NAMES)
     assert {sums.pixels for _, _, sums in found} == {4 * 32 * 32}
-    whole = salvage(SalvageJob(tmp_path, ShardPlan(path.name, "train", OBJECTS), index))
+    whole = salvage(SalvageJob(path, ShardPlan(path.name, "train", OBJECTS), index))
     assert sum(whole.pixels.values(), start=PixelSums()) == sum(
         (sums for _, _, sums in found), start=PixelSums()
     )

@@ -5,7 +5,7 @@ from pydantic import Field
 
 from iebench.methods.method import Batch, Method, Outcome, ProjectedConfig, Sizes, register
 from iebench.methods.parts.ema import follow, frozen_copy
-from iebench.methods.parts.gather import gather
+from iebench.methods.parts.gather import gather_each
 from iebench.methods.parts.losses import alignment_loss
 from iebench.methods.parts.projectors import mlp_projector
 
@@ -44,7 +44,10 @@ class BYOL(Method):
         assert batch.targets is not None
         first, second = (self.projector(view) for view in (batch.first, batch.second))
         with torch.no_grad():
-            target_first, target_second = (gather(self.target_projector(view)) for view in batch.targets)
-        forth, back = (gather(self.prediction(embedding)) for embedding in (first, second))
+            targets = [self.target_projector(view) for view in batch.targets]
+        forth, back = (self.prediction(embedding) for embedding in (first, second))
+        forth, back, first, second, target_first, target_second = gather_each(
+            forth, back, first, second, *targets
+        )
         loss = alignment_loss(forth, target_second) + alignment_loss(back, target_first)
-        return Outcome({"loss": loss}, (gather(first), gather(second)))
+        return Outcome({"loss": loss}, (first, second))

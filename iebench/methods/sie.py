@@ -5,7 +5,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from iebench.methods.method import Batch, EquivariantConfig, Method, Outcome, Sizes, register
-from iebench.methods.parts.gather import gather
+from iebench.methods.parts.gather import gather_each
 from iebench.methods.parts.losses import collapse_terms, invariance_loss, variance_loss
 from iebench.methods.parts.predictors import build_predictor
 from iebench.methods.parts.projectors import mlp_projector
@@ -81,12 +81,13 @@ class SIE(Method):
         """The loss and its terms."""
         views = (batch.first, batch.second)
         equivariant = [self.steered_embeddings(view) for view in views]
-        predicted = gather(self.predictor(equivariant[0], batch.transformation))
-        first, second = equivariant = [gather(embedding) for embedding in equivariant]
+        predicted = self.predictor(equivariant[0], batch.transformation)
+        split = self.invariant_dimension
+        invariant = [self.invariant_projector(view[:, :split]) for view in views] if split else []
+        predicted, first, second, *invariant = gather_each(predicted, *equivariant, *invariant)
+        equivariant = [first, second]
         terms = {"repr_loss_inv": predicted.new_zeros(())}
-        if self.invariant_dimension:
-            split = self.invariant_dimension
-            invariant = [gather(self.invariant_projector(view[:, :split])) for view in views]
+        if invariant:
             terms = {"repr_loss_inv": invariance_loss(*invariant)}
             first, second = (torch.cat(parts, dim=1) for parts in zip(invariant, equivariant, strict=True))
 

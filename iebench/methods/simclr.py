@@ -11,7 +11,7 @@ from iebench.methods.method import (
     Sizes,
     register,
 )
-from iebench.methods.parts.gather import gather
+from iebench.methods.parts.gather import gather_each
 from iebench.methods.parts.losses import contrastive_loss
 from iebench.methods.parts.projectors import mlp_projector
 from iebench.methods.parts.steering import SteeringMethod
@@ -39,7 +39,7 @@ class SimCLR(Method):
 
     def forward(self, batch: Batch) -> Outcome:
         """The loss: NT-Xent of both views."""
-        first, second = (gather(self.projector(view)) for view in (batch.first, batch.second))
+        first, second = gather_each(*(self.projector(view) for view in (batch.first, batch.second)))
         return Outcome({"loss": contrastive_loss(first, second, self.config.temperature)}, (first, second))
 
 

@@ -4,7 +4,7 @@ from pydantic import Field
 from torch import Tensor
 
 from iebench.methods.method import Batch, Method, Outcome, ProjectedConfig, Sizes, register
-from iebench.methods.parts.gather import gather
+from iebench.methods.parts.gather import gather_each
 from iebench.methods.parts.losses import collapse_terms, invariance_loss
 from iebench.methods.parts.projectors import mlp_projector
 from shards.errors import UsageError
@@ -43,7 +43,7 @@ class VICReg(Method):
 
     def forward(self, batch: Batch) -> Outcome:
         """The loss: similarity * repr_loss_inv + std * std_loss + cov * cov_loss."""
-        first, second = (gather(self.projector(view)) for view in (batch.first, batch.second))
+        first, second = gather_each(*(self.projector(view) for view in (batch.first, batch.second)))
         terms = {
             "repr_loss_inv": invariance_loss(first[:, : self.compared], second[:, : self.compared]),
             **collapse_terms((first, second)),

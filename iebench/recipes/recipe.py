@@ -88,6 +88,10 @@ class TrainingConfig(_Section):
     log: list[LogName] = Field(
         default=["tensorboard"], description="tensorboard, wandb (Weights & Biases), both or none"
     )
+    checkpoint_activations: bool = Field(
+        default=False,
+        description="compute the backbone's blocks again in the backward pass: less memory, more time",
+    )
     log_every: int = Field(default=10, ge=1, description="steps")
     checkpoint_every: int = Field(default=10, ge=1, description="epochs")
     validate_every: int = Field(default=10, ge=1, description="epochs between scores on validation objects")

@@ -145,7 +145,9 @@ def _train(
         return state.step
     stream.start_step = state.step
     if processes.count > 1:
-        synchronise_batch_norm(model, device)
+        synchronise_batch_norm(model)
+    if recipe.training.checkpoint_activations:
+        model.recompute_activations()
     if wants_compile(recipe.training.compile, device, schedule.steps - state.step):
         model.compile_backbones()
     trained, optimizer = processes.replicate(model), state.optimizer

@@ -1,6 +1,6 @@
 """The network that is trained: a backbone, a method on it, and heads that watch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -19,6 +19,7 @@ from iebench.methods.parts.transformations import (
 )
 from iebench.recipes.recipe import Recipe
 from iebench.training.online import OnlineEvaluation, Views
+from iebench.training.recompute import recompute_stages
 from shards.schema import DatasetIndex
 
 
@@ -53,6 +54,7 @@ class Model(nn.Module):
         sizes = Sizes(REPRESENTATION_DIMENSIONS[recipe.backbone.name], classes)
         self.backbone_config = recipe.backbone
         self.joint_views = recipe.backbone.joint_views
+        self._encode: Callable[[nn.Module, Tensor], Tensor] = self._encoded
         self.latent_names = [latent.name for latent in index.latents]
         self.backbone = build_backbone(recipe.backbone, index.image_size)
         self.method = find_method(recipe.method.name).build(recipe.method, sizes)
@@ -70,7 +72,7 @@ class Model(nn.Module):
 
     def represent(self, views: Tensor) -> Tensor:
         """Representations (batch, dimension) of (batch, 3, height, width) uint8 views."""
-        return self.backbone(self._normalised(views))
+        return self._encode(self.backbone, views)
 
     def transformation(self, first: Tensor, second: Tensor, groups: Sequence[Group]) -> Tensor:
         """What takes the first (batch, latents) to the second, in the given groups, in the model's own precision."""
@@ -88,10 +90,12 @@ class Model(nn.Module):
             self.target_backbone.load_state_dict(self.backbone.state_dict())
 
     def compile_backbones(self) -> None:
-        """Has torch.compile make kernels for the backbone, and for its target, when they first run."""
-        for backbone in (self.backbone, self.target_backbone):
-            if backbone is not None:
-                backbone.compile()
+        """Has torch.compile make kernels for normalization and backbone, and for its target, when they first run."""
+        self._encode = torch.compile(self._encoded)
+
+    def recompute_activations(self) -> None:
+        """Has the backbone keep the inputs of its blocks only, and compute the rest again in the backward pass."""
+        recompute_stages(self.backbone)
 
     def forward(self, views: Views, latents: Views, labels: Tensor) -> Step:
         """The loss and its terms for one batch of pairs.
@@ -131,10 +135,14 @@ class Model(nn.Module):
 
     def _both(self, backbone: nn.Module, views: Views) -> Views:
         if self.joint_views:
-            first, second = backbone(self._normalised(torch.cat(views))).chunk(2)
+            first, second = self._encode(backbone, torch.cat(views)).chunk(2)
         else:
-            first, second = (backbone(self._normalised(view)) for view in views)
+            first, second = (self._encode(backbone, view) for view in views)
         return first, second
+
+    def _encoded(self, backbone: nn.Module, views: Tensor) -> Tensor:
+        """The representations of uint8 views by a backbone; what torch.compile makes kernels for."""
+        return backbone(self._normalised(views))
 
     def _normalised(self, views: Tensor) -> Tensor:
         normalised = (views.to(self.channel_mean.dtype) / 255 - self.channel_mean) / self.channel_std

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from iebench.evaluation.scores import batch_r2
-from iebench.methods.parts.gather import gather
+from iebench.methods.parts.gather import gather_each
 from iebench.methods.parts.losses import classification_loss, regression_loss
 from iebench.methods.parts.projectors import mlp
 
@@ -69,14 +69,22 @@ class OnlineEvaluation(nn.Module):
             rotation: (batch, rotation dimension) from the first views to the second.
         """
         losses, scores = [], {}
+        watched: list[Tensor] = [] if rotation is None else [rotation]
         for name, (first, second) in spaces.items():
             logits = self.classifiers[name](torch.cat((first, second)).detach())
             losses.append(classification_loss(logits, labels.repeat(2)))
-            scores[f"online_{name}_top1"] = gather((logits.argmax(dim=1) == labels.repeat(2)).float()).mean()
+            is_right = (logits.detach().argmax(dim=1) == labels.repeat(2)).float()
+            watched.append(is_right.view(2, -1).T)
             if rotation is not None:
                 regressed = self.regressors[name](torch.cat((first, second), dim=1).detach())
                 losses.append(regression_loss(regressed, rotation))
-                scores[f"online_{name}_rotation_r2"] = batch_r2(gather(regressed.detach()), gather(rotation))
+                watched.append(regressed.detach())
+        gathered = iter(gather_each(*watched))
+        true = None if rotation is None else next(gathered)
+        for name in spaces:
+            scores[f"online_{name}_top1"] = next(gathered).mean()
+            if true is not None:
+                scores[f"online_{name}_rotation_r2"] = batch_r2(next(gathered), true)
         return Reading(torch.stack(losses).sum(), scores)
 
 

@@ -30,6 +30,7 @@ MAY_CHANGE_ON_RESUME = (
     "evaluation.",
     "online.",
     "optimizer.",
+    "training.checkpoint_activations",
     "training.checkpoint_every",
     "training.compile",
     "training.epochs",

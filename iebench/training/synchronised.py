@@ -1,32 +1,46 @@
 """Batch norm by the statistics of the whole batch, over however many processes it is spread."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
+import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from iebench.methods.parts.gather import gather, world_size
+from iebench.methods.parts.gather import world_size
+
+Statistics = tuple[Tensor, Tensor]
+"""Mean and biased variance of each channel over the whole batch, (channels,) each."""
 
 
-def synchronise_batch_norm(network: nn.Module, device: torch.device) -> nn.Module:
-    """A network whose batch norms are synchronised; parameters, buffers and their names stay what they are.
-
-    On CUDA these are PyTorch's own, which exist for GPUs only.
+def synchronise_batch_norm(network: nn.Module) -> nn.Module:
+    """A network whose batch norms are synchronized; parameters, buffers and their names stay what they are.
 
     Args:
-        network: changed in place, unless it is a batch norm itself.
-        device: on which it will run.
+        network: Is changed in place, unless it is a batch norm itself.
     """
-    if device.type == "cuda":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(network)
     if isinstance(network, _BatchNorm):
         return SynchronisedBatchNorm.like(network)
     for name, child in network.named_children():
-        setattr(network, name, synchronise_batch_norm(child, device))
+        setattr(network, name, synchronise_batch_norm(child))
     return network
 
 
 class SynchronisedBatchNorm(_BatchNorm):
-    """Batch norm in plain tensor operations, for shares of one size in all processes."""
+    """Batch norm over shares of one size in all processes, for CPU and CUDA alike.
+
+    A forward pass takes one exchange of 2 x channels numbers between the processes, and a backward pass another.
+    Nothing waits for the device, and torch.compile takes it whole.
+
+    Attributes:
+        notes: List to which the statistics of each forward pass are added; None notes nothing.
+        known: Statistics to take instead of asking the other processes; None asks them.
+    """
+
+    notes: list[Statistics] | None = None
+    known: Iterator[Statistics] | None = None
 
     @classmethod
     def like(cls, other: _BatchNorm) -> "SynchronisedBatchNorm":
@@ -39,32 +53,90 @@ class SynchronisedBatchNorm(_BatchNorm):
         return synchronised.train(other.training)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Normalises (batch, dimension, ...); the exact adjoint of ``gather`` carries the gradients."""
+        """Normalizes (batch, channels, ...), in the type that it is of; statistics are float32 at least."""
         if not self.training or world_size() == 1:
             return super().forward(rows)
-        others = [axis for axis in range(rows.ndim) if axis != 1]
-        shares = gather(torch.stack(torch.var_mean(rows, others, correction=0))[None])
-        variances, means = shares.unbind(1)
-        mean = means.mean(dim=0)
-        variance = (variances + (means - mean).square()).mean(dim=0)
-        if self.track_running_stats:
-            self._track(mean.detach(), variance.detach(), rows.numel() // rows.shape[1] * world_size())
-
-        shape = [1, -1, *[1] * (rows.ndim - 2)]
-        scale = torch.rsqrt(variance + self.eps)
-        if self.affine:
-            scale = scale * self.weight
-        normalised = (rows - mean.view(shape)) * scale.view(shape)
-        return normalised + self.bias.view(shape) if self.affine else normalised
+        statistics = next(self.known) if self.known is not None else batch_statistics(rows)
+        if self.notes is not None:
+            self.notes.append(statistics)
+        if self.track_running_stats and self.known is None:
+            self._track(*statistics, rows.numel() // rows.shape[1] * world_size())
+        return _Normalized.apply(rows, *statistics, self.weight, self.bias, self.eps)
 
     def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
         """Moves the running statistics, the variance unbiased, as PyTorch does."""
         assert self.running_mean is not None and self.running_var is not None
         assert self.num_batches_tracked is not None
-        self.num_batches_tracked += 1
-        momentum = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
+        self.num_batches_tracked.add_(1)
+        momentum = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean.to(self.running_mean), momentum)
         self.running_var.lerp_((variance * count / (count - 1)).to(self.running_var), momentum)
 
     def _check_input_dim(self, rows: Tensor) -> None:
         """Any shape with channels in the second place will do."""
+
+
+@torch.no_grad()
+def batch_statistics(rows: Tensor) -> Statistics:
+    """Computes the statistics of a batch that is spread over the processes, by one exchange.
+
+    The variance of the whole is the mean of the shares' variances and of their means' squared distances from the
+    whole mean; means of squares would lose digits.
+
+    Args:
+        rows: (batch, channels, ...), this process's share.
+    """
+    share = torch.stack(torch.var_mean(_widened(rows), _all_but_channels(rows), correction=0))
+    shares = share.new_empty((world_size(), *share.shape))
+    dist.all_gather_into_tensor(shares.flatten(0, 1), share)
+    variances, means = shares.unbind(1)
+    mean = means.mean(dim=0)
+    return mean, (variances + (means - mean).square()).mean(dim=0)
+
+
+class _Normalized(torch.autograd.Function):
+    """weight (x - mean) / sqrt(variance + eps) + bias, whose gradient goes through the statistics of all processes.
+
+    With z = (x - mean) / sqrt(variance + eps) and g the gradient of the output times weight, means over the whole
+    batch, the gradient of x is (g - mean(g) - z mean(g z)) / sqrt(variance + eps).
+    """
+
+    @staticmethod
+    def forward(
+        context: Any,
+        rows: Tensor,
+        mean: Tensor,
+        variance: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        eps: float,
+    ) -> Tensor:
+        context.save_for_backward(rows, mean, variance, weight)
+        context.eps = eps
+        return F.batch_norm(rows, mean, variance, weight, bias, False, 0.0, eps)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        rows, mean, variance, weight = context.saved_tensors
+        shape = [1, -1, *[1] * (rows.ndim - 2)]
+        axes = _all_but_channels(rows)
+        scale = torch.rsqrt(variance + context.eps)
+        wide = _widened(gradient)
+        normalized = (_widened(rows) - mean.view(shape)) * scale.view(shape)
+        sums = torch.stack((wide.sum(axes), (wide * normalized).sum(axes)))
+        total = sums.clone()
+        dist.all_reduce(total)
+        mean_gradient, mean_product = (total / (rows.numel() // rows.shape[1] * world_size())).unbind()
+        centered = wide - mean_gradient.view(shape) - normalized * mean_product.view(shape)
+        factor = scale if weight is None else scale * weight
+        of_rows = (centered * factor.view(shape)).to(rows.dtype)
+        of_weight, of_bias = (None, None) if weight is None else (sums[1].to(weight), sums[0].to(weight))
+        return of_rows, None, None, of_weight, of_bias, None
+
+
+def _all_but_channels(rows: Tensor) -> list[int]:
+    return [axis for axis in range(rows.ndim) if axis != 1]
+
+
+def _widened(rows: Tensor) -> Tensor:
+    return rows.float() if rows.dtype in (torch.bfloat16, torch.float16) else rows

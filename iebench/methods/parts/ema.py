@@ -4,7 +4,7 @@ import copy
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def frozen_copy(network: nn.Module) -> nn.Module:
@@ -18,8 +18,9 @@ def follow(target: nn.Module, network: nn.Module, momentum: float) -> None:
 
     Buffers, such as batch norm's running statistics, are the target's own.
     """
-    for slow, fast in zip(target.parameters(), network.parameters(), strict=True):
-        slow.lerp_(fast, 1 - momentum)
+    slow: list[Tensor] = list(target.parameters())
+    fast: list[Tensor] = list(network.parameters())
+    torch._foreach_lerp_(slow, fast, 1 - momentum)
 
 
 def cosine_momentum(base: float, progress: float) -> float:

@@ -29,6 +29,26 @@ def gather(rows: Tensor) -> Tensor:
     return rows if world_size() == 1 else _Gather.apply(rows)
 
 
+def gather_each(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Gathers several tensors by one exchange; each comes back in its own type.
+
+    Tensors of (4, 8) and (4,) rows travel as one of (4, 9).
+
+    Args:
+        *tensors: (batch, ...) each, of one batch.
+    """
+    if world_size() == 1:
+        return tensors
+    flat = [tensor.flatten(1) if tensor.ndim > 1 else tensor[:, None] for tensor in tensors]
+    widest = max((part.dtype for part in flat), key=lambda dtype: dtype.itemsize)
+    gathered = gather(torch.cat([part.to(widest) for part in flat], dim=1))
+    columns = gathered.split([part.shape[1] for part in flat], dim=1)
+    return tuple(
+        part.reshape(-1, *tensor.shape[1:]).to(tensor.dtype)
+        for part, tensor in zip(columns, tensors, strict=True)
+    )
+
+
 def own_rows(rows: Tensor) -> Tensor:
     """Of gathered rows (processes * batch, ...), this process's (batch, ...)."""
     return rows if world_size() == 1 else rows.chunk(world_size())[dist.get_rank()]

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from iebench.methods.method import Batch, EquivariantConfig, Method, Sizes
-from iebench.methods.parts.gather import gather
+from iebench.methods.parts.gather import gather_each
 from iebench.methods.parts.predictors import build_predictor
 from iebench.methods.parts.projectors import mlp_projector
 
@@ -32,4 +32,5 @@ class SteeringMethod(Method):
         """The embeddings of both views, and the prediction of the second from the first, gathered."""
         first, second = (self.projector(view) for view in (batch.first, batch.second))
         predicted = self.predictor(first, batch.transformation)
-        return gather(first), gather(second), gather(predicted)
+        first, second, predicted = gather_each(first, second, predicted)
+        return first, second, predicted

@@ -11,14 +11,16 @@ import torch.multiprocessing
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from iebench.backbones.sie_resnet import BasicBlock, SIEResNet
+from iebench.methods.parts.gather import gather
 from iebench.recipes.recipe import load_recipe
 from iebench.training.model import Model, build_model
 from iebench.training.optimizers import build_optimizer
+from iebench.training.recompute import recompute_stages
 from iebench.training.synchronised import SynchronisedBatchNorm, synchronise_batch_norm
 from shards.schema import DatasetIndex, open_dataset
 
 PROCESSES, ROWS, STEPS = 2, 4, 2
-CPU = torch.device("cpu")
 RECIPES = {
     "sie": ["method.projector=[64, 64, 32]", "backbone.joint_views=true"],
     "equimod_byol": ["method.projector=[32, 16]", "method.prediction_width=16"],
@@ -65,7 +67,7 @@ def trained(name: str, index: DatasetIndex, rank: int | None = None) -> dict[str
     optimizer = build_optimizer(model, load_recipe(name, RECIPES[name]))
     network: nn.Module = model
     if rank is not None:
-        synchronise_batch_norm(model, CPU)
+        synchronise_batch_norm(model)
         network = DistributedDataParallel(model)
         network.broadcast_buffers = False
     found = {}
@@ -80,12 +82,80 @@ def trained(name: str, index: DatasetIndex, rank: int | None = None) -> dict[str
     return found | model.state_dict()
 
 
+WAYS = ["plain", "recomputed", "compiled", "compiled and recomputed"]
+
+
+def small_network() -> nn.Module:
+    torch.manual_seed(0)
+    network = SIEResNet(BasicBlock, (1, 1, 1, 1)).double()
+    for norm in network.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            nn.init.uniform_(norm.weight)
+    return network
+
+
+def network_step(way: str, rank: int | None = None) -> dict[str, torch.Tensor]:
+    """The output of this process, gradients of the mean loss, and running statistics after one step."""
+    network = small_network()
+    if rank is not None:
+        synchronise_batch_norm(network)
+    if "recomputed" in way:
+        recompute_stages(network)
+    images = torch.randn(
+        (2 * ROWS, 3, 32, 32), generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    )
+    encode = torch.compile(network, backend="aot_eager", fullgraph=True) if "compiled" in way else network
+    output = encode(images if rank is None else share(images, rank))
+    gathered = gather(output)
+    (gathered @ gathered.T).square().mean().backward()
+    gradients = {f"gradient of {name}": value.grad for name, value in network.named_parameters()}
+    if rank is not None:
+        for value in gradients.values():
+            dist.all_reduce(value)
+            value /= PROCESSES
+    return {"output": output.detach(), **gradients, **dict(network.named_buffers())}
+
+
+def count_exchanges(counts: list[int]) -> None:
+    """Has every collective of tensors that Python code asks for add to the last of the counts."""
+
+    def counted(original):
+        def count(*arguments):
+            counts[-1] += 1
+            return original(*arguments)
+
+        return count
+
+    for name in ("all_gather", "all_gather_into_tensor", "all_reduce"):
+        setattr(dist, name, counted(getattr(dist, name)))
+
+
+def exchanges_of_a_step(index: DatasetIndex, rank: int) -> dict[str, int]:
+    """How often processes exchange tensors in a step of each recipe, but for the gradients of DistributedDataParallel."""
+    found, counts = {}, [0]
+    count_exchanges(counts)
+    for name in RECIPES:
+        model = double_model(name, index)
+        synchronise_batch_norm(model)
+        norms = [module for module in model.modules() if isinstance(module, SynchronisedBatchNorm)]
+        taken: list = []
+        for norm in norms:
+            norm.notes = taken
+        counts.append(0)
+        model(*share(batch(index, 0), rank)).loss.backward()
+        found |= {name: counts[-1], f"{name} norms": len(taken)}
+    return found
+
+
 def process(rank: int, port: int, data: str, folder: str) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
     dist.init_process_group("gloo", rank=rank, world_size=PROCESSES)
     index = open_dataset(Path(data))
-    torch.save({name: trained(name, index, rank) for name in RECIPES}, Path(folder) / f"{rank}.pt")
+    found = {name: trained(name, index, rank) for name in RECIPES}
+    found |= {way: network_step(way, rank) for way in WAYS}
+    found["exchanges"] = exchanges_of_a_step(index, rank)
+    torch.save(found, Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()
 
 
@@ -112,11 +182,28 @@ def test_two_processes_come_to_the_weights_of_one(spread: list[dict], toy_datase
             torch.testing.assert_close(found[name][key], value, rtol=1e-6, atol=1e-7, msg=key)
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_synchronised_network_is_that_of_one_process_however_it_is_run(spread: list[dict], way: str):
+    expected = network_step("plain")
+    output = torch.cat([found[way].pop("output") for found in spread])
+    torch.testing.assert_close(output, expected.pop("output"))
+    for found in spread:
+        for key, value in expected.items():
+            torch.testing.assert_close(found[way][key], value, msg=key)
+
+
+@pytest.mark.parametrize(("name", "others"), [("sie", 3), ("supervised", 4), ("equimod_byol", 8)])
+def test_a_step_exchanges_no_more_than_norms_and_embeddings_need(spread: list[dict], name: str, others: int):
+    """A batch norm exchanges once in each direction, and so do embeddings; scores once."""
+    counts = spread[0]["exchanges"]
+    assert counts[name] == counts[f"{name} norms"] + others
+
+
 def test_a_synchronised_network_has_the_very_parameters_and_names_of_the_other():
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Sequential(nn.BatchNorm1d(4)))
     network[1].requires_grad_(False)
     before = network.state_dict(keep_vars=True)
-    after = synchronise_batch_norm(network, CPU).state_dict(keep_vars=True)
+    after = synchronise_batch_norm(network).state_dict(keep_vars=True)
     assert [type(network[1]), type(network[2][0])] == [SynchronisedBatchNorm] * 2
     assert list(after) == list(before)
     assert all(after[key] is before[key] for key in before)

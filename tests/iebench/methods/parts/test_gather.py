@@ -36,7 +36,7 @@ def result_of(name: str, batch: Batch, wrap: bool) -> dict[str, torch.Tensor]:
     """Loss, terms and the gradient of every parameter, in float64."""
     network: torch.nn.Module = OnRepresentations(small_method(name)).double()
     if wrap:
-        synchronise_batch_norm(network, torch.device("cpu"))
+        synchronise_batch_norm(network)
     trained = DistributedDataParallel(network) if wrap else network
     terms = trained(batch)
     terms["loss"].backward()

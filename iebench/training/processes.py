@@ -12,13 +12,15 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from iebench.training.devices import choose_device, claim_gpu, gpu_identity, require_own_gpus
-from iebench.training.launch import read_launch, said_once_per_node
+from iebench.training.devices import choose_device, claim_gpu, first_line, gpu_identity, require_own_gpus
+from iebench.training.launch import Launch, read_launch, said_once_per_node
+from iebench.training.watch import LAST_WORD, Watch
 from shards.errors import IebenchError
 
 _PATIENCE = timedelta(days=30)  # while rank 0 writes, or fits probes; a process that dies is noticed at once
 _COLLECTIVE_TIMEOUT = timedelta(minutes=5)  # of gradients and statistics, for which nobody should wait long
-_LAST_WORD = timedelta(seconds=30)
+_LAST_WORD = timedelta(seconds=LAST_WORD)
+_NOTICING = 5.0  # seconds until the watch, too, knows of a process whose connections are closed
 
 
 class Processes:
@@ -160,17 +162,21 @@ def launched(device: str) -> Iterator[Processes]:
     if processes.count == 1:
         yield processes
         return
+    watch = start_watch(processes, read_launch())
+    atexit.unregister(_leave)
+    atexit.register(
+        watch.close, _leave
+    )  # after an error has been told, and before the interpreter is taken down
     try:
-        yield processes
-        processes.exchange(0)
-    except RuntimeError as error:
-        if not _tells_of_loss(error):
-            raise
-        raise IebenchError(
-            f"process {processes.rank} of {processes.count} lost the others, one of which has ended; what ended it "
-            "stands above or in its own log, and `iebench train --resume RUN` goes on from the last checkpoint"
-        ) from error
-    _leave()
+        with _loss_as_error(watch):
+            yield processes
+            processes.exchange(0)
+    except BaseException as error:
+        watch.leave(_exit_code(error))
+        raise
+    watch.leave()
+    atexit.unregister(watch.close)
+    watch.close(_leave)
 
 
 def start_processes(device: str) -> Processes:
@@ -191,7 +197,7 @@ def start_processes(device: str) -> Processes:
             world_size=launch.count,
             timeout=_COLLECTIVE_TIMEOUT,
         )
-        atexit.register(_leave)  # after an error has been told, and before the interpreter is taken down
+        atexit.register(_leave)
     processes = Processes(launch.rank, launch.count, place)
     if place.type == "cuda":
         with processes.fail_together():
@@ -200,6 +206,22 @@ def start_processes(device: str) -> Processes:
         with processes.fail_together():
             require_own_gpus(identities)
     return processes
+
+
+def start_watch(processes: Processes, launch: Launch) -> Watch:
+    """Has a thread in each of several processes notice when another one ends.
+
+    Raises:
+        IebenchError: A process does not reach rank 0.
+    """
+    watch = Watch(processes.rank, processes.count)
+    with processes.fail_together():
+        place = watch.listen(launch.address, launch.local_count == launch.count) if processes.first else ""
+    place = processes.from_first(place)
+    with processes.fail_together():
+        if not processes.first:
+            watch.join(place)
+    return watch
 
 
 def as_bytes(text: str) -> Tensor:
@@ -221,6 +243,36 @@ def _leave() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
     gc.collect()
+
+
+@contextmanager
+def _loss_as_error(watch: Watch) -> Iterator[None]:
+    """Turns a collective's error about another process into one sentence, which one process tells.
+
+    Raises:
+        IebenchError: Another process has ended without a word.
+        SystemExit: Another process has told its error, or a third one tells of it.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not _tells_of_loss(error):
+            raise
+        loss = watch.loss_within(_NOTICING)
+        if loss is None:
+            raise IebenchError(
+                f"process {watch.rank} of {watch.count} waited for the others in vain ({first_line(error)}); what keeps "
+                "them stands above or in their own logs, and `iebench train --resume RUN` goes on from the last checkpoint"
+            ) from error
+        if loss.code is None and watch.speaks:
+            raise IebenchError(watch.describe(loss)) from error
+        raise SystemExit(loss.code or 1) from None
+
+
+def _exit_code(error: BaseException) -> int:
+    """The exit code that a command gives an error."""
+    code = error.code if isinstance(error, SystemExit) else getattr(error, "exit_code", 1)
+    return code if isinstance(code, int) and code else 1
 
 
 def _tells_of_loss(error: RuntimeError) -> bool:

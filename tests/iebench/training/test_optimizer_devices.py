@@ -10,7 +10,14 @@ import pytest
 import torch
 
 from iebench.training import devices
-from iebench.training.devices import choose_device, claim_gpu, gpu_files, gpu_identity, require_own_gpus
+from iebench.training.devices import (
+    choose_device,
+    claim_gpu,
+    fast_kernels,
+    gpu_files,
+    gpu_identity,
+    require_own_gpus,
+)
 from iebench.training.launch import Launch
 from shards.errors import UsageError
 
@@ -129,3 +136,16 @@ def test_processes_that_share_a_gpu_are_named(monkeypatch: pytest.MonkeyPatch):
     require_own_gpus(identities[:2])
     with pytest.raises(UsageError, match="processes 0, 2 were given the same GPU"):
         require_own_gpus(identities)
+
+
+def test_cuda_takes_fast_kernels_for_as_long_as_a_training(monkeypatch: pytest.MonkeyPatch):
+    def flags() -> tuple[bool, str]:
+        return torch.backends.cudnn.benchmark, torch.get_float32_matmul_precision()
+
+    before = flags()
+    with fast_kernels(torch.device("cpu")):
+        assert flags() == before == (False, "highest")
+    with pytest.raises(KeyError), fast_kernels(torch.device("cuda", 0)):
+        assert flags() == (True, "high")
+        raise KeyError
+    assert flags() == before

@@ -1,0 +1,263 @@
+"""A thread of each process that notices when another one ends, whatever the main thread waits for."""
+
+import os
+import secrets
+import selectors
+import socket
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shards.errors import IebenchError
+
+GRACE = 3.0
+"""Seconds that the main thread has to end by itself, once another process is gone."""
+LAST_WORD = 30.0
+"""Seconds that a process has to tell its error and to close its connections."""
+_CONNECTING = 60.0
+_LONGEST = 200  # characters of a line
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A process that has ended before its time.
+
+    Attributes:
+        rank: Its number.
+        code: Exit code of the error that it tells itself; None if it ended without a word.
+    """
+
+    rank: int
+    code: int | None
+
+
+class Watch:
+    """Connections between rank 0 and all others, of which each process has a thread that looks at nothing else.
+
+    A kernel closes the connections of a process that dies, so the others hear of it at once, even where their main
+    threads wait in a collective of GPUs that never comes back. Then they end: by themselves if they can within
+    ``GRACE`` seconds, and otherwise by the thread. One of them says so where the lost process could not.
+
+    Args:
+        rank: Number of this process.
+        count: Number of processes.
+        end: Ends the process with an exit code, from any thread.
+        grace: Seconds that the main thread has.
+    """
+
+    def __init__(
+        self, rank: int, count: int, end: Callable[[int], object] = os._exit, grace: float = GRACE
+    ) -> None:
+        self.rank = rank
+        self.count = count
+        self.loss: Loss | None = None
+        self._end = end
+        self._grace = grace
+        self._noticed, self._left = threading.Event(), threading.Event()
+        self._own_code = 0
+        self._peers: dict[int, socket.socket] = {}
+        self._failed: dict[int, tuple[int | None, float]] = {}  # exit code, and until when it may speak
+        self._rests: dict[socket.socket, str] = {}  # lines that have not come to their ends
+        self._listener: socket.socket | None = None
+        self._token = b""
+        self._wake, self._woken = socket.socketpair()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        ours = weakref.WeakMethod(self._close_sockets)
+        # Loader workers are forks; a connection that they hold would outlive this process.
+        os.register_at_fork(after_in_child=lambda: (close := ours()) and close())
+
+    def listen(self, address: str, one_node: bool) -> str:
+        """Begins, in rank 0; returns the place that the others are to be told.
+
+        Args:
+            address: Name of this node for the others.
+            one_node: Whether all processes run on this node, which then is spoken to by no other.
+        """
+        if one_node:
+            address = "127.0.0.1"
+            self._listener = socket.create_server((address, 0))
+        elif socket.has_dualstack_ipv6():
+            self._listener = socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+        else:
+            self._listener = socket.create_server(("", 0))
+        token = secrets.token_hex(16)
+        self._token = token.encode()
+        self._thread.start()
+        return f"{address} {self._listener.getsockname()[1]} {token}"
+
+    def join(self, place: str) -> None:
+        """Begins, in all but rank 0.
+
+        Args:
+            place: What ``listen`` returned in rank 0.
+
+        Raises:
+            IebenchError: Rank 0 cannot be reached.
+        """
+        address, port, token = place.split()
+        try:
+            peer = socket.create_connection((address, int(port)), timeout=_CONNECTING)
+        except OSError as error:
+            raise IebenchError(
+                f"process {self.rank} of {self.count} does not reach process 0 at {address}, port {port} "
+                f"({error.strerror or error}); let the nodes of a training connect to each other at any port"
+            ) from None
+        _keep_alive(peer)
+        self._peers[0] = peer
+        self._say(0, f"{token} {self.rank}")
+        self._thread.start()
+
+    def leave(self, code: int = 0) -> None:
+        """Tells the others that this process ends by itself, which is no loss if all are done.
+
+        Args:
+            code: Exit code of its error; 0 if all are done.
+        """
+        self._own_code = code
+        self._left.set()
+        for rank in list(self._peers):
+            self._say(rank, f"failed {code}" if code else "done")
+        self._wake.send(b"-")
+
+    def loss_within(self, seconds: float) -> Loss | None:
+        """Returns the process that was lost, for whose end a broken connection may stand; None if there is none."""
+        self._noticed.wait(seconds)
+        return self.loss
+
+    def close(self, leaving: Callable[[], object] = lambda: None) -> None:
+        """Ends the thread and the connections.
+
+        Args:
+            leaving: Something to do before. The process is ended if it takes longer than ``LAST_WORD`` seconds.
+        """
+        limit = threading.Timer(LAST_WORD, self._end, [self._own_code])
+        limit.daemon = True
+        limit.start()
+        leaving()
+        limit.cancel()
+        limit.join()
+        self._left.set()
+        self._own_code = 0
+        self._wake.send(b"-")
+        self._thread.join()
+        self._close_sockets()
+
+    @property
+    def speaks(self) -> bool:
+        """Whether this process is the one that tells of a loss."""
+        first = 1 if self.loss and self.loss.rank == 0 else 0
+        return self.rank == first
+
+    def describe(self, loss: Loss) -> str:
+        """What to say of a process that ended without a word."""
+        return (
+            f"process {self.rank} of {self.count} lost the others: process {loss.rank} has ended without a word, as when "
+            "memory runs out or a node fails; `iebench train --resume RUN` goes on from the last checkpoint"
+        )
+
+    def _run(self) -> None:
+        loss = self._await_loss()
+        if loss is None:
+            return
+        self.loss = loss
+        for rank in list(self._peers):
+            self._say(rank, f"lost {loss.rank} {'-' if loss.code is None else loss.code}")
+        self._noticed.set()
+        if self._left.wait(self._grace):
+            return
+        if loss.code is None and self.speaks:
+            print(f"\nError: {self.describe(loss)}", file=sys.stderr, flush=True)
+        self._end(loss.code or 1)
+
+    def _await_loss(self) -> Loss | None:
+        """Returns the first process that ends before its time; None once all are done or this process is closed."""
+        with selectors.DefaultSelector() as selector:
+            for known in (self._woken, self._listener, *self._peers.values()):
+                if known is not None:
+                    selector.register(known, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select(1.0 if self._failed else None):
+                    readable = key.fileobj
+                    assert isinstance(readable, socket.socket)
+                    if readable is self._woken:
+                        if self._woken.recv(64) and self._own_code == 0:
+                            return None
+                    elif readable is self._listener:
+                        stranger, _ = self._listener.accept()
+                        _keep_alive(stranger)
+                        selector.register(stranger, selectors.EVENT_READ)
+                    elif not self._hear(readable):
+                        selector.unregister(readable)
+                        if loss := self._gone(readable):
+                            return loss
+                for rank, (code, end) in self._failed.items():
+                    if time.monotonic() > end:
+                        return Loss(rank, code)
+
+    def _hear(self, connection: socket.socket) -> bool:
+        """Takes up what another process says; whether there may be more to come from it."""
+        heard = _receive(connection)
+        rank = self._rank_of(connection)
+        if heard is None:
+            return False
+        *lines, self._rests[connection] = (self._rests.get(connection, "") + heard).split("\n")
+        for line in lines:
+            word, _, rest = line.partition(" ")
+            if rank is None:
+                if not (secrets.compare_digest(word.encode(), self._token) and rest.isdecimal()):
+                    return False
+                rank = int(rest)
+                self._peers[rank] = connection
+            elif word == "done":
+                del self._peers[rank]
+                return False
+            elif word == "failed":
+                self._failed[rank] = (int(rest), time.monotonic() + LAST_WORD)
+            elif word == "lost":
+                lost, code = rest.split()
+                self._failed[int(lost)] = (None if code == "-" else int(code), 0.0)
+        return rank is not None or len(self._rests[connection]) < _LONGEST
+
+    def _gone(self, connection: socket.socket) -> Loss | None:
+        """The loss of the process whose connection has ended; None for a stranger's, and for one that is done."""
+        rank = self._rank_of(connection)
+        self._rests.pop(connection, None)
+        if rank is None:
+            connection.close()
+            return None
+        del self._peers[rank]
+        return Loss(rank, self._failed[rank][0] if rank in self._failed else None)
+
+    def _rank_of(self, connection: socket.socket) -> int | None:
+        return next((rank for rank, peer in self._peers.items() if peer is connection), None)
+
+    def _say(self, rank: int, text: str) -> None:
+        try:
+            self._peers[rank].sendall(f"{text}\n".encode())
+        except (OSError, KeyError):  # it is gone, of which the thread hears
+            return
+
+    def _close_sockets(self) -> None:
+        for connection in (self._listener, self._wake, self._woken, *self._peers.values()):
+            if connection is not None:
+                connection.close()
+
+
+def _receive(connection: socket.socket) -> str | None:
+    """What has come over a connection; None if it has ended."""
+    try:
+        return connection.recv(4096).decode(errors="replace") or None
+    except OSError:
+        return None
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    """Has the kernel ask an idle connection whether it still is one, as a node without power does not close it."""
+    connection.settimeout(None)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

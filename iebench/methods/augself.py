@@ -4,7 +4,7 @@ import torch
 from pydantic import Field
 
 from iebench.methods.method import Batch, Method, Outcome, Sizes, ToldConfig, register
-from iebench.methods.parts.gather import gather
+from iebench.methods.parts.gather import gather_each
 from iebench.methods.parts.losses import regression_loss
 from iebench.methods.parts.projectors import mlp
 from iebench.methods.parts.transformations import DIMENSIONS
@@ -38,10 +38,10 @@ class AugSelf(Method):
         """The loss: that of SimCLR + equivariance * repr_loss_equi."""
         assert batch.transformation is not None
         loss, embeddings = self.contrast(batch)
-        regressed = gather(self.regressor(torch.cat((batch.first, batch.second), dim=1)))
+        regressed = self.regressor(torch.cat((batch.first, batch.second), dim=1))
         terms = {
             "repr_loss_inv": loss["loss"],
-            "repr_loss_equi": regression_loss(regressed, gather(batch.transformation)),
+            "repr_loss_equi": regression_loss(*gather_each(regressed, batch.transformation)),
         }
         total = terms["repr_loss_inv"] + self.config.equivariance * terms["repr_loss_equi"]
         return Outcome({"loss": total, **terms}, embeddings)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from iebench.methods.method import Batch, Method, Outcome, Sizes, ToldConfig, register
-from iebench.methods.parts.gather import gather
+from iebench.methods.parts.gather import gather_each
 from iebench.methods.parts.losses import classification_loss, regression_loss
 from iebench.methods.parts.projectors import mlp
 from iebench.methods.parts.transformations import DIMENSIONS
@@ -45,10 +45,11 @@ class Supervised(Method):
 
     def _class_loss(self, batch: Batch) -> Tensor:
         assert batch.labels is not None
-        logits = gather(self.head(torch.cat((batch.first, batch.second))))
-        return classification_loss(logits, gather(batch.labels.repeat(2)))
+        logits = self.head(torch.cat((batch.first, batch.second)))
+        logits, labels = gather_each(logits, batch.labels.repeat(2).float())
+        return classification_loss(logits, labels.long())
 
     def _transformation_loss(self, batch: Batch) -> Tensor:
         assert batch.transformation is not None
-        regressed = gather(self.head(torch.cat((batch.first, batch.second), dim=1)))
-        return regression_loss(regressed, gather(batch.transformation))
+        regressed = self.head(torch.cat((batch.first, batch.second), dim=1))
+        return regression_loss(*gather_each(regressed, batch.transformation))

@@ -93,9 +93,13 @@ class Model(nn.Module):
         """Has torch.compile make kernels for normalization and backbone, and for its target, when they first run."""
         self._encode = torch.compile(self._encoded)
 
-    def recompute_activations(self) -> None:
-        """Has the backbone keep the inputs of its blocks only, and compute the rest again in the backward pass."""
-        recompute_stages(self.backbone)
+    def recompute_activations(self, compiled: bool) -> None:
+        """Has the backbone keep the inputs of its blocks only, and compute the rest again in the backward pass.
+
+        Args:
+            compiled: Whether ``compile_backbones`` follows.
+        """
+        recompute_stages(self.backbone, compiled)
 
     def forward(self, views: Views, latents: Views, labels: Tensor) -> Step:
         """The loss and its terms for one batch of pairs.

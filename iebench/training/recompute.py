@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from iebench.training.synchronised import Statistics, SynchronisedBatchNorm
+from iebench.training.synchronised import Statistics, SynchronisedBatchNorm, synchronise_batch_norm
 
 
 class RecomputedSequential(nn.Sequential):
@@ -26,14 +26,19 @@ class RecomputedSequential(nn.Sequential):
         return input
 
 
-def recompute_stages(backbone: nn.Module) -> None:
+def recompute_stages(backbone: nn.Module, compiled: bool = False) -> None:
     """Makes a backbone compute its blocks again in the backward pass; names of parameters stay what they are.
 
     The blocks are those of the four stages of a ResNet, or the layers of a vision transformer.
 
     Args:
         backbone: Network of ``build_backbone``; changed in place.
+        compiled: Whether torch.compile will make its kernels.
     """
+    if compiled:
+        for module in synchronise_batch_norm(backbone).modules():
+            if isinstance(module, SynchronisedBatchNorm):
+                module.is_explicit = True
     encoder = getattr(backbone, "encoder", None)
     parent = encoder if isinstance(encoder, nn.Module) else backbone
     for name, stage in list(parent.named_children()):

@@ -37,8 +37,11 @@ class SynchronisedBatchNorm(_BatchNorm):
     Attributes:
         notes: List to which the statistics of each forward pass are added; None notes nothing.
         known: Statistics to take instead of asking the other processes; None asks them.
+        is_explicit: Whether a single process, too, computes statistics and output in two steps. PyTorch's own batch
+            norm hands running statistics to its backward pass, which torch.compile then finds changed by a second call.
     """
 
+    is_explicit = False
     notes: list[Statistics] | None = None
     known: Iterator[Statistics] | None = None
 
@@ -54,7 +57,7 @@ class SynchronisedBatchNorm(_BatchNorm):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Normalizes (batch, channels, ...), in the type that it is of; statistics are float32 at least."""
-        if not self.training or world_size() == 1:
+        if not self.training or (world_size() == 1 and not self.is_explicit):
             return super().forward(rows)
         statistics = next(self.known) if self.known is not None else batch_statistics(rows)
         if self.notes is not None:
@@ -68,7 +71,9 @@ class SynchronisedBatchNorm(_BatchNorm):
         assert self.running_mean is not None and self.running_var is not None
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
-        momentum = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
+        momentum = (
+            (1 / self.num_batches_tracked).to(self.running_mean) if self.momentum is None else self.momentum
+        )
         self.running_mean.lerp_(mean.to(self.running_mean), momentum)
         self.running_var.lerp_((variance * count / (count - 1)).to(self.running_var), momentum)
 
@@ -87,6 +92,8 @@ def batch_statistics(rows: Tensor) -> Statistics:
         rows: (batch, channels, ...), this process's share.
     """
     share = torch.stack(torch.var_mean(_widened(rows), _all_but_channels(rows), correction=0))
+    if world_size() == 1:
+        return share[1], share[0]
     shares = share.new_empty((world_size(), *share.shape))
     dist.all_gather_into_tensor(shares.flatten(0, 1), share)
     variances, means = shares.unbind(1)
@@ -125,7 +132,8 @@ class _Normalized(torch.autograd.Function):
         normalized = (_widened(rows) - mean.view(shape)) * scale.view(shape)
         sums = torch.stack((wide.sum(axes), (wide * normalized).sum(axes)))
         total = sums.clone()
-        dist.all_reduce(total)
+        if world_size() > 1:
+            dist.all_reduce(total)
         mean_gradient, mean_product = (total / (rows.numel() // rows.shape[1] * world_size())).unbind()
         centered = wide - mean_gradient.view(shape) - normalized * mean_product.view(shape)
         factor = scale if weight is None else scale * weight

@@ -1,6 +1,7 @@
 """Computations that stay in float32 whatever precision the backbone runs in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import ParamSpec
 
@@ -11,7 +12,7 @@ P = ParamSpec("P")
 
 
 def in_float32(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
-    """Decorates a function of tensors so that it runs without autocast, on tensors of float32 at least.
+    """Decorates a function of tensors so that it runs without autocast or TF32, on tensors of float32 at least.
 
     Args:
         function: A function or a module's ``forward``; some of its positional arguments are tensors.
@@ -20,10 +21,24 @@ def in_float32(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
     @wraps(function)
     def computed(*args: P.args, **kwargs: P.kwargs) -> Tensor:
         device = next(value.device.type for value in args if isinstance(value, Tensor))
-        with torch.autocast(device, enabled=False):
+        with torch.autocast(device, enabled=False), _exact_products():
             return function(*map(_widened, args), **kwargs)  # type: ignore[arg-type]
 
     return computed
+
+
+@contextmanager
+def _exact_products() -> Iterator[None]:
+    """Products of float32 without TF32, whose 10 bits would turn a rotation by hundredths of a degree."""
+    before = torch.get_float32_matmul_precision()
+    if before == "highest":
+        yield
+        return
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _widened(value: object) -> object:

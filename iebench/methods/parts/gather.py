@@ -35,7 +35,7 @@ def gather_each(*tensors: Tensor) -> tuple[Tensor, ...]:
     Tensors of (4, 8) and (4,) rows travel as one of (4, 9).
 
     Args:
-        *tensors: (batch, ...) each, of one batch.
+        *tensors: (batch, ...) floating point numbers each, of one batch.
     """
     if world_size() == 1:
         return tensors

@@ -2,6 +2,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from iebench.methods.parts.full_precision import in_float32
 from iebench.methods.parts.predictors import (
     HypernetworkPredictor,
     PredictorConfig,
@@ -59,3 +60,17 @@ def test_a_predictor_computes_in_float32_under_autocast(kind: str):
     with torch.autocast("cpu", torch.bfloat16):
         predicted = predictor(embeddings, transformation)
     assert torch.equal(predicted, predictor(embeddings.float(), transformation))
+
+
+def test_products_of_what_must_not_be_rounded_are_without_tf32_where_it_is_on():
+    @in_float32
+    def products(rows: torch.Tensor) -> torch.Tensor:
+        assert torch.get_float32_matmul_precision() == "highest"
+        return rows
+
+    torch.set_float32_matmul_precision("high")
+    try:
+        products(torch.zeros(2))
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision("highest")

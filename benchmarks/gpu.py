@@ -28,7 +28,7 @@ from typing import Any
 import click
 import torch
 
-from gpu_step import ARRANGEMENTS, CAN_CHECKPOINT
+from gpu_step import ARRANGEMENTS
 from iebench.cli.progress import ViewBar
 from iebench.training.machine import commit_of
 from iebench.training.metrics_log import read_metrics
@@ -347,9 +347,7 @@ def main(out: Path, data: Path | None, minutes: float, rows: tuple[str, ...], te
         (out / "gpu.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         (out / "gpu.md").write_text(as_markdown(found), encoding="utf-8")
 
-    for name in rows or [
-        name for name, row in ARRANGEMENTS.items() if CAN_CHECKPOINT or not row.checkpointed
-    ]:
+    for name in rows or ARRANGEMENTS:
         wanted = 90.0 if ARRANGEMENTS[name].compiled else 40.0
         found["rows"][name] = measure_arrangement(name, sizes, device, budget.share(wanted))
         click.echo(f"{name}: {found['rows'][name]}", err=True)

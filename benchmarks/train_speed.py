@@ -72,6 +72,8 @@ def main(
 def our_step(recipe: Recipe, index: DatasetIndex, processes: Processes) -> Step:
     """A step as ``iebench train`` takes it."""
     model = build_model(recipe, index)
+    if recipe.training.checkpoint_activations:
+        model.recompute_activations(bool(recipe.training.compile))
     if recipe.training.compile:
         model.compile_backbones()
     precision = Precision(recipe.training.precision, processes.device)

@@ -1,6 +1,8 @@
 """From shards to the device: what a process reads of each batch, and its parts joined on the device."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +13,10 @@ from iebench.training.processes import Processes
 from shards.batches import Pair
 from shards.schema import DatasetIndex
 from shards.stream import PairSettings, PairStream
+
+T = TypeVar("T")
+DeviceBatch = tuple[Views, Views, Tensor]
+"""Views, latents and labels of one batch on a device."""
 
 
 def pair_stream(config: TrainingConfig, index: DatasetIndex, data: Path, processes: Processes) -> PairStream:
@@ -30,7 +36,44 @@ def pair_stream(config: TrainingConfig, index: DatasetIndex, data: Path, process
     return PairStream(data, index, "train", settings, processes.rank, processes.count)
 
 
-def on_device(parts: tuple[Pair, ...], device: torch.device) -> tuple[Views, Views, Tensor]:
+def arriving(batches: Iterable[tuple[Pair, ...]], device: torch.device) -> Iterator[DeviceBatch]:
+    """Yields batches on a device; on CUDA, each is copied while the one before it is computed on.
+
+    The copies run on a stream of their own, one batch ahead, and the step that takes a batch waits for its copy on
+    the device only.
+
+    Args:
+        batches: Parts on the CPU; only copies of page-locked ones run beside computations.
+        device: Where they go.
+    """
+    if device.type != "cuda":
+        yield from (on_device(parts, device) for parts in batches)
+        return
+    copies = torch.cuda.Stream(device)
+
+    def copied(parts: tuple[Pair, ...]) -> tuple[DeviceBatch, torch.cuda.Event]:
+        with torch.cuda.stream(copies):
+            return on_device(parts, device), copies.record_event()
+
+    for (views, latents, labels), is_there in one_ahead(map(copied, batches)):
+        computations = torch.cuda.current_stream(device)
+        computations.wait_event(is_there)
+        for tensor in (*views, *latents, labels):  # or its memory could be given away before it was read
+            tensor.record_stream(computations)
+        yield views, latents, labels
+
+
+def one_ahead(items: Iterable[T]) -> Iterator[T]:
+    """Yields items in their order, each only when the next one has been fetched."""
+    iterator = iter(items)
+    for fetched in iterator:
+        for following in iterator:
+            yield fetched
+            fetched = following
+        yield fetched
+
+
+def on_device(parts: tuple[Pair, ...], device: torch.device) -> DeviceBatch:
     """Views, latents and labels of one batch on ``device``; latents stay float64."""
 
     def joined(tensors: list[Tensor]) -> Tensor:

@@ -12,19 +12,21 @@ import torch
 from tqdm import tqdm
 
 from iebench.backbones.builtin import with_stem
-from iebench.methods.parts.gather import gather
+from iebench.methods.parts.gather import gather_each
 from iebench.recipes.recipe import Recipe
 from iebench.training.checkpoints import Checkpoints
+from iebench.training.devices import fast_kernels
 from iebench.training.health import Diverged, Health
 from iebench.training.interrupt import stop_on_signals
 from iebench.training.launch import read_launch
-from iebench.training.loading import on_device, pair_stream
+from iebench.training.loading import arriving, pair_stream
 from iebench.training.machine import describe_machine, start_line, wants_compile
+from iebench.training.memory import out_of_memory_as_error
 from iebench.training.metrics_log import MetricsLog, ScalarLog, TensorBoardLog, read_metrics
 from iebench.training.model import Model, Step, build_model
 from iebench.training.online import collapse_statistics
 from iebench.training.optimizers import clip_gradients, learning_rate, set_learning_rate
-from iebench.training.pace import Pace
+from iebench.training.pace import TRUSTED_RECORD, Pace
 from iebench.training.precision import Precision
 from iebench.training.processes import Processes, launched
 from iebench.training.run import Run, load_checkpoint, save_checkpoint
@@ -98,7 +100,8 @@ def train(
             with processes.fail_together():
                 folder = dataset_folder(data)
             gpus = [processes.device] if processes.device.type == "cuda" else []
-            with torch.random.fork_rng(gpus):
+            advice = out_of_memory_as_error(recipe, run.folder, processes.count)
+            with torch.random.fork_rng(gpus), fast_kernels(processes.device), advice:
                 step = _train(recipe, folder, run.folder, resume, processes, on_step)
     except KeyboardInterrupt:
         begun = (
@@ -146,9 +149,10 @@ def _train(
     stream.start_step = state.step
     if processes.count > 1:
         synchronise_batch_norm(model)
+    compiles = wants_compile(recipe.training.compile, device, schedule.steps - state.step)
     if recipe.training.checkpoint_activations:
-        model.recompute_activations()
-    if wants_compile(recipe.training.compile, device, schedule.steps - state.step):
+        model.recompute_activations(compiles)
+    if compiles:
         model.compile_backbones()
     trained, optimizer = processes.replicate(model), state.optimizer
     workers = loader_workers(recipe.training.workers, read_launch().local_count)
@@ -170,7 +174,7 @@ def _train(
         logging as log,
         progress_bar(schedule, state.step, processes.first) as bar,
     ):
-        arriving = pace.watched(batches)
+        on_device = arriving(pace.watched(batches), device)
         while True:
             with processes.fail_together(stop.number) as signals:
                 if record:
@@ -178,9 +182,11 @@ def _train(
                     if is_validated and validation and processes.first:
                         record |= validation.scores(model)
                     log_step(record, schedule, log, bar)
+                    if pace.records == TRUSTED_RECORD and processes.first:
+                        tqdm.write(pace.time_left(schedule.steps - state.step, record), file=sys.stderr)
                 if on_step and state.step > stream.start_step:
                     on_step(state.step, record)
-                batch = next(arriving)
+                batch = next(on_device)
             wants_checkpoint |= any(signals)
 
             # The forward pass changes running statistics; a checkpoint holds those that were there before it.
@@ -188,7 +194,7 @@ def _train(
             rate = learning_rate(recipe.optimizer, state.step, schedule.steps, 1 / schedule.epoch(1))
             set_learning_rate(optimizer, rate)
             with precision.autocast():
-                outcome = trained(*on_device(batch, device))
+                outcome = trained(*batch)
             optimizer.zero_grad()
             precision.backward(outcome.loss)
             precision.unscale(optimizer)
@@ -270,7 +276,8 @@ def restore(run: Run, state: TrainingState, processes: Processes) -> None:
 
 def log_record(step: int, outcome: Step, schedule: Schedule) -> dict[str, Any]:
     """One line of ``metrics.jsonl``, about the whole batch: all processes must ask for it."""
-    spaces = {name: (gather(first), gather(second)) for name, (first, second) in outcome.spaces.items()}
+    gathered = gather_each(*(view for views in outcome.spaces.values() for view in views))
+    spaces = dict(zip(outcome.spaces, zip(gathered[::2], gathered[1::2], strict=True), strict=True))
     return {
         "step": step,
         "epoch": round(schedule.epoch(step), 4),

@@ -8,6 +8,8 @@ import torch
 
 T = TypeVar("T")
 
+TRUSTED_RECORD = 2
+"""Record by which the time left is estimated; the first one has what is done once, such as making kernels."""
 TIMINGS = ("images_per_second", "data_wait", "peak_memory_gib")
 """Keys of a record that differ from run to run of one recipe."""
 
@@ -18,11 +20,15 @@ class Pace:
     Args:
         device: Device of this process, whose peak memory is asked for.
         images_per_step: Images of one step in all processes.
+
+    Attributes:
+        records: How often it was asked.
     """
 
     def __init__(self, device: torch.device, images_per_step: int) -> None:
         self._device = device
         self._images_per_step = images_per_step
+        self.records = 0
         self._start_again()
 
     def watched(self, batches: Iterable[T]) -> Iterator[T]:
@@ -49,10 +55,26 @@ class Pace:
         }
         if self._device.type == "cuda":
             found["peak_memory_gib"] = torch.cuda.max_memory_allocated(self._device) / 2**30
+        self.records += 1
         self._start_again()
         return found
+
+    def time_left(self, steps: int, record: dict[str, Any]) -> str:
+        """Says in one line how long so many steps will take at the pace of a record."""
+        images_per_second = record["images_per_second"]
+        left = readable_duration(steps * self._images_per_step / images_per_second)
+        return f"about {left} left at {images_per_second:,.0f} images/s, {record['data_wait']:.0%} of the time waiting for data"
 
     def _start_again(self) -> None:
         self._start = time.perf_counter()
         self._waited = 0.0
         self._steps = 0
+
+
+def readable_duration(seconds: float) -> str:
+    """Writes a duration in its two largest units: ``5 h 12 min``, ``12 min 3 s``, ``40 s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours:,} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from torch import nn
 from commands import call, ended, started
 from iebench.cli.evaluating import evaluate_networks
 from iebench.recipes.recipe import Recipe
+from iebench.training import loop
 from iebench.training.health import Diverged
-from iebench.training.loading import on_device, pair_stream
+from iebench.training.loading import arriving, on_device, pair_stream
 from iebench.training.loop import TrainingStopped, train
 from iebench.training.metrics_log import read_metrics
 from iebench.training.model import build_model
@@ -24,6 +26,7 @@ from iebench.training.optimizers import build_optimizer
 from iebench.training.processes import Processes
 from iebench.training.run import Run, load_checkpoint
 from processes import PATIENCE, free_port, wait_for
+from shards.errors import IebenchError
 from shards.loader import pair_batches
 from shards.schema import open_dataset
 from small_runs import SMALL, losses, numbers, small_recipe
@@ -43,7 +46,8 @@ def trained(data: Path, out: Path, *fields: str, **more: Any) -> list[tuple[int,
 
 @pytest.fixture
 def exact_products(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Float32 products without TF32, whatever the training asks for."""
+    """Float32 products without TF32, which a training would ask for."""
+    monkeypatch.setattr(loop, "fast_kernels", lambda device: nullcontext())
     for backend in (torch.backends.cuda.matmul, torch.backends.cudnn):
         monkeypatch.setattr(backend, "allow_tf32", False)
 
@@ -145,6 +149,50 @@ def test_batches_of_loader_workers_are_page_locked_and_arrive_whole(toy_dataset:
             assert all(
                 torch.equal(one, other) for one, other in zip(moved, (*views, *latents, labels), strict=True)
             )
+
+
+def test_batches_copied_one_ahead_on_a_stream_of_their_own_arrive_whole(toy_dataset: Path):
+    index = open_dataset(toy_dataset)
+    found = []
+    for device in (GPU, CPU):
+        stream = pair_stream(small_recipe().training, index, toy_dataset, Processes(0, 1, device))
+        with pair_batches(stream, 1, device == GPU) as batches:
+            taken = [batch for _, batch in zip(range(6), arriving(batches, device), strict=False)]
+            busy = torch.randn(2_000, 2_000, device=device) if device == GPU else torch.zeros(1)
+            for _ in range(20 if device == GPU else 0):
+                busy = busy @ busy
+            found.append([[value.cpu() for value in (*batch[0], *batch[1], batch[2])] for batch in taken])
+    for ours, theirs in zip(*found, strict=True):
+        assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
+
+
+def test_recomputed_activations_give_the_losses_of_those_that_are_kept(toy_dataset: Path, tmp_path: Path):
+    """Also where torch.compile makes the kernels, which fuses and so rounds in another order."""
+    fields = (
+        "training.epochs=1",
+        "optimizer.lr=1e-5",
+        "training.batch_size=16",
+        "training.precision=float32",
+    )
+    for name, compiled, recomputed in (
+        ("plain", "false", "false"),
+        ("less", "false", "true"),
+        ("both", "true", "true"),
+    ):
+        more = (f"training.compile={compiled}", f"training.checkpoint_activations={recomputed}")
+        trained(toy_dataset, tmp_path / name, *fields, *more)
+    plain, less, both = (losses(tmp_path / name) for name in ("plain", "less", "both"))
+    assert [loss for _, loss in less] == pytest.approx([loss for _, loss in plain], rel=1e-3)
+    assert [loss for _, loss in both] == pytest.approx([loss for _, loss in plain], rel=1e-2)
+
+
+def test_a_gpu_without_memory_is_one_sentence(toy_dataset: Path, tmp_path: Path):
+    torch.cuda.set_per_process_memory_fraction(0.002)
+    try:
+        with pytest.raises(IebenchError, match="checkpoint_activations=true"):
+            trained(toy_dataset, tmp_path / "run", "training.batch_size=64")
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])

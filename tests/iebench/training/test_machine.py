@@ -3,6 +3,7 @@ import torch
 
 from iebench.training import machine
 from iebench.training.machine import COMPILED_STEPS, start_line, wants_compile
+from iebench.training.pace import Pace, readable_duration
 from iebench.training.schedule import Schedule
 
 
@@ -38,4 +39,20 @@ def test_the_first_line_tells_device_precision_processes_steps_and_images():
     machine = {"device": "x86_64", "precision": "float32", "processes": 1}
     assert start_line(machine, torch.device("cpu"), schedule, 81_865) == (
         "training on the CPU (x86_64) in float32, 1 process: 10 steps (from step 81,865) of 1,024 pairs, 20,480 images"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(39.6, "40 s"), (723, "12 min 3 s"), (18_760, "5 h 12 min"), (3_600_000, "1,000 h 0 min")],
+)
+def test_a_duration_is_written_in_its_two_largest_units(seconds: float, text: str):
+    assert readable_duration(seconds) == text
+
+
+def test_the_time_left_is_that_of_the_pace_of_the_last_steps():
+    pace = Pace(torch.device("cpu"), images_per_step=2_048)
+    record = {"images_per_second": 7_700.0, "data_wait": 0.031}
+    assert pace.time_left(81_865, record) == (
+        "about 6 h 2 min left at 7,700 images/s, 3% of the time waiting for data"
     )

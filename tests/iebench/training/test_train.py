@@ -406,8 +406,11 @@ def test_the_time_left_is_estimated_from_the_steps_of_this_run(monkeypatch: pyte
     assert "18.2k/20.0k [00:10, 01:30 left, 20.0 images/s]" in line
 
 
-def test_a_training_says_at_the_start_what_it_runs_on(toy_dataset: Path, tmp_path: Path, capsys):
+def test_a_training_says_what_it_runs_on_and_soon_how_long_it_takes(
+    toy_dataset: Path, tmp_path: Path, capsys
+):
     train(small_recipe("training.epochs=1"), toy_dataset, tmp_path / "run", "cpu")
-    first = capsys.readouterr().err.splitlines()[0]
-    assert first.startswith("training on the CPU")
-    assert "in float32, 1 process: 4 steps of 4 pairs, 32 images" in first
+    lines = capsys.readouterr().err.replace("\r", "\n").splitlines()
+    assert lines[0].startswith("training on the CPU")
+    assert "in float32, 1 process: 4 steps of 4 pairs, 32 images" in lines[0]
+    assert len([line for line in lines if " left at " in line and line.startswith("about ")]) == 1

@@ -159,9 +159,13 @@ def measure_arrangement(name: str, sizes: Sizes, device: str, seconds: float) ->
     return {**json.loads(ended.out.splitlines()[-1]), "seconds": ended.seconds}
 
 
-def train_command(data: Path, out: Path, sizes: Sizes, device: str, *more: str) -> list[str]:
-    """A training of so many steps on a dataset, logged often enough to be stopped in the middle."""
-    epochs = -(-sizes.train_steps * sizes.train_batch // open_dataset(data).split("train").objects)
+def epochs_of(data: Path, sizes: Sizes) -> int:
+    """The epochs of a sound dataset that make up the steps of a training."""
+    return -(-sizes.train_steps * sizes.train_batch // open_dataset(data).split("train").objects)
+
+
+def train_command(data: Path, epochs: int, out: Path, sizes: Sizes, device: str, *more: str) -> list[str]:
+    """A training on a dataset, logged often enough to be stopped in the middle."""
     fields = (
         f"training.batch_size={sizes.train_batch}",
         f"training.epochs={epochs}",
@@ -183,7 +187,9 @@ def stop_and_resume(data: Path, out: Path, sizes: Sizes, device: str, budget: Bu
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
 
-    stopped = run_bounded(train_command(data, out, sizes, device), budget.share(75), stop)
+    stopped = run_bounded(
+        train_command(data, epochs_of(data, sizes), out, sizes, device), budget.share(75), stop
+    )
     if stopped.code != 130:
         return {"reason": f"SIGTERM should have ended it with 130: {stopped.reason or 'it had ended before'}"}
     before = [record["step"] for record in read_metrics(metrics)]
@@ -207,7 +213,7 @@ def stop_and_resume(data: Path, out: Path, sizes: Sizes, device: str, budget: Bu
 
 def end_on_errors(data: Path, out: Path, sizes: Sizes, device: str, budget: Budget) -> list[dict[str, Any]]:
     """Trainings that must end soon, with one sentence: one diverges, one has a shard cut short, one is too large."""
-    damaged = out / "damaged"
+    damaged, epochs = out / "damaged", epochs_of(data, sizes)
     shutil.rmtree(damaged, ignore_errors=True)
     shutil.copytree(data, damaged)
     for shard in open_dataset(damaged).split("train").shards:
@@ -222,7 +228,7 @@ def end_on_errors(data: Path, out: Path, sizes: Sizes, device: str, budget: Budg
     for number, (what, (folder, fields)) in enumerate(cases.items()):
         run = out / f"error-{number}"
         shutil.rmtree(run, ignore_errors=True)
-        ended = run_bounded(train_command(folder, run, sizes, device, *fields), budget.share(45))
+        ended = run_bounded(train_command(folder, epochs, run, sizes, device, *fields), budget.share(45))
         is_good = ended.is_one_sentence
         found.append(
             {

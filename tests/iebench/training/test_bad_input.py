@@ -47,13 +47,13 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("astray.toml", "training.epochs=1", "cpu", "there is no recipe 'sei'"),
         ("sei", "training.epochs=1", "cpu", "did you mean 'sie'"),
         ("demo", "backbone.weights={}/other.pt", "cpu", "holds the weights of another network"),
-        ("demo", "backbone.weights={}/short.pt", "cpu", "cut short"),
+        ("demo", "backbone.weights={}/short.pt", "cpu", "is no whole weights file"),
         ("demo", "backbone.weights={}/pickle.pt", "cpu", "nothing in it was run"),
         ("demo", "training.epochs=1", "cuda:97", "cuda:97|no CUDA device"),
         ("demo", "training.epochs=1", "gpu", "--device takes"),
         ("demo", "training.precision=float16", "cpu", "float16 is for GPUs"),
         ("demo", "training.precision=float8", "cpu", "training.precision = 'float8'"),
-        ("demo", "training.lanes=3", "cpu", "training.lanes"),
+        ("demo", "training.lanes=3", "cpu", "training.batch_size = 4 cannot be shared out to 3 lanes"),
     ],
 )
 def test_a_new_run_that_cannot_be_is_one_sentence_and_leaves_no_folder(

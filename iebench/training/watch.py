@@ -229,6 +229,10 @@ class Watch:
             connection.close()
             return None
         del self._peers[rank]
+        if (
+            self._left.is_set() and self._own_code == 0
+        ):  # all are done, and this one has not heard it from the other
+            return None
         return Loss(rank, self._failed[rank][0] if rank in self._failed else None)
 
     def _rank_of(self, connection: socket.socket) -> int | None:
@@ -241,7 +245,7 @@ class Watch:
             return
 
     def _close_sockets(self) -> None:
-        for connection in (self._listener, self._wake, self._woken, *self._peers.values()):
+        for connection in (self._listener, self._wake, self._woken, *list(self._peers.values())):
             if connection is not None:
                 connection.close()
 

@@ -61,7 +61,7 @@ def watches(count: int, grace: float = 0.0) -> Iterator[tuple[list[Watch], list[
 def die(lost: Watch) -> None:
     """What the kernel does for a process that dies, which then says nothing more."""
     lost._left.set()
-    for connection in lost._peers.values():
+    for connection in list(lost._peers.values()):
         connection.shutdown(2)
 
 

@@ -78,7 +78,7 @@ def finished(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.mark.parametrize(
     ("field", "words"),
     [
-        ("backbone.name=resnet34", "backbone.name = 'resnet18', not 'resnet34'"),
+        ("backbone.name=resnet34", "was started with backbone.name = 'resnet10', not 'resnet34'"),
         ("method.projector=[64, 32]", "method.projector"),
         ("training.batch_size=9", "training.batch_size = 18, not 9"),
     ],

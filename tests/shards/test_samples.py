@@ -14,7 +14,7 @@ METADATA = SampleMetadata(synset="03797390", object="mug0", view=1, label=2, lat
 
 
 def members_of(*names):
-    return [Member(name, name.encode()) for name in names]
+    return [Member(name, name.encode(), start=0, size=len(name)) for name in names]
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ class Check:
 
     Attributes:
         what: the thing looked at.
-        works: whether it is as it should be; None where it is only worth knowing.
+        works: True if it is as it should be; None if it is only worth knowing.
         detail: what was found.
         remedy: what to do; empty where nothing.
     """
@@ -57,7 +57,7 @@ def examine(folder: Path) -> Iterator[Check]:
     """Looks at Python, Blender, its libraries, the GPU, cores and disk.
 
     Args:
-        folder: whose disk is looked at.
+        folder: A folder on the disk that is looked at.
     """
     yield _python()
     yield _libraries()

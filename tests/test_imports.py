@@ -29,7 +29,14 @@ MAY_IMPORT = {
         "iebench.evaluation",
     },
     "iebench.evaluation": {"shards", "torch", "iebench.methods", "iebench.backbones", "iebench.training"},
-    "iebench.report": {"shards", "torch", "iebench.methods", "iebench.training", "iebench.evaluation"},
+    "iebench.report": {
+        "shards",
+        "torch",
+        "iebench.backbones",
+        "iebench.methods",
+        "iebench.training",
+        "iebench.evaluation",
+    },
 }
 """The rooms and what each may import beside itself; ``iebench.cli`` may import all."""
 

@@ -21,8 +21,8 @@ class FriendlyGroup(click.Group):
 
     Args:
         sections: command names by section title, in the order of the help.
-        *args: as of ``click.Group``.
-        **kwargs: likewise.
+        *args: Positional arguments of ``click.Group``.
+        **kwargs: Keyword arguments of ``click.Group``.
     """
 
     def __init__(self, *args: Any, sections: dict[str, list[str]] | None = None, **kwargs: Any) -> None:

@@ -38,7 +38,7 @@ def gathered(into: str, build: Callable[..., Any], *options: Decorator) -> Decor
     Args:
         into: the name of the command's argument.
         build: makes its value of the options' values, which it takes by name.
-        options: as ``click.option`` makes them.
+        options: Decorators that ``click.option`` makes.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:

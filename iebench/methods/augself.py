@@ -23,7 +23,7 @@ class AugSelf(Method):
 
     Args:
         config: sizes, groups and weights.
-        sizes: of representations; the MLP's hidden layers are twice as wide.
+        sizes: Sizes of representations; the MLP's hidden layers are twice as wide.
     """
 
     def __init__(self, config: AugSelfConfig, sizes: Sizes) -> None:

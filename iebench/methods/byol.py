@@ -23,7 +23,7 @@ class BYOL(Method):
 
     Args:
         config: sizes and the momentum.
-        sizes: of representations.
+        sizes: Sizes of representations.
     """
 
     def __init__(self, config: BYOLConfig, sizes: Sizes) -> None:

@@ -37,7 +37,7 @@ class EquiMod(SteeringMethod):
 
     Args:
         config: sizes, groups and weights.
-        sizes: of representations.
+        sizes: Sizes of representations.
         base: the invariant method, with its own projector.
     """
 

@@ -50,7 +50,7 @@ class Sizes:
 
     Attributes:
         representation: dimension of the backbone's output.
-        classes: of the dataset.
+        classes: Number of classes of the dataset.
     """
 
     representation: int
@@ -62,7 +62,7 @@ class Batch(NamedTuple):
 
     Attributes:
         first: (batch, dimension) representations of the first views.
-        second: likewise of the second.
+        second: (batch, dimension) representations of the second views.
         transformation: (batch, transformation dimension) from the first to the second; None where the method
             names no groups.
         labels: (batch,) classes.
@@ -81,7 +81,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         terms: scalars by name; ``loss`` is the one to minimise.
-        embeddings: of both views, gathered from all processes; None where there are only representations.
+        embeddings: Embeddings of both views, gathered from all processes; None if there are only representations.
     """
 
     terms: dict[str, Tensor]
@@ -93,12 +93,12 @@ class Method(nn.Module, ABC):
 
     Args:
         sizes: what it is built for.
-        embedding_dimension: of the embeddings in its outcome; 0 where it has none.
+        embedding_dimension: Width of the embeddings that forward returns; 0 if it returns none.
 
     Attributes:
         groups: the transformations that it is told.
         predictor: what steers embeddings by a transformation; None where nothing does.
-        base_momentum: of the target network at the start; None where there is no target network.
+        base_momentum: Momentum of the target network at the start; None if there is no target network.
     """
 
     def __init__(self, sizes: Sizes, embedding_dimension: int = 0) -> None:
@@ -144,7 +144,7 @@ def register(name: str, config: type[MethodConfig]) -> Callable[[M], M]:
     """Decorates a method so that recipes know it: ``@register("mine", MyConfig)``.
 
     Args:
-        name: for ``method.name``.
+        name: Name that recipes write as ``method.name``.
         config: the class of the recipe's section; the method's constructor takes one, and ``Sizes``.
     """
 

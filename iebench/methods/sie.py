@@ -43,7 +43,7 @@ class SIE(Method):
 
     Args:
         config: sizes and coefficients.
-        sizes: of representations; their last ``equivariant_dimension`` numbers are the equivariant part.
+        sizes: Sizes of representations; their last ``equivariant_dimension`` numbers are the equivariant part.
     """
 
     predictor: nn.Module

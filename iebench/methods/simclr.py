@@ -29,7 +29,7 @@ class SimCLR(Method):
 
     Args:
         config: sizes and the temperature.
-        sizes: of representations.
+        sizes: Sizes of representations.
     """
 
     def __init__(self, config: SimCLRConfig, sizes: Sizes) -> None:
@@ -53,7 +53,7 @@ class SimCLROnlyEquivariant(SteeringMethod):
 
     Args:
         config: sizes, groups and the temperature.
-        sizes: of representations.
+        sizes: Sizes of representations.
     """
 
     def __init__(self, config: SimCLROnlyEquivariantConfig, sizes: Sizes) -> None:

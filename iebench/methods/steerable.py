@@ -22,7 +22,7 @@ class Steerable(SteeringMethod):
 
     Args:
         config: sizes, groups and weights.
-        sizes: of representations.
+        sizes: Sizes of representations.
     """
 
     def __init__(self, config: SteerableConfig, sizes: Sizes) -> None:

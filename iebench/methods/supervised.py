@@ -24,7 +24,7 @@ class Supervised(Method):
 
     Args:
         config: the task, and for transformations their groups.
-        sizes: of representations, and the number of classes.
+        sizes: Sizes of representations, and the number of classes.
     """
 
     def __init__(self, config: SupervisedConfig, sizes: Sizes) -> None:

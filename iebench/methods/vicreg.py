@@ -27,7 +27,7 @@ class VICReg(Method):
 
     Args:
         config: sizes and coefficients.
-        sizes: of representations.
+        sizes: Sizes of representations.
     """
 
     def __init__(self, config: VICRegConfig, sizes: Sizes) -> None:
@@ -55,7 +55,7 @@ def vicreg_loss(terms: dict[str, Tensor], config: VICRegConfig, agreement: str =
     """The weighted sum of VICReg's three terms.
 
     Args:
-        terms: with ``std_loss`` and ``cov_loss``.
+        terms: Terms of the loss by name, with ``std_loss`` and ``cov_loss``.
         config: the weights.
         agreement: the term that is weighted by ``similarity``.
     """

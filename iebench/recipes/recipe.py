@@ -129,7 +129,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """Reads a recipe and applies overrides.
 
     Args:
-        name: of a recipe in the package, or the path of a ``.toml`` file.
+        name: Name of a recipe in the package, or the path of a ``.toml`` file.
         overrides: ``section.field=value`` each, where value is written as in TOML; a bare word is a string.
 
     Raises:
@@ -146,7 +146,7 @@ def parse_recipe(content: dict[str, Any], source: str) -> Recipe:
     """Checks the content of a recipe.
 
     Args:
-        content: as TOML or JSON gives it.
+        content: Tables as TOML or JSON gives them.
         source: named in errors.
 
     Raises:
@@ -183,7 +183,7 @@ def apply_override(content: dict[str, Any], override: str) -> None:
     """Sets one field of a recipe's content.
 
     Args:
-        content: as TOML gives it; changed in place.
+        content: Tables as TOML gives them; changed in place.
         override: ``section.field=value``.
 
     Raises:

@@ -29,7 +29,7 @@ class Picture:
         rotation: x, y and z in whole degrees.
         floor: CSS colour of the floor.
         light: CSS colour of the spot.
-        spot: where the spot stands over the floor as the camera sees it: right and down, each in [-1, 1].
+        spot: Position of the spot over the floor as the camera sees it: right and down, each in [-1, 1].
         alternative: all of this in words.
     """
 
@@ -57,7 +57,7 @@ class Gallery:
 
     Attributes:
         views: those that were asked for by name, as far as they exist.
-        rows: of the contact sheet, by label.
+        rows: Rows of the contact sheet, by label.
     """
 
     views: dict[ViewName, View]

@@ -19,11 +19,11 @@ class Launch:
     Attributes:
         rank: its number among all.
         local_rank: its number on its node.
-        count: of all processes.
-        local_count: of those on its node.
-        address: of the node of rank 0, where all meet.
-        port: likewise.
-        by_slurm: whether srun started it.
+        count: Number of all processes.
+        local_count: Number of processes on its node.
+        address: Address of the node of rank 0, where all meet.
+        port: Port on that node.
+        by_slurm: True if srun started it.
     """
 
     rank: int = 0
@@ -43,7 +43,7 @@ def read_launch(variables: Mapping[str, str] = os.environ) -> Launch:
     the Python of a batch script or of an interactive shell.
 
     Args:
-        variables: of the environment.
+        variables: Variables of the environment.
 
     Raises:
         UsageError: the variables are incomplete.

@@ -27,7 +27,7 @@ class Step(NamedTuple):
     """What one batch came to.
 
     Attributes:
-        loss: to be minimised: the method's, and that of the heads, on which nothing else depends.
+        loss: Loss to minimize: the method's, and that of the online heads, on which nothing else depends.
         terms: scalars by name: the method's ``loss`` and its terms, and the heads' scores.
         spaces: detached representations and embeddings of both views, of this process.
     """
@@ -42,8 +42,8 @@ class Model(nn.Module):
 
     Args:
         recipe: sizes and coefficients.
-        index: of the dataset, for its channel statistics and the names of its latents.
-        classes: that supervision and the heads which watch tell apart.
+        index: Index of the dataset, for its channel statistics and the names of its latents.
+        classes: Classes that supervision and the online heads tell apart.
     """
 
     channel_mean: Tensor
@@ -158,8 +158,8 @@ def build_model(recipe: Recipe, index: DatasetIndex, classes: int | None = None)
 
     Args:
         recipe: sizes and coefficients.
-        index: of the dataset.
-        classes: of the dataset that it is, or was, trained on; by default those of ``index``.
+        index: Index of the dataset.
+        classes: Classes of the dataset that it is, or was, trained on; by default those of ``index``.
 
     Raises:
         UsageError: the dataset lacks a latent that the recipe's groups need, or sizes do not fit.

@@ -39,8 +39,8 @@ class OnlineEvaluation(nn.Module):
     """For each of several spaces, a linear classifier of views and a rotation head on pairs of views.
 
     Args:
-        dimensions: of the spaces by name, such as ``representation`` and ``embedding``.
-        classes: of the dataset.
+        dimensions: Widths of the spaces by name, such as ``representation`` and ``embedding``.
+        classes: Number of classes of the dataset.
         config: sizes.
         rotation_dimension: numbers of the regressed rotation; 0 where views have no rotation.
     """

@@ -104,7 +104,7 @@ class Processes:
         """In rank 0, the rows (any number, ...) of every process by rank; elsewhere nothing.
 
         Args:
-            rows: on the CPU, of one type and, but for the first, of one shape in all processes.
+            rows: Tensor on the CPU, of one type and, but for the first dimension, of one shape in all processes.
         """
         if self.count == 1:
             return [rows]

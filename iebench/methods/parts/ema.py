@@ -27,7 +27,7 @@ def cosine_momentum(base: float, progress: float) -> float:
     """From ``base`` at the start to 1 at the end of training (BYOL, section 3.3).
 
     Args:
-        base: in [0, 1].
+        base: Momentum at the start, in [0, 1].
         progress: share of the training that is done, in [0, 1].
     """
     return 1 - (1 - base) * (math.cos(math.pi * progress) + 1) / 2

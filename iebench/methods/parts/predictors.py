@@ -45,7 +45,7 @@ class HypernetworkPredictor(nn.Module):
     linearly on the equivariant embedding.
 
     Args:
-        dimension: of the embeddings.
+        dimension: Width of the embeddings.
         transformation_dimension: numbers that describe a transformation: 4 for a rotation (quaternion), 6
             with two differences of hue.
         config: depth and biases of the hypernetwork and of the maps that it gives.
@@ -93,7 +93,7 @@ class MLPPredictor(nn.Module):
     """An MLP that sees the transformation and the embedding side by side.
 
     Args:
-        dimension: of the embeddings.
+        dimension: Width of the embeddings.
         transformation_dimension: numbers that describe a transformation.
         hidden: widths between; the published one is ``[dimension]``.
     """
@@ -115,8 +115,8 @@ class SteerPredictor(nn.Module):
     function of its own parameters. It begins as the identity.
 
     Args:
-        dimension: of the embeddings.
-        groups: in the order in which their parameters stand side by side and their maps are applied.
+        dimension: Width of the embeddings.
+        groups: Groups, in the order in which their parameters stand side by side and their maps are applied.
     """
 
     def __init__(self, dimension: int, groups: Sequence[Group]) -> None:

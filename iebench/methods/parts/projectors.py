@@ -12,8 +12,8 @@ def mlp_projector(input_dimension: int, widths: Sequence[int]) -> nn.Sequential:
     This is the expander of VICReg (arXiv 2105.04906, section 4.2).
 
     Args:
-        input_dimension: of the representations.
-        widths: of the layers, such as (2048, 2048, 2048).
+        input_dimension: Width of the representations.
+        widths: Widths of the layers, such as (2048, 2048, 2048).
     """
     layers: list[nn.Module] = []
     *hidden, last = (input_dimension, *widths)
@@ -27,8 +27,8 @@ def mlp(widths: Sequence[int], bias: bool = True) -> nn.Sequential:
     """Linear maps with ReLU between them.
 
     Args:
-        widths: from the input's to the output's; two are one linear map.
-        bias: of every map.
+        widths: Widths from the input's to the output's; two are one linear map.
+        bias: Whether every map has a bias.
     """
     layers: list[nn.Module] = []
     for width_in, width_out in pairwise(widths):

@@ -13,7 +13,7 @@ class SteeringMethod(Method):
 
     Args:
         config: sizes, groups and the predictor's kind.
-        sizes: of representations.
+        sizes: Sizes of representations.
     """
 
     predictor: nn.Module

@@ -92,7 +92,7 @@ def relative_transformation(
     Args:
         first: (batch, number of latents) latents of the first views.
         second: likewise of the second.
-        groups: in the order in which their numbers stand side by side.
+        groups: Groups, in the order in which their numbers stand side by side.
         latent_names: the names of the latents' columns.
 
     Returns:

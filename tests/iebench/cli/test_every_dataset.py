@@ -19,8 +19,8 @@ ARGUMENTS = {
     "unpack": ["{out}/flat"],
     "verify": [],
 }
-TRAINING = {"train", "eval"}
-"""Commands that take longer; tests/iebench/test_location.py gives them an address."""
+TRAINING = {"train", "eval", "explore"}
+"""Commands that take longer, or a run too; tests/iebench/test_location.py gives train and eval an address."""
 
 
 @pytest.fixture

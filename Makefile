@@ -22,6 +22,7 @@ lint: $(READY) ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python .ci/docstrings.py
 
 docs: $(READY) ## Build the documentation site, offline: build/site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build

@@ -50,8 +50,8 @@ def relative_rotation(first: Tensor, second: Tensor) -> Tensor:
     """The rotation from one pose to another, as SciPy's ``(r1.inv() * r2).as_quat()``.
 
     Args:
-        first: (batch, 3) extrinsic xyz angles, rad.
-        second: likewise.
+        first: (batch, 3) extrinsic xyz angles of the first pose, rad.
+        second: (batch, 3) extrinsic xyz angles of the second pose, rad.
 
     Returns:
         (batch, 4), unit quaternions x y z w.
@@ -91,7 +91,7 @@ def relative_transformation(
 
     Args:
         first: (batch, number of latents) latents of the first views.
-        second: likewise of the second.
+        second: (batch, number of latents) latents of the second views.
         groups: Groups, in the order in which their numbers stand side by side.
         latent_names: the names of the latents' columns.
 

@@ -1,5 +1,6 @@
 """The measurements of a GPU, on the CPU at toy size."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -15,9 +16,11 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 def gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script as a module."""
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
-    import gpu
-
-    return gpu
+    spec = importlib.util.spec_from_file_location("gpu_script", SCRIPT)  # Blender has a module named gpu
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "gpu_script", module)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.mark.slow

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,15 @@ from typing import Any
 from render.procedural.catalogue import CLASSES, ShapeClass, build_object, find_class
 from render.procedural.obj import write_object
 from shards.errors import UsageError
+from shards.parallel import run_parallel
 
 GENERATOR_VERSION = 2
 """Raised whenever any object's bytes change, so that two generators never mix in one folder."""
 
 RECORD_NAME = "models.json"
+
+_Job = tuple[str, int]
+"""Name of the class and index of an object."""
 
 
 def make_models(
@@ -53,27 +55,21 @@ def make_models(
     shapes = _chosen(classes)
     _record(out, shapes, objects_per_class, seed)
     jobs = [(shape.name, index) for shape in shapes for index in range(objects_per_class)]
-    make = partial(_make, out, seed)
-    folders: list[Path] = []
-    with ExitStack() as stack:
-        made: Iterable[Path] = map(make, jobs)
-        if workers > 1:
-            context = multiprocessing.get_context("spawn")  # a process with threads must not be forked
-            pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=context))
-            made = pool.map(make, jobs, chunksize=8)
-        for folder in made:
-            folders.append(folder)
+    folders: dict[_Job, Path] = {}
+    with closing(run_parallel(partial(_make, out, seed), jobs, workers)) as made:
+        for job, folder in made:
+            folders[job] = folder
             if progress is not None:
                 progress(len(folders), len(jobs))
-    return folders
+    return [folders[job] for job in jobs]
 
 
-def _make(out: Path, seed: int, job: tuple[str, int]) -> Path:
-    """Makes one object, the class's name and index of which are given, and returns its folder."""
+def _make(out: Path, seed: int, job: _Job) -> tuple[_Job, Path]:
+    """Makes one object and returns its job and its folder."""
     model = build_object(*job, seed)
     folder = out / model.synset / model.object_id
     write_object(model, folder)
-    return folder
+    return job, folder
 
 
 def _chosen(classes: Sequence[str] | None) -> list[ShapeClass]:

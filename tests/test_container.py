@@ -1,13 +1,10 @@
 """The Dockerfile cannot be built where tests run; its steps are checked against the repository instead."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 from iebench.doctor import BLENDER_LIBRARIES
-
-ROOT = Path(__file__).parents[1]
+from wheels import ROOT, build_wheel
 
 
 def steps() -> list[tuple[str, str]]:
@@ -25,23 +22,7 @@ def test_the_image_has_every_library_that_blender_loads():
 
 def test_what_the_image_copies_exists_and_is_all_that_a_wheel_needs(tmp_path: Path):
     copied = [name for word, argument in steps() if word == "COPY" for name in argument.split()[:-1]]
-    for name in copied:
-        subprocess.run(["cp", "-r", ROOT / name, tmp_path / name], check=True)
-    build = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "-q",
-        "--no-deps",
-        "--no-build-isolation",
-        "-w",
-        tmp_path / "out",
-        tmp_path,
-    ]
-    done = subprocess.run(build, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert list((tmp_path / "out").glob("iebench-*.whl"))
+    assert build_wheel(copied, tmp_path).is_file()
 
 
 def test_the_image_starts_the_command_line():

@@ -7,32 +7,15 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from wheels import ROOT, build_wheel
+
 PACKAGES = ("iebench", "render", "shards")
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"
-    source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE", *PACKAGES):
-        subprocess.run(["cp", "-r", ROOT / name, source / name], check=True)
-    build = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "-q",
-        "--no-deps",
-        "--no-build-isolation",
-        "-w",
-        folder,
-        source,
-    ]
-    subprocess.run(build, check=True, capture_output=True)
-    (path,) = folder.glob("*.whl")
-    return path
+    names = ("pyproject.toml", "README.md", "LICENSE", *PACKAGES)
+    return build_wheel(names, tmp_path_factory.mktemp("wheel"))
 
 
 def test_the_wheel_holds_every_file_that_the_packages_read(wheel: Path):

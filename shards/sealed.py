@@ -85,12 +85,12 @@ def names_in(rows: "pyarrow.Table") -> tuple[Name, ...]:
     return tuple(dict.fromkeys(zip(*columns, strict=True)))
 
 
-def _names(split: str, info: ShardInfo, rows: "RowsOfShard") -> frozenset[Name]:
-    """The objects in a sealed shard; none where it cannot be read."""
+def _rows_if_readable(split: str, info: ShardInfo, rows: "RowsOfShard") -> "pyarrow.Table | None":
+    """The rows of a sealed shard; None where it cannot be read."""
     try:
-        return frozenset(names_in(rows(split, info)))
+        return rows(split, info)
     except IebenchError:
-        return frozenset()
+        return None
 
 
 def _altered_name(job: tuple[Path, str]) -> str | None:
@@ -176,11 +176,11 @@ class SealedShards:
             sealed = self.get(shard.name)
             if sealed is None:
                 continue
-            names = _names(shard.split, sealed.info, rows)
+            table = _rows_if_readable(shard.split, sealed.info, rows)
+            names = set(names_in(table)) if table is not None else set()
             if names and names <= {(item.synset, item.object_id) for item in shard.objects}:
                 continue
-            if names:
-                table = rows(shard.split, sealed.info)
+            if table is not None and names:
                 with atomic_write(folder / f"{sealed.info.sha256}.parquet") as stream:
                     write_rows(stream, table.schema, [table])
                 (self._out / shard.name).rename(folder / f"{sealed.info.sha256}.tar")
@@ -220,7 +220,8 @@ class SealedShards:
         sealed = self.get(shard.name)
         if sealed is not None and sealed.info.objects == len(shard.objects):
             return True
-        names = _names(shard.split, sealed.info, rows) if sealed is not None else frozenset()
+        table = _rows_if_readable(shard.split, sealed.info, rows) if sealed is not None else None
+        names = frozenset(names_in(table)) if table is not None else frozenset()
         return all((item.synset, item.object_id) in names or item in failures for item in shard.objects)
 
     def splits(self, shards: Sequence[ShardPlan]) -> dict[str, SplitInfo]:

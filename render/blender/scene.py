@@ -45,7 +45,7 @@ class Scene:
     Args:
         settings: resolution, samples, denoiser and passes.
         threads: threads that Cycles may use; 0 means all cores.
-        folder: gets the files that Blender writes; by default the system's temporary folder.
+        folder: Folder that gets the files that Blender writes; by default the system's temporary folder.
         device: Device that traces and denoises.
     """
 

@@ -79,7 +79,7 @@ def unpacked_model(archive: Path, member: str, folder: Path | None) -> Iterator[
     Args:
         archive: a zip file.
         member: the object's mesh in it.
-        folder: gets the temporary folder; by default that of the system does.
+        folder: Folder in which the temporary folder is made; by default that of the system.
 
     Yields:
         The mesh's path.

@@ -12,7 +12,7 @@ help: ## List the targets
 
 setup: $(READY) ## Make .venv with pinned versions and iebench in it (PYTHON= chooses the interpreter)
 
-demo: $(READY) ## From nothing to an evaluated SIE model and runs/demo/report.html, in minutes
+demo: $(READY) ## From nothing to an evaluated SIE model and runs/demo/report.html, in a quarter of an hour
 	$(BIN)/iebench demo --out runs/demo
 
 test: $(READY) ## Run all tests that need no GPU
@@ -47,6 +47,7 @@ $(READY): requirements.lock pyproject.toml
 	  exit 1; }
 	@$(PYTHON) -m iebench.doctor --install-libraries
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing $$(grep -c == requirements.lock) pinned packages, Blender and PyTorch among them; the first time takes some minutes."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)

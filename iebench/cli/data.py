@@ -1,6 +1,5 @@
 """Commands that make and check data."""
 
-import os
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -34,13 +33,13 @@ def models() -> None:
 @click.option("--classes", default="all", show_default=True, help="Names or synset ids, separated by commas.")
 @click.option("--objects-per-class", default=20, show_default=True, type=click.IntRange(1))
 @click.option("--seed", default=0, show_default=True)
-@click.option(
-    "--workers", default=os.cpu_count(), type=click.IntRange(1), help="Processes.  [default: cores]"
-)
-def models_make(out: Path, classes: str, objects_per_class: int, seed: int, workers: int) -> None:
+@click.option("--workers", type=click.IntRange(1), help="Processes.  [default: cores]")
+def models_make(out: Path, classes: str, objects_per_class: int, seed: int, workers: int | None) -> None:
     """Make procedural 3D models in the layout of ShapeNetCore v2."""
+    from shards.processes import available_cores
+
     chosen = None if classes == "all" else [name.strip() for name in classes.split(",") if name.strip()]
-    made = make_models_with_bar(out, chosen, objects_per_class, seed, workers)
+    made = make_models_with_bar(out, chosen, objects_per_class, seed, workers or available_cores())
     click.echo(f"{made:,} models in {out}")
 
 

@@ -1,6 +1,5 @@
 """The whole path once: models, views, shards, two trainings, their evaluation, a report."""
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,26 +9,27 @@ from pathlib import Path
 import click
 
 from iebench.cli.data import make_models_with_bar
-from iebench.cli.evaluating import evaluate_networks
+from iebench.cli.evaluating import evaluate_networks, print_results
 from iebench.cli.rendering import Running, Selection, describe, render_with_bar
 from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.report.page import write_report
-from iebench.report.tables import text_table
 from iebench.training.loop import train
+from iebench.training.pace import readable_duration
 from iebench.training.run import Run
 from render.plan import PlanSettings
 from render.procedural import CLASSES
 from render.settings import PRESETS
+from shards.processes import available_cores
 
 IMAGE_SIZE = 64
 RECIPES = {"run": "demo", "vicreg": "demo_vicreg"}
 """The recipe of each run by its folder; the first is the one that the demo is about."""
 
 # Two cores without a GPU. Measured in benchmarks/RESULTS.md, "The demo".
-MODELS_PER_SECOND = 60
-SECONDS_PER_OBJECT, SECONDS_PER_VIEW = 0.067, 0.0056
-TRAINED_PER_SECOND, EVALUATED_PER_SECOND = 320, 1000
-PROBING_SECONDS = 25
+MODELS_PER_SECOND = 45
+SECONDS_PER_OBJECT, SECONDS_PER_VIEW = 0.03, 0.028
+TRAINED_PER_SECOND, EVALUATED_PER_SECOND = 158, 1000
+PROBING_SECONDS = 85
 REPORT_SECONDS = 5
 
 
@@ -46,15 +46,15 @@ class Stages:
 
     def announce(self) -> None:
         """Prints the stages to come."""
-        listed = ", ".join(f"{name} {_duration(seconds)}" for name, seconds in self.expected.items())
-        total = _duration(sum(self.expected.values()))
+        listed = ", ".join(f"{name} {_time(seconds)}" for name, seconds in self.expected.items())
+        total = _time(sum(self.expected.values()))
         click.echo(f"On two quiet cores this takes about {total}: {listed}.", err=True)
 
     @contextmanager
     def run(self, name: str) -> Iterator[None]:
         """Times one stage."""
         number = list(self.expected).index(name) + 1
-        expected = _duration(self.expected[name])
+        expected = _time(self.expected[name])
         click.echo(f"== {number} of {len(self.expected)}: {name} (about {expected})", err=True)
         start = time.perf_counter()
         yield
@@ -62,8 +62,8 @@ class Stages:
 
     def summarize(self) -> None:
         """Prints what each stage took."""
-        listed = ", ".join(f"{name} {_duration(seconds)}" for name, seconds in self.took.items())
-        click.echo(f"It took {_duration(sum(self.took.values()))}: {listed}.", err=True)
+        listed = ", ".join(f"{name} {_time(seconds)}" for name, seconds in self.took.items())
+        click.echo(f"It took {_time(sum(self.took.values()))}: {listed}.", err=True)
 
 
 def run_demo(
@@ -73,7 +73,7 @@ def run_demo(
     objects_per_class: int,
     views: int,
     overrides: tuple[str, ...],
-    compares: bool = True,
+    compares: bool = False,
 ) -> None:
     """Runs every stage into ``out``; stages that are done are not done again.
 
@@ -92,7 +92,7 @@ def run_demo(
     stages = Stages(expected_seconds(list(recipes.values()), objects_per_class, views))
     stages.announce()
     with stages.run("models"):
-        made = make_models_with_bar(models, None, objects_per_class, seed, workers or os.cpu_count() or 1)
+        made = make_models_with_bar(models, None, objects_per_class, seed, workers or available_cores())
         click.echo(f"{made} models of {len(CLASSES)} classes in {models}", err=True)
     with stages.run("views"):
         settings = PlanSettings(
@@ -116,10 +116,8 @@ def run_demo(
     with stages.run("report"):
         report = out / "report.html"
         write_report([run.folder for run in runs], report)
-    for recipe, result in zip(recipes.values(), results.values(), strict=True):
-        if compares:
-            click.echo(f"== {recipe.method.name}")
-        click.echo(text_table(result, shows_all=False))
+    methods = [recipe.method.name for recipe in recipes.values()]
+    print_results(dict(zip(methods, results.values(), strict=True)))
     stages.summarize()
     click.echo(f"\n{report}: open it in a browser")
 
@@ -154,8 +152,5 @@ def _training(recipe: Recipe) -> str:
     return f"training {recipe.method.name}"
 
 
-def _duration(seconds: float) -> str:
-    """Seconds as a person says them: "45 s", "2 min 5 s"."""
-    whole = max(1, round(seconds))
-    minutes, rest = divmod(whole, 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+def _time(seconds: float) -> str:
+    return readable_duration(max(1, seconds))

@@ -30,7 +30,7 @@ STAGES = ["models", "views", "training sie", "training vicreg", "evaluation", "r
 @pytest.mark.slow
 def test_one_command_goes_from_nothing_to_a_report_and_again_does_nothing_twice(tmp_path: Path):
     out = tmp_path / "demo"
-    first = run("demo", "--out", out, *TOY, timeout=500)
+    first = run("demo", "--out", out, "--vicreg", *TOY, timeout=500)
     assert first.code == 0, first.err
     index = open_dataset(out / "views")
     assert len(index.classes) >= 12
@@ -47,7 +47,7 @@ def test_one_command_goes_from_nothing_to_a_report_and_again_does_nothing_twice(
     assert "<html" in page
     before = digests(out / "views")
 
-    second = run("demo", "--out", out, *TOY, timeout=500)
+    second = run("demo", "--out", out, "--vicreg", *TOY, timeout=500)
     assert second.code == 0, second.err
     assert digests(out / "views") == before
     assert second.out == first.out

@@ -21,11 +21,11 @@ import click
 
 from iebench.cli.progress import ViewBar
 from load_speed import write_published
-from shards.loader import pair_batches, view_batches
+from shards.loader import draw_batches, view_batches
 from shards.mirror import dataset_folder
 from shards.published.pack import make_pack_plan, pack
 from shards.schema import INDEX_NAME, open_dataset
-from shards.stream import PairSettings, PairStream, ViewStream
+from shards.stream import DrawSettings, DrawStream, ViewStream
 
 _PIECE = 1 << 14
 
@@ -127,8 +127,8 @@ def first_batch_cost(
 def _first_batch(what: str, folder: Path, batch_size: int, lanes: int) -> None:
     index = open_dataset(folder)
     if what == "training":
-        stream = PairStream(folder, index, "train", PairSettings(batch_size, lanes=lanes))
-        with pair_batches(stream, 0) as pairs:
+        stream = DrawStream(folder, index, "train", DrawSettings(batch_size, lanes=lanes))
+        with draw_batches(stream, 0) as pairs:
             next(pairs)
     else:
         with view_batches(ViewStream(folder, index, "val", batch_size), 0) as batches:

@@ -26,7 +26,7 @@ from iebench.training.model import Model, build_model
 from iebench.training.optimizers import build_optimizer
 from iebench.training.precision import Precision
 from iebench.training.state import TrainingState
-from shards.batches import Pair
+from shards.batches import DrawBatch
 from shards.schema import VARIANTS, ClassInfo, DatasetIndex
 
 CLASSES = 55
@@ -213,13 +213,13 @@ def synthetic_index(size: int) -> DatasetIndex:
     )
 
 
-def random_pair(index: DatasetIndex, batch_size: int, seed: int, device: torch.device) -> Pair:
+def random_pair(index: DatasetIndex, batch_size: int, seed: int, device: torch.device) -> DrawBatch:
     """Random pixels, latents and labels, page-locked for a GPU."""
     generator = torch.Generator().manual_seed(seed)
     shape = (2, batch_size, index.image_size, index.image_size, 3)
     views = torch.randint(256, shape, dtype=torch.uint8, generator=generator).permute(0, 1, 4, 2, 3)
     latents = torch.rand(2, batch_size, len(index.latents), dtype=torch.float64, generator=generator)
-    pair = Pair(views, latents, torch.randint(CLASSES, (batch_size,), generator=generator))
+    pair = DrawBatch(views, latents, torch.randint(CLASSES, (batch_size,), generator=generator))
     return pair.pin_memory() if device.type == "cuda" else pair
 
 

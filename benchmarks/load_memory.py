@@ -14,10 +14,10 @@ import click
 
 from iebench.cli.progress import ViewBar
 from load_speed import write_published
-from shards.loader import pair_batches
+from shards.loader import draw_batches
 from shards.published.pack import make_pack_plan, pack
 from shards.schema import open_dataset
-from shards.stream import PairSettings, PairStream
+from shards.stream import DrawSettings, DrawStream
 
 WORKERS = 2
 
@@ -34,13 +34,13 @@ def main(passes: int, objects: int, views: int, batch_size: int) -> None:
         write_published(source, objects, views)
         pack(make_pack_plan(source), data, WORKERS, ViewBar("pack"))
         index = open_dataset(data)
-        stream = PairStream(
-            data, index, "train", PairSettings(batch_size, lanes=WORKERS, held_objects=objects // 2)
+        stream = DrawStream(
+            data, index, "train", DrawSettings(batch_size, lanes=WORKERS, held_objects=objects // 2)
         )
         steps = index.split("train").views // 2 // batch_size
         print("| pass | " + " | ".join(f"worker {number}, MiB" for number in range(WORKERS)) + " |")
         print("|---" * (WORKERS + 1) + "|")
-        with pair_batches(stream, WORKERS) as batches:
+        with draw_batches(stream, WORKERS) as batches:
             for number in range(1, passes + 1):
                 for _ in range(steps):
                     next(batches)

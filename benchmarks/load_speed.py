@@ -33,11 +33,11 @@ from iebench.cli.progress import ViewBar
 from shards import access
 from shards.images import encode_jpeg
 from shards.lanes import default_lanes
-from shards.loader import pair_batches
+from shards.loader import draw_batches
 from shards.published.pack import make_pack_plan, pack
 from shards.reader import read_views
 from shards.schema import VARIANTS, DatasetIndex, draw_latents, open_dataset
-from shards.stream import PairSettings, PairStream
+from shards.stream import DrawSettings, DrawStream
 
 JPEGS = Path(__file__).parents[1] / "tests" / "data" / "jpg"
 MEAN, STD = (0.5016, 0.5037, 0.5060), (0.1030, 0.0999, 0.0969)
@@ -153,8 +153,8 @@ def bare_images(data: Path, index: DatasetIndex) -> Iterator[int]:
 def stream_images(data: Path, index: DatasetIndex, batch_size: int, workers: int) -> Iterator[int]:
     """Counts images of the stream's batches."""
     lanes = max(2, default_lanes(batch_size, index.split("train").objects))
-    stream = PairStream(data, index, "train", PairSettings(batch_size, lanes=lanes, held_objects=64))
-    with pair_batches(stream, workers) as batches:
+    stream = DrawStream(data, index, "train", DrawSettings(batch_size, lanes=lanes, held_objects=64))
+    with draw_batches(stream, workers) as batches:
         for parts in batches:
             yield 2 * sum(len(part.labels) for part in parts)
 

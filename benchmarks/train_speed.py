@@ -15,16 +15,16 @@ import click
 import torch
 
 from iebench.recipes.recipe import Recipe, load_recipe
-from iebench.training.loading import on_device, pair_stream
+from iebench.training.loading import draw_stream, on_device
 from iebench.training.model import build_model
 from iebench.training.precision import Precision
 from iebench.training.processes import Processes, start_processes
 from iebench.training.state import TrainingState
-from shards.batches import Pair
-from shards.loader import loader_workers, pair_batches
+from shards.batches import DrawBatch
+from shards.loader import draw_batches, loader_workers
 from shards.schema import DatasetIndex, open_dataset
 
-Parts = tuple[Pair, ...]
+Parts = tuple[DrawBatch, ...]
 Step = Callable[[Parts], None]
 
 
@@ -44,8 +44,8 @@ def main(
     index, recipe = open_dataset(data), load_recipe(name, overrides)
     processes = start_processes("auto")
     step = our_step(recipe, index, processes)
-    pairs = pair_stream(recipe.training, index, data, processes)
-    with pair_batches(
+    pairs = draw_stream(recipe.training, index, data, processes)
+    with draw_batches(
         pairs, loader_workers(recipe.training.workers), processes.device.type == "cuda"
     ) as batches:
         kept = next(batches)
@@ -89,11 +89,11 @@ def our_step(recipe: Recipe, index: DatasetIndex, processes: Processes) -> Step:
     return step
 
 
-def random_pair(parts: Parts) -> Pair:
+def random_pair(parts: Parts) -> DrawBatch:
     """Random pixels with the latents and labels of a batch, page-locked where there is a GPU."""
     (first, second), (before, after), labels = on_device(parts, torch.device("cpu"))
     views = torch.stack([first, second])
-    pair = Pair(torch.randint_like(views, 256), torch.stack([before, after]), labels)
+    pair = DrawBatch(torch.randint_like(views, 256), torch.stack([before, after]), labels)
     return pair.pin_memory() if torch.cuda.is_available() else pair
 
 

@@ -41,21 +41,21 @@ class _Batch:
 
 
 @dataclass(frozen=True)
-class Pair(_Batch):
-    """Pairs of views of one object each.
+class DrawBatch(_Batch):
+    """Draws: views of one object each, two for pairs.
 
     Attributes:
-        views: (2, batch, 3, height, width) uint8, channels last in memory.
-        latents: (2, batch, number of latents) float64.
+        views: (views of a draw, batch, 3, height, width) uint8, channels last in memory.
+        latents: (views of a draw, batch, number of latents) float64.
         labels: (batch,) int64.
         block: The block of shared memory that holds the views, in a loader worker; otherwise None.
     """
 
     block: Block | None = field(default=None, repr=False)
 
-    def pin_memory(self) -> "Pair":
+    def pin_memory(self) -> "DrawBatch":
         """The same in page-locked memory, for the DataLoader."""
-        return Pair(_pinned(self.views), self.latents, self.labels)
+        return DrawBatch(_pinned(self.views), self.latents, self.labels)
 
 
 @dataclass(frozen=True)
@@ -80,24 +80,24 @@ class ViewBatch(_Batch):
         return ViewBatch(_pinned(self.views), self.latents, self.labels, self.start, self.names)
 
 
-def collate_pairs(pairs: Sequence[tuple[View, View]], size: int, blocks: Blocks | None = None) -> Pair:
+def collate_draws(draws: Sequence[Sequence[View]], size: int, blocks: Blocks | None = None) -> DrawBatch:
     """One batch.
 
     Args:
-        pairs: Pairs of views; the two views of a pair show one object.
+        draws: Draws of as many views each; the views of a draw show one object.
         size: Width and height of an image, pixels.
         blocks: The blocks of shared memory to write images into, in a loader worker; otherwise None.
     """
-    sides: list[tuple[View, ...]] = list(zip(*pairs, strict=True))
-    pixels, block = _room((2, len(pairs), size, size, 3), blocks)
+    sides: list[tuple[View, ...]] = list(zip(*draws, strict=True))
+    pixels, block = _room((len(sides), len(draws), size, size, 3), blocks)
     for side, room in zip(sides, pixels, strict=True):
         _decode(side, room)
     latents = torch.stack([_latents(side) for side in sides])
-    return Pair(_channels_first(pixels), latents, _labels(sides[0]), block)
+    return DrawBatch(_channels_first(pixels), latents, _labels(sides[0]), block)
 
 
 def collate_views(views: Sequence[View], size: int, start: int, blocks: Blocks | None = None) -> ViewBatch:
-    """One batch, which starts at the place ``start`` of a split; all else as ``collate_pairs``."""
+    """One batch, which starts at the place ``start`` of a split; all else as ``collate_draws``."""
     pixels, block = image_room(len(views), size, blocks)
     _decode(views, pixels)
     return batch_of_views(views, pixels, start, block)

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 from torch.utils.data import DataLoader
 
-from shards.batches import Pair, ViewBatch
+from shards.batches import DrawBatch, ViewBatch
 from shards.blocks import Blocks
 from shards.errors import IebenchError
 from shards.processes import available_cores
-from shards.stream import PairStream, ViewStream
+from shards.stream import DrawStream, ViewStream
 
 T = TypeVar("T")
 
@@ -34,9 +34,9 @@ def loader_workers(asked: int | None, processes: int = 1) -> int:
 
 
 @contextmanager
-def pair_batches(
-    stream: PairStream, workers: int, pin_memory: bool = False
-) -> Iterator[Iterator[tuple[Pair, ...]]]:
+def draw_batches(
+    stream: DrawStream, workers: int, pin_memory: bool = False
+) -> Iterator[Iterator[tuple[DrawBatch, ...]]]:
     """The batches of a stream, without end, in as many parts as there are workers (one for none).
 
     Args:
@@ -54,7 +54,7 @@ def pair_batches(
 
 @contextmanager
 def view_batches(stream: ViewStream, workers: int, pin_memory: bool = False) -> Iterator[Iterator[ViewBatch]]:
-    """The batches of a stream, each of which tells its place; all else as ``pair_batches``."""
+    """The batches of a stream, each of which tells its place; all else as ``draw_batches``."""
     with _reading(stream, workers, pin_memory) as parts:
         yield (batch for (batch,) in whole_batches(parts, 1))
 
@@ -76,7 +76,7 @@ def whole_batches(parts: Iterable[T | IebenchError], workers: int) -> Iterator[t
 
 
 @contextmanager
-def _reading(stream: PairStream | ViewStream, workers: int, pin_memory: bool) -> Iterator[Iterator[Any]]:
+def _reading(stream: DrawStream | ViewStream, workers: int, pin_memory: bool) -> Iterator[Iterator[Any]]:
     """What the stream gives, by way of workers that are gone at the end.
 
     PyTorch ends them with the last reference to them, which the frames of an error may hold up to the end of the

@@ -1,4 +1,4 @@
-"""Batches out of shards: pairs of views for training, every view once for evaluation."""
+"""Batches out of shards: views of an object drawn together for training, every view once for evaluation."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch.utils.data
 
-from shards.batches import Pair, ViewBatch, collate_pairs, collate_views
+from shards.batches import DrawBatch, ViewBatch, collate_draws, collate_views
 from shards.blocks import Blocks
-from shards.draws import draw_pairs
+from shards.draws import draw_views
 from shards.errors import IebenchError, UsageError
 from shards.lanes import Segment, cut_lanes, default_lanes, interleaved, segments_between
 from shards.mirror import prefetch
@@ -30,37 +30,39 @@ Coming = View | Future[View]
 
 
 @dataclass(frozen=True)
-class PairSettings:
-    """How pairs are drawn.
+class DrawSettings:
+    """How views are drawn.
 
     Attributes:
-        batch_size: pairs of a batch, over all processes.
-        pairs_per_object: per pass, at most half the views; None uses each view once a pass.
-        seed: Seed that, with the number of the pass, decides shards, pairs and their order.
+        batch_size: draws of a batch, over all processes.
+        draws_per_object: per pass, at most as many as leave no view drawn twice; None takes that many.
+        seed: Seed that, with the number of the pass, decides shards, draws and their order.
         held_objects: over all lanes, whose views are held for mixing.
         lanes: Number of lanes that share a batch; by default what ``shards.lanes.default_lanes`` says.
         interleave: shards of a lane that are read at the same time.
+        views: Number of views of an object that are drawn together; 2 for pairs.
     """
 
     batch_size: int
-    pairs_per_object: int | None = None
+    draws_per_object: int | None = None
     seed: int = 0
     held_objects: int = 4096
     lanes: int | None = None
     interleave: int = 4
+    views: int = 2
 
 
-class PairStream(torch.utils.data.IterableDataset):
-    """Batches of pairs of views of one object, without end.
+class DrawStream(torch.utils.data.IterableDataset):
+    """Batches of draws, which are views of one object each, without end.
 
-    A pass reads the shards of a split once, in order, and takes ``pairs_per_object`` disjoint pairs of views of each
+    A pass reads the shards of a split once, in order, and takes ``draws_per_object`` disjoint draws of views of each
     object, drawn anew each pass. One pair per object is an epoch in the sense of the SIE paper (arXiv 2302.10283),
-    so a pass holds ``pairs_per_object`` epochs. Batches are the same whatever the number of processes and of loader
+    so a pass holds ``draws_per_object`` epochs. Batches are the same whatever the number of processes and of loader
     workers, and can be taken up at any step: ``start_step`` says which.
 
     In a DataLoader each worker gives its lanes' share of every batch, in the order of the workers. An error is yielded
     rather than raised, so that it crosses the DataLoader's process boundary as the one sentence it is. For both
-    ``shards.loader.pair_batches`` is the way to read a stream.
+    ``shards.loader.draw_batches`` is the way to read a stream.
 
     Args:
         folder: the dataset's folder.
@@ -71,7 +73,7 @@ class PairStream(torch.utils.data.IterableDataset):
         ranks: Number of such processes.
 
     Raises:
-        UsageError: there is no pair to be drawn, or lanes, batch and processes do not divide.
+        UsageError: objects have too few views, or lanes, batch and processes do not divide.
     """
 
     def __init__(
@@ -79,22 +81,24 @@ class PairStream(torch.utils.data.IterableDataset):
         folder: Path,
         index: DatasetIndex,
         split: str,
-        settings: PairSettings,
+        settings: DrawSettings,
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
         found = index.split(split)
         lanes = settings.lanes or default_lanes(settings.batch_size, found.objects)
         _require_division(settings.batch_size, lanes, ranks)
-        most = index.views_per_object // 2
+        most = index.views_per_object // settings.views
         if not most:
+            have = index.views_per_object
             raise UsageError(
-                "the dataset has one view of each object, which makes no pair; training needs two"
+                f"the dataset has {have} view{'s' * (have > 1)} of each object, and this training draws "
+                f"{settings.views} together; take a dataset with more, or a method that asks for fewer"
             )
         self._folder = folder
         self._index = index
         self._settings = settings
-        self._pairs = min(settings.pairs_per_object or most, most)
+        self._draws = min(settings.draws_per_object or most, most)
         self._share = settings.batch_size // lanes
         self._held = max(2 * self._share, -(-settings.held_objects // lanes))
         self._lanes = _share_of(list(enumerate(cut_lanes(found.shards, lanes, settings.seed))), rank, ranks)
@@ -109,30 +113,30 @@ class PairStream(torch.utils.data.IterableDataset):
     def part_bytes(self, workers: int) -> int:
         """Bytes of the images that one of so many loader workers gives at a time, at most."""
         lanes = max(len(_share_of(self._lanes, worker, workers)) for worker in range(workers))
-        return 2 * lanes * self._share * 3 * self._index.image_size**2
+        return self._settings.views * lanes * self._share * 3 * self._index.image_size**2
 
-    def __iter__(self) -> Iterator[Pair | IebenchError]:
+    def __iter__(self) -> Iterator[DrawBatch | IebenchError]:
         """This process's or loader worker's share of each batch from ``start_step`` on."""
         worker = torch.utils.data.get_worker_info()
         mine = _share_of(self._lanes, worker.id, worker.num_workers) if worker else self._lanes
         start = _cold_start(self._folder, self._index)
         try:
-            streams = [self._pairs_of(number, segments, start) for number, segments in mine]
+            streams = [self._draws_of(number, segments, start) for number, segments in mine]
             while streams:
-                drawn = [pair for stream in streams for pair in islice(stream, self._share)]
-                pairs = [(_come(first), _come(second)) for first, second in drawn]
-                yield collate_pairs(pairs, self._index.image_size, self.blocks)
+                coming = [draw for stream in streams for draw in islice(stream, self._share)]
+                drawn = [tuple(map(_come, views)) for views in coming]
+                yield collate_draws(drawn, self._index.image_size, self.blocks)
                 if start is not None:
                     start.begin()
         except IebenchError as error:
             yield error
 
-    def _pairs_of(
+    def _draws_of(
         self, lane: int, segments: Sequence[Segment], start: "ColdStart | None"
-    ) -> Iterator[tuple[Coming, Coming]]:
-        """A lane's pairs, pass after pass, from ``start_step`` on."""
+    ) -> Iterator[tuple[Coming, ...]]:
+        """A lane's draws, pass after pass, from ``start_step`` on."""
         objects = sum(segment.objects for segment in segments)
-        passed, skipped = divmod(self.start_step * self._share, objects * self._pairs)
+        passed, skipped = divmod(self.start_step * self._share, objects * self._draws)
         while True:
             generator = random.Random(f"{self._settings.seed}/{passed}/{lane}")
             yield from self._pass(segments, objects, skipped, generator, start)
@@ -145,27 +149,33 @@ class PairStream(torch.utils.data.IterableDataset):
         skipped: int,
         generator: random.Random,
         start: "ColdStart | None",
-    ) -> Iterator[tuple[Coming, Coming]]:
-        """The pairs of one pass over a lane without the first ``skipped``."""
+    ) -> Iterator[tuple[Coming, ...]]:
+        """The draws of one pass over a lane without the first ``skipped``."""
         order = list(segments)
         generator.shuffle(order)
         reading = enumerate(interleaved(self._opened(order, start), self._settings.interleave))
-        draws = draw_pairs(
-            objects, self._index.views_per_object, self._pairs, self._held, self._share, generator
+        draws = draw_views(
+            objects,
+            self._index.views_per_object,
+            self._settings.views,
+            self._draws,
+            self._held,
+            self._share,
+            generator,
         )
         left: dict[int, int] = {}
         held: dict[int, list[View] | ColdObject] = {}
         for draw in islice(draws, skipped):
-            left[draw.place] = left.get(draw.place, self._pairs) - 1
+            left[draw.place] = left.get(draw.place, self._draws) - 1
         for draw in draws:
             while draw.place not in held:
                 place, views = next(reading)
-                if left.setdefault(place, self._pairs):
+                if left.setdefault(place, self._draws):
                     held[place] = views
                 else:
                     del left[place]
             views = held[draw.place]
-            yield views[draw.first], views[draw.second]
+            yield tuple(views[number] for number in draw.views)
             left[draw.place] -= 1
             if not left[draw.place]:
                 del held[draw.place], left[draw.place]
@@ -188,7 +198,7 @@ class ViewStream(torch.utils.data.IterableDataset):
     """Every view of a split exactly once, over all processes and loader workers.
 
     The objects of a split are dealt out evenly, whatever the sizes of its shards; ``ViewBatch.start`` tells where a
-    batch belongs, since the batches of several workers come in turn. Errors are yielded, as by ``PairStream``.
+    batch belongs, since the batches of several workers come in turn. Errors are yielded, as by ``DrawStream``.
 
     Args:
         folder: the dataset's folder.
@@ -212,7 +222,7 @@ class ViewStream(torch.utils.data.IterableDataset):
         self.blocks: Blocks | None = None
 
     def part_bytes(self, workers: int) -> int:
-        """As of ``PairStream``."""
+        """As of ``DrawStream``."""
         return self._batch_size * 3 * self._index.image_size**2
 
     @property
@@ -285,7 +295,7 @@ def _require_division(batch_size: int, lanes: int, ranks: int) -> None:
         fitting = [number for number in range(ranks, batch_size + 1, ranks) if batch_size % number == 0]
         hint = f"set training.lanes to {fitting[0]}" if fitting else "choose a batch size that they divide"
         raise UsageError(
-            f"{lanes} lanes of a batch of {batch_size} pairs cannot be dealt to {ranks} processes evenly; {hint}"
+            f"{lanes} lanes of a batch of {batch_size} draws cannot be dealt to {ranks} processes evenly; {hint}"
         )
 
 

@@ -36,15 +36,12 @@ def small_method(name: str, **fields: Any) -> Method:
 def small_batch(method: Method, rows: int = 8, seed: int = 1) -> Batch:
     """Random representations, with transformations, labels and targets as the method needs them."""
     generator = torch.Generator().manual_seed(seed)
-    views = [torch.randn(rows, WIDTH, generator=generator).requires_grad_() for _ in range(2)]
-    told = sum(DIMENSIONS[group] for group in method.groups)
-    transformation = torch.randn(rows, told, generator=generator) if told else None
-    targets = [torch.randn(rows, WIDTH, generator=generator) for _ in range(2)]
-    labels = torch.randint(CLASSES, (rows,), generator=generator)
-    return Batch(
-        views[0],
-        views[1],
-        transformation,
-        labels,
-        (targets[0], targets[1]) if method.base_momentum is not None else None,
+    count = range(method.view_count)
+    views = tuple(torch.randn(rows, WIDTH, generator=generator).requires_grad_() for _ in count)
+    told = tuple(
+        torch.randn(rows, sum(DIMENSIONS[group] for group in relation.groups), generator=generator)
+        for relation in method.relations()
     )
+    targets = tuple(torch.randn(rows, WIDTH, generator=generator) for _ in count)
+    labels = torch.randint(CLASSES, (rows,), generator=generator)
+    return Batch(views, told, labels, targets if method.base_momentum is not None else None)

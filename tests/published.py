@@ -65,7 +65,8 @@ class Case:
 
     def batch(self) -> Batch:
         """The same as a batch."""
-        return Batch(*self.inputs())
+        first, second, transformation = self.inputs()
+        return Batch((first, second), (transformation,))
 
     def expected(self) -> dict[str, float]:
         """The published loss and its terms."""

@@ -50,7 +50,7 @@ class BackboneConfig(BaseModel):
         default=None, description="for images of few pixels; by default up to 64 px"
     )
     joint_views: bool = Field(
-        default=True, description="both views in one call, so that batch norm sees them together"
+        default=True, description="all views in one call, so that batch norm sees them together"
     )
     weights: str | None = Field(
         default=None, description="file to start from: safetensors, a state dict, or a published checkpoint"

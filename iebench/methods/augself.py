@@ -36,7 +36,6 @@ class AugSelf(Method):
 
     def forward(self, batch: Batch) -> Outcome:
         """The loss: that of SimCLR + equivariance * repr_loss_equi."""
-        assert batch.transformation is not None
         loss, embeddings = self.contrast(batch)
         regressed = self.regressor(torch.cat((batch.first, batch.second), dim=1))
         terms = {

@@ -57,23 +57,53 @@ class Sizes:
     classes: int = 1
 
 
-class Batch(NamedTuple):
-    """One process's share of a batch of pairs of views, as a method sees it.
+@dataclass(frozen=True)
+class Relation:
+    """Two views of a draw between which a method is told the transformation.
 
     Attributes:
-        first: (batch, dimension) representations of the first views.
-        second: (batch, dimension) representations of the second views.
-        transformation: (batch, transformation dimension) from the first to the second; None where the method
-            names no groups.
-        labels: (batch,) classes.
-        targets: both views' representations by the target network; None where the method wants none.
+        source: Number of the view that the transformation begins at, counted from 0.
+        target: Number of the view that it leads to.
+        groups: Groups of the transformation, in the order in which their numbers stand side by side.
     """
 
-    first: Tensor
-    second: Tensor
-    transformation: Tensor | None = None
+    source: int
+    target: int
+    groups: tuple[Group, ...]
+
+
+class Batch(NamedTuple):
+    """One process's share of a batch of draws, as a method sees it.
+
+    Attributes:
+        views: For each view of a draw, (batch, dimension) representations; or (batch, dimension, height, width)
+            feature maps, where the method wants those.
+        told: For each relation of the method, (batch, transformation dimension).
+        labels: (batch,) classes.
+        targets: The same as ``views`` by the target network; None where the method wants none.
+        latents: For each view, (batch, number of latents) in float64; empty where they are not known.
+    """
+
+    views: tuple[Tensor, ...]
+    told: tuple[Tensor, ...] = ()
     labels: Tensor | None = None
-    targets: tuple[Tensor, Tensor] | None = None
+    targets: tuple[Tensor, ...] | None = None
+    latents: tuple[Tensor, ...] = ()
+
+    @property
+    def first(self) -> Tensor:
+        """The first view."""
+        return self.views[0]
+
+    @property
+    def second(self) -> Tensor:
+        """The second view."""
+        return self.views[1]
+
+    @property
+    def transformation(self) -> Tensor:
+        """What the method is told of its first relation: of a pair, from the first view to the second."""
+        return self.told[0]
 
 
 class Outcome(NamedTuple):
@@ -81,11 +111,11 @@ class Outcome(NamedTuple):
 
     Attributes:
         terms: scalars by name; ``loss`` is the one to minimise.
-        embeddings: Embeddings of both views, gathered from all processes; None if there are only representations.
+        embeddings: Embeddings of the views, gathered from all processes; None if there are only representations.
     """
 
     terms: dict[str, Tensor]
-    embeddings: tuple[Tensor, Tensor] | None = None
+    embeddings: tuple[Tensor, ...] | None = None
 
 
 class Method(nn.Module, ABC):
@@ -96,10 +126,15 @@ class Method(nn.Module, ABC):
         embedding_dimension: Width of the embeddings that forward returns; 0 if it returns none.
 
     Attributes:
-        groups: the transformations that it is told.
+        view_count: Number of views of an object that it wants of each draw.
+        wants_maps: Whether it wants feature maps, as they are before pooling, instead of representations.
+        groups: Groups of the transformation from the first view to the second that it is told.
         predictor: what steers embeddings by a transformation; None where nothing does.
         base_momentum: Momentum of the target network at the start; None if there is no target network.
     """
+
+    view_count = 2
+    wants_maps = False
 
     def __init__(self, sizes: Sizes, embedding_dimension: int = 0) -> None:
         super().__init__()
@@ -112,6 +147,10 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def forward(self, batch: Batch) -> Outcome:
         """The loss, its terms, and the embeddings that they are of."""
+
+    def relations(self) -> tuple[Relation, ...]:
+        """What it is told of its views: ``groups`` from the first to the second, or nothing if it has no groups."""
+        return (Relation(0, 1, self.groups),) if self.groups else ()
 
     def parts(self) -> dict[str, tuple[int, int]]:
         """Columns of the representation by the name of the part; ``whole`` first."""

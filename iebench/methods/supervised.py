@@ -45,11 +45,10 @@ class Supervised(Method):
 
     def _class_loss(self, batch: Batch) -> Tensor:
         assert batch.labels is not None
-        logits = self.head(torch.cat((batch.first, batch.second)))
-        logits, labels = gather_each(logits, batch.labels.repeat(2).float())
+        logits = self.head(torch.cat(batch.views))
+        logits, labels = gather_each(logits, batch.labels.repeat(len(batch.views)).float())
         return classification_loss(logits, labels.long())
 
     def _transformation_loss(self, batch: Batch) -> Tensor:
-        assert batch.transformation is not None
         regressed = self.head(torch.cat((batch.first, batch.second), dim=1))
         return regression_loss(*gather_each(regressed, batch.transformation))

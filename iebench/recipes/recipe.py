@@ -61,11 +61,11 @@ class OptimizerConfig(_Section):
 class TrainingConfig(_Section):
     """How long and on what."""
 
-    epochs: int = Field(default=2000, ge=1, description="an epoch is one pair of views per object")
-    batch_size: int = Field(default=1024, ge=2, description="pairs per step, over all devices")
-    seed: int = Field(default=0, description="of the weights and of the order of pairs")
+    epochs: int = Field(default=2000, ge=1, description="an epoch is one draw of views per object")
+    batch_size: int = Field(default=1024, ge=2, description="draws of views per step, over all devices")
+    seed: int = Field(default=0, description="of the weights and of the order of draws")
     pairs_per_object: int | None = Field(
-        default=None, ge=1, description="per pass; by default half the views"
+        default=None, ge=1, description="draws per pass; by default as many as the views give"
     )
     held_objects: int = Field(
         default=4096, ge=1, description="objects whose views are held for mixing, over all processes"

@@ -10,33 +10,43 @@ from torch import Tensor
 from iebench.recipes.recipe import TrainingConfig
 from iebench.training.online import Views
 from iebench.training.processes import Processes
-from shards.batches import Pair
+from shards.batches import DrawBatch
 from shards.schema import DatasetIndex
-from shards.stream import PairSettings, PairStream
+from shards.stream import DrawSettings, DrawStream
 
 T = TypeVar("T")
 DeviceBatch = tuple[Views, Views, Tensor]
 """Views, latents and labels of one batch on a device."""
 
 
-def pair_stream(config: TrainingConfig, index: DatasetIndex, data: Path, processes: Processes) -> PairStream:
-    """The pairs of a training, of which this process gets its rows of every batch.
+def draw_stream(
+    config: TrainingConfig, index: DatasetIndex, data: Path, processes: Processes, views: int = 2
+) -> DrawStream:
+    """The draws of a training, of which this process gets its rows of every batch.
+
+    Args:
+        config: Section of the recipe.
+        index: Index of the dataset.
+        data: Folder of the dataset.
+        processes: The processes that share a batch.
+        views: Number of views of an object that the method wants of each draw.
 
     Raises:
-        UsageError: lanes, batch and processes do not divide, or there is no pair to be drawn.
+        UsageError: lanes, batch and processes do not divide, or objects have too few views.
     """
-    settings = PairSettings(
+    settings = DrawSettings(
         config.batch_size,
         config.pairs_per_object,
         config.seed,
         config.held_objects,
         config.lanes,
         config.interleave,
+        views,
     )
-    return PairStream(data, index, "train", settings, processes.rank, processes.count)
+    return DrawStream(data, index, "train", settings, processes.rank, processes.count)
 
 
-def arriving(batches: Iterable[tuple[Pair, ...]], device: torch.device) -> Iterator[DeviceBatch]:
+def arriving(batches: Iterable[tuple[DrawBatch, ...]], device: torch.device) -> Iterator[DeviceBatch]:
     """Yields batches on a device; on CUDA, each is copied while the one before it is computed on.
 
     The copies run on a stream of their own, one batch ahead, and the step that takes a batch waits for its copy on
@@ -51,7 +61,7 @@ def arriving(batches: Iterable[tuple[Pair, ...]], device: torch.device) -> Itera
         return
     copies = torch.cuda.Stream(device)
 
-    def copied(parts: tuple[Pair, ...]) -> tuple[DeviceBatch, torch.cuda.Event]:
+    def copied(parts: tuple[DrawBatch, ...]) -> tuple[DeviceBatch, torch.cuda.Event]:
         with torch.cuda.stream(copies):
             return on_device(parts, device), copies.record_event()
 
@@ -73,7 +83,7 @@ def one_ahead(items: Iterable[T]) -> Iterator[T]:
         yield fetched
 
 
-def on_device(parts: tuple[Pair, ...], device: torch.device) -> DeviceBatch:
+def on_device(parts: tuple[DrawBatch, ...], device: torch.device) -> DeviceBatch:
     """Views, latents and labels of one batch on ``device``; latents stay float64."""
 
     def joined(tensors: list[Tensor]) -> Tensor:
@@ -81,7 +91,7 @@ def on_device(parts: tuple[Pair, ...], device: torch.device) -> DeviceBatch:
         return moved[0] if len(moved) == 1 else torch.cat(moved)
 
     views, latents = (
-        (joined([pair[0] for pair in pairs]), joined([pair[1] for pair in pairs]))
-        for pairs in ([part.views for part in parts], [part.latents for part in parts])
+        tuple(joined(list(sides)) for sides in zip(*of_parts, strict=True))
+        for of_parts in ([part.views for part in parts], [part.latents for part in parts])
     )
     return views, latents, joined([part.labels for part in parts])

@@ -1,10 +1,11 @@
-"""Training: pairs from shards, a step, a log, a checkpoint."""
+"""Training: draws from shards, a step, a log, a checkpoint."""
 
 import signal
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from iebench.training.devices import fast_kernels
 from iebench.training.health import Diverged, Health
 from iebench.training.interrupt import stop_on_signals
 from iebench.training.launch import read_launch
-from iebench.training.loading import arriving, pair_stream
+from iebench.training.loading import arriving, draw_stream
 from iebench.training.machine import describe_machine, start_line, wants_compile
 from iebench.training.memory import out_of_memory_as_error
 from iebench.training.metrics_log import MetricsLog, ScalarLog, TensorBoardLog, read_metrics
@@ -36,7 +37,7 @@ from iebench.training.synchronised import synchronise_batch_norm
 from iebench.training.validation import Validation
 from iebench.training.wandb_log import WandbLog, require_wandb
 from shards.errors import IebenchError, UsageError
-from shards.loader import loader_workers, pair_batches
+from shards.loader import draw_batches, loader_workers
 from shards.mirror import dataset_folder
 from shards.schema import open_dataset
 
@@ -135,7 +136,7 @@ def _train(
         model = build_model(recipe, index)
         if not (resume and run.last_checkpoint.is_file()):
             model.load_initial_weights()
-        stream = pair_stream(recipe.training, index, data, processes)
+        stream = draw_stream(recipe.training, index, data, processes, model.method.view_count)
         if processes.first:
             open_run(run, recipe, data, resume, model)
     state = TrainingState(model, recipe, precision)
@@ -143,7 +144,7 @@ def _train(
     with processes.fail_together():
         if processes.first and resume:
             run.write_config(recipe, data, state.step)
-    schedule = Schedule.of(recipe, index)
+    schedule = Schedule.of(recipe, index, model.method.view_count)
     if state.step >= schedule.steps:
         return state.step
     stream.start_step = state.step
@@ -163,14 +164,14 @@ def _train(
             print(start_line(machine, device, schedule, state.step), file=sys.stderr)
         logging = metrics_log(run, recipe, state.step, processes.first)
     validation = Validation(data, index, precision) if "val" in index.splits else None
-    pace = Pace(device, 2 * schedule.batch_size)
+    pace = Pace(device, schedule.images_per_step)
     health, checkpoints = Health(state), Checkpoints(run, recipe.training.keep)
     record: dict[str, Any] | None = None
     wants_checkpoint = is_validated = False
 
     with (
         stop_on_signals() as stop,
-        pair_batches(stream, workers, device.type == "cuda") as batches,
+        draw_batches(stream, workers, device.type == "cuda") as batches,
         logging as log,
         progress_bar(schedule, state.step, processes.first) as bar,
     ):
@@ -214,7 +215,7 @@ def _train(
             precision.update(optimizer)
             state.step += 1
             model.after_step(state.step / schedule.steps)
-            bar.update(2 * schedule.batch_size)
+            bar.update(schedule.images_per_step)
 
             wants_checkpoint = schedule.wants_checkpoint(state.step)
             is_logged = state.step % recipe.training.log_every == 0 or state.step in (1, schedule.steps)
@@ -276,8 +277,8 @@ def restore(run: Run, state: TrainingState, processes: Processes) -> None:
 
 def log_record(step: int, outcome: Step, schedule: Schedule) -> dict[str, Any]:
     """One line of ``metrics.jsonl``, about the whole batch: all processes must ask for it."""
-    gathered = gather_each(*(view for views in outcome.spaces.values() for view in views))
-    spaces = dict(zip(outcome.spaces, zip(gathered[::2], gathered[1::2], strict=True), strict=True))
+    gathered = iter(gather_each(*(view for views in outcome.spaces.values() for view in views)))
+    spaces = {name: tuple(islice(gathered, len(views))) for name, views in outcome.spaces.items()}
     return {
         "step": step,
         "epoch": round(schedule.epoch(step), 4),
@@ -315,8 +316,8 @@ def require_health(health: Health, run: Run, recipe: Recipe, checkpoints: Checkp
 
 
 def progress_bar(schedule: Schedule, step: int, shown: bool = True) -> tqdm:
-    """Counts images (both views of each pair, in all processes) and estimates the time left from this run's own."""
-    images = 2 * schedule.batch_size
+    """Counts images (all views of each draw, in all processes) and estimates the time left from this run's own."""
+    images = schedule.images_per_step
     return tqdm(
         total=schedule.steps * images,
         initial=step * images,

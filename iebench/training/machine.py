@@ -65,10 +65,11 @@ def start_line(machine: dict[str, Any], device: torch.device, schedule: Schedule
     processes = "1 process" if count == 1 else f"{count} processes"
     left = schedule.steps - step
     done = f" (from step {step:,})" if step else ""
-    images = left * 2 * schedule.batch_size
+    images = left * schedule.images_per_step
+    drawn = "pairs" if schedule.views == 2 else f"draws of {schedule.views} views"
     return (
         f"training on {place} ({machine['device'] if device.type == 'cpu' else device}) in {machine['precision']}, "
-        f"{processes}: {left:,} steps{done} of {schedule.batch_size:,} pairs, {images:,} images"
+        f"{processes}: {left:,} steps{done} of {schedule.batch_size:,} {drawn}, {images:,} images"
     )
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from iebench.backbones.builtin import REPRESENTATION_DIMENSIONS, build_backbone, load_initial_weights
+from iebench.backbones.feature_maps import feature_maps, require_feature_maps
 from iebench.methods import Batch, Sizes, find_method
 from iebench.methods.parts.ema import cosine_momentum, follow, frozen_copy
 from iebench.methods.parts.gather import own_rows
@@ -29,7 +30,7 @@ class Step(NamedTuple):
     Attributes:
         loss: Loss to minimize: the method's, and that of the online heads, on which nothing else depends.
         terms: scalars by name: the method's ``loss`` and its terms, and the heads' scores.
-        spaces: detached representations and embeddings of both views, of this process.
+        spaces: detached representations and embeddings of all views, of this process.
     """
 
     loss: Tensor
@@ -58,6 +59,8 @@ class Model(nn.Module):
         self.latent_names = [latent.name for latent in index.latents]
         self.backbone = build_backbone(recipe.backbone, index.image_size)
         self.method = find_method(recipe.method.name).build(recipe.method, sizes)
+        if self.method.wants_maps:
+            require_feature_maps(self.backbone)
         self.target_backbone = None if self.method.base_momentum is None else frozen_copy(self.backbone)
         spaces = {"representation": sizes.representation, "embedding": self.method.embedding_dimension}
         self.has_rotation = "rotation" in groups_of(self.latent_names)
@@ -72,7 +75,7 @@ class Model(nn.Module):
 
     def represent(self, views: Tensor) -> Tensor:
         """Representations (batch, dimension) of (batch, 3, height, width) uint8 views."""
-        return self._encode(self.backbone, views)
+        return self._pooled(self._encode(self.backbone, views))
 
     def transformation(self, first: Tensor, second: Tensor, groups: Sequence[Group]) -> Tensor:
         """What takes the first (batch, latents) to the second, in the given groups, in the model's own precision."""
@@ -102,27 +105,28 @@ class Model(nn.Module):
         recompute_stages(self.backbone, compiled)
 
     def forward(self, views: Views, latents: Views, labels: Tensor) -> Step:
-        """The loss and its terms for one batch of pairs.
+        """The loss and its terms for one batch of draws.
 
         Args:
-            views: two (batch, 3, height, width) uint8 tensors.
-            latents: two (batch, number of latents) tensors.
+            views: For each view of a draw, (batch, 3, height, width) uint8.
+            latents: For each view of a draw, (batch, number of latents).
             labels: (batch,) classes.
         """
-        first, second = self._both(self.backbone, views)
+        encoded = self._each(self.backbone, views)
         targets = None
         if self.target_backbone is not None:
             with torch.no_grad():
-                targets = self._both(self.target_backbone, views)
-        groups = self.method.groups
-        transformation = self.transformation(*latents, groups) if groups else None
-        outcome = self.method(Batch(first, second, transformation, labels, targets))
+                targets = self._each(self.target_backbone, views)
+        told = tuple(
+            self.transformation(latents[relation.source], latents[relation.target], relation.groups)
+            for relation in self.method.relations()
+        )
+        outcome = self.method(Batch(encoded, told, labels, targets, latents))
 
-        spaces = {"representation": (first.detach(), second.detach())}
+        spaces = {"representation": tuple(self._pooled(view).detach() for view in encoded)}
         if outcome.embeddings is not None:
-            before, after = outcome.embeddings
-            spaces["embedding"] = (own_rows(before).detach(), own_rows(after).detach())
-        rotation = self.transformation(*latents, ["rotation"]) if self.has_rotation else None
+            spaces["embedding"] = tuple(own_rows(view).detach() for view in outcome.embeddings)
+        rotation = self.transformation(latents[0], latents[1], ["rotation"]) if self.has_rotation else None
         reading = self.online(spaces, labels, rotation)
         return Step(outcome.terms["loss"] + reading.loss, {**outcome.terms, **reading.scores}, spaces)
 
@@ -137,16 +141,19 @@ class Model(nn.Module):
             follow(self.target_backbone, self.backbone, momentum)
             self.method.follow(momentum)
 
-    def _both(self, backbone: nn.Module, views: Views) -> Views:
+    def _each(self, backbone: nn.Module, views: Views) -> Views:
+        """What the method wants of each view: its representation or its feature map."""
         if self.joint_views:
-            first, second = self._encode(backbone, torch.cat(views)).chunk(2)
-        else:
-            first, second = (self._encode(backbone, view) for view in views)
-        return first, second
+            return self._encode(backbone, torch.cat(views)).chunk(len(views))
+        return tuple(self._encode(backbone, view) for view in views)
 
     def _encoded(self, backbone: nn.Module, views: Tensor) -> Tensor:
-        """The representations of uint8 views by a backbone; what torch.compile makes kernels for."""
-        return backbone(self._normalised(views))
+        """The same of uint8 views by a backbone; what torch.compile makes kernels for."""
+        images = self._normalised(views)
+        return feature_maps(backbone, images) if self.method.wants_maps else backbone(images)
+
+    def _pooled(self, encoded: Tensor) -> Tensor:
+        return encoded.mean(dim=(2, 3)) if self.method.wants_maps else encoded
 
     def _normalised(self, views: Tensor) -> Tensor:
         normalised = (views.to(self.channel_mean.dtype) / 255 - self.channel_mean) / self.channel_std
@@ -166,5 +173,6 @@ def build_model(recipe: Recipe, index: DatasetIndex, classes: int | None = None)
     """
     torch.manual_seed(recipe.training.seed)
     model = Model(recipe, index, classes or len(index.classes))
-    index.latent_index(tuple(name for group in model.method.groups for name in LATENTS[group]))
+    groups = {group for relation in model.method.relations() for group in relation.groups}
+    index.latent_index(tuple(name for group in LATENTS if group in groups for name in LATENTS[group]))
     return model.to(memory_format=torch.channels_last)

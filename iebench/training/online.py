@@ -15,8 +15,8 @@ from iebench.methods.parts.gather import gather_each
 from iebench.methods.parts.losses import classification_loss, regression_loss
 from iebench.methods.parts.projectors import mlp
 
-Views = tuple[Tensor, Tensor]
-"""Something of both views of a batch of pairs, (batch, dimension) each."""
+Views = tuple[Tensor, ...]
+"""Something of each view of a batch of draws, (batch, dimension) each."""
 
 
 class OnlineConfig(BaseModel):
@@ -36,7 +36,7 @@ class Reading(NamedTuple):
 
 
 class OnlineEvaluation(nn.Module):
-    """For each of several spaces, a linear classifier of views and a rotation head on pairs of views.
+    """For each of several spaces, a linear classifier of views and a rotation head on the first two views.
 
     Args:
         dimensions: Widths of the spaces by name, such as ``representation`` and ``embedding``.
@@ -66,17 +66,18 @@ class OnlineEvaluation(nn.Module):
         Args:
             spaces: the views by the name of the space; gradients end here.
             labels: (batch,) classes.
-            rotation: (batch, rotation dimension) from the first views to the second.
+            rotation: (batch, rotation dimension) from the first views to the second; None where views have none.
         """
         losses, scores = [], {}
         watched: list[Tensor] = [] if rotation is None else [rotation]
-        for name, (first, second) in spaces.items():
-            logits = self.classifiers[name](torch.cat((first, second)).detach())
-            losses.append(classification_loss(logits, labels.repeat(2)))
-            is_right = (logits.detach().argmax(dim=1) == labels.repeat(2)).float()
-            watched.append(is_right.view(2, -1).T)
+        for name, views in spaces.items():
+            logits = self.classifiers[name](torch.cat(views).detach())
+            repeated = labels.repeat(len(views))
+            losses.append(classification_loss(logits, repeated))
+            is_right = (logits.detach().argmax(dim=1) == repeated).float()
+            watched.append(is_right.view(len(views), -1).T)
             if rotation is not None:
-                regressed = self.regressors[name](torch.cat((first, second), dim=1).detach())
+                regressed = self.regressors[name](torch.cat(views[:2], dim=1).detach())
                 losses.append(regression_loss(regressed, rotation))
                 watched.append(regressed.detach())
         gathered = iter(gather_each(*watched))

@@ -8,17 +8,24 @@ from shards.schema import DatasetIndex
 
 @dataclass(frozen=True)
 class Schedule:
-    """Steps and epochs. An epoch is one pair of views per object, as in the SIE paper."""
+    """Steps and epochs. An epoch is one draw of views per object, which is a pair in the SIE paper."""
 
     objects: int
     batch_size: int
     epochs: int
     checkpoint_every: int
     milestone_every: int | None = None
+    views: int = 2
 
     @classmethod
-    def of(cls, recipe: Recipe, index: DatasetIndex) -> "Schedule":
-        """The schedule of a recipe on a dataset."""
+    def of(cls, recipe: Recipe, index: DatasetIndex, views: int = 2) -> "Schedule":
+        """The schedule of a recipe on a dataset.
+
+        Args:
+            recipe: Says how many epochs and how large batches are.
+            index: Index of the dataset.
+            views: Number of views of a draw.
+        """
         training = recipe.training
         return cls(
             index.split("train").objects,
@@ -26,7 +33,13 @@ class Schedule:
             training.epochs,
             training.checkpoint_every,
             training.milestone_every,
+            views,
         )
+
+    @property
+    def images_per_step(self) -> int:
+        """Images of one step in all processes."""
+        return self.views * self.batch_size
 
     @property
     def steps(self) -> int:

@@ -7,14 +7,14 @@ import torch
 
 from processes import wait_for
 from shards.errors import IebenchError
-from shards.loader import pair_batches, view_batches
+from shards.loader import draw_batches, view_batches
 from shards.mirror import dataset_folder
 from shards.schema import open_dataset
-from shards.stream import PairSettings, PairStream, ViewStream
+from shards.stream import DrawSettings, DrawStream, ViewStream
 from shards.table import TABLE_NAME
 from unreliable_server import Fault, serving
 
-SETTINGS = PairSettings(batch_size=4, lanes=2, held_objects=4, interleave=2)
+SETTINGS = DrawSettings(batch_size=4, lanes=2, held_objects=4, interleave=2)
 
 
 @pytest.fixture
@@ -24,9 +24,9 @@ def server(indexed_copy, cache):
 
 
 def pairs(folder, count, workers=0, start_step=0):
-    stream = PairStream(folder, open_dataset(folder), "train", SETTINGS)
+    stream = DrawStream(folder, open_dataset(folder), "train", SETTINGS)
     stream.start_step = start_step
-    with pair_batches(stream, workers) as batches:
+    with draw_batches(stream, workers) as batches:
         parts = [part for batch in islice(batches, count) for part in batch]
     return torch.cat([part.views for part in parts], 1), torch.cat([part.latents for part in parts], 1)
 
@@ -52,8 +52,8 @@ def test_the_first_pairs_need_no_shard_and_shards_come_afterwards(server):
         server.always[path.name] = Fault()
     folder = dataset_folder(server.address)
     index = open_dataset(folder)
-    stream = PairStream(folder, index, "train", SETTINGS)
-    with pair_batches(stream, 0) as batches:
+    stream = DrawStream(folder, index, "train", SETTINGS)
+    with draw_batches(stream, 0) as batches:
         next(batches)
         asked = [header for name, header in server.requests if name.endswith(".tar")]
         assert len(asked) == 8 and all(not header.endswith("-") and header for header in asked)

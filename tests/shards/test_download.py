@@ -281,15 +281,15 @@ def test_a_process_that_forks_while_it_fetches_does_not_keep_the_lock(cache, ser
 
 
 def test_workers_of_a_loader_read_a_mirror_that_their_parent_has_read_from(cache, server):
-    from shards.loader import pair_batches
-    from shards.stream import PairSettings, PairStream
+    from shards.loader import draw_batches
+    from shards.stream import DrawSettings, DrawStream
 
     folder = dataset_folder(server.address)
     index = open_dataset(folder)
     list(read_views(folder, index, "val"))
 
     def latents(place):
-        with pair_batches(PairStream(place, index, "train", PairSettings(4, lanes=2)), 2) as batches:
+        with draw_batches(DrawStream(place, index, "train", DrawSettings(4, lanes=2)), 2) as batches:
             return [[part.latents[0].tolist() for part in parts] for parts in islice(batches, 20)]
 
     batches, expected = latents(folder), latents(server.folder)

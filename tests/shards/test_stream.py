@@ -15,10 +15,10 @@ import torch
 
 from shards.batches import collate_views
 from shards.errors import IebenchError, UsageError
-from shards.loader import pair_batches, view_batches, whole_batches
+from shards.loader import draw_batches, view_batches, whole_batches
 from shards.reader import read_samples, read_views
 from shards.schema import VARIANTS, draw_latents, open_dataset
-from shards.stream import PairSettings, PairStream, ViewStream
+from shards.stream import DrawSettings, DrawStream, ViewStream
 from toys import CLASSES, OBJECTS_PER_CLASS, SEED, SIZE, VIEWS, reseal, toy_samples, with_passes
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "streaming.md"
@@ -54,25 +54,25 @@ def objects(train_views):
 
 
 def stream_of(folder, batch_size=1, step=0, rank=0, ranks=1, **settings):
-    settings = PairSettings(batch_size, **settings)
-    stream = PairStream(folder, open_dataset(folder), "train", settings, rank, ranks)
+    settings = DrawSettings(batch_size, **settings)
+    stream = DrawStream(folder, open_dataset(folder), "train", settings, rank, ranks)
     stream.start_step = step
     return stream
 
 
 def batches_of(stream, count, workers=0):
     """Its first batches, each in parts."""
-    with pair_batches(stream, workers) as batches:
+    with draw_batches(stream, workers) as batches:
         return list(islice(batches, count))
 
 
 def pairs_of(batches, owner_of):
-    """The pairs of each batch as (object, view), (object, view), in order."""
+    """The draws of each batch as tuples of (object, view), in order."""
     return [
         [
-            (owner_of[tuple(first)], owner_of[tuple(second)])
+            tuple(owner_of[tuple(view)] for view in draw)
             for part in parts
-            for first, second in zip(*(side.tolist() for side in part.latents), strict=True)
+            for draw in zip(*(side.tolist() for side in part.latents), strict=True)
         ]
         for parts in batches
     ]
@@ -103,7 +103,7 @@ def test_a_pass_uses_every_view_of_the_split_once(toy_dataset, owner_of, train_v
 
 
 def test_one_pair_per_object_uses_every_object_once_a_pass(toy_dataset, owner_of, train_views, objects):
-    pairs = flat(drawn(toy_dataset, owner_of, 2 * objects, pairs_per_object=1))
+    pairs = flat(drawn(toy_dataset, owner_of, 2 * objects, draws_per_object=1))
     for part in (pairs[:objects], pairs[objects:]):
         assert Counter(first[:2] for first, _ in part) == Counter({view[:2] for view in train_views})
 
@@ -199,8 +199,22 @@ def test_an_object_whose_views_are_not_in_order_is_named(toy_copy):
 
 def test_a_dataset_of_one_view_an_object_makes_no_pairs(toy_copy):
     index = open_dataset(toy_copy).model_copy(update={"views_per_object": 1})
-    with pytest.raises(UsageError, match="training needs two"):
-        PairStream(toy_copy, index, "train", PairSettings(1))
+    with pytest.raises(UsageError, match="has 1 view of each object, and this training draws 2 together"):
+        DrawStream(toy_copy, index, "train", DrawSettings(1))
+
+
+@pytest.mark.parametrize("together", [1, 3, 4])
+def test_draws_of_any_number_of_views_are_the_same_from_any_step_and_any_worker(
+    toy_dataset, owner_of, objects, together
+):
+    settings = {"views": together, "lanes": 2, "batch_size": 2}
+    found = pairs_of(batches_of(stream_of(toy_dataset, **settings), 2 * objects), owner_of)
+    assert {len(draw) for batch in found for draw in batch} == {together}
+    for batch in found:
+        assert all(len(set(draw)) == together and len({view[:2] for view in draw}) == 1 for draw in batch)
+    for step, workers in ((0, 2), (5, 0), (7, 2)):
+        again = batches_of(stream_of(toy_dataset, step=step, **settings), 4, workers)
+        assert pairs_of(again, owner_of) == found[step : step + 4]
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 20])
@@ -293,7 +307,7 @@ def test_the_memory_of_a_loader_worker_stays_flat_over_passes(toy_dataset, objec
         return int(resident) - int(shared)
 
     sizes = []
-    with pair_batches(stream, 1) as batches:
+    with draw_batches(stream, 1) as batches:
         (worker,) = multiprocessing.active_children()
         for _ in range(10):
             list(islice(batches, 20 * a_pass))
@@ -302,7 +316,7 @@ def test_the_memory_of_a_loader_worker_stays_flat_over_passes(toy_dataset, objec
 
 
 def test_workers_write_into_the_same_blocks_over_and_over(toy_dataset):
-    with pair_batches(stream_of(toy_dataset, 4), 1) as batches:
+    with draw_batches(stream_of(toy_dataset, 4), 1) as batches:
         places = [part.views.data_ptr() for (part,) in islice(batches, 50)]
     assert len(set(places)) <= 6
 
@@ -310,7 +324,7 @@ def test_workers_write_into_the_same_blocks_over_and_over(toy_dataset):
 def test_workers_are_gone_after_an_error_whoever_holds_on_to_it(toy_dataset):
     held = None
     try:
-        with pair_batches(stream_of(toy_dataset, 4, lanes=2), 2) as batches:
+        with draw_batches(stream_of(toy_dataset, 4, lanes=2), 2) as batches:
             for _ in batches:
                 raise ValueError
     except ValueError as error:
@@ -326,4 +340,4 @@ def test_the_program_in_the_documentation_gives_pairs(toy_dataset, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     found = {}
     exec(compile(program, str(DOCUMENT), "exec"), found)
-    assert found["pairs"].views.shape == (2, 16, 3, SIZE, SIZE)
+    assert found["draws"].views.shape == (2, 16, 3, SIZE, SIZE)

@@ -8,16 +8,15 @@ from iebench.methods import Batch, Method
 
 
 def constant(batch: Batch) -> Batch:
-    views = [torch.ones_like(view, requires_grad=True) for view in (batch.first, batch.second)]
-    return batch._replace(first=views[0], second=views[1])
+    return batch._replace(views=tuple(torch.ones_like(view, requires_grad=True) for view in batch.views))
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_the_loss_reaches_both_representations_and_every_weight_that_is_trained(name: str):
+def test_the_loss_reaches_all_representations_and_every_weight_that_is_trained(name: str):
     method = small_method(name)
     batch = small_batch(method)
     method(batch).terms["loss"].backward()
-    for view in (batch.first, batch.second):
+    for view in batch.views:
         assert view.grad.abs().sum() > 0
     without = {key for key, value in method.named_parameters() if value.requires_grad and value.grad is None}
     assert not without
@@ -32,7 +31,7 @@ def test_collapsed_representations_give_a_finite_loss_and_gradient(name: str):
     assert torch.isfinite(loss)
     loss.backward()
     gradients = [value.grad for value in method.parameters() if value.grad is not None]
-    assert all(torch.isfinite(value).all() for value in (*gradients, batch.first.grad, batch.second.grad))
+    assert all(torch.isfinite(value).all() for value in (*gradients, *(view.grad for view in batch.views)))
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -1,6 +1,8 @@
 """Methods from outside the package: the worked example of docs/methods.md, and entry points."""
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ from iebench.training.loop import train
 from iebench.training.metrics_log import read_metrics
 from iebench.training.run import Run
 from shards.errors import UsageError
+from toys import rewrite_index
 
 ROOT = Path(__file__).parents[3]
 SMALL = [
@@ -39,7 +42,7 @@ def worked_recipe() -> str:
 
 
 def test_the_worked_example_trains_and_is_evaluated(toy_dataset: Path, tmp_path: Path):
-    (program,) = blocks("python")
+    program = blocks("python")[0]
     code = [line for line in program.splitlines() if line and not line.startswith(("from", "import", '"""'))]
     assert len(code) <= 30
     names: dict = {"__name__": "example"}
@@ -54,6 +57,26 @@ def test_the_worked_example_trains_and_is_evaluated(toy_dataset: Path, tmp_path:
     assert "retrieval" not in tasks
     loss = names["correlation_loss"](torch.eye(4).repeat(8, 1), torch.eye(4).repeat(8, 1), 0.0)
     assert loss.item() < 0.01
+
+
+def test_the_example_of_three_views_trains_and_its_predictor_is_evaluated(toy_dataset: Path, tmp_path: Path):
+    exec(compile(blocks("python")[1], "docs/methods.md", "exec"), {"__name__": "example"})
+    recipe = tmp_path / "path.toml"
+    recipe.write_text('extends = "sie"\n[method]\nname = "path"\n')
+    loaded, out = load_recipe(str(recipe), SMALL), tmp_path / "run"
+    with pytest.raises(UsageError, match="has 2 views of each object, and this training draws 3 together"):
+        train(loaded, with_views(toy_dataset, tmp_path / "two", 2), tmp_path / "none", "cpu")
+    train(loaded, toy_dataset, out, "cpu")
+    assert "embedding_std" in read_metrics(out / "metrics.jsonl")[-1]
+    assert "retrieval" in {score.task for score in evaluate_run(Run(out), toy_dataset, "cpu").scores}
+
+
+def with_views(data: Path, folder: Path, views: int) -> Path:
+    """A dataset whose index says that its objects have so many views."""
+    shutil.copytree(data, folder)
+    content = json.loads((folder / "dataset.json").read_text())
+    rewrite_index(folder, content | {"views_per_object": views})
+    return folder
 
 
 def test_a_package_makes_its_method_known_by_an_entry_point(tmp_path: Path):

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from iebench.training import loading
-from iebench.training.loading import arriving, one_ahead, pair_stream
+from iebench.training.loading import arriving, draw_stream, one_ahead
 from iebench.training.processes import Processes
-from shards.loader import pair_batches
+from shards.loader import draw_batches
 from shards.schema import open_dataset
 from small_runs import small_recipe
 
@@ -79,8 +79,8 @@ def test_what_fails_to_come_is_an_error_and_not_an_end():
 
 def test_on_the_cpu_nothing_is_read_ahead(toy_dataset: Path):
     index, read = open_dataset(toy_dataset), []
-    stream = pair_stream(small_recipe().training, index, toy_dataset, Processes(0, 1, torch.device("cpu")))
-    with pair_batches(stream, 0) as batches:
+    stream = draw_stream(small_recipe().training, index, toy_dataset, Processes(0, 1, torch.device("cpu")))
+    with draw_batches(stream, 0) as batches:
         watched = (read.append(1) or batch for batch in batches)
         views, latents, labels = next(arriving(watched, torch.device("cpu")))
     assert read == [1]

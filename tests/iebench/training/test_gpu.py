@@ -18,7 +18,7 @@ from iebench.cli.evaluating import evaluate_networks
 from iebench.recipes.recipe import Recipe
 from iebench.training import loop
 from iebench.training.health import Diverged
-from iebench.training.loading import arriving, on_device, pair_stream
+from iebench.training.loading import arriving, draw_stream, on_device
 from iebench.training.loop import TrainingStopped, train
 from iebench.training.metrics_log import read_metrics
 from iebench.training.model import build_model
@@ -27,7 +27,7 @@ from iebench.training.processes import Processes
 from iebench.training.run import Run, load_checkpoint
 from processes import PATIENCE, free_port, wait_for
 from shards.errors import IebenchError
-from shards.loader import pair_batches
+from shards.loader import draw_batches
 from shards.schema import open_dataset
 from small_runs import SMALL, losses, numbers, small_recipe
 
@@ -137,8 +137,8 @@ def test_batches_of_loader_workers_are_page_locked_and_arrive_whole(toy_dataset:
     index = open_dataset(toy_dataset)
     config = small_recipe("training.lanes=2").training
     for device, pins in ((GPU, True), (CPU, False)):
-        stream = pair_stream(config, index, toy_dataset, Processes(0, 1, device))
-        with pair_batches(stream, 2, pins) as batches:
+        stream = draw_stream(config, index, toy_dataset, Processes(0, 1, device))
+        with draw_batches(stream, 2, pins) as batches:
             batch = next(batches)
             views, latents, labels = on_device(batch, device)
         if pins:
@@ -155,8 +155,8 @@ def test_batches_copied_one_ahead_on_a_stream_of_their_own_arrive_whole(toy_data
     index = open_dataset(toy_dataset)
     found = []
     for device in (GPU, CPU):
-        stream = pair_stream(small_recipe().training, index, toy_dataset, Processes(0, 1, device))
-        with pair_batches(stream, 1, device == GPU) as batches:
+        stream = draw_stream(small_recipe().training, index, toy_dataset, Processes(0, 1, device))
+        with draw_batches(stream, 1, device == GPU) as batches:
             taken = [batch for _, batch in zip(range(6), arriving(batches, device), strict=False)]
             busy = torch.randn(2_000, 2_000, device=device) if device == GPU else torch.zeros(1)
             for _ in range(20 if device == GPU else 0):

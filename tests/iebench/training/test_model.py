@@ -6,16 +6,18 @@ from pathlib import Path
 import pytest
 import torch
 
+from iebench.methods import Batch, Outcome, find_method, method
+from iebench.methods.simclr import SimCLR
 from iebench.recipes import recipe_names
 from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.training.loading import on_device
 from iebench.training.model import Model, build_model
 from iebench.training.optimizers import build_optimizer, set_learning_rate
 from iebench.training.precision import Precision
-from shards.batches import Pair
+from shards.batches import DrawBatch
 from shards.errors import UsageError
 from shards.schema import DatasetIndex, open_dataset
-from shards.stream import PairSettings, PairStream
+from shards.stream import DrawSettings, DrawStream
 from toys import rewrite_index
 
 CPU = torch.device("cpu")
@@ -35,11 +37,11 @@ def index(toy_dataset: Path) -> DatasetIndex:
 
 
 @pytest.fixture(scope="module")
-def pair(toy_dataset: Path, index: DatasetIndex) -> Pair:
-    return next(iter(PairStream(toy_dataset, index, "train", PairSettings(4))))
+def pair(toy_dataset: Path, index: DatasetIndex) -> DrawBatch:
+    return next(iter(DrawStream(toy_dataset, index, "train", DrawSettings(4))))
 
 
-def step(model: Model, recipe: Recipe, pair: Pair) -> dict[str, float]:
+def step(model: Model, recipe: Recipe, pair: DrawBatch) -> dict[str, float]:
     """One step of training."""
     optimizer = build_optimizer(model, recipe)
     set_learning_rate(optimizer, recipe.optimizer.lr)
@@ -51,7 +53,7 @@ def step(model: Model, recipe: Recipe, pair: Pair) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_takes_a_step_and_watches_it(index: DatasetIndex, pair: Pair, name: str):
+def test_every_recipe_takes_a_step_and_watches_it(index: DatasetIndex, pair: DrawBatch, name: str):
     recipe = small_recipe(name)
     model = build_model(recipe, index)
     terms = step(model, recipe, pair)
@@ -63,7 +65,7 @@ def test_every_recipe_takes_a_step_and_watches_it(index: DatasetIndex, pair: Pai
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_takes_a_step_in_mixed_precision(index: DatasetIndex, pair: Pair, name: str):
+def test_every_recipe_takes_a_step_in_mixed_precision(index: DatasetIndex, pair: DrawBatch, name: str):
     recipe = small_recipe(name)
     precision = Precision("bfloat16", CPU)
     model = build_model(recipe, index)
@@ -81,7 +83,7 @@ def test_every_recipe_takes_a_step_in_mixed_precision(index: DatasetIndex, pair:
 
 
 @pytest.mark.parametrize("name", ["byol", "equimod_byol"])
-def test_the_target_backbone_follows_and_is_never_trained(index: DatasetIndex, pair: Pair, name: str):
+def test_the_target_backbone_follows_and_is_never_trained(index: DatasetIndex, pair: DrawBatch, name: str):
     recipe = small_recipe(name, "method.momentum=0.5")
     model = build_model(recipe, index)
     trained = {
@@ -98,7 +100,7 @@ def test_the_target_backbone_follows_and_is_never_trained(index: DatasetIndex, p
 
 @pytest.mark.parametrize("name", ["sie", "byol"])
 def test_views_run_together_share_their_batch_statistics_and_apart_they_do_not(
-    index: DatasetIndex, pair: Pair, name: str
+    index: DatasetIndex, pair: DrawBatch, name: str
 ):
     together, apart = (
         build_model(small_recipe(name, f"backbone.joint_views={joint}"), index) for joint in ("true", "false")
@@ -121,7 +123,7 @@ def test_published_recipes_run_the_backbone_once_per_view_and_the_demo_once_for_
     assert not any(joint.values())
 
 
-def test_heads_that_watch_leave_no_trace_in_the_backbone(index: DatasetIndex, pair: Pair):
+def test_heads_that_watch_leave_no_trace_in_the_backbone(index: DatasetIndex, pair: DrawBatch):
     weights = []
     for rate in ("1e-3", "1.0"):
         recipe = small_recipe("sie", f"online.lr={rate}")
@@ -159,3 +161,27 @@ def test_invariant_methods_need_no_latents(toy_copy: Path):
 def test_an_embedding_without_an_invariant_part_is_one_sentence(index: DatasetIndex):
     with pytest.raises(UsageError, match="free_dimension = 16 leaves nothing of an embedding of 16"):
         build_model(small_recipe("vicreg_part", "method.free_dimension=16"), index)
+
+
+class OnMaps(SimCLR):
+    """SimCLR that pools itself, by the maximum."""
+
+    wants_maps = True
+
+    def forward(self, batch: Batch) -> Outcome:
+        assert all(view.ndim == 4 for view in batch.views)
+        assert len(batch.latents) == len(batch.views)
+        return super().forward(batch._replace(views=tuple(view.amax(dim=(2, 3)) for view in batch.views)))
+
+
+@pytest.mark.parametrize("backbone", ["resnet10", "sie_resnet18"])
+def test_a_method_may_read_feature_maps_and_heads_read_their_means(
+    index: DatasetIndex, pair: DrawBatch, backbone: str, monkeypatch: pytest.MonkeyPatch
+):
+    entry = find_method("simclr")
+    monkeypatch.setitem(method._METHODS, "simclr", entry._replace(build=OnMaps))
+    recipe = small_recipe("simclr", f"backbone.name={backbone}")
+    model = build_model(recipe, index).train()
+    outcome = model(*on_device((pair,), CPU))
+    assert all(space.shape == (4, 512) for space in outcome.spaces["representation"])
+    assert step(model, recipe, pair)["loss"] > 0

@@ -24,7 +24,7 @@ from iebench.methods.parts.transformations import relative_transformation
 from iebench.methods.sie import SIE
 from iebench.recipes.recipe import load_recipe
 from iebench.training.health import Diverged
-from iebench.training.loading import pair_stream
+from iebench.training.loading import draw_stream
 from iebench.training.loop import TrainingStopped, log_step, progress_bar, train
 from iebench.training.metrics_log import read_metrics
 from iebench.training.run import Run, load_checkpoint
@@ -33,7 +33,7 @@ from processes import descendants, wait_for
 from shards.errors import UsageError
 from shards.reader import read_samples
 from shards.schema import open_dataset
-from shards.stream import PairSettings, PairStream
+from shards.stream import DrawSettings, DrawStream
 from small_runs import SMALL, losses, numbers, small_recipe
 from toys import reseal
 
@@ -184,7 +184,7 @@ def test_a_method_is_told_exact_transformations_in_bfloat16(
     )
     train(recipe, toy_dataset, tmp_path / "run", "cpu")
     index = open_dataset(toy_dataset)
-    stream = PairStream(toy_dataset, index, "train", PairSettings(4, seed=recipe.training.seed))
+    stream = DrawStream(toy_dataset, index, "train", DrawSettings(4, seed=recipe.training.seed))
     names = [latent.name for latent in index.latents]
     expected = relative_transformation(*next(iter(stream)).latents, ["rotation", "light"], names)
     assert told[0].dtype == torch.float32
@@ -297,7 +297,7 @@ def test_a_batch_that_processes_do_not_divide_is_one_sentence(toy_dataset: Path,
     config = small_recipe("training.batch_size=5").training
     share = SimpleNamespace(rank=rank, count=count)
     with pytest.raises(UsageError, match=r"choose a batch size that they divide|set training\."):
-        pair_stream(config, open_dataset(toy_dataset), toy_dataset, share)
+        draw_stream(config, open_dataset(toy_dataset), toy_dataset, share)
 
 
 def test_a_folder_that_a_kill_left_without_configuration_can_be_used(toy_dataset: Path, tmp_path: Path):

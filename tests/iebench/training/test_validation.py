@@ -13,9 +13,9 @@ from iebench.training.metrics_log import read_metrics
 from iebench.training.model import Model, build_model
 from iebench.training.precision import Precision
 from iebench.training.validation import Validation, held_pairs, spread
-from shards.batches import Pair
+from shards.batches import DrawBatch
 from shards.schema import DatasetIndex, open_dataset
-from shards.stream import PairSettings, PairStream
+from shards.stream import DrawSettings, DrawStream
 from small_runs import losses, numbers, small_recipe
 
 SCORES = {"val_knn_top1", "val_online_top1", "val_online_rotation_r2"}
@@ -31,7 +31,7 @@ def index(toy_dataset: Path) -> DatasetIndex:
 def model(toy_dataset: Path, index: DatasetIndex) -> Model:
     """A model whose batch norms have seen a batch."""
     found = build_model(small_recipe(), index)
-    pair: Pair = next(iter(PairStream(toy_dataset, index, "train", PairSettings(4))))
+    pair: DrawBatch = next(iter(DrawStream(toy_dataset, index, "train", DrawSettings(4))))
     with torch.no_grad():
         found(*on_device((pair,), CPU))
     return found

@@ -28,8 +28,7 @@ class OnRepresentations(torch.nn.Module):
         self.method = method
 
     def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
-        first, second = self.layer(batch.first), self.layer(batch.second)
-        return self.method(batch._replace(first=first, second=second)).terms
+        return self.method(batch._replace(views=tuple(map(self.layer, batch.views)))).terms
 
 
 def result_of(name: str, batch: Batch, wrap: bool) -> dict[str, torch.Tensor]:

@@ -1,0 +1,33 @@
+"""Feature maps: what a ResNet makes of an image before it pools."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models.resnet import ResNet
+
+from iebench.backbones.sie_resnet import SIEResNet
+from shards.errors import UsageError
+
+
+def require_feature_maps(backbone: nn.Module) -> None:
+    """Makes sure that a backbone has feature maps.
+
+    Raises:
+        UsageError: It has none, as a vision transformer, whose tokens are pooled by attention.
+    """
+    if not isinstance(backbone, ResNet | SIEResNet):
+        raise UsageError("this method wants feature maps, which ResNets have; choose one as backbone.name")
+
+
+def feature_maps(backbone: nn.Module, images: Tensor) -> Tensor:
+    """The maps whose mean over all places is the representation.
+
+    Args:
+        backbone: A ResNet of ``build_backbone``.
+        images: (batch, 3, height, width), normalized.
+
+    Returns:
+        (batch, dimension, height', width'), where a place is 32 px wide, or 8 px with the stem for small images.
+    """
+    assert isinstance(backbone, ResNet | SIEResNet)
+    hidden = backbone.maxpool(F.relu(backbone.bn1(backbone.conv1(images))))
+    return backbone.layer4(backbone.layer3(backbone.layer2(backbone.layer1(hidden))))

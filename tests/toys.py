@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +31,11 @@ OBJECTS_PER_SHARD = 5
 SEED = 3
 
 
-def make_toy_dataset(folder: Path) -> DatasetIndex:
-    """Writes 3 classes of 7 objects of 4 views of 32 px: several train shards, at least one for val."""
+def make_toy_dataset(folder: Path, classes: Mapping[str, str] = CLASSES) -> DatasetIndex:
+    """Writes classes of 7 objects of 4 views of 32 px; all three have several train shards and at least one for val."""
     folder.mkdir(parents=True, exist_ok=True)
     objects = [
-        (synset, f"{name}{number}") for synset, name in CLASSES.items() for number in range(OBJECTS_PER_CLASS)
+        (synset, f"{name}{number}") for synset, name in classes.items() for number in range(OBJECTS_PER_CLASS)
     ]
     splits = {}
     for split in ("train", "val"):
@@ -51,7 +51,7 @@ def make_toy_dataset(folder: Path) -> DatasetIndex:
         latents=VARIANTS["3diebench"],
         classes=tuple(
             ClassInfo(label=label, synset=synset, name=name)
-            for label, (synset, name) in enumerate(CLASSES.items())
+            for label, (synset, name) in enumerate(classes.items())
         ),
         image_size=SIZE,
         views_per_object=VIEWS,

@@ -11,6 +11,7 @@ from iebench.backbones.sie_resnet import sie_resnet18
 from iebench.evaluation.results import TRAINED, Evaluation, read_evaluation
 from iebench.training.loop import train
 from small_runs import small_recipe
+from toys import make_toy_dataset
 
 QUICK = [
     *("--set", "evaluation.epochs=1", "--set", "evaluation.linear_color_epochs=1"),
@@ -45,6 +46,16 @@ def test_a_function_in_a_file_gets_its_rotation_score_printed(
     assert found.networks[0].dimension == 12
     assert "Rotation between two views" in result.out
     assert f"{score.value:.3f} [" in result.out
+
+
+def test_one_class_leaves_out_what_needs_two_and_measures_the_rest(function: str, tmp_path: Path):
+    make_toy_dataset(tmp_path / "views", {"02876657": "bottle"})
+    _, found = evaluated(function, tmp_path / "views", tmp_path / "out")
+    reasons = {item.task: item.reason for item in found.left_out}
+    named = {"classification", "classification_1pct", "classification_10pct", "classification_knn"}
+    assert {task for task, reason in reasons.items() if reason == "the dataset has one class only"} == named
+    assert not named & {score.task for score in found.scores}
+    assert found.find(TRAINED, "pose", "all", "r2") is not None
 
 
 def test_the_table_is_short_unless_all_is_asked_for(function: str, toy_dataset: Path, tmp_path: Path):

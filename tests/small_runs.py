@@ -5,7 +5,10 @@ from typing import Any
 
 from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.training.metrics_log import read_metrics
+from iebench.training.model import build_model
 from iebench.training.pace import TIMINGS
+from iebench.training.run import Run, save_checkpoint
+from shards.schema import open_dataset
 
 SMALL = [
     "optimizer.schedule=constant",  # so that a run may be prolonged
@@ -35,3 +38,12 @@ def numbers(run_folder: Path) -> list[dict[str, Any]]:
     """What a run logged without what differs from one time to the next."""
     records = read_metrics(run_folder / "metrics.jsonl")
     return [{key: value for key, value in record.items() if key not in TIMINGS} for record in records]
+
+
+def untrained_run(folder: Path, data: Path, recipe: Recipe) -> Run:
+    """A run whose last checkpoint is the network as it was drawn."""
+    run = Run(folder)
+    model = build_model(recipe, open_dataset(data))
+    run.create(recipe, data)
+    save_checkpoint(run.last_checkpoint, {"model": model.state_dict()})
+    return run

@@ -10,9 +10,9 @@ import click
 
 from iebench.cli.data import make_models_with_bar
 from iebench.cli.evaluating import evaluate_networks, print_results
+from iebench.cli.pages import write_pages
 from iebench.cli.rendering import Running, Selection, describe, render_with_bar
 from iebench.recipes.recipe import Recipe, load_recipe
-from iebench.report.page import write_report
 from iebench.training.loop import train
 from iebench.training.pace import readable_duration
 from iebench.training.run import Run
@@ -30,7 +30,7 @@ MODELS_PER_SECOND = 45
 SECONDS_PER_OBJECT, SECONDS_PER_VIEW = 0.03, 0.028
 TRAINED_PER_SECOND, EVALUATED_PER_SECOND = 158, 1000
 PROBING_SECONDS = 85
-REPORT_SECONDS = 5
+REPORT_SECONDS = 35
 
 
 @dataclass
@@ -78,7 +78,7 @@ def run_demo(
     """Runs every stage into ``out``; stages that are done are not done again.
 
     Args:
-        out: Gets ``models``, ``views``, ``run``, ``vicreg`` and ``report.html``.
+        out: Gets ``models``, ``views``, ``run``, ``vicreg``, ``report.html`` and ``report-explorer.html``.
         seed: Seed of models, latents and trainings.
         workers: Processes that make models and render; by default all cores.
         objects_per_class: How many models of each class.
@@ -115,7 +115,7 @@ def run_demo(
         results = evaluate_networks(folders, data, existing="replace")
     with stages.run("report"):
         report = out / "report.html"
-        write_report([run.folder for run in runs], report)
+        write_pages([run.folder for run in runs], report, models, explores=True, workers=workers)
     methods = [recipe.method.name for recipe in recipes.values()]
     print_results(dict(zip(methods, results.values(), strict=True)))
     stages.summarize()

@@ -204,20 +204,31 @@ def export(run: Path, out: Path) -> None:
     click.echo(f"{out}: load it with iebench.load_backbone, or in plain torch as README.md shows")
 
 
-@click.command(epilog="Example: iebench report runs/a runs/b --out report.html")
+@click.command(epilog="Example: iebench report runs/a runs/b --out report.html --explorer")
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=FOLDER)
 @click.option(
     "--out", default="report.html", show_default=True, type=click.Path(path_type=Path, dir_okay=False)
 )
-def report(runs: tuple[Path, ...], out: Path) -> None:
+@click.option(
+    "--models",
+    type=FOLDER,
+    help="Models of the dataset: the views on the page are rendered anew at 128 px, where its own are smaller.",
+)
+@click.option(
+    "--explorer",
+    "explores",
+    is_flag=True,
+    help="Also write what `iebench explore` does, linked from the page.",
+)
+def report(runs: tuple[Path, ...], out: Path, models: Path | None, explores: bool) -> None:
     """Write one self-contained page about evaluated runs.
 
     RUN is the folder of a run, or of another encoder's evaluations.
     """
-    from iebench.report.page import write_report
+    from iebench.cli.pages import write_pages
 
-    write_report(runs, out)
-    click.echo(f"{out}: open it in a browser")
+    for page in write_pages(runs, out, models, explores):
+        click.echo(f"{page}: open it in a browser")
 
 
 @click.command(epilog="Example: iebench explore runs/a runs/b --out explorer.html")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from render.executor import EngineName, Execution
     from render.latents import ExplicitLatents
     from render.part import Part
-    from render.plan import PlanSettings
+    from render.plan import Plan, PlanSettings
     from render.settings import PresetName, RenderSettings
 
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -251,10 +251,15 @@ def render_with_bar(
     run: Running,
 ) -> "Summary":
     """Plans and renders a dataset under a progress bar; Ctrl-C and SIGTERM leave it resumable."""
-    from render.dataset import render_dataset
     from render.plan import make_plan
 
-    plan = make_plan(selection.of(models_folder), settings, explicit)
+    return render_plan_with_bar(make_plan(selection.of(models_folder), settings, explicit), out, run)
+
+
+def render_plan_with_bar(plan: "Plan", out: Path, run: Running) -> "Summary":
+    """Renders what was planned under a progress bar; Ctrl-C and SIGTERM leave it resumable."""
+    from render.dataset import render_dataset
+
     bar = ViewBar("render")
     try:
         with terminate_as_interrupt():

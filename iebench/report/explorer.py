@@ -16,25 +16,22 @@ from torch import Tensor
 
 from iebench import __version__
 from iebench.backbones.encoder import EmbeddingPredictor, Encoder
-from iebench.methods.parts.transformations import DIMENSIONS, LATENTS, quaternion_from_euler
+from iebench.methods.parts.transformations import DIMENSIONS, LATENTS
+from iebench.report.sample import Sample, nearest_of_others, read_sample, represent
 from iebench.report.subjects import METHOD_NAMES, distinct_titles
 from iebench.training.run import Run
 from iebench.training.run_encoder import encoder_of_run
 from shards.errors import UsageError
 from shards.files import write_text
-from shards.images import decode_jpeg
-from shards.reader import View, read_views
-from shards.schema import DatasetIndex, open_dataset
+from shards.schema import open_dataset
 
 TEMPLATE = "explorer.html.j2"
 TILE = 64
 """Height and width of a view on the page, in pixels."""
 SHEET_COLUMNS = 16
 WEBP_QUALITY = 82
-NEIGHBORS = 5
 EMBEDDING_RANK = 64
 """Directions of an embedding that the page holds."""
-_BATCH = 128
 _LARGEST = 32767
 
 
@@ -72,16 +69,14 @@ def write_explorer(folders: Sequence[Path], out: Path, views: int = 1000, data: 
     if not unique:
         raise UsageError("an explorer needs at least one run")
     folder = data or unique[0][1].data()
-    index = open_dataset(folder)
-    shown = chosen_views(folder, index, views)
+    sample = read_sample(folder, open_dataset(folder), views)
     titles = distinct_titles([path for path, _ in unique])
-    pixels = torch.stack([torch.from_numpy(decode_jpeg(view.jpeg, "view")) for view in shown])
+    images = sample.images()
     content = {
-        **described_views(shown, index),
-        "sheets": sheets(pixels.numpy()),
+        **described_views(sample),
+        "sheets": sheets(images.permute(0, 2, 3, 1).numpy()),
         "runs": [
-            described_run(title, run, index, pixels, shown)
-            for title, (_, run) in zip(titles, unique, strict=True)
+            described_run(title, run, sample, images) for title, (_, run) in zip(titles, unique, strict=True)
         ],
     }
     environment = Environment(
@@ -94,74 +89,33 @@ def write_explorer(folders: Sequence[Path], out: Path, views: int = 1000, data: 
     write_text(out, page)
 
 
-def chosen_views(folder: Path, index: DatasetIndex, most: int) -> list[View]:
-    """All views of the first validation objects of each class, as many of each as there is room for.
-
-    Args:
-        folder: Folder of the dataset.
-        index: Its index.
-        most: How many views at most; those of one object are always taken.
-
-    Returns:
-        The views, class by class, object by object.
-
-    Raises:
-        UsageError: There are no validation views.
-        IebenchError: A shard cannot be read.
-    """
-    index.split("val")
-    room = max(1, most // index.views_per_object)
-    each = -(-room // len(index.classes))
-    found: dict[int, dict[str, list[View]]] = {}
-    for view in read_views(folder, index, "val"):
-        objects = found.setdefault(view.metadata.label, {})
-        if view.metadata.object in objects or len(objects) < each:
-            objects.setdefault(view.metadata.object, []).append(view)
-    ranked = [
-        (place, label, views)
-        for label, objects in found.items()
-        for place, views in enumerate(objects.values())
-    ]
-    taken = sorted(sorted(ranked, key=lambda item: item[:2])[:room], key=lambda item: (item[1], item[0]))
-    return [view for _, _, views in taken for view in views]
-
-
-def described_views(shown: Sequence[View], index: DatasetIndex) -> dict[str, Any]:
+def described_views(sample: Sample) -> dict[str, Any]:
     """What the page is told about the views: object, class, number, pose, hues."""
-    latents = torch.tensor([view.metadata.latents for view in shown], dtype=torch.float64)
-    poses = quaternion_from_euler(latents[:, index.latent_index(LATENTS["rotation"])])
-    hues = latents[:, index.latent_index(LATENTS["color"])]
-    names = {item.label: item.name for item in index.classes}
-    labels = [view.metadata.label for view in shown]
+    hues = sample.latents[..., sample.index.latent_index(LATENTS["color"])].flatten(0, 1)
+    labels = sample.labels[sample.owners].tolist()
     used = sorted(set(labels))
-    objects = list(dict.fromkeys((view.metadata.label, view.metadata.object) for view in shown))
     return {
-        "classes": [names.get(label, f"class {label}") for label in used],
-        "objects": [name for _, name in objects],
+        "classes": [sample.class_name(label) for label in used],
+        "objects": [name for _, name in sample.names],
         "labels": [used.index(label) for label in labels],
-        "owners": [objects.index((view.metadata.label, view.metadata.object)) for view in shown],
-        "numbers": [view.metadata.view for view in shown],
-        "poses": packed(poses.numpy()),
+        "owners": sample.owners.tolist(),
+        "numbers": [view.metadata.view for view in sample.views],
+        "poses": packed(sample.poses.numpy()),
         "hues": packed(hues.numpy()),
     }
 
 
 @torch.inference_mode()
-def described_run(
-    title: str, run: Run, index: DatasetIndex, pixels: Tensor, shown: Sequence[View]
-) -> dict[str, Any]:
+def described_run(title: str, run: Run, sample: Sample, images: Tensor) -> dict[str, Any]:
     """What the page is told about a run: maps and neighbors by part, and its predictor."""
-    encoder = encoder_of_run(run, run.last_checkpoint, index)
-    images = pixels.permute(0, 3, 1, 2)
-    representations = torch.cat([encoder(batch) for batch in images.split(_BATCH)])
-    owners = [(view.metadata.synset, view.metadata.object) for view in shown]
-    own = torch.tensor([owners.index(owner) for owner in owners])
+    encoder = encoder_of_run(run, run.last_checkpoint, sample.index)
+    representations = represent(encoder, images)
     parts = {}
     for name, (start, stop) in encoder.parts.items():
         columns = representations[:, start:stop]
         parts[name] = {
             "map": packed(principal_components(columns, 2).numpy()),
-            "nearest": nearest_of_others(columns, own).tolist(),
+            "nearest": nearest_of_others(columns, sample.owners).tolist(),
         }
     method = run.recipe().method.name
     return {
@@ -246,23 +200,6 @@ def principal_components(vectors: Tensor, count: int) -> Tensor:
     found = centered @ directions[:count].T
     found = torch.nn.functional.pad(found, (0, count - found.shape[1]))
     return found / found.abs().amax(dim=0).clamp(min=1e-12)
-
-
-def nearest_of_others(vectors: Tensor, owners: Tensor) -> Tensor:
-    """The rows nearest to each row, by cosine around the mean, among those of other objects.
-
-    Args:
-        vectors: (rows, dimension).
-        owners: (rows,) object of each row.
-
-    Returns:
-        (rows, at most ``NEIGHBORS``) indices, nearest first.
-    """
-    unit = torch.nn.functional.normalize(vectors - vectors.mean(dim=0), dim=1)
-    similarity = unit @ unit.T
-    similarity[owners[:, None] == owners[None, :]] = -torch.inf
-    others = int((owners != owners[0]).sum())
-    return similarity.topk(min(NEIGHBORS, others), dim=1).indices
 
 
 def sheets(pixels: np.ndarray) -> list[str]:

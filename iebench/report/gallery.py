@@ -1,23 +1,25 @@
-"""The pictures of the report: the views it needs out of a dataset, each with its latents in words."""
+"""The pictures of the report: each view with its latents in words."""
 
 import base64
 import colorsys
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from iebench.methods.parts.transformations import LATENTS, Group, relative_rotation
+from shards.errors import UsageError
+from shards.images import encode_jpeg
 from shards.reader import View, read_views
-from shards.schema import DatasetIndex
-
-ROWS = 12
-COLUMNS = 8
+from shards.schema import DatasetIndex, open_dataset
 
 ViewName = tuple[str, str, int]
 """Synset, object, view."""
+
+_SAME_LATENT = 1e-9
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Picture:
     """One view as the page shows it.
 
     Attributes:
-        uri: the stored JPEG, untouched, as a ``data:`` URI.
+        uri: The stored JPEG as a ``data:`` URI, untouched unless its channels are stored as blue, green, red.
+        number: Number of the view.
         rotation: x, y and z in whole degrees.
         floor: CSS colour of the floor.
         light: CSS colour of the spot.
@@ -42,53 +45,36 @@ class Picture:
     alternative: str
 
 
-@dataclass
-class Row:
-    """One object of the contact sheet."""
+def larger_views(folder: Path, wanted: Sequence[View]) -> dict[ViewName, View]:
+    """Reads the same views out of a dataset of the same objects, rendered at a larger size.
 
-    label: int
-    object: str
-    views: list[View] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """What ``read_gallery`` found.
-
-    Attributes:
-        views: those that were asked for by name, as far as they exist.
-        rows: Rows of the contact sheet, by label.
-    """
-
-    views: dict[ViewName, View]
-    rows: list[Row]
-
-
-def read_gallery(folder: Path, index: DatasetIndex, wanted: Collection[ViewName]) -> Gallery:
-    """Reads views by name, and a contact sheet of the first object of each class, in one pass.
-
-    The pass over the validation shards stops as soon as all is found.
+    Args:
+        folder: Folder of that dataset.
+        wanted: The views; those that it lacks are left out.
 
     Raises:
-        IebenchError: a shard cannot be read.
+        UsageError: A view of the same name has other latents there.
+        IebenchError: A shard cannot be read.
     """
-    found: dict[ViewName, View] = {}
-    rows: dict[int, Row] = {}
-    missing = set(wanted)
-    columns = min(COLUMNS, index.views_per_object)
-    enough = min(ROWS, len(index.classes))
-    for view in read_views(folder, index, "val"):
-        metadata = view.metadata
-        name = (metadata.synset, metadata.object, metadata.view)
-        if name in missing:
-            found[name] = view
-            missing.remove(name)
-        row = rows.setdefault(metadata.label, Row(metadata.label, metadata.object))
-        if row.object == metadata.object and len(row.views) < columns:
-            row.views.append(view)
-        if not missing and sum(len(row.views) == columns for row in rows.values()) >= enough:
-            break
-    return Gallery(found, _spread([rows[label] for label in sorted(rows)], ROWS))
+    index = open_dataset(folder)
+    latents = {name_of(view): view.metadata.latents for view in wanted}
+    found = {}
+    for split in (name for name, info in index.splits.items() if info.views):
+        for view in read_views(folder, index, split):
+            name = name_of(view)
+            if name in latents:
+                if not np.allclose(view.metadata.latents, latents[name], rtol=0, atol=_SAME_LATENT):
+                    raise UsageError(
+                        f"view {name[2]} of {name[0]}/{name[1]} has other latents in {folder} than in the dataset that "
+                        "was evaluated; remove that folder"
+                    )
+                found[name] = view
+    return found
+
+
+def name_of(view: View) -> ViewName:
+    """Synset, object and number of a view."""
+    return view.metadata.synset, view.metadata.object, view.metadata.view
 
 
 def picture(view: View, index: DatasetIndex, class_name: str) -> Picture:
@@ -107,8 +93,9 @@ def picture(view: View, index: DatasetIndex, class_name: str) -> Picture:
     )
     if "translation_x" in values:
         words.append("moved by " + ", ".join(f"{values[f'translation_{axis}']:.2f}" for axis in "xyz"))
+    jpeg = view.jpeg if view.channel_order == "rgb" else encode_jpeg(view.pixels())
     return Picture(
-        uri="data:image/jpeg;base64," + base64.b64encode(view.jpeg).decode("ascii"),
+        uri="data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii"),
         number=view.metadata.view,
         rotation=rotation,
         floor=_css_color(values["floor_hue"], 0.6, 0.6),
@@ -167,9 +154,3 @@ def _change_in_words(group: Group, before: Sequence[float], after: Sequence[floa
 def _css_color(hue: float, saturation: float, value: float) -> str:
     red, green, blue = (round(255 * part) for part in colorsys.hsv_to_rgb(hue, saturation, value))
     return f"#{red:02x}{green:02x}{blue:02x}"
-
-
-def _spread(rows: Sequence[Row], count: int) -> list[Row]:
-    """``count`` of the rows, evenly spaced."""
-    shown = min(count, len(rows))
-    return [rows[number * len(rows) // shown] for number in range(shown)]

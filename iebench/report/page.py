@@ -1,7 +1,7 @@
 """The report: one self-contained page about evaluated runs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,87 +9,37 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from iebench import __version__
-from iebench.evaluation.results import RetrievalExample
+from iebench.backbones.encoder import Encoder
 from iebench.report import wording
 from iebench.report.contenders import Contender, contenders_of, untrained_beside, untrained_of
-from iebench.report.gallery import (
-    Gallery,
-    Picture,
-    ViewName,
-    changes_in_words,
-    picture,
-    read_gallery,
-    rotation_in_words,
-)
+from iebench.report.exhibits import Exhibits, prepare_exhibits
+from iebench.report.gallery import larger_views
 from iebench.report.key_figures import key_figures
 from iebench.report.leaderboard import Leaderboard, leaderboard
 from iebench.report.leaderboard_files import R2_NOTE, TOLD_NOTE
 from iebench.report.plots import line_style, training_panels
+from iebench.report.sample import Sample, read_sample
+from iebench.report.showcase import build_showcase
 from iebench.report.subjects import Subject, by_dataset, flatten, read_subjects
 from iebench.report.tables import Overview, Table, overview, results_table
 from iebench.report.tradeoff import TradeoffPanel, tradeoff_panels
-from iebench.training.run import dataset_sha256
+from iebench.training.run import Run, dataset_sha256
+from iebench.training.run_encoder import encoder_of_run
 from shards.errors import IebenchError
 from shards.files import write_text
 from shards.mirror import dataset_folder
 from shards.schema import DatasetIndex, open_dataset
 
 TEMPLATE = "report.html.j2"
-QUESTIONS_OF_MANY = 2
-"""Retrieval questions on a page about many runs, each of which answers them all."""
+LARGE = 128
+"""Height and width in pixels from which on views are shown as they are."""
+VIEWS = 1000
+"""Views that networks see for the page, roughly; at least ``OBJECTS_OF_CLASS`` objects of each class."""
+VIEWS_OF_OBJECT = 12
+OBJECTS_OF_CLASS = 2
 
-
-@dataclass
-class Question:
-    """What predictors were asked: from one view of an object to another, told some groups of transformations."""
-
-    synset: str
-    object: str
-    source: int
-    target: int
-    groups: tuple[str, ...]
-    answers: list[tuple[str, RetrievalExample]] = field(default_factory=list)
-
-    def name(self, view: int) -> ViewName:
-        """The full name of one of the object's views."""
-        return self.synset, self.object, view
-
-    def views(self) -> set[ViewName]:
-        """All views that showing the question and its answers takes."""
-        retrieved = (view for _, answer in self.answers for view in answer.retrieved)
-        return {self.name(view) for view in (self.source, self.target, *retrieved)}
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What one run retrieved, best first."""
-
-    title: str
-    rank: str
-    retrieved: list[Picture]
-
-
-@dataclass(frozen=True)
-class Example:
-    """A question with its pictures, and the answer of each run."""
-
-    class_name: str
-    object: str
-    source: Picture
-    target: Picture
-    angle: str
-    axis: str
-    changes: str
-    answers: list[Answer]
-
-
-@dataclass(frozen=True)
-class SheetRow:
-    """One object of the contact sheet."""
-
-    class_name: str
-    object: str
-    pictures: list[Picture]
+Enlarge = Callable[[Sample, Sequence[int]], Path]
+"""Renders objects of a sample, given by their numbers, at ``LARGE``; the folder of the dataset that it made."""
 
 
 @dataclass
@@ -104,7 +54,8 @@ class DatasetPart:
         standings: Ours beside the published rows of the same variant.
         tradeoff: Classification against rotation, of ours and of the published rows.
         warnings: Sentences on what is missing or has changed.
-        index: None where the dataset cannot be read; then there are no examples and no sheet either.
+        index: None where the dataset cannot be read; then there are no exhibits either.
+        exhibits: The pictures.
     """
 
     folder: Path
@@ -117,8 +68,7 @@ class DatasetPart:
     tradeoff: list[TradeoffPanel] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     index: DatasetIndex | None = None
-    examples: list[Example] = field(default_factory=list)
-    sheet: list[SheetRow] = field(default_factory=list)
+    exhibits: Exhibits | None = None
 
     @property
     def place(self) -> str:
@@ -135,7 +85,9 @@ class DatasetPart:
         return untrained_beside(contender, self.untrained)
 
 
-def write_report(folders: Sequence[Path], out: Path) -> None:
+def write_report(
+    folders: Sequence[Path], out: Path, enlarge: Enlarge | None = None, explorer: str = ""
+) -> None:
     """Writes one page about runs and other encoders: results, curves, retrieval, dataset and configuration.
 
     The page makes no request of any kind; views are in it as ``data:`` URIs. Where a dataset is not there any
@@ -144,13 +96,15 @@ def write_report(folders: Sequence[Path], out: Path) -> None:
     Args:
         folders: Folders of evaluated runs or encoders; one that is named twice is shown once.
         out: The HTML file; its folder is created.
+        enlarge: Renders the objects on the page at a larger size, where a dataset's views are small.
+        explorer: Address of an explorer of the same runs, to which the page links; empty for none.
 
     Raises:
         UsageError: No folder is given, or one has not been evaluated.
         IebenchError: A file cannot be read.
     """
     subjects = read_subjects(folders)
-    parts = [describe_dataset(folder, group) for folder, group in by_dataset(subjects).items()]
+    parts = [describe_dataset(folder, group, enlarge) for folder, group in by_dataset(subjects).items()]
     for number, part in enumerate(parts):
         colors = {contender.title: line_style(place) for place, contender in enumerate(part.contenders)}
         part.tradeoff = tradeoff_panels(part.standings.standings, colors, f"tradeoff{number}")
@@ -169,13 +123,14 @@ def write_report(folders: Sequence[Path], out: Path) -> None:
         without_curve=[subject.run_title for subject in runs if subject.recipe and not subject.records],
         configuration=configuration(parts),
         papers=papers(runs),
+        explorer=explorer,
         version=__version__,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     write_text(out, page.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
-def describe_dataset(folder: Path, subjects: list[Subject]) -> DatasetPart:
+def describe_dataset(folder: Path, subjects: list[Subject], enlarge: Enlarge | None = None) -> DatasetPart:
     """The part of the report about one dataset and the runs evaluated on it."""
     contenders = contenders_of(subjects)
     untrained = untrained_of(contenders)
@@ -189,35 +144,59 @@ def describe_dataset(folder: Path, subjects: list[Subject]) -> DatasetPart:
         results_table(everyone),
         leaderboard(contenders),
     )
-    many = len(contenders) > wording.MANY
-    questions = collect_questions(subjects)[: QUESTIONS_OF_MANY if many else None]
     try:
         if not folder.is_dir():  # a mirror that was removed comes again
             folder = dataset_folder(part.place)
         index = open_dataset(folder)
-        gallery = read_gallery(folder, index, {name for question in questions for name in question.views()})
+        sample = read_page_sample(folder, index)
     except IebenchError as error:
         part.warnings.append(wording.missing_sentence(part.place, str(error) if folder.is_dir() else ""))
         return part
-    complete = [question for question in questions if question.views() <= gallery.views.keys()]
     part.index = index
-    part.examples = [_example(question, gallery, index) for question in complete]
-    part.sheet = _sheet(gallery, index)
+    encoders = shown_encoders(contenders, index)
+    showcase = build_showcase(sample, [(title, encoder) for title, encoder in encoders.items() if encoder])
+    larger = {}
+    if enlarge and index.image_size < LARGE:
+        owners = showcase.owners()
+        wanted = [
+            view for view, owner in zip(sample.views, sample.owners.tolist(), strict=True) if owner in owners
+        ]
+        larger = larger_views(enlarge(sample, owners), wanted)
+    part.exhibits = prepare_exhibits(showcase, larger)
     sha256 = dataset_sha256(folder)
-    part.warnings = [wording.left_out_sentence(len(questions) - len(complete), len(questions), part.place)]
+    part.warnings = [
+        wording.no_checkpoint_sentence([title for title, found in encoders.items() if not found])
+    ]
     part.warnings += [wording.changed_sentence(subject, sha256) for subject in subjects]
     part.warnings = [warning for warning in part.warnings if warning]
     return part
 
 
-def collect_questions(subjects: Sequence[Subject]) -> list[Question]:
-    """The retrieval examples of all runs; what several were asked alike is one question."""
-    questions: dict[tuple[Any, ...], Question] = {}
-    for subject in subjects:
-        for answer in subject.evaluation.examples:
-            asked = (answer.synset, answer.object, answer.source, answer.target, subject.groups)
-            questions.setdefault(asked, Question(*asked)).answers.append((subject.title, answer))
-    return list(questions.values())
+def read_page_sample(folder: Path, index: DatasetIndex) -> Sample:
+    """The views that networks see for the page.
+
+    Raises:
+        IebenchError: A shard cannot be read.
+    """
+    each = min(VIEWS_OF_OBJECT, index.views_per_object)
+    most = max(VIEWS, OBJECTS_OF_CLASS * len(index.classes) * each)
+    return read_sample(folder, index, most, each)
+
+
+def shown_encoders(contenders: Sequence[Contender], index: DatasetIndex) -> dict[str, Encoder | None]:
+    """The networks of the first runs that were trained here, by title; None where the checkpoint is gone.
+
+    Raises:
+        IebenchError: A checkpoint cannot be read.
+    """
+    found: dict[str, Encoder | None] = {}
+    for contender in contenders[: wording.MANY]:
+        subject = contender.subjects[0]
+        if subject.recipe:
+            run = Run(subject.folder)
+            is_there = run.last_checkpoint.is_file()
+            found[subject.run_title] = encoder_of_run(run, run.last_checkpoint, index) if is_there else None
+    return found
 
 
 def papers(subjects: Sequence[Subject]) -> list[str]:
@@ -243,42 +222,6 @@ def configuration(parts: Sequence[DatasetPart]) -> list[tuple[str, list[str], bo
         values = [_as_text(content[name]) if name in content else "–" for content in flat]
         rows.append((name, values, len(set(values)) > 1))
     return rows
-
-
-def _example(question: Question, gallery: Gallery, index: DatasetIndex) -> Example:
-    source, target = (gallery.views[question.name(view)] for view in (question.source, question.target))
-    class_name = _class_name(source.metadata.label, index)
-    angle, axis = rotation_in_words(source, target, index) if "rotation" in question.groups else ("", "")
-    answers = []
-    for title, answer in question.answers:
-        retrieved = [
-            picture(gallery.views[question.name(view)], index, class_name) for view in answer.retrieved
-        ]
-        is_shown = question.target in answer.retrieved
-        rank = wording.rank_in_words(answer.rank, index.views_per_object, is_shown)
-        answers.append(Answer(title, rank, retrieved))
-    return Example(
-        class_name=class_name,
-        object=question.object,
-        source=picture(source, index, class_name),
-        target=picture(target, index, class_name),
-        angle=angle,
-        axis=axis,
-        changes=changes_in_words(source, target, index, question.groups),
-        answers=answers,
-    )
-
-
-def _sheet(gallery: Gallery, index: DatasetIndex) -> list[SheetRow]:
-    rows = []
-    for row in gallery.rows:
-        name = _class_name(row.label, index)
-        rows.append(SheetRow(name, row.object, [picture(view, index, name) for view in row.views]))
-    return rows
-
-
-def _class_name(label: int, index: DatasetIndex) -> str:
-    return next((item.name for item in index.classes if item.label == label), f"class {label}")
 
 
 def _as_text(value: Any) -> str:

@@ -31,15 +31,18 @@ TERM_NAMES = {
     "representation_correlation": "correlation",
     "embedding_std": "standard deviation, embedding",
     "embedding_correlation": "correlation, embedding",
-    "val_knn_top1": "held-out objects: top-1, k-NN",
-    "val_online_top1": "held-out objects: top-1, online head",
-    "val_online_rotation_r2": "held-out objects: rotation R², online head",
+    "val_knn_top1": "top-1, k-NN",
+    "val_online_top1": "top-1, online head",
+    "val_online_rotation_r2": "rotation R², online head",
     "learning_rate": "learning rate",
     "gradient_norm": "norm of the gradient",
     "images_per_second": "images/s",
     "data_wait": "share of time waiting for data",
     "peak_memory_gib": "peak memory, GiB",
 }
+
+HELD_OUT = "val_"
+"""Beginning of the names of scores on validation objects."""
 
 _NOT_TERMS = ("step", "epoch", "loss")
 _COLORS = 6
@@ -88,6 +91,11 @@ class Panel:
     description: str
     svg: str
 
+    @property
+    def is_held_out(self) -> bool:
+        """Whether it is a score on validation objects."""
+        return self.key.startswith(HELD_OUT)
+
 
 def line_style(number: int) -> LineStyle:
     """The style of run ``number``, counted from 0; neighbours differ in both, and 24 runs in one or the other."""
@@ -105,7 +113,7 @@ def training_panels(curves: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> l
         Scores on held-out objects first, then the loss, then the terms in the order in which they are first met.
     """
     found = {key: None for _, records in curves for record in records for key in record}
-    held_out = {key: None for key in found if key.startswith("val_")}
+    held_out = {key: None for key in found if key.startswith(HELD_OUT)}
     keys = held_out | {"loss": None} | found
     panels: list[Panel] = []
     for key in keys:

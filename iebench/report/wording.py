@@ -13,6 +13,7 @@ _TOP1, _MRR = ("classification", WHOLE, "top1"), ("retrieval", VAL, "mrr")
 _DIFFERENCES = 6
 MANY = 4
 """Contenders from which on, when there are more, the page compares them by tables rather than by sentences."""
+
 NO_PREDICTOR = "It has no predictor that steers embeddings, so there is no MRR, H@k or PRE."
 
 
@@ -127,16 +128,17 @@ def missing_sentence(place: str, reason: str) -> str:
     """Why sections about a dataset are left out; ``reason`` is empty where its folder is gone."""
     why = f"cannot be read ({reason})" if reason else "is not there any more"
     return (
-        f"The dataset folder {place} {why}, so three things are left out: the retrieved views, the contact sheet, "
-        "and the dataset's settings in the configuration."
+        f"The dataset folder {place} {why}, so three things are left out: the retrieved views and neighbors, the contact "
+        "sheet, and the dataset's settings in the configuration."
     )
 
 
-def left_out_sentence(missing: int, asked: int, place: str) -> str:
-    """How many examples have views that are not in the dataset; empty where there is none."""
-    if not missing:
+def no_checkpoint_sentence(titles: Sequence[str]) -> str:
+    """Why nothing is shown of what some runs retrieve; empty where there are none."""
+    if not titles:
         return ""
-    return f"{missing} of {count(asked, 'example')} left out: the views are not in {place} any more."
+    what = "has no checkpoint" if len(titles) == 1 else "have no checkpoints"
+    return f"{enumerate_words(titles)} {what} any more, so the page cannot show in pictures what was learned there."
 
 
 def rank_in_words(rank: float, views: int, is_shown: bool) -> str:

@@ -18,32 +18,16 @@ from iebench.backbones.encoder import Encoder
 from iebench.methods.parts.predictors import PredictorConfig, build_predictor
 from iebench.methods.parts.transformations import quaternion_from_euler
 from iebench.recipes.recipe import load_recipe
-from iebench.report.explorer import (
-    chosen_views,
-    nearest_of_others,
-    packed,
-    principal_components,
-    steering_of,
-    write_explorer,
-)
-from iebench.training.model import build_model
-from iebench.training.run import Run, save_checkpoint
+from iebench.report.explorer import packed, principal_components, steering_of, write_explorer
+from iebench.report.sample import read_sample
+from iebench.training.run import Run
 from iebench.training.run_encoder import encoder_of_run
 from processes import PATIENCE
 from shards.errors import UsageError
-from shards.images import decode_jpeg
 from shards.schema import open_dataset
-from small_runs import small_recipe
+from small_runs import small_recipe, untrained_run
 
 TURN = (40, -25, 10)
-
-
-def untrained_run(folder: Path, data: Path, recipe: Any) -> Run:
-    run = Run(folder)
-    model = build_model(recipe, open_dataset(data))
-    run.create(recipe, data)
-    save_checkpoint(run.last_checkpoint, {"model": model.state_dict()})
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -107,16 +91,6 @@ def test_a_predictor_that_is_no_linear_map_is_not_steered():
     assert steering_of(Predictor("hypernetwork", ("color",)), torch.randn(30, 12)) is None
 
 
-def test_the_nearest_are_of_other_objects_and_nearest_by_cosine():
-    vectors = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.8, -0.5], [-1.0, 0.1], [-0.9, 0.3]])
-    owners = torch.tensor([0, 0, 1, 1, 2])
-    centered = F.normalize(vectors - vectors.mean(dim=0), dim=1)
-    for place, found in enumerate(nearest_of_others(vectors, owners).tolist()):
-        others = [other for other in range(5) if owners[other] != owners[place]]
-        by_hand = sorted(others, key=lambda other: -float(centered[place] @ centered[other]))
-        assert found == by_hand[: len(found)]
-
-
 def test_components_are_ordered_by_variance_and_one_that_is_missing_is_zero():
     line = torch.arange(6.0)[:, None] * torch.tensor([[3.0, 4.0]])
     found = principal_components(line, 2)
@@ -130,17 +104,6 @@ def test_packed_numbers_keep_four_digits():
     found = packed(numbers)
     raw = np.frombuffer(base64.b64decode(found["data"]), "<i2").reshape(found["shape"])
     np.testing.assert_allclose(raw * found["scale"], numbers, atol=2 / 32767)
-
-
-def test_views_are_whole_objects_of_as_many_classes_as_possible(toy_dataset: Path):
-    index = open_dataset(toy_dataset)
-    few = chosen_views(toy_dataset, index, index.views_per_object)
-    assert len({view.metadata.object for view in few}) == 1
-    assert len(few) == index.views_per_object
-    everything = chosen_views(toy_dataset, index, 1000)
-    assert len(everything) == index.split("val").views
-    labels = [view.metadata.label for view in everything]
-    assert labels == sorted(labels)
 
 
 def test_the_command_writes_a_page_that_refers_to_nothing_outside(runs, tmp_path: Path):
@@ -217,10 +180,9 @@ def test_sliders_keyboard_and_both_widths_work_in_a_browser(page: str, runs: lis
 @torch.inference_mode()
 def looked_up(encoder: Encoder, data: Path, degrees: tuple[int, int, int]) -> list[int]:
     """The five views nearest to the first one's embedding, once the predictor has moved it."""
-    views = chosen_views(data, open_dataset(data), 1000)
-    pixels = torch.stack([torch.from_numpy(decode_jpeg(view.jpeg, "view")) for view in views])
+    images = read_sample(data, open_dataset(data), 1000).images()
     assert encoder.predictor is not None
-    embeddings = encoder.predictor.embed(encoder(pixels.permute(0, 3, 1, 2)))
+    embeddings = encoder.predictor.embed(encoder(images))
     told = quaternion_from_euler(torch.deg2rad(torch.tensor([degrees], dtype=torch.float64))).float()
     moved = encoder.predictor.predict(embeddings[:1], told)
     return F.cosine_similarity(moved, embeddings).topk(5).indices.tolist()

@@ -18,6 +18,7 @@ from iebench.recipes.recipe import load_recipe
 from iebench.report.contenders import contenders_of, untrained_of
 from iebench.report.page import write_report
 from iebench.report.plots import POINTS, line_style, training_panels
+from iebench.report.showcase import EXTREMES
 from iebench.report.subjects import distinct_titles, read_subjects
 from iebench.report.tables import results_table
 from iebench.report.wording import enumerate_words, minus
@@ -26,6 +27,7 @@ from processes import PATIENCE
 from shards.errors import IebenchError, UsageError
 from shards.reader import read_views
 from shards.schema import open_dataset
+from small_runs import untrained_run
 
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET_CHROMIUM = [
@@ -44,8 +46,7 @@ TERMS = ("repr_loss_inv", "std_loss")
 
 def write_run(folder: Path, data: Path, offset: float = 0.0, *overrides: str) -> Run:
     """An evaluated run as training and evaluation leave it, with numbers made up from ``offset``."""
-    run = Run(folder)
-    run.create(load_recipe("demo", overrides), data)
+    run = untrained_run(folder, data, load_recipe("demo", overrides))
     records = [
         {"step": step, "epoch": step / 2, "loss": 9 - step / 4 + offset, **dict.fromkeys(TERMS, 1 / step)}
         for step in range(1, 121)
@@ -57,8 +58,7 @@ def write_run(folder: Path, data: Path, offset: float = 0.0, *overrides: str) ->
 
 def without_predictor(folder: Path, data: Path) -> Run:
     """A run of an invariant method: no parts, nothing that steers."""
-    run = Run(folder)
-    run.create(load_recipe("vicreg"), data)
+    run = untrained_run(folder, data, load_recipe("vicreg", ["method.projector=[16, 8]"]))
     run.metrics_path.write_text(json.dumps({"step": 1, "epoch": 1.0, "loss": 3.0}) + "\n")
     write_evaluation(folder, made_up_evaluation(data, parts=["all"]))
     return run
@@ -99,6 +99,10 @@ def run(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def other_run(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Another run on the same dataset, not to be changed."""
     return write_run(tmp_path_factory.mktemp("report") / "second", toy_dataset, -0.2, "training.epochs=7")
+
+
+def classes_of_validation(data: Path) -> set[int]:
+    return {view.metadata.label for view in read_views(data, open_dataset(data), "val")}
 
 
 def report(out: Path, *runs: Run) -> Page:
@@ -176,12 +180,16 @@ def test_a_broken_shard_costs_the_pictures_only(toy_copy: Path, tmp_path: Path):
     assert "img" not in page.tags
 
 
-def test_examples_that_are_not_in_the_dataset_are_counted(toy_dataset: Path, tmp_path: Path):
+def test_without_a_checkpoint_the_page_has_every_number_and_says_what_it_lacks(
+    toy_dataset: Path, tmp_path: Path
+):
     run = write_run(tmp_path / "run", toy_dataset)
-    results = read_evaluation(run.folder)
-    gone = replace(results.examples[0], object="gone")
-    write_evaluation(run.folder, replace(results, examples=(gone, *results.examples[1:])))
-    assert "1 of 3 examples left out" in report(tmp_path / "report.html", run).text
+    run.last_checkpoint.unlink()
+    page = report(tmp_path / "report.html", run)
+    assert "run has no checkpoint any more" in page.text
+    assert "61.0%" in page.text
+    assert 'class="question"' not in page.source
+    assert 'class="sheet"' in page.source
 
 
 def test_a_run_without_evaluation_is_refused_and_nothing_is_written(toy_dataset: Path, tmp_path: Path):
@@ -199,13 +207,18 @@ def test_an_evaluation_that_is_cut_short_is_refused(toy_dataset: Path, tmp_path:
         write_report([run.folder], tmp_path / "report.html")
 
 
-def test_two_runs_share_their_panels_and_their_questions(run: Run, other_run: Run, tmp_path: Path):
+def test_two_runs_share_their_panels_and_their_questions(
+    run: Run, other_run: Run, toy_dataset: Path, tmp_path: Path
+):
     page = report(tmp_path / "new" / "folder" / "report.html", run, other_run)
     panels = re.findall(r'<figure role="img".*?</figure>', page.source, flags=re.DOTALL)
     assert len(panels) == 2 + 1 + len(TERMS)  # both definitions of R² against top-1; the loss and its terms
     assert all("var(--series-1)" in panel and "var(--series-2)" in panel for panel in panels)
-    assert page.source.count('class="question"') == 3
-    assert page.source.count('class="answer"') == 6
+    classes = len(classes_of_validation(toy_dataset))
+    questions = 2 * min(EXTREMES, classes) + classes  # the best, the worst, and one of each class
+    assert page.source.count('class="question"') == questions + classes
+    assert page.source.count('class="answer"') == 2 * questions + 2 * 2 * classes  # two runs, two parts each
+    assert page.text.count("of 4") >= 2 * questions
     epochs = load_recipe("demo").training.epochs
     assert f"Their recipes differ in training.epochs ({epochs}, 7)." in page.text
 
@@ -221,7 +234,7 @@ def test_many_runs_are_compared_a_run_a_row(toy_dataset: Path, tmp_path: Path):
     assert rows[14].count("–") == 2
     assert rows[17].count("33.3%") == 1
     assert "15 runs compared" in page.text
-    assert page.source.count('class="question"') == 2
+    assert "Of the first 4 runs." in page.text
     styles = {(style.color, style.dashes) for style in map(line_style, range(24))}
     assert len(styles) == 24
 
@@ -231,7 +244,8 @@ def test_a_run_without_predictor_is_shown_by_what_it_has(toy_dataset: Path, tmp_
     assert "so there is no MRR, H@k or PRE" in page.text
     assert "Rotation R²whole representation" in page.text
     assert "(equivariant)" not in page.text
-    assert 'class="question"' not in page.source
+    assert "Turned by the predictor" not in page.text
+    assert "near it by the whole representation" in page.text
 
 
 def test_runs_on_different_datasets_are_told_apart(run: Run, toy_copy: Path, tmp_path: Path):

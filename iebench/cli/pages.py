@@ -1,0 +1,96 @@
+"""The report as the command line makes it: with larger pictures, rendered anew, and with an explorer beside it."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from iebench.cli.rendering import Running, render_plan_with_bar
+from iebench.report.explorer import write_explorer
+from iebench.report.page import LARGE, Enlarge, write_report
+from iebench.training.run import Run
+from shards.errors import IebenchError
+
+if TYPE_CHECKING:
+    from iebench.report.sample import Sample
+
+
+def write_pages(
+    runs: Sequence[Path],
+    out: Path,
+    models: Path | None = None,
+    explores: bool = False,
+    workers: int | None = None,
+) -> list[Path]:
+    """Writes the report, and on request an explorer beside it to which it links.
+
+    Args:
+        runs: Folders of evaluated runs.
+        out: The report's file.
+        models: Models of the dataset, for larger pictures; None shows the views as they are.
+        explores: Whether to write the explorer, of those runs that were trained here.
+        workers: Render processes; by default all cores.
+
+    Returns:
+        The pages.
+
+    Raises:
+        UsageError: A run has not been evaluated, no run was trained here, or the models lack an object.
+        IebenchError: A file cannot be read, or an object cannot be rendered.
+    """
+    enlarge = enlarge_with(models, out, workers) if models else None
+    explorer = out.with_name(f"{out.stem}-explorer.html")
+    write_report(runs, out, enlarge, explorer.name if explores else "")
+    if not explores:
+        return [out]
+    write_explorer([folder for folder in runs if Run(folder).config_path.is_file()], explorer)
+    return [out, explorer]
+
+
+def enlarge_with(models: Path, beside: Path, workers: int | None = None) -> Enlarge:
+    """What ``write_report`` takes to show views at ``LARGE`` pixels.
+
+    Args:
+        models: Folder of the models that the dataset was rendered from.
+        beside: The page; what is rendered stays in a folder beside it, and is not rendered again.
+        workers: Render processes; by default all cores.
+    """
+    return partial(_render_again, models, beside, workers)
+
+
+def _render_again(
+    models: Path, beside: Path, workers: int | None, sample: "Sample", owners: Sequence[int]
+) -> Path:
+    """Renders all views of some objects of a sample with their latents.
+
+    Returns:
+        The folder of the dataset, whose name tells what is in it.
+
+    Raises:
+        UsageError: The models lack one of the objects, or there is no Blender.
+        IebenchError: An object could not be rendered.
+    """
+    from render.catalog import scan_models, select_objects
+    from render.latents import ExplicitLatents
+    from render.plan import PlanSettings, make_plan
+    from render.settings import PRESETS
+
+    values = {sample.names[owner]: sample.latents[owner].numpy() for owner in owners}
+    digest = hashlib.sha256(repr([(name, rows.tolist()) for name, rows in sorted(values.items())]).encode())
+    explicit = ExplicitLatents(values, digest.hexdigest())
+    out = beside.with_name(f"{beside.stem}-views-{explicit.sha256[:8]}")
+    pixels = PRESETS["draft"].model_copy(update={"image_size": LARGE})
+    settings = PlanSettings(variant=sample.index.variant, objects_per_shard=16, render=pixels)
+    # the channel statistics of a dataset are of training views, and this one is never trained on
+    objects = [replace(item, split="train") for item in select_objects(scan_models(models), values)]
+    summary = render_plan_with_bar(
+        make_plan(objects, settings, explicit), out, Running(workers, device="cpu")
+    )
+    if summary.failures:
+        failed = summary.failures[0]
+        raise IebenchError(
+            f"{failed.synset}/{failed.object} could not be rendered for the page: {failed.reason}"
+        )
+    return out

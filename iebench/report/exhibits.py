@@ -1,0 +1,262 @@
+"""The pictures of a showcase as the page prints them: questions with their answers, neighbors, the contact sheet."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from iebench.evaluation.intervals import Estimate
+from iebench.report import wording
+from iebench.report.gallery import (
+    Picture,
+    ViewName,
+    changes_in_words,
+    name_of,
+    picture,
+    rotation_in_words,
+)
+from iebench.report.sample import Sample, angles_between, spread
+from iebench.report.showcase import Neighborhood, Question, Ranking, Showcase, Why
+from iebench.report.tables import degrees, percent
+from shards.reader import View
+
+SHEET_ROWS = 12
+SHEET_COLUMNS = 8
+SAME_POSE = 45
+"""Degrees within which two poses are called alike."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one run retrieved, best first."""
+
+    title: str
+    rank: str
+    retrieved: list[Picture]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A question with its pictures, and the answer of each run."""
+
+    why: Why
+    class_name: str
+    object: str
+    source: Picture
+    target: Picture
+    angle: str
+    axis: str
+    changes: str
+    answers: list[Answer]
+
+
+@dataclass(frozen=True)
+class Neighbor:
+    """One view that lies near another.
+
+    Attributes:
+        picture: The view.
+        class_name: Name of its class.
+        is_alike: Whether it is of the same class; by an equivariant part, whether its pose is within ``SAME_POSE``.
+        angle: Angle between the poses.
+    """
+
+    picture: Picture
+    class_name: str
+    is_alike: bool
+    angle: str
+
+
+@dataclass(frozen=True)
+class NeighborRow:
+    """The nearest views by one part of one run's representation."""
+
+    title: str
+    part: str
+    neighbors: list[Neighbor]
+
+
+@dataclass(frozen=True)
+class Query:
+    """A view, and what lies near it by every part."""
+
+    class_name: str
+    object: str
+    picture: Picture
+    rows: list[NeighborRow]
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike the neighbors by one part are to the views, over the whole sample; as printed."""
+
+    title: str
+    part: str
+    same_class: str
+    same_class_interval: str
+    angle: str
+    angle_interval: str
+
+
+@dataclass(frozen=True)
+class SheetRow:
+    """One object of the contact sheet."""
+
+    class_name: str
+    object: str
+    pictures: list[Picture]
+
+
+@dataclass(frozen=True)
+class Exhibits:
+    """All pictures about one dataset.
+
+    Attributes:
+        objects: Number of objects of the sample.
+        views: Number of views of each.
+        examples: Retrieval questions: the best, the worst, and a typical one of each class.
+        queries: Views with their neighbors.
+        likeness: A row for each part of each run.
+        same_class_by_chance: Share of a random view's class among the views of other objects.
+        angle_by_chance: Mean angle to a random view.
+        sheet: Rows of the contact sheet, by label.
+    """
+
+    objects: int
+    views: int
+    examples: list[Example]
+    queries: list[Query]
+    likeness: list[Likeness]
+    same_class_by_chance: str
+    angle_by_chance: str
+    sheet: list[SheetRow]
+
+    def of(self, *rules: Why) -> list[Example]:
+        """The examples that are shown by one of some rules."""
+        return [example for example in self.examples if example.why in rules]
+
+
+class Frames:
+    """The views of a sample as pictures, larger ones where there are such.
+
+    Args:
+        sample: The views.
+        larger: The same views at a larger size, by name.
+    """
+
+    def __init__(self, sample: Sample, larger: Mapping[ViewName, View]) -> None:
+        self.sample = sample
+        self._larger = larger
+
+    def picture(self, row: int) -> Picture:
+        """The picture of a view of the sample."""
+        view = self.sample.views[row]
+        name = self.sample.class_name(view.metadata.label)
+        return picture(self._larger.get(name_of(view), view), self.sample.index, name)
+
+    def row(self, owner: int, view: int) -> int:
+        """The row of a view by the number of its object."""
+        return owner * self.sample.views_per_object + view
+
+
+def prepare_exhibits(showcase: Showcase, larger: Mapping[ViewName, View]) -> Exhibits:
+    """Makes everything ready for the page.
+
+    Args:
+        showcase: What is shown.
+        larger: Views at a larger size, by name; others are shown as they are in the dataset.
+    """
+    frames = Frames(showcase.sample, larger)
+    first = next(iter(showcase.neighborhoods), None)
+    return Exhibits(
+        showcase.sample.objects,
+        showcase.sample.views_per_object,
+        [_example(question, showcase.rankings, frames) for question in showcase.questions],
+        [_query(row, showcase.neighborhoods, frames) for row in showcase.queries if first],
+        [_likeness(item) for item in showcase.neighborhoods],
+        percent(first.same_class.chance or 0) if first else "",
+        degrees(first.angle.chance or 0) if first else "",
+        _sheet(showcase, frames),
+    )
+
+
+def _example(question: Question, rankings: Sequence[Ranking], frames: Frames) -> Example:
+    sample, owner = frames.sample, question.owner
+    rows = frames.row(owner, 0), frames.row(owner, question.target)
+    source, target = (sample.views[row] for row in rows)
+    groups = list(dict.fromkeys(group for ranking in rankings for group in ranking.groups))
+    angle, axis = rotation_in_words(source, target, sample.index) if "rotation" in groups else ("", "")
+    answers = []
+    for ranking in rankings:
+        found = ranking.ranked[owner, question.target].tolist()
+        rank = ranking.ranks[owner, question.target].item()
+        words = wording.rank_in_words(rank, sample.views_per_object, question.target in found)
+        is_alike = set(ranking.groups) == set(groups)
+        title = ranking.title if is_alike else f"{ranking.title}, told {' and '.join(ranking.groups)}"
+        answers.append(Answer(title, words, [frames.picture(frames.row(owner, view)) for view in found]))
+    return Example(
+        question.why,
+        sample.class_name(source.metadata.label),
+        source.metadata.object,
+        frames.picture(rows[0]),
+        frames.picture(rows[1]),
+        angle,
+        axis,
+        changes_in_words(source, target, sample.index, groups),
+        answers,
+    )
+
+
+def _query(row: int, neighborhoods: Sequence[Neighborhood], frames: Frames) -> Query:
+    sample = frames.sample
+    view = sample.views[row]
+    rows = []
+    for item in neighborhoods:
+        nearest = item.nearest[row]
+        angles = angles_between(sample.poses[row], sample.poses[nearest]).tolist()
+        neighbors = [
+            Neighbor(
+                frames.picture(other),
+                sample.class_name(sample.views[other].metadata.label),
+                angle < SAME_POSE
+                if item.part == "equivariant"
+                else sample.views[other].metadata.label == view.metadata.label,
+                f"{angle:.0f}°",
+            )
+            for other, angle in zip(nearest.tolist(), angles, strict=True)
+        ]
+        rows.append(NeighborRow(item.title, _part(item.part), neighbors))
+    return Query(sample.class_name(view.metadata.label), view.metadata.object, frames.picture(row), rows)
+
+
+def _likeness(item: Neighborhood) -> Likeness:
+    return Likeness(
+        item.title,
+        _part(item.part),
+        percent(item.same_class.value or 0),
+        _interval(item.same_class, percent),
+        degrees(item.angle.value or 0),
+        _interval(item.angle, degrees),
+    )
+
+
+def _interval(estimate: Estimate, show: Callable[[float], str]) -> str:
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f"[{show(estimate.low)}, {show(estimate.high)}]"
+
+
+def _part(name: str) -> str:
+    return "whole representation" if name == "all" else f"{name.replace('_', ' ')} part"
+
+
+def _sheet(showcase: Showcase, frames: Frames) -> list[SheetRow]:
+    """One object of each class: that of the typical question, so that larger views are at hand, or the first."""
+    sample = showcase.sample
+    labels = sample.labels.tolist()
+    chosen = {label: labels.index(label) for label in dict.fromkeys(labels)}
+    chosen |= {labels[item.owner]: item.owner for item in showcase.questions if item.why == "typical"}
+    columns = min(SHEET_COLUMNS, sample.views_per_object)
+    rows = []
+    for owner in spread(list(chosen.values()), SHEET_ROWS):
+        pictures = [frames.picture(frames.row(owner, view)) for view in range(columns)]
+        rows.append(SheetRow(sample.class_name(labels[owner]), sample.names[owner][1], pictures))
+    return rows

@@ -1,0 +1,154 @@
+"""Validation views that a page shows, and what networks make of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from iebench.backbones.encoder import Encoder
+from iebench.evaluation.features import Features
+from iebench.methods.parts.transformations import LATENTS, quaternion_from_euler
+from shards.lists import Name
+from shards.reader import View, read_views
+from shards.schema import DatasetIndex
+
+NEIGHBORS = 5
+_BATCH = 128
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Whole objects of the validation split, class by class, all with the same number of views.
+
+    Attributes:
+        index: Index of the dataset.
+        views: The views, object by object.
+        views_per_object: Number of views of each object.
+    """
+
+    index: DatasetIndex
+    views: list[View]
+    views_per_object: int
+
+    @property
+    def objects(self) -> int:
+        """Number of objects."""
+        return len(self.views) // self.views_per_object
+
+    @cached_property
+    def names(self) -> list[Name]:
+        """Synset and name of each object."""
+        firsts = self.views[:: self.views_per_object]
+        return [(view.metadata.synset, view.metadata.object) for view in firsts]
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """(objects,) int64 labels of the classes."""
+        return torch.tensor([view.metadata.label for view in self.views[:: self.views_per_object]])
+
+    @cached_property
+    def latents(self) -> Tensor:
+        """(objects, views, number of latents) float64."""
+        rows = torch.tensor([view.metadata.latents for view in self.views], dtype=torch.float64)
+        return rows.unflatten(0, (self.objects, self.views_per_object))
+
+    @cached_property
+    def owners(self) -> Tensor:
+        """(views of all objects,) int64 number of the object that each view shows."""
+        return torch.arange(self.objects).repeat_interleave(self.views_per_object)
+
+    @cached_property
+    def poses(self) -> Tensor:
+        """(views of all objects, 4) float64 unit quaternions x y z w."""
+        angles = self.latents[..., self.index.latent_index(LATENTS["rotation"])]
+        return quaternion_from_euler(angles.flatten(0, 1))
+
+    def images(self) -> Tensor:
+        """(views of all objects, 3, height, width) uint8."""
+        pixels = torch.stack([torch.from_numpy(view.pixels()) for view in self.views])
+        return pixels.permute(0, 3, 1, 2)
+
+    def class_name(self, label: int) -> str:
+        """The name of a class."""
+        found = (item.name for item in self.index.classes if item.label == label)
+        return next(found, f"class {label}")
+
+    def features(self, representations: Tensor) -> Features:
+        """Representations of the views as an evaluation takes them.
+
+        Args:
+            representations: (views of all objects, dimension).
+        """
+        by_object = representations.unflatten(0, (self.objects, self.views_per_object))
+        return Features(by_object, self.latents, self.labels, self.names)
+
+
+def read_sample(folder: Path, index: DatasetIndex, most: int, views_each: int | None = None) -> Sample:
+    """Reads the first validation objects of each class, as many of each as there is room for.
+
+    Args:
+        folder: Folder of the dataset.
+        index: Its index.
+        most: Number of views at most; one object is taken in any case.
+        views_each: Number of first views that are taken of each object; by default all.
+
+    Raises:
+        UsageError: There are no validation views.
+        IebenchError: A shard cannot be read.
+    """
+    index.split("val")
+    each = min(views_each or index.views_per_object, index.views_per_object)
+    room = max(1, most // each)
+    of_class = -(-room // len(index.classes))
+    found: dict[int, dict[str, list[View]]] = {}
+    for view in read_views(folder, index, "val"):
+        objects = found.setdefault(view.metadata.label, {})
+        if view.metadata.object in objects or len(objects) < of_class:
+            views = objects.setdefault(view.metadata.object, [])
+            if len(views) < each:
+                views.append(view)
+    ranked = [
+        (place, label, views)
+        for label, objects in found.items()
+        for place, views in enumerate(objects.values())
+    ]
+    taken = sorted(sorted(ranked, key=lambda item: item[:2])[:room], key=lambda item: (item[1], item[0]))
+    return Sample(index, [view for _, _, views in taken for view in views], each)
+
+
+@torch.inference_mode()
+def represent(encoder: Encoder, images: Tensor) -> Tensor:
+    """(views, dimension) float32 representations of (views, 3, height, width) uint8 images."""
+    return torch.cat([encoder(batch) for batch in images.split(_BATCH)])
+
+
+def nearest_of_others(vectors: Tensor, owners: Tensor) -> Tensor:
+    """The rows nearest to each row, by cosine around the mean, among those of other objects.
+
+    Args:
+        vectors: (rows, dimension).
+        owners: (rows,) object of each row.
+
+    Returns:
+        (rows, at most ``NEIGHBORS``) indices, nearest first.
+    """
+    unit = torch.nn.functional.normalize(vectors - vectors.mean(dim=0), dim=1)
+    similarity = unit @ unit.T
+    similarity[owners[:, None] == owners[None, :]] = -torch.inf
+    others = int((owners != owners[0]).sum())
+    return similarity.topk(min(NEIGHBORS, others), dim=1).indices
+
+
+def angles_between(first: Tensor, second: Tensor) -> Tensor:
+    """Angles in degrees of the rotations between poses, (...,) of (..., 4) unit quaternions."""
+    cosine = (first * second).sum(dim=-1).abs().clamp(max=1)
+    return torch.rad2deg(2 * torch.acos(cosine))
+
+
+def spread(items: Sequence[int], count: int) -> list[int]:
+    """``count`` of the items, evenly spaced."""
+    shown = min(count, len(items))
+    return [items[number * len(items) // shown] for number in range(shown)]

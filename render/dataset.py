@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
@@ -15,14 +16,15 @@ from render.catalog import ObjectRef, classes_of
 from render.devices import DeviceChoice
 from render.executor import Execution, open_engine, run_jobs
 from render.limits import limits_of
-from render.part import Part
+from render.part import Allotment, ClaimedShards, Part, RenderShard, WholeDataset
 from render.plan import Job, Plan
+from render.sealing import KeptObject, Sealer
 from render.staging import FOLDER_NAME, SETTINGS_NAME, Staging
 from render.worker import require_blender
 from shards.catalogue import ShardPlan
 from shards.completion import complete_dataset
 from shards.errors import IebenchError
-from shards.failures import FAILURES_NAME, Failure, Failures
+from shards.failures import FAILURES_NAME, Failure
 from shards.geometry import scene_camera
 from shards.growth import is_moved, move_aside, require_grown, shards_aside, sources_of
 from shards.lists import Name
@@ -30,15 +32,10 @@ from shards.parallel import run_parallel
 from shards.pixels import Channels, PixelSums
 from shards.processes import available_cores
 from shards.progress import Progress
-from shards.salvage import SalvageJob, read_objects_if, salvage
-from shards.samples import Sample, is_unchanged
+from shards.salvage import SalvageJob, salvage
 from shards.schema import INDEX_NAME, DatasetIndex, SplitInfo, parse_index
-from shards.sealed import RowsOfShard, SealedShard, keep_rows
+from shards.sealed import RowsOfShard
 from shards.settings import require_ours
-from shards.writer import seal_shard
-
-Kept = dict[Name, tuple[Path, PixelSums]]
-"""Sound objects, each with the file that it is in and the sums of its pixels."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ class Summary:
         index: Index of the dataset; None after a part of it, since only a run over all writes it.
         failures: what failed.
         rendered_views: Number of views that this run rendered.
-        shards: Number of shards that were this run's to do.
+        shards: Number of shards that lacked something.
     """
 
     index: DatasetIndex | None
@@ -76,7 +73,7 @@ def render_dataset(
         out: its folder; new, or begun by the same plan.
         execution: Engine, workers and device that run the jobs.
         progress: told how it goes.
-        part: renders this share of the shards only; a run without one finishes the dataset.
+        part: Shares the shards with the other parts, which may run at the same time; a run without one finishes the dataset.
         repair: Reads all sealed shards first, and renders what is damaged in them.
         add: The dataset may have been made of fewer objects; of those that the plan adds, the views are rendered.
 
@@ -86,19 +83,33 @@ def render_dataset(
     """
     require_blender()
     _require_ours(plan, out, add)
-    staging = Staging(out, part)
+    staging = Staging(out, shared=part is not None)
     try:
-        staging.begin(plan.settings.model_dump_json(), lambda: _prepare(plan, staging, add))
-        run = _Run(plan, out, staging, part)
+        staging.begin(plan.settings.model_dump_json(), plan.shards, lambda: _prepare(plan, staging, add))
         if repair:
-            staging.shards.find_damage(run.shards, _readers(execution))
-        rendered = run.render(execution, progress)
-        index = run.finish() if part is None else None
+            checked = plan.shards if part is None else part.to_check(plan.shards)
+            staging.shards.find_damage(checked, _readers(execution))
         if part is None:
-            staging.remove()
-        return Summary(index, tuple(run.failures), rendered, len(run.shards))
+            return _render_whole(plan, staging, execution, progress)
+        claimed = ClaimedShards(plan.shards, staging, part)
+        try:
+            run = _Run(plan, staging, claimed)
+            rendered = run.render(execution, progress)
+            return Summary(None, claimed.failures(), rendered, run.shards)
+        finally:
+            claimed.claims.release_all()
     finally:
         staging.release()
+
+
+def _render_whole(plan: Plan, staging: Staging, execution: Execution, progress: Progress) -> Summary:
+    everything = WholeDataset(plan.shards, staging)
+    run = _Run(plan, staging, everything)
+    rendered = run.render(execution, progress)
+    everything.list.write()
+    index = run.finish()
+    staging.remove()
+    return Summary(index, everything.failures(), rendered, run.shards)
 
 
 def _require_ours(plan: Plan, out: Path, add: bool) -> None:
@@ -130,57 +141,47 @@ def _rows_of(plan: Plan, staging: Staging) -> RowsOfShard:
 class _Run:
     """One run over a plan: which shards are sealed, which objects are missing."""
 
-    def __init__(self, plan: Plan, out: Path, staging: Staging, part: Part | None) -> None:
+    def __init__(self, plan: Plan, staging: Staging, allotment: Allotment) -> None:
         self._plan = plan
-        self._out = out
+        self._out = staging.out
         self._staging = staging
-        self.shards = plan.shards if part is None else part.shards(plan.shards)
-        if part is None:
-            self.failures = Failures(out / FAILURES_NAME)
-            self.failures.absorb(staging.part_failures())
-        else:
-            beside = (out / FAILURES_NAME, *staging.part_failures())
-            self.failures = Failures(staging.failures_path(part), beside)
+        self._allotment = allotment
         self._rows = _rows_of(plan, staging)
-        self._kept: dict[str, Kept] = {}
-        staging.shards.adopt(self.shards)
+        self._shard_of: dict[ObjectRef, RenderShard] = {}
+        self._pending: dict[str, int] = {}  # objects that a shard lacks
+        self._kept: dict[str, dict[Name, KeptObject]] = {}
+        self.shards = 0
 
     def render(self, execution: Execution, progress: Progress) -> int:
         """Renders all missing objects, sealing each shard once its objects are there; returns the views."""
-        jobs, shard_of, pending = self._missing(_readers(execution))
-        views = self._plan.settings.views
-        objects = sum(len(shard.objects) for shard in self.shards)
-        progress.start(objects * views, (objects - len(jobs)) * views)
-        return self._run(jobs, execution, progress, shard_of, pending) if jobs else 0
+        with Sealer(self._plan, self._staging) as sealer:
+            jobs = self._missing(sealer, progress, _readers(execution))
+            first = next(jobs, None)
+            return 0 if first is None else self._run(first, jobs, sealer, execution, progress)
 
     def _run(
-        self,
-        jobs: list[Job],
-        execution: Execution,
-        progress: Progress,
-        shard_of: dict[ObjectRef, ShardPlan],
-        pending: dict[str, int],
+        self, first: Job, others: Iterator[Job], sealer: Sealer, execution: Execution, progress: Progress
     ) -> int:
         views, rendered = self._plan.settings.views, 0
         limits = limits_of(self._plan.settings.render, execution.timeout)
         with (
-            contextlib.closing(open_engine(self._on_known_device(execution), jobs[0])) as engine,
-            contextlib.closing(run_jobs(jobs, engine, limits)) as outcomes,
+            contextlib.closing(open_engine(self._on_known_device(execution), first)) as engine,
+            contextlib.closing(run_jobs(chain([first], others), engine, limits)) as outcomes,
         ):
             self._staging.record_device(engine.kind, execution.mix_devices)
             progress.note(engine.description)
             for outcome in outcomes:
                 item = outcome.job.item
+                shard = self._shard_of.pop(item)
                 if outcome.rendered is None:
-                    self.failures.add(item, outcome.reason, outcome.attempts)
+                    self._allotment.failures_in(shard).add(item, outcome.reason, outcome.attempts)
                     progress.failed(item, outcome.reason)
                 else:
                     rendered += outcome.rendered.views
                 progress.advance(views)
-                shard = shard_of[item]
-                pending[shard.name] -= 1
-                if not pending[shard.name]:
-                    self._seal(shard)
+                self._pending[shard.name] -= 1
+                self._seal_if_whole(shard, sealer)
+                sealer.raise_errors()
         return rendered
 
     def _on_known_device(self, execution: Execution) -> Execution:
@@ -190,37 +191,47 @@ class _Run:
             return execution
         return dataclasses.replace(execution, device=cast("DeviceChoice", kinds[0]))
 
-    def _missing(self, readers: int) -> tuple[list[Job], dict[ObjectRef, ShardPlan], dict[str, int]]:
-        """The jobs to do, the shard of each one's object, and how many each shard lacks.
+    def _missing(self, sealer: Sealer, progress: Progress, readers: int) -> Iterator[Job]:
+        """The jobs to do, shard by shard as they are asked for; shards that lack no object are sealed."""
+        views, total = self._plan.settings.views, self._allotment.objects
+        for number, batch in enumerate(self._allotment.batches()):
+            jobs = self._missing_of(batch, sealer, readers)
+            if number == 0:
+                there = sum(len(shard.objects) for shard in batch) - len(jobs)
+                progress.start(total * views, there * views)
+            yield from jobs
 
-        Shards that lack none are sealed.
-        """
-        jobs: list[Job] = []
-        shard_of: dict[ObjectRef, ShardPlan] = {}
-        pending: dict[str, int] = {}
-        unfinished: dict[str, tuple[ShardPlan[ObjectRef], list[ObjectRef]]] = {}
-        for shard in self.shards:
-            if self._staging.shards.is_complete(shard, self.failures, self._rows):
-                self._staging.forget(shard.objects)
-                continue
-            lacking = [
-                item for item in shard.objects if not (self._staging.holds(item) or item in self.failures)
-            ]
-            unfinished[shard.name] = shard, lacking
-        self._kept = self._salvaged(list(unfinished.values()), readers)
-        for shard, lacking in unfinished.values():
+    def _missing_of(self, batch: Sequence[RenderShard], sealer: Sealer, readers: int) -> list[Job]:
+        held = self._staging.held_among([item for shard in batch for item in shard.objects])
+        unfinished: list[tuple[RenderShard, list[ObjectRef]]] = []
+        for shard in batch:
+            failures = self._allotment.failures_in(shard)
+            if self._staging.shards.is_complete(shard, failures, self._rows):
+                self._staging.forget(held.intersection(shard.objects))
+                self._allotment.pass_over(shard)
+            else:
+                lacking = [item for item in shard.objects if item not in held and item not in failures]
+                unfinished.append((shard, lacking))
+        self._kept.update(self._salvaged(unfinished, readers))
+        self.shards += len(unfinished)
+        jobs = []
+        for shard, lacking in unfinished:
             kept = self._kept.get(shard.name, {})
             missing = [item for item in lacking if (item.synset, item.object_id) not in kept]
-            pending[shard.name] = len(missing)
-            shard_of.update((item, shard) for item in missing)
+            self._pending[shard.name] = len(missing)
+            self._shard_of.update((item, shard) for item in missing)
             jobs += [self._plan.job(item, self._staging.folder) for item in missing]
-            if not missing:
-                self._seal(shard)
-        return jobs, shard_of, pending
+            self._seal_if_whole(shard, sealer)
+        return jobs
+
+    def _seal_if_whole(self, shard: RenderShard, sealer: Sealer) -> None:
+        if not self._pending[shard.name]:
+            kept = self._kept.pop(shard.name, {})
+            sealer.seal(shard, kept, partial(self._allotment.give_back, shard))
 
     def _salvaged(
-        self, shards: Sequence[tuple[ShardPlan[ObjectRef], list[ObjectRef]]], readers: int
-    ) -> dict[str, Kept]:
+        self, shards: Sequence[tuple[RenderShard, list[ObjectRef]]], readers: int
+    ) -> dict[str, dict[Name, KeptObject]]:
         """By shard, the objects that need not be rendered again, as they are sound in a file that is there."""
         contract = self._index({}, *PixelSums().mean_and_std())
         aside = shards_aside(self._staging.folder)
@@ -229,16 +240,18 @@ class _Run:
             for shard, lacking in shards
             for path, objects in sources_of(self._out / shard.name, lacking, aside)
         ]
-        kept: dict[str, Kept] = {}
+        kept: dict[str, dict[Name, KeptObject]] = {}
         with contextlib.closing(run_parallel(salvage, jobs, readers)) as results:
             for found in results:
+                devices = self._staging.shards.devices_of(found.path) or self._staging.devices()
                 own = kept.setdefault(found.shard, {})
-                own.update({name: (found.path, pixels) for name, pixels in found.pixels.items()})
+                own.update(
+                    {name: KeptObject(found.path, sums, devices) for name, sums in found.pixels.items()}
+                )
         return kept
 
     def finish(self) -> DatasetIndex:
-        """Writes the index, the dataset card and the list of failures."""
-        self.failures.write()
+        """Writes the index and the dataset card."""
         splits = self._staging.shards.splits(self._plan.shards)
         if not any(split.views for split in splits.values()):
             raise IebenchError(
@@ -265,44 +278,6 @@ class _Run:
             splits=splits,
             camera=scene_camera(settings.render.image_size) if settings.render.passes else None,
         )
-
-    def _seal(self, shard: ShardPlan[ObjectRef]) -> None:
-        """Makes a shard of the objects that are staged, and of those that are sound in it already."""
-        staged = [item for item in shard.objects if self._staging.holds(item)]
-        kept = self._kept.pop(shard.name, {})
-        if not staged and (not kept or self._staging.shards.get(shard.name) is not None):
-            return
-        info = seal_shard(self._out / shard.name, self._samples(shard, kept), len(staged) + len(kept))
-        settings = self._plan.settings
-        keep_rows(
-            self._staging.records, self._out, shard.split, info, settings.latents, settings.render.passes
-        )
-        pixels = sum((sums for _, sums in kept.values()), start=self._staging.pixels(staged))
-        self._staging.shards.record(SealedShard(info=info, pixels=pixels))
-        self._staging.forget(staged)
-
-    def _samples(self, shard: ShardPlan[ObjectRef], kept: Kept) -> Iterator[Sample]:
-        """The samples of all objects of a shard, in order, some of them out of shards as they are now."""
-        place = {
-            item: kept[name][0] for item in shard.objects if (name := (item.synset, item.object_id)) in kept
-        }
-        old = {
-            path: read_objects_if(
-                path,
-                [item for item, source in place.items() if source == path],
-                self._plan.settings.views,
-                lambda sample: is_unchanged(sample) is True,
-            )
-            for path in set(place.values())
-        }
-        for item in shard.objects:
-            if path := place.get(item):
-                found, samples = next(old[path], (None, []))
-                if found != item:
-                    raise IebenchError(f"shard {path} was altered meanwhile; run the same command again")
-                yield from samples
-            elif self._staging.holds(item):
-                yield from self._staging.samples([item])
 
 
 def _readers(execution: Execution) -> int:

@@ -1,11 +1,14 @@
 """Runs jobs on workers that may crash, hang or vanish; an engine says where the workers are."""
 
+import contextlib
 import time
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Literal, Protocol
 
 from pebble import ProcessExpired
@@ -109,11 +112,11 @@ def open_engine(execution: Execution, first: Job) -> Engine:
     return LocalEngine(first, execution.workers, execution.device, limits)
 
 
-def run_jobs(jobs: Sequence[Job], engine: Engine, limits: Limits) -> Generator[Outcome, None, None]:
+def run_jobs(jobs: Iterable[Job], engine: Engine, limits: Limits) -> Generator[Outcome, None, None]:
     """Runs jobs; what is tried again and how often is told in ``render.retries``.
 
     Args:
-        jobs: What to run.
+        jobs: What to run; each is taken when a worker is there for it.
         engine: Where the workers come from.
         limits: The time for each step. A worker's kernel keeps it; here a job is only given up that is far over it.
 
@@ -124,12 +127,17 @@ def run_jobs(jobs: Sequence[Job], engine: Engine, limits: Limits) -> Generator[O
         IebenchError: the workers cannot start, or the models cannot be read.
         OSError: the disk is full.
     """
-    if not jobs:
+    jobs = iter(jobs)
+    first = next(jobs, None)
+    if first is None:
         return
-    queue = JobQueue(jobs)
-    crew = _Crew(engine, limits, jobs[0].staging / "logs")
+    queue = JobQueue(chain([first], jobs))
+    crew = _Crew(engine, limits, first.staging / "logs")
     try:
-        while queue or crew.busy:
+        while True:
+            queue.fill(engine.workers - crew.busy)
+            if not queue and not crew.busy:
+                return
             crew.staff(len(queue) + crew.busy)
             while crew.idle and (attempt := queue.take(crew.busy)):
                 if not crew.give(attempt):
@@ -161,24 +169,23 @@ class _Crew:
         self._limits = limits
         self._logs = logs
         self._tasks: dict[Future, _Task] = {}
+        self._done: SimpleQueue[Future] = SimpleQueue()
         self._idle: list[Worker] = []
         self._failed_starts = 0
+        self._looked = time.monotonic()
+        self.busy = 0
+        """How many workers run a job."""
 
     @property
     def idle(self) -> int:
         """How many workers wait for a job."""
         return len(self._idle)
 
-    @property
-    def busy(self) -> int:
-        """How many workers run a job."""
-        return sum(task.attempt is not None for task in self._tasks.values())
-
     def staff(self, jobs: int) -> None:
         """Starts workers until there are as many as the engine wants, or as there are jobs."""
         for _ in range(min(self._engine.workers, jobs) - len(self._tasks) - len(self._idle)):
             worker = self._engine.worker()
-            self._tasks[worker.start()] = _Task(worker)
+            self._watch(worker.start(), _Task(worker))
 
     def give(self, attempt: Attempt) -> bool:
         """Has an idle worker run an attempt; False where that worker turns out to be gone."""
@@ -189,27 +196,40 @@ class _Crew:
             worker.stop()
             return False
         longest = self._limits.loading + attempt.job.settings.views * self._limits.view + _GRACE
-        self._tasks[future] = _Task(worker, attempt, time.monotonic() + longest)
+        self.busy += 1
+        self._watch(future, _Task(worker, attempt, time.monotonic() + longest))
         return True
 
     def wait(self) -> Iterator[tuple[Attempt, Rendered | BaseException]]:
-        """Waits a moment; yields the attempts that ended, with what came of them."""
-        nearest = min((task.deadline for task in self._tasks.values()), default=0.0) - time.monotonic()
-        done, running = wait(
-            self._tasks, timeout=max(0.0, min(_LONGEST_WAIT, nearest)), return_when=FIRST_COMPLETED
-        )
-        for future in done:
-            task = self._tasks.pop(future)
-            if task.attempt is None:
+        """Waits a moment; yields the attempts that ended, with what came of them.
+
+        Futures tell of their end themselves: to ask a thousand of them at each turn would take longer than the turn.
+        """
+        with contextlib.suppress(Empty):
+            future = self._done.get(timeout=_LONGEST_WAIT)
+            task = self._tasks.pop(future, None)  # none if it was over its time
+            if task is not None and task.attempt is None:
                 self._started(task.worker, future.exception())
-            else:
+            elif task is not None and task.attempt is not None:
+                self.busy -= 1
                 yield task.attempt, self._end(task.worker, future)
+        yield from self._overdue()
+
+    def _watch(self, future: Future, task: _Task) -> None:
+        self._tasks[future] = task
+        future.add_done_callback(self._done.put)
+
+    def _overdue(self) -> Iterator[tuple[Attempt, TimedOut]]:
         now = time.monotonic()
-        for future in running:
-            task = self._tasks[future]
-            if task.attempt is not None and now > task.deadline:
-                del self._tasks[future]
-                task.worker.stop()
+        if now - self._looked < _LONGEST_WAIT:
+            return
+        self._looked = now
+        late = [future for future, task in self._tasks.items() if now > task.deadline]
+        for future in late:
+            task = self._tasks.pop(future)
+            task.worker.stop()
+            if task.attempt is not None:
+                self.busy -= 1
                 yield task.attempt, TimedOut("it took longer than all of its views may take together")
 
     def dismiss(self) -> None:

@@ -1,15 +1,22 @@
-"""A share of a dataset, for many machines that know nothing of each other."""
+"""Which shards a process renders: all of a dataset, or those that it claims beside others."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from render.catalog import ObjectRef
+from render.claims import ShardClaims
+from render.staging import Staging
 from shards.catalogue import ShardPlan
 from shards.errors import UsageError
+from shards.failures import FAILURES_NAME, Failure, Failures
+
+RenderShard = ShardPlan[ObjectRef]
 
 
 @dataclass(frozen=True)
 class Part:
-    """The ``number``-th of ``count`` shares; numbers begin at 1."""
+    """One of ``count`` processes that share the shards of a dataset; numbers begin at 1."""
 
     number: int
     count: int
@@ -21,14 +28,14 @@ class Part:
     def __str__(self) -> str:
         return f"{self.number}/{self.count}"
 
-    @property
-    def file_name(self) -> str:
-        """The part's name where no slash may stand."""
-        return f"{self.number}-of-{self.count}"
+    def in_turn(self, shards: Sequence[RenderShard]) -> tuple[RenderShard, ...]:
+        """All shards, beginning where no other part begins as long as there are enough."""
+        first = (self.number - 1) * len(shards) // self.count
+        return (*shards[first:], *shards[:first])
 
-    def shards(self, shards: tuple[ShardPlan[ObjectRef], ...]) -> tuple[ShardPlan[ObjectRef], ...]:
-        """The part's own: whole shards, dealt round robin."""
-        return shards[self.number - 1 :: self.count]
+    def to_check(self, shards: Sequence[RenderShard]) -> tuple[RenderShard, ...]:
+        """The shards that this part reads for damage: those of the others are read by them."""
+        return tuple(shards[self.number - 1 :: self.count])
 
 
 def parse_part(text: str) -> Part:
@@ -43,3 +50,109 @@ def parse_part(text: str) -> Part:
     if not int(count):
         raise UsageError(f"{text!r} names no part: there is at least one")
     return Part(int(number), int(count))
+
+
+class Allotment(Protocol):
+    """The shards that are a process's to render, and the lists of what fails in them.
+
+    Attributes:
+        objects: How many objects it may expect.
+    """
+
+    objects: int
+
+    def batches(self) -> Iterator[Sequence[RenderShard]]:
+        """Shards that are looked at together, as they are asked for."""
+
+    def failures_in(self, shard: RenderShard) -> Failures:
+        """The list of what fails in a shard of a batch."""
+
+    def pass_over(self, shard: RenderShard) -> None:
+        """A shard of a batch turned out to be complete."""
+
+    def give_back(self, shard: RenderShard) -> None:
+        """A shard was completed."""
+
+    def failures(self) -> tuple[Failure, ...]:
+        """What failed in all shards of this process."""
+
+
+class WholeDataset:
+    """All shards, for a process that renders alone; it takes over what others listed before.
+
+    Args:
+        shards: The shards of the dataset.
+        staging: The folder of the dataset under way.
+    """
+
+    def __init__(self, shards: Sequence[RenderShard], staging: Staging) -> None:
+        self._shards = shards
+        self.objects = sum(len(shard.objects) for shard in shards)
+        self.list = Failures(staging.out / FAILURES_NAME)
+        self.list.absorb(staging.failure_lists())
+
+    def batches(self) -> Iterator[Sequence[RenderShard]]:
+        """All shards at once."""
+        yield self._shards
+
+    def failures_in(self, shard: RenderShard) -> Failures:
+        """The list of the dataset."""
+        return self.list
+
+    def pass_over(self, shard: RenderShard) -> None:
+        """Nobody waits for it."""
+
+    def give_back(self, shard: RenderShard) -> None:
+        """Nobody waits for it."""
+
+    def failures(self) -> tuple[Failure, ...]:
+        """What failed in the dataset."""
+        return tuple(self.list)
+
+
+class ClaimedShards:
+    """Shards that nobody else is rendering, claimed one by one as workers run out of jobs.
+
+    Args:
+        shards: The shards of the dataset.
+        staging: The folder of the dataset under way.
+        part: Which of how many processes this is.
+    """
+
+    def __init__(self, shards: Sequence[RenderShard], staging: Staging, part: Part) -> None:
+        self._shards = part.in_turn(shards)
+        self.objects = -(-sum(len(shard.objects) for shard in shards) // part.count)
+        self._staging = staging
+        self._lists: dict[str, Failures] = {}
+        self.claims = ShardClaims(staging.folder / "claims")
+
+    def batches(self) -> Iterator[Sequence[RenderShard]]:
+        """Shards that lack objects as far as their records tell, each once it is claimed."""
+        sealed = self._staging.shards
+        left = [
+            shard
+            for shard in self._shards
+            if (record := sealed.get(shard.name)) is None or record.info.objects < len(shard.objects)
+        ]
+        for shard in self.claims.each(left):
+            # Whoever had claimed it wrote the list before.
+            path, whole = self._staging.failures_path(shard.name), self._staging.out / FAILURES_NAME
+            self._lists[shard.name] = Failures(path, (whole,))
+            yield (shard,)
+
+    def failures_in(self, shard: RenderShard) -> Failures:
+        """The list of the shard, which this process alone writes as long as it has claimed it."""
+        return self._lists[shard.name]
+
+    def pass_over(self, shard: RenderShard) -> None:
+        """Lets others have it; what failed in it is not told again."""
+        del self._lists[shard.name]
+        self.claims.release(shard.name)
+
+    def give_back(self, shard: RenderShard) -> None:
+        """Lets others have it, who find that it is complete."""
+        self.claims.release(shard.name)
+
+    def failures(self) -> tuple[Failure, ...]:
+        """What failed in the shards that this process rendered."""
+        return tuple(failure for failures in self._lists.values() for failure in failures)

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterable
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from pebble import ProcessExpired
 
@@ -125,13 +126,18 @@ class JobQueue:
     """The jobs that are still to run, in the order of their turns.
 
     Args:
-        jobs: all of them, in order.
+        jobs: All of them, in order; they are taken as late as ``fill`` asks for them.
     """
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         self._waiting = {turn: deque[Attempt]() for turn in (Turn.NEXT, Turn.LAST, Turn.ALONE)}
-        self._waiting[Turn.NEXT].extend(map(Attempt, jobs))
+        self._coming = map(Attempt, jobs)
         self._unavailable = 0  # models in a row
+
+    def fill(self, count: int) -> None:
+        """Takes jobs until so many are next, or there are no more."""
+        following = self._waiting[Turn.NEXT]
+        following.extend(islice(self._coming, max(0, count - len(following))))
 
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))

@@ -1,28 +1,30 @@
 """Finished objects on their way into a shard.
 
 While a dataset is being rendered, ``OUT/.render`` holds one tar and one record per finished object, one
-record per sealed shard, the settings and the logs. Each file appears whole or not at all, so the folder can
-be left at any moment and taken up again. When the dataset is whole, the folder goes.
+record per sealed shard, the settings, the catalogue and the logs. Each file appears whole or not at all, so the
+folder can be left at any moment and taken up again. When the dataset is whole, the folder goes.
 """
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict
+
 from render.catalog import ObjectRef
-from render.locks import FolderLock
-from render.part import Part
+from shards.catalogue import ShardPlan
 from shards.errors import UsageError
 from shards.files import atomic_write, write_text
-from shards.locks import one_at_a_time
+from shards.locks import lock_folder, one_at_a_time
 from shards.pixels import PixelSums
-from shards.reader import read_samples
 from shards.samples import Sample
 from shards.schema import INDEX_NAME, parse_index
 from shards.sealed import SealedShards
-from shards.writer import write_samples
+from shards.writer import encode_members, end_of_archive
 
 FOLDER_NAME = ".render"
 SETTINGS_NAME = "settings.json"
@@ -31,31 +33,53 @@ _REMOVED_NAME = ".render-removed"
 LONGEST_NAME = 200  # file systems take 255 bytes, with what is put before and behind a name
 
 
+class StagedObject(BaseModel):
+    """What is known of a finished object.
+
+    Attributes:
+        pixels: Sums over its views.
+        size: Bytes of its tar that go into a shard: all but the end of an archive.
+        device: Kind of the device that rendered it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pixels: PixelSums
+    size: int
+    device: str
+
+
 class Staging:
-    """The ``.render`` folder of one dataset, held by one process at a time, or by one for each part.
+    """The ``.render`` folder of one dataset, held by one process, or by several that share the work.
 
     Args:
         out: the dataset's folder; it is made where it does not exist.
-        part: what this process renders; None means all.
+        shared: True if other processes may work in it too.
 
     Raises:
         UsageError: another process holds it.
     """
 
-    def __init__(self, out: Path, part: Part | None = None) -> None:
+    def __init__(self, out: Path, shared: bool = False) -> None:
         self.out = out
         self.folder = out / FOLDER_NAME
-        self._lock = FolderLock(self.folder, part)
-        for name in ("objects", "logs", "failures"):
+        self._lock: int | None = (
+            lock_folder(self.folder, fcntl.LOCK_SH, f"another process is rendering all of {out}")
+            if shared
+            else lock_folder(self.folder, fcntl.LOCK_EX, f"another process is rendering into {out}")
+        )
+        for name in ("objects", "logs", "failures", "claims"):
             (self.folder / name).mkdir(exist_ok=True)
         self.records = self.folder / "shards"
         self.shards = SealedShards(out, self.records)
-        if part is None:
+        if not shared:
             self._clean_up()
 
     def release(self) -> None:
         """Lets another process have the folder."""
-        self._lock.release()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def remove(self) -> None:
         """Lets go of the folder and deletes it: the dataset is whole.
@@ -65,10 +89,9 @@ class Staging:
         """
         done = self.out / _REMOVED_NAME
         self.folder.rename(done)
-        self._lock.release()
-        shutil.rmtree(
-            done, ignore_errors=True
-        )  # a file that another client still holds goes with the next run
+        self.release()
+        # A file that another client still holds goes with the next run.
+        shutil.rmtree(done, ignore_errors=True)
 
     def _clean_up(self) -> None:
         """Removes what processes left that were killed while they wrote."""
@@ -76,15 +99,18 @@ class Staging:
             path.unlink()
         shutil.rmtree(self.out / _REMOVED_NAME, ignore_errors=True)
 
-    def begin(self, settings: str, check: Callable[[], None]) -> None:
-        """Records the dataset's settings, unless another part has done so with others.
+    def begin(self, settings: str, shards: Sequence[ShardPlan], check: Callable[[], None]) -> None:
+        """Records the dataset's settings, unless another process has done so with others.
 
         Args:
             settings: Settings of the run, as JSON.
+            shards: The shards of the dataset; the first process takes over what a finished dataset says of them.
             check: raises where the folder holds something else.
         """
         with one_at_a_time(self.folder):
             check()
+            if not self.settings_path.is_file():
+                self.shards.adopt(shards)
             write_text(self.settings_path, settings)
 
     def devices(self) -> tuple[str, ...]:
@@ -110,34 +136,36 @@ class Staging:
                 )
             write_text(self.folder / _DEVICES_NAME, json.dumps(sorted({*there, kind})))
 
-    def part_failures(self) -> tuple[Path, ...]:
-        """The lists of failures of all parts so far."""
+    def failure_lists(self) -> tuple[Path, ...]:
+        """The lists of failures of all shards that were rendered by several processes so far."""
         return tuple(sorted((self.folder / "failures").glob("*.jsonl")))
 
-    def failures_path(self, part: Part) -> Path:
-        """Where a part lists its failures."""
-        return self.folder / "failures" / f"{part.file_name}.jsonl"
+    def failures_path(self, shard: str) -> Path:
+        """Where the process that renders a shard lists its failures."""
+        return self.folder / "failures" / f"{shard}.jsonl"
 
     @property
     def settings_path(self) -> Path:
         """Where the settings of the dataset under way are."""
         return self.folder / SETTINGS_NAME
 
+    def held_among(self, items: Sequence[ObjectRef]) -> set[ObjectRef]:
+        """The objects whose views are all there; the folder is read once, however many are asked for."""
+        there = {path.name for path in (self.folder / "objects").iterdir()}
+        return {item for item in items if _record_path(self.folder, item).name in there}
+
     def holds(self, item: ObjectRef) -> bool:
         """Whether the object's views are all there."""
         return _record_path(self.folder, item).is_file()
 
-    def samples(self, items: Iterable[ObjectRef]) -> Iterator[Sample]:
-        """The samples of finished objects, in order."""
-        for item in items:
-            yield from read_samples(_tar_path(self.folder, item))
+    def staged(self, item: ObjectRef) -> StagedObject:
+        """What is known of a finished object."""
+        return StagedObject.model_validate_json(_record_path(self.folder, item).read_text())
 
-    def pixels(self, items: Iterable[ObjectRef]) -> PixelSums:
-        """The pixel sums of finished objects."""
-        records = (
-            PixelSums.model_validate_json(_record_path(self.folder, item).read_text()) for item in items
-        )
-        return sum(records, start=PixelSums())
+    def members(self, item: ObjectRef) -> bytes:
+        """The samples of a finished object as they stand in a shard."""
+        with _tar_path(self.folder, item).open("rb") as stream:
+            return stream.read(self.staged(item).size)
 
     def forget(self, items: Iterable[ObjectRef]) -> None:
         """Deletes finished objects that now stand in a shard."""
@@ -146,11 +174,16 @@ class Staging:
             _tar_path(self.folder, item).unlink(missing_ok=True)
 
 
-def stage_object(folder: Path, item: ObjectRef, samples: Iterable[Sample], pixels: PixelSums) -> None:
+def stage_object(
+    folder: Path, item: ObjectRef, samples: Iterable[Sample], pixels: PixelSums, device: str
+) -> None:
     """Keeps a finished object: first its samples, then the record that says they are whole."""
+    members = encode_members(samples)
     with atomic_write(_tar_path(folder, item)) as stream:
-        write_samples(stream, samples)
-    write_text(_record_path(folder, item), pixels.model_dump_json())
+        stream.write(members)
+        stream.write(end_of_archive(len(members)))
+    staged = StagedObject(pixels=pixels, size=len(members), device=device)
+    write_text(_record_path(folder, item), staged.model_dump_json())
 
 
 def _tar_path(folder: Path, item: ObjectRef) -> Path:

@@ -44,6 +44,7 @@ _WAITS = (1.0, 5.0, 20.0)
 """Seconds until a model that could not be read is read again, before the job is given back."""
 
 _scene: "Scene | None" = None
+_device = CPU  # that the scene is rendered on
 
 
 @dataclass(frozen=True)
@@ -106,14 +107,14 @@ def start_worker(setup: WorkerSetup) -> None:
     _redirect_output(setup.scratch / LOG_NAME)
     _use_scratch(setup.scratch)
     os.environ.setdefault("CUDA_CACHE_MAXSIZE", _KERNEL_CACHE)
-    global _scene
+    global _scene, _device
     _leave_parents_blender()
     with alarm(START_ON_CPU), few_cores(setup.threads):
         from render.blender.hardware import list_gpus
         from render.blender.scene import Scene
 
         devices = choose_devices(setup.device, list_gpus)
-    own = device_of(take_slot(setup.staging), devices)
+    _device = own = device_of(take_slot(setup.staging), devices)
     with _turn_to_compile(setup.staging, own), alarm(START_ON_CPU if own == CPU else START_ON_GPU):
         _scene = Scene(setup.settings, setup.threads, setup.scratch, own)
 
@@ -151,7 +152,7 @@ def render_object(job: Job, limits: Limits) -> Rendered:
         views = [_render_view(_scene, job, view, loaded, limits) for view in range(job.settings.views)]
         _scene.clear()
     pixels = sum((pixels for _, pixels in views), start=PixelSums())
-    stage_object(job.staging, job.item, (sample for sample, _ in views), pixels)
+    stage_object(job.staging, job.item, (sample for sample, _ in views), pixels, _device.kind)
     return Rendered(len(views), time.perf_counter() - start)
 
 

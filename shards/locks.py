@@ -39,6 +39,27 @@ def sole_process(folder: Path, problem: str) -> Iterator[None]:
     Raises:
         UsageError: another process holds it.
     """
+    descriptor = lock_folder(folder, fcntl.LOCK_EX, problem)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def lock_folder(folder: Path, kind: int, problem: str) -> int:
+    """Locks a folder, which is made if it does not exist, until the returned descriptor is closed.
+
+    On a file system of several machines the lock holds for all of them if it supports ``flock``, as NFS, Lustre
+    (mounted with ``flock``), BeeGFS and GPFS do.
+
+    Args:
+        folder: The folder; whoever holds the lock alone may remove it.
+        kind: ``fcntl.LOCK_EX`` to hold it alone, ``fcntl.LOCK_SH`` to hold it with others.
+        problem: What to say if others hold it.
+
+    Raises:
+        UsageError: another process holds it.
+    """
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -46,13 +67,13 @@ def sole_process(folder: Path, problem: str) -> Iterator[None]:
         except FileNotFoundError:  # its last holder has removed the folder meanwhile
             continue
         try:
-            require_lock(descriptor, fcntl.LOCK_EX, problem, folder)
-            if not _is_at(descriptor, folder / "lock"):
-                continue
-            yield
-            return
-        finally:
+            require_lock(descriptor, kind, problem, folder)
+            if _is_at(descriptor, folder / "lock"):
+                return descriptor
+        except BaseException:
             os.close(descriptor)
+            raise
+        os.close(descriptor)
 
 
 def take_lock(descriptor: int, kind: int, path: Path) -> None:

@@ -101,6 +101,7 @@ class ShardInfo(_Record):
     Attributes:
         pixels: Sums over the decoded views, of which ``channel_mean`` and ``channel_std`` are made; None in datasets
             from before they were kept.
+        devices: Kinds of devices that rendered its views, sorted; empty if it was packed, or nobody recorded it.
     """
 
     name: str = Field(json_schema_extra={"pattern": f"^{SHARD_NAME.pattern}$"})
@@ -109,6 +110,7 @@ class ShardInfo(_Record):
     objects: _Count
     views: _Count
     pixels: PixelSums | None = None
+    devices: tuple[str, ...] = ()
 
 
 class TableInfo(_Record):

@@ -168,7 +168,7 @@ class SealedShards:
         Args:
             shards: The shards and the objects that belong in them.
             rows: Gives the rows of a sealed shard, as the method ``rows`` does.
-            folder: Where a shard goes, as ``SHA256.tar``, and its rows, as ``SHA256.parquet``.
+            folder: Where a shard goes, as ``SHA256.tar``, its rows, as ``SHA256.parquet``, and its record, as ``SHA256.json``.
         """
         from shards.table import write_rows
 
@@ -183,8 +183,19 @@ class SealedShards:
             if table is not None and names:
                 with atomic_write(folder / f"{sealed.info.sha256}.parquet") as stream:
                     write_rows(stream, table.schema, [table])
+                write_text(folder / f"{sealed.info.sha256}.json", sealed.model_dump_json())
                 (self._out / shard.name).rename(folder / f"{sealed.info.sha256}.tar")
             self._record_path(shard.name).unlink()
+
+    def devices_of(self, path: Path) -> tuple[str, ...]:
+        """The kinds of devices that rendered a shard, whether it is sound or not; empty if nobody recorded it.
+
+        Args:
+            path: The shard's file, in its place or where ``move_displaced`` moved it.
+        """
+        own = path.parent == self._out
+        record = self._record_path(path.name) if own else path.with_suffix(".json")
+        return SealedShard.model_validate_json(record.read_text()).info.devices if record.is_file() else ()
 
     def adopt(self, shards: Sequence[ShardPlan]) -> None:
         """Where the dataset was whole once, its index speaks for those of the shards that are still there."""

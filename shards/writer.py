@@ -1,12 +1,16 @@
 """Samples into tars whose bytes depend on nothing but the samples."""
 
-from collections.abc import Iterable
+import hashlib
+import io
+import tarfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 
 import webdataset
 
-from shards.files import atomic_write, sha256_of
+from shards.files import atomic_write
 from shards.samples import Sample
 from shards.schema import ShardInfo
 
@@ -17,14 +21,26 @@ def write_samples(stream: IO[bytes], samples: Iterable[Sample]) -> int:
     Times, owners and modes are fixed, so equal samples give equal bytes.
     """
     count = 0
-    writer = webdataset.TarWriter(
-        stream, user="iebench", group="iebench", mode=0o644, mtime=0, encoder=False, format="PAX_FORMAT"
-    )
-    with writer:
+    with _tar_writer(stream) as writer:
         for sample in samples:
             writer.write(sample)
             count += 1
     return count
+
+
+def encode_members(samples: Iterable[Sample]) -> bytes:
+    """The bytes of samples as they stand in a shard, without the end of an archive: such bytes may be joined."""
+    stream = io.BytesIO()
+    with _tar_writer(stream) as writer:
+        for sample in samples:
+            writer.write(sample)
+        size = writer.tarstream.offset
+    return stream.getvalue()[:size]
+
+
+def end_of_archive(size: int) -> bytes:
+    """The zeros that end a tar whose members take so many bytes."""
+    return bytes(-(size + 2 * tarfile.BLOCKSIZE) % tarfile.RECORDSIZE + 2 * tarfile.BLOCKSIZE)
 
 
 def seal_shard(path: Path, samples: Iterable[Sample], objects: int) -> ShardInfo:
@@ -35,8 +51,53 @@ def seal_shard(path: Path, samples: Iterable[Sample], objects: int) -> ShardInfo
         samples: its samples, in order.
         objects: Number of objects that the samples show.
     """
+    with _sealed(path) as stream:
+        views = write_samples(cast(IO[bytes], stream), samples)
+    return stream.info(path, objects, views)
+
+
+def join_shard(path: Path, pieces: Iterable[bytes], objects: int, views: int) -> ShardInfo:
+    """Makes the shard that ``seal_shard`` would, out of bytes that ``encode_members`` gave.
+
+    Args:
+        path: Path of the finished shard.
+        pieces: The members of all samples, in order.
+        objects: Number of objects that the samples show.
+        views: Number of samples.
+    """
+    with _sealed(path) as stream:
+        for piece in pieces:
+            stream.write(piece)
+        stream.write(end_of_archive(stream.size))
+    return stream.info(path, objects, views)
+
+
+class _HashedStream:
+    """A file that keeps count of its bytes and their SHA-256, so that it need not be read again."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        self._digest.update(data)
+        self.size += len(data)
+        return self._stream.write(data)
+
+    def info(self, path: Path, objects: int, views: int) -> ShardInfo:
+        return ShardInfo(
+            name=path.name, bytes=self.size, sha256=self._digest.hexdigest(), objects=objects, views=views
+        )
+
+
+@contextmanager
+def _sealed(path: Path) -> Iterator[_HashedStream]:
     with atomic_write(path) as stream:
-        views = write_samples(stream, samples)
-    return ShardInfo(
-        name=path.name, bytes=path.stat().st_size, sha256=sha256_of(path), objects=objects, views=views
+        yield _HashedStream(stream)
+
+
+def _tar_writer(stream: IO[bytes]) -> Any:
+    return webdataset.TarWriter(
+        stream, user="iebench", group="iebench", mode=0o644, mtime=0, encoder=False, format="PAX_FORMAT"
     )

@@ -61,6 +61,16 @@ class Selection:
             found = select_objects(found, read_names(self.objects))
         return limited(found, self.limit)
 
+    def shared(self, models_folder: Path, out: Path, add: bool) -> "list[ObjectRef]":
+        """The same for one of several processes, of which only the first scans the folder."""
+        from render.shared_catalog import shared_catalog
+        from shards.files import sha256_of
+
+        files = (self.objects, *(self.split_files or (None, None)), self.split_csv, self.classes)
+        digests = [path and sha256_of(path) for path in files]
+        request = {"models": str(models_folder.absolute()), "limit": self.limit, "files": digests, "add": add}
+        return shared_catalog(out, models_folder, request, partial(self.of, models_folder))
+
 
 @dataclass(frozen=True)
 class Running:
@@ -213,7 +223,7 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
     ),
     running("--repair", is_flag=True, help="Read all sealed shards first; render what is damaged in them."),
     running("--add", is_flag=True, help="MODELS has more objects than OUT was made of; render those."),
-    running("--part", callback=_part, metavar="N/COUNT", help="One share, as 3/16; see docs/scaling.md."),
+    running("--part", callback=_part, metavar="N/COUNT", help="One of several that share the work, as 3/16."),
 )
 def render(
     models_folder: Path,
@@ -253,7 +263,10 @@ def render_with_bar(
     """Plans and renders a dataset under a progress bar; Ctrl-C and SIGTERM leave it resumable."""
     from render.plan import make_plan
 
-    return render_plan_with_bar(make_plan(selection.of(models_folder), settings, explicit), out, run)
+    objects = (
+        selection.of(models_folder) if run.part is None else selection.shared(models_folder, out, run.add)
+    )
+    return render_plan_with_bar(make_plan(objects, settings, explicit), out, run)
 
 
 def render_plan_with_bar(plan: "Plan", out: Path, run: Running) -> "Summary":
@@ -280,10 +293,12 @@ def describe(summary: "Summary", out: Path, part: "Part | None" = None) -> str:
         )
         lines.append(f"{out}: {splits}")
     elif not summary.shards:
-        return f"part {part} has nothing to do: the dataset has fewer shards than parts"
+        return (
+            f"part {part} found nothing to do: every shard of {out} is done, or another part is at work on it"
+        )
     else:
         lines.append(
-            f"part {part} of {out} is done: {summary.shards} shards; "
+            f"part {part} of {out} is done: {summary.shards} shard{'s' if summary.shards > 1 else ''}; "
             "once all parts are, run the same command without --part"
         )
     if not summary.rendered_views:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from render.locks import FolderLock
+from render.claims import ShardClaims
 from render.slots import take_slot
 from render.staging import Staging
 from shards.errors import UsageError
@@ -49,7 +49,11 @@ def test_a_file_system_without_locks_is_one_sentence(tmp_path, monkeypatch, numb
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    for use in (lambda: FolderLock(tmp_path, None), lambda: take_slot(tmp_path)):
+    for use in (
+        lambda: Staging(tmp_path),
+        lambda: ShardClaims(tmp_path).take("a"),
+        lambda: take_slot(tmp_path),
+    ):
         with pytest.raises(UsageError, match=r"has no file locks.*Lustre mounted with `flock`"):
             use()
 

@@ -10,7 +10,7 @@ from shards.errors import UsageError
 from shards.failures import Failures
 from shards.pixels import PixelSums
 from shards.sealed import SealedShard
-from shards.writer import seal_shard
+from shards.writer import encode_members, seal_shard
 from toys import toy_samples
 
 
@@ -47,10 +47,11 @@ def test_an_object_is_there_once_it_is_staged_and_gone_once_it_is_forgotten(stag
     for item in objects:
         samples = list(toy_samples(item.synset, item.object_id))
         assert not staging.holds(item)
-        stage_object(staging.folder, item, samples, PixelSums(pixels=1))
+        stage_object(staging.folder, item, samples, PixelSums(pixels=1), "cuda")
         assert staging.holds(item)
-        assert list(staging.samples([item])) == samples
-    assert staging.pixels(objects).pixels == len(objects)
+        assert staging.members(item) == encode_members(samples)
+        assert (staging.staged(item).pixels.pixels, staging.staged(item).device) == (1, "cuda")
+    assert staging.held_among(objects[1:]) == set(objects[1:])
     staging.forget(objects)
     assert not any(staging.holds(item) for item in objects)
     assert list((staging.folder / "objects").iterdir()) == []
@@ -62,7 +63,7 @@ def test_an_object_that_ends_half_way_is_not_there(staging, objects):
         raise ValueError
 
     with pytest.raises(ValueError):
-        stage_object(staging.folder, objects[0], broken(), PixelSums())
+        stage_object(staging.folder, objects[0], broken(), PixelSums(), "cpu")
     assert not staging.holds(objects[0])
 
 

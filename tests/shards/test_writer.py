@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import tarfile
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 
 from shards.files import sha256_of
 from shards.schema import open_dataset
-from shards.writer import seal_shard, write_samples
+from shards.writer import encode_members, join_shard, seal_shard, write_samples
 from toys import toy_samples
 
 
@@ -39,6 +40,16 @@ def test_the_record_of_a_shard_tells_what_is_on_disk(tmp_path):
     info = seal_shard(path, toy_samples("03797390", "mug0"), 1)
     assert (info.name, info.bytes, info.sha256) == (path.name, path.stat().st_size, sha256_of(path))
     assert (info.objects, info.views) == (1, 4)
+
+
+@pytest.mark.parametrize("objects", [1, 2, 7, 30])
+def test_joined_members_are_the_bytes_of_a_shard_written_at_once(tmp_path, objects):
+    samples = [list(toy_samples("03797390", f"{'木' * number}-mug")) for number in range(objects)]
+    whole = seal_shard(tmp_path / "whole.tar", chain(*samples), objects)
+    joined = join_shard(tmp_path / "joined.tar", map(encode_members, samples), objects, 4 * objects)
+    assert (tmp_path / "joined.tar").read_bytes() == (tmp_path / "whole.tar").read_bytes()
+    assert joined == whole.model_copy(update={"name": "joined.tar"})
+    assert joined.sha256 == sha256_of(tmp_path / "joined.tar")
 
 
 def test_a_shard_that_cannot_be_finished_is_not_there(tmp_path):

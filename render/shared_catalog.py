@@ -1,0 +1,71 @@
+"""The catalogue of a dataset that several processes render: one scans the models, the others read what it found."""
+
+import gzip
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from render.catalog import ObjectRef
+from render.staging import FOLDER_NAME
+from shards.files import atomic_write
+from shards.locks import one_at_a_time
+from shards.settings import require_room
+
+CATALOG_NAME = "catalog.json.gz"
+
+
+def shared_catalog(
+    out: Path, models: Path, request: Mapping[str, object], scan: Callable[[], list[ObjectRef]]
+) -> list[ObjectRef]:
+    """Gives the objects of a dataset as another process found them; the first process scans, while others wait.
+
+    Args:
+        out: The dataset's folder.
+        models: Folder of the models; all paths are below it.
+        request: What the scan depends on, as JSON; a catalogue of another request does not count.
+        scan: Finds the objects.
+
+    Raises:
+        UsageError: ``out`` holds something else; and whatever ``scan`` raises.
+    """
+    folder = out / FOLDER_NAME
+    require_room(out, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / CATALOG_NAME
+    if (there := _read(path, models, request)) is not None:
+        return there
+    with one_at_a_time(folder, "catalog-turn"):
+        if (there := _read(path, models, request)) is not None:
+            return there
+        objects = scan()
+        _write(path, models, request, objects)
+        return objects
+
+
+def _read(path: Path, models: Path, request: Mapping[str, object]) -> list[ObjectRef] | None:
+    if not path.is_file():
+        return None
+    content = json.loads(gzip.decompress(path.read_bytes()))
+    if content["request"] != request:
+        return None
+    return [
+        ObjectRef(synset, name, models / place, label, split, member, rescaled, models)
+        for synset, name, place, label, split, member, rescaled in content["objects"]
+    ]
+
+
+def _write(path: Path, models: Path, request: Mapping[str, object], objects: Sequence[ObjectRef]) -> None:
+    rows = [
+        (
+            item.synset,
+            item.object_id,
+            str(item.path.relative_to(models)),
+            item.label,
+            item.split,
+            item.member,
+            item.rescaled,
+        )
+        for item in objects
+    ]
+    with atomic_write(path) as stream:
+        stream.write(gzip.compress(json.dumps({"request": request, "objects": rows}).encode()))

@@ -38,14 +38,14 @@ def test_the_second_process_reads_the_very_objects_that_the_first_found(models, 
 
 def test_objects_in_archives_are_read_back_with_their_members(models, tmp_path):
     found = [ObjectRef("mug", "a", models / "x.zip", 0, "val", "mug/a/model.obj", False, models)]
-    shared_catalog(tmp_path, models, REQUEST, lambda: found)
-    assert shared_catalog(tmp_path, models, REQUEST, never) == found
+    shared_catalog(tmp_path / "out", models, REQUEST, lambda: found)
+    assert shared_catalog(tmp_path / "out", models, REQUEST, never) == found
 
 
 def test_other_options_scan_anew(models, tmp_path):
     found = scan_models(models)
-    shared_catalog(tmp_path, models, REQUEST, lambda: found)
-    assert shared_catalog(tmp_path, models, {"limit": 1}, lambda: found[:1]) == found[:1]
+    shared_catalog(tmp_path / "out", models, REQUEST, lambda: found)
+    assert shared_catalog(tmp_path / "out", models, {"limit": 1}, lambda: found[:1]) == found[:1]
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(models, tmp_path):

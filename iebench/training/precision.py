@@ -12,8 +12,9 @@ from shards.errors import UsageError
 PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
 
 _AMPERE = (8, 0)
-_CPU_FLAGS = {"avx512_bf16", "amx_bf16"}
-"""What the kernel calls the instructions of x86 CPUs that multiply in bfloat16."""
+_CPU_FLAG = "amx_bf16"
+"""What the kernel calls the instructions of x86 CPUs that make bfloat16 faster than float32. With AVX512-BF16 alone
+a ResNet trains at 0.9 of float32's rate (benchmarks/RESULTS.md, "Training: precision on the CPU")."""
 
 
 class Precision:
@@ -77,10 +78,10 @@ def _dtype_of(name: PrecisionName, device: torch.device) -> torch.dtype:
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether a device multiplies in bfloat16 in hardware: GPUs from Ampere on, CPUs with AVX512-BF16 or AMX."""
+    """Whether a device multiplies in bfloat16 in hardware: GPUs from Ampere on, CPUs with AMX."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= _AMPERE
-    return bool(_CPU_FLAGS & cpu_flags())
+    return _CPU_FLAG in cpu_flags()
 
 
 def cpu_flags() -> set[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from render.procedural import aircraft, devices, furniture, handhelds, vehicles, vessels
+from render.procedural.bake import baked
 from render.procedural.model import Model, Part, normalised
 from shards.errors import UsageError
 
@@ -89,4 +90,4 @@ def build_object(name: str, index: int, seed: int = 0) -> Model:
     key = hashlib.sha256(f"{seed}/{shape.synset}/{index}".encode()).digest()
     rng = np.random.Generator(np.random.Philox(key=np.frombuffer(key[:16], dtype="<u8")))
     object_id = f"{shape.name.replace(' ', '')}-{index:04d}"
-    return Model(shape.synset, shape.name, object_id, normalised(shape.builder(rng)))
+    return Model(shape.synset, shape.name, object_id, baked(normalised(shape.builder(rng))))

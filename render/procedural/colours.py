@@ -29,11 +29,19 @@ METALS: tuple[Colour, ...] = (
 )
 DARKS: tuple[Colour, ...] = ((0.10, 0.10, 0.11), (0.17, 0.18, 0.21), (0.14, 0.12, 0.11), (0.11, 0.14, 0.19))
 LIGHTS: tuple[Colour, ...] = ((0.94, 0.93, 0.90), (0.90, 0.86, 0.76), (0.88, 0.90, 0.93), (0.83, 0.82, 0.80))
+PALETTES: tuple[tuple[Colour, Colour, Colour], ...] = (
+    ((0.78, 0.17, 0.15), (0.93, 0.88, 0.76), (0.10, 0.50, 0.52)),
+    ((0.14, 0.36, 0.68), (0.86, 0.87, 0.89), (0.93, 0.55, 0.12)),
+    ((0.18, 0.47, 0.28), (0.82, 0.68, 0.45), (0.70, 0.12, 0.24)),
+    ((0.88, 0.68, 0.16), (0.19, 0.21, 0.26), (0.88, 0.90, 0.92)),
+    ((0.90, 0.89, 0.86), (0.15, 0.22, 0.42), (0.82, 0.20, 0.18)),
+)
+"""Body, second and accent colour: far enough apart to be told from each other under coloured light."""
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """The colours of one object."""
+    """The colours of one object; `body`, `second` and `accent` can be told apart."""
 
     body: Colour
     second: Colour
@@ -69,8 +77,11 @@ def paint(rng: np.random.Generator) -> Colour:
 
 
 def scheme(rng: np.random.Generator) -> Scheme:
-    """Draws the colours of one object: paint of any colour, and materials as all classes have them."""
-    body, second, accent = (paint(rng) for _ in range(3))
+    """Draws the colours of one object: one of a few palettes, each colour a little lighter or darker.
+
+    All classes share the palettes, and many objects share each: what tells two objects apart is their shape.
+    """
+    body, second, accent = (shade(colour, float(rng.uniform(0.88, 1.1))) for colour in pick(rng, PALETTES))
     return Scheme(
         body=body,
         second=second,

@@ -14,7 +14,7 @@ from render.procedural.obj import write_object
 from shards.errors import UsageError
 from shards.parallel import run_parallel
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 """Raised whenever any object's bytes change, so that two generators never mix in one folder."""
 
 RECORD_NAME = "models.json"

@@ -1,0 +1,59 @@
+"""Baked light: plain surfaces carry the shading of one studio, fixed to the object.
+
+Assets for real-time use often have light baked into their textures: pale from above, dark underneath, warm from
+the front left and cool from the back right. It tells how an object is turned even where its shape alone is
+ambiguous or small. Without it and without the shared palettes, the demo's minutes are not enough to learn from
+(benchmarks/RESULTS.md, "The demo").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from render.procedural.colours import Colour
+from render.procedural.model import Floats, Image, Part, corner_normals
+
+UP = np.array([0.0, 1.0, 0.0])
+SIDE = np.array([0.6, 0.0, -0.8])  # the front looks towards -Z
+WARM, COOL = np.array([1.35, 1.0, 0.5]), np.array([0.45, 0.8, 1.4])
+PALE, DARK = 1.15, 0.3
+LIFT = 0.1
+"""Added to every paint, so that dark ones show their light too."""
+SIZE = 16
+"""Pixels of a swatch, across and down."""
+
+
+def baked(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Bakes light into every material of the parts that has no image of its own."""
+    return tuple(part if part.material.image is not None else _lit(part) for part in parts)
+
+
+def light_coordinates(normals: Floats) -> Floats:
+    """Finds the light on a surface in its swatch.
+
+    Args:
+        normals: (..., 3) float unit normals.
+
+    Returns:
+        (..., 2) float texture coordinates: how much it looks to the warm side, and how much upward.
+    """
+    margin = 0.5 / SIZE
+    towards = np.stack([normals @ SIDE, normals @ UP], axis=-1)
+    return np.clip((towards + 1) / 2, margin, 1 - margin)
+
+
+def swatch(colour: Colour) -> Image:
+    """Shows a color under every light of the studio: cool to warm from left to right, dark to pale from below."""
+    warmth, height = np.meshgrid(np.linspace(0, 1, SIZE), np.linspace(1, 0, SIZE))
+    tint = COOL + (WARM - COOL) * warmth[..., None]
+    light = tint * (DARK + (PALE - DARK) * height[..., None])
+    return np.round(255 * np.clip((np.array(colour) + LIFT) * light, 0, 1)).astype(np.uint8)
+
+
+def _lit(part: Part) -> Part:
+    uv = light_coordinates(corner_normals(part.mesh))
+    material = replace(part.material, colour=(1.0, 1.0, 1.0), image=swatch(part.material.colour))
+    return Part(replace(part.mesh, uv=uv), material)

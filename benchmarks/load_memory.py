@@ -15,7 +15,8 @@ import click
 from iebench.cli.progress import ViewBar
 from load_speed import write_published
 from shards.loader import draw_batches
-from shards.published.pack import make_pack_plan, pack
+from shards.packing import pack
+from shards.published.pack import make_pack_plan
 from shards.schema import open_dataset
 from shards.stream import DrawSettings, DrawStream
 

@@ -34,7 +34,8 @@ from shards import access
 from shards.images import encode_jpeg
 from shards.lanes import default_lanes
 from shards.loader import draw_batches
-from shards.published.pack import make_pack_plan, pack
+from shards.packing import pack
+from shards.published.pack import make_pack_plan
 from shards.reader import read_views
 from shards.schema import VARIANTS, DatasetIndex, draw_latents, open_dataset
 from shards.stream import DrawSettings, DrawStream

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from shards.hub import hub_metadata
+from shards.hub import hub_metadata, is_pictures
 from shards.images import ChannelOrder
 from shards.licenses import license_header, license_words
 from shards.passes import Pass, member_of
@@ -28,6 +28,12 @@ _CITATION = """@inproceedings{garrido2023self,
   journal = {arXiv preprint arXiv:1512.03012},
   year = {2015}
 }"""
+_CITATION_SECTION = f"""
+## Citation
+```bibtex
+{_CITATION}
+```
+"""
 _ORDERS: dict[ChannelOrder, str] = {"rgb": "true RGB", "bgr": "with red and blue swapped, as published"}
 _PASSES: dict[Pass, str] = {
     "mask": "255 where the object is seen",
@@ -107,20 +113,15 @@ def card_body(index: DatasetIndex, license_text: str = "") -> str:
     """The text of a card, which says what the dataset holds."""
     views = sum(split.views for split in index.splits.values())
     classes = "\n".join(f"| {item.label} | {item.synset} | {item.name} |" for item in index.classes)
-    latents = "\n".join(
-        f"| {position} | {item.name} | {item.unit} | "
-        f"{' or '.join(f'[{low:.4g}, {high:.4g}]' for low, high in item.intervals)} |"
-        for position, item in enumerate(index.latents)
-    )
     splits = "\n".join(
         f"| {name} | {split.objects:,} | {split.views:,} | {len(split.shards)} | "
         f"{sum(shard.bytes for shard in split.shards) / 1e6:,.1f} MB |"
         for name, split in index.splits.items()
     )
-    return f"""# {views:,} views of {sum(split.objects for split in index.splits.values()):,} objects
+    objects = sum(split.objects for split in index.splits.values())
+    return f"""# {f"{views:,} pictures" if is_pictures(index) else f"{views:,} views of {objects:,} objects"}
 
-{_origin(index)} the scene of 3DIEBench ([arXiv 2302.10283](https://arxiv.org/abs/2302.10283)):
-variant `{index.variant}`, {index.views_per_object} views an object, {index.image_size} px{_seed(index)}.
+{_origin(index)}
 
 ![a class in each row, with views of one object]({PREVIEW_NAME})
 
@@ -131,30 +132,47 @@ Every sample is one view: a `.jpg` ({_ORDERS[index.channel_order]}) and a `.json
 |---|---|---|---|---|
 {splits}
 
-| place | latent | unit | range |
-|---|---|---|---|
-{latents}
-
-| label | synset | class |
+{_latents_table(index)}| label | synset | class |
 |---|---|---|
 {classes}
 
 ## Licence
-{license_words(license_text, index.seed is not None)}
+{_terms(index, license_text)}
+{"" if is_pictures(index) else _CITATION_SECTION}"""
 
-## Citation
-```bibtex
-{_CITATION}
-```
-"""
+
+def _latents_table(index: DatasetIndex) -> str:
+    if not index.latents:
+        return ""
+    rows = "\n".join(
+        f"| {position} | {item.name} | {item.unit} | "
+        f"{' or '.join(f'[{low:.4g}, {high:.4g}]' for low, high in item.intervals)} |"
+        for position, item in enumerate(index.latents)
+    )
+    return f"| place | latent | unit | range |\n|---|---|---|---|\n{rows}\n\n"
 
 
 def _origin(index: DatasetIndex) -> str:
-    return (
+    if is_pictures(index):
+        return (
+            f"Packed by iebench from {index.renderer.get('source', 'pictures')}: one picture an object, "
+            f"{len(index.classes):,} classes, read at {index.image_size} px."
+        )
+    how = (
         "Packed by iebench from the published layout: views in"
         if index.seed is None
         else "Rendered by iebench in"
     )
+    return (
+        f"{how} the scene of 3DIEBench ([arXiv 2302.10283](https://arxiv.org/abs/2302.10283)):\n"
+        f"variant `{index.variant}`, {index.views_per_object} views an object, {index.image_size} px{_seed(index)}."
+    )
+
+
+def _terms(index: DatasetIndex, license_text: str) -> str:
+    if is_pictures(index) and not license_text.strip():
+        return "The pictures keep the terms of their source: add a line `license:` to the header before you publish."
+    return license_words(license_text, index.seed is not None)
 
 
 def _seed(index: DatasetIndex) -> str:

@@ -29,20 +29,26 @@ _METADATA = {
     "depth_scale": "float64",
     "crc32": "int64",
 }
+_FIT = {"name": "fit", "struct": [{"name": name, "dtype": "int64"} for name in ("shorter", "square")]}
+
+
+def is_pictures(index: DatasetIndex) -> bool:
+    """Whether a dataset holds pictures, one an object, that no latents were drawn for."""
+    return index.variant == "pictures"
 
 
 def hub_metadata(index: DatasetIndex) -> dict[str, Any]:
     """What the header holds, in the Hub's words."""
     views = sum(split.views for split in index.splits.values())
     return {
-        "pretty_name": f"3DIEBench views, variant {index.variant}, {index.image_size} px",
+        "pretty_name": f"Pictures of {len(index.classes):,} classes"
+        if is_pictures(index)
+        else f"3DIEBench views, variant {index.variant}, {index.image_size} px",
         "tags": [
             "webdataset",
             "equivariance",
             "self-supervised-learning",
-            "3d",
-            "synthetic",
-            "arxiv:2302.10283",
+            *([] if is_pictures(index) else ["3d", "synthetic", "arxiv:2302.10283"]),
         ],
         "task_categories": [
             "image-classification",
@@ -71,7 +77,7 @@ def _features(index: DatasetIndex) -> list[dict[str, Any]]:
     lists = [{"name": "latents", "list": "float64"}, {"name": "notes", "list": "string"}]
     return [
         *({"name": name, "dtype": "image"} for name in images),
-        {"name": "json", "struct": metadata + lists},
+        {"name": "json", "struct": [*metadata, *lists, _FIT]},
         {"name": "__key__", "dtype": "string"},
         {"name": "__url__", "dtype": "string"},
     ]

@@ -102,3 +102,22 @@ def decode_jpeg(
             f"{out.shape[0]}; run `iebench verify` on the dataset"
         )
     return pixels
+
+
+def fitted(pixels: np.ndarray, shorter: int, square: int) -> np.ndarray:
+    """Scales a picture by its shorter side (bicubic, antialiased) and takes the square in its middle.
+
+    Args:
+        pixels: (height, width, 3) uint8.
+        shorter: The shorter side after scaling, pixels.
+        square: Side of the square, pixels; at most ``shorter``.
+
+    Returns:
+        (square, square, 3) uint8.
+    """
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    cut = square * side / shorter  # the square's side in the picture's own pixels
+    box = ((width - cut) / 2, (height - cut) / 2, (width + cut) / 2, (height + cut) / 2)
+    image = Image.fromarray(pixels).resize((square, square), Image.Resampling.BICUBIC, box=box)
+    return np.asarray(image)

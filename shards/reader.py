@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from shards.errors import IebenchError, UsageError
-from shards.images import ChannelOrder, decode_jpeg
+from shards.images import ChannelOrder, decode_jpeg, fitted
 from shards.mirror import local_shard
 from shards.passes import PASSES, Pass, decode_depth, decode_mask, decode_normal, member_of
 from shards.samples import Sample, walk_samples
@@ -36,12 +36,27 @@ class View:
     passes: Mapping[Pass, bytes] = field(default_factory=dict)
 
     def pixels(self, out: np.ndarray | None = None) -> np.ndarray:
-        """(height, width, 3) uint8, RGB whatever the order in which they are stored.
+        """(height, width, 3) uint8, RGB whatever the order in which they are stored; of a picture, as it is fitted.
 
         Args:
             out: such an array to decode into.
         """
-        return decode_jpeg(self.jpeg, self.metadata.key, self.channel_order, out)
+        fit = self.metadata.fit
+        if fit is None:
+            return decode_jpeg(self.jpeg, self.metadata.key, self.channel_order, out)
+        pixels = fitted(self.picture(), fit.shorter, fit.square)
+        if out is None:
+            return pixels
+        if out.shape != pixels.shape:
+            raise IebenchError(
+                f"{self.metadata.key}: it is fitted to {fit.square} px, and the dataset says {len(out)}; {_BROKEN_SHARD}"
+            )
+        out[...] = pixels
+        return out
+
+    def picture(self) -> np.ndarray:
+        """(height, width, 3) uint8, RGB: all that is stored, in its own size."""
+        return decode_jpeg(self.jpeg, self.metadata.key, self.channel_order)
 
     def mask(self) -> np.ndarray:
         """(height, width) bool: whether the pixel's centre sees the object."""

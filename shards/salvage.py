@@ -10,9 +10,9 @@ from itertools import groupby, islice
 from pathlib import Path
 
 from shards.catalogue import AnyEntry, ShardPlan
-from shards.images import decode_jpeg
 from shards.lists import Name
 from shards.pixels import PixelSums
+from shards.reader import parse_view
 from shards.samples import Sample, is_unchanged, walk_samples
 from shards.schema import DatasetIndex, sample_key
 from shards.tar import Damage
@@ -65,8 +65,8 @@ def sound_objects(
         return not any(sample_complaints(sample, index)) and is_unchanged(sample) is True
 
     for item, samples in read_objects_if(path, objects, index.views_per_object, is_sound):
-        images = (decode_jpeg(sample["jpg"], sample["__key__"], index.channel_order) for sample in samples)
-        yield item, samples, sum(map(PixelSums.of, images), start=PixelSums())
+        views = (parse_view(sample, path, index.channel_order, ()) for sample in samples)
+        yield item, samples, sum((PixelSums.of(view.pixels()) for view in views), start=PixelSums())
 
 
 class SoundObjects:

@@ -21,7 +21,7 @@ from shards.pixels import PixelSums
 FORMAT_VERSION = 1
 INDEX_NAME = "dataset.json"
 TRAIN_SHARE = 0.8
-Variant = Literal["3diebench", "translated", "ood"]
+Variant = Literal["3diebench", "translated", "ood", "pictures"]
 
 SHARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.tar")
 _Count = Annotated[int, Field(ge=0)]
@@ -83,8 +83,9 @@ VARIANTS: dict[Variant, tuple[Latent, ...]] = {
         *(Latent(name=f"translation_{axis}", unit="m", intervals=((-0.5, 0.5),)) for axis in "xyz"),
     ),
     "ood": _latents(((-math.pi, -_QUARTER_TURN), (_QUARTER_TURN, math.pi))),
+    "pictures": (),
 }
-"""The latents of each variant, in the order of the published ``latent_i.npy``."""
+"""The latents of each variant, in the order of the published ``latent_i.npy``; pictures were not rendered from any."""
 
 
 class ClassInfo(_Record):
@@ -150,6 +151,7 @@ class DatasetIndex(_Record):
 
     Attributes:
         channel_order: Order of the channels in the stored JPEGs; ``bgr`` has red and blue swapped, as the published images.
+        image_size: Width and height of a view in pixels; pictures may be stored in other sizes.
         seed: Seed that the latents were drawn with; None if they were not drawn here.
         passes: Passes that every view has beside its JPEG.
         channel_mean: Mean of the decoded training views, per channel, in [0, 1].
@@ -206,13 +208,26 @@ class DatasetIndex(_Record):
         return json.dumps(self.model_dump(mode="json"), indent=1) + "\n"
 
 
+class Fit(_Record):
+    """How a picture of any size becomes a view: scaled by its shorter side, and cut to the square in its middle.
+
+    Attributes:
+        shorter: Shorter side after scaling, in pixels.
+        square: Side of the square, in pixels: the dataset's ``image_size``.
+    """
+
+    shorter: _Positive
+    square: _Positive
+
+
 class SampleMetadata(_Record):
     """The ``.json`` member of a sample.
 
     Attributes:
         depth_scale: metres per unit of the ``.depth.png`` member; None where there is none.
         scale: the factor that the model was scaled by; None where it has its own size.
-        notes: what the view lacks of the model, such as a texture that is missing.
+        notes: what the view lacks of the model, such as a texture that is missing; what was done to a picture.
+        fit: How the stored picture becomes a view; None where it is one.
         crc32: CRC-32 of the sample (``shards.samples``); None if it was written without.
     """
 
@@ -224,6 +239,7 @@ class SampleMetadata(_Record):
     scale: float | None = None
     notes: tuple[str, ...] = ()
     depth_scale: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    fit: Fit | None = None
     crc32: int | None = None
 
     def encode(self) -> bytes:

@@ -24,7 +24,7 @@ _INK, _QUIET, _PAPER = "#1c1d21", "#6b6f76", "#ffffff"
 def pick_views(
     folder: Path, index: DatasetIndex, rows: int, columns: int, split: str | None = None
 ) -> list[tuple[str, list[View]]]:
-    """Views for a contact sheet: one object a row, of as many classes as there are rows for.
+    """Views for a contact sheet: one object a row (pictures of one class where an object has one view), of as many classes as there are rows for.
 
     By the dataset's table, only what is shown is read; without one, as few shards as it takes to meet every class,
     or ``rows`` of them.
@@ -50,7 +50,8 @@ def pick_views(
             if label not in found:
                 members = list(group)
                 first = members[0].metadata.object
-                found[label] = [view for view in members if view.metadata.object == first][:columns]
+                alone = index.views_per_object == 1
+                found[label] = [view for view in members if alone or view.metadata.object == first][:columns]
         if len(found) >= wanted:
             break
     if not found:
@@ -62,6 +63,8 @@ def _views_by_table(
     folder: Path, index: DatasetIndex, shards: Sequence[ShardInfo], wanted: int, columns: int
 ) -> list[tuple[int, list[View]]]:
     """For some labels, evenly over those that there are, views of the first object of each."""
+    import pyarrow.compute
+
     from shards.single import read_views_at
     from shards.table import open_table, place_names, places_of
 
@@ -73,9 +76,12 @@ def _views_by_table(
     found = []
     for label, first in _evenly(list(zip(labels.tolist(), firsts.tolist(), strict=True)), wanted):
         number = int(np.searchsorted(ends, first, side="right"))
-        rows = table.rows_of(shards[number], ["synset", "object", "view", *place_names(index)])
+        rows = table.rows_of(shards[number], ["label", "synset", "object", "view", *place_names(index)])
         start = first - (int(ends[number]) - shards[number].views)
-        own = rows.slice(start, min(columns, index.views_per_object))
+        views = index.views_per_object
+        own = rows.slice(start, columns if views == 1 else min(columns, views))
+        if views == 1:  # of pictures, several of the class
+            own = own.filter(pyarrow.compute.equal(own["label"], label))
         names = list(zip(*(own[name].to_pylist() for name in ("synset", "object", "view")), strict=True))
         found.append((label, read_views_at(folder, index, shards[number], places_of(own, index), names)))
     return found
@@ -90,7 +96,7 @@ def _evenly(items: Sequence[T], wanted: int) -> list[T]:
 def contact_sheet(
     rows: Sequence[tuple[str, Sequence[View]]], latents: Sequence[Latent], size: int = 128
 ) -> Image.Image:
-    """Draws rows of views, each with its rotation in degrees and patches of floor and light colour.
+    """Draws rows of views, each with its rotation in degrees and patches of floor and light colour; pictures alone.
 
     Args:
         rows: (title, views) as ``pick_views`` returns them.
@@ -102,10 +108,11 @@ def contact_sheet(
         IebenchError: a view has more or fewer latents than the dataset.
     """
     _require_latents(rows, latents)
+    lines = _CAPTION_LINES if latents else 0
     columns = max(len(views) for _, views in rows)
     line = max(10, size // 9)
     font, caption_font = _font(line + 2), _font(max(9, line - 2))
-    row_height = size + _CAPTION_LINES * line + 2 * _MARGIN
+    row_height = size + lines * line + 2 * _MARGIN
     left = max(math.ceil(font.getlength(title)) for title, _ in rows) + 2 * _MARGIN
     sheet = Image.new(
         "RGB", (left + columns * (size + _MARGIN) + _MARGIN, len(rows) * row_height + _MARGIN), _PAPER
@@ -118,15 +125,15 @@ def contact_sheet(
             corner = (left + column * (size + _MARGIN), top)
             image = Image.fromarray(view.pixels()).resize((size, size), Image.Resampling.LANCZOS)
             sheet.paste(image, corner)
-            _draw_caption(
-                draw, (corner[0], top + size + 3), view.metadata.latents, latents, line, caption_font
-            )
+            if latents:
+                place = (corner[0], top + size + 3)
+                _draw_caption(draw, place, view.metadata.latents, latents, line, caption_font)
     return sheet
 
 
 def _require_latents(rows: Sequence[tuple[str, Sequence[View]]], latents: Sequence[Latent]) -> None:
     missing = _SHOWN - {latent.name for latent in latents}
-    if missing:
+    if missing and latents:
         raise UsageError(f"the dataset has no latent {', '.join(sorted(missing))}, which the sheet shows")
     for _, views in rows:
         for view in views:

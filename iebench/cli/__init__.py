@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 
 from iebench import __version__
-from iebench.cli import data, learning, published, rendering, sharing, start, statistics
+from iebench.cli import data, learning, pictures, published, rendering, sharing, start, statistics
 from iebench.cli.errors import FriendlyGroup
 
 _FIRST = ("demo", "render", "train", "eval", "report")
@@ -70,7 +70,7 @@ for command in (
     statistics.stats,
     statistics.query,
     data.index,
-    published.pack,
+    pictures.pack,
     published.unpack,
     learning.recipes,
     sharing.push,

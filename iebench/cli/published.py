@@ -10,7 +10,7 @@ import click
 from tqdm import tqdm
 
 from iebench.cli.data import DATASET_ARGUMENT, FOLDER, WORKERS_OPTION
-from iebench.cli.errors import terminate_as_interrupt
+from iebench.cli.errors import FriendlyGroup, terminate_as_interrupt
 from iebench.cli.progress import ViewBar
 from shards.processes import available_cores
 
@@ -18,14 +18,33 @@ from shards.processes import available_cores
 if TYPE_CHECKING:
     from shards.images import ChannelOrder
     from shards.lists import Name
-    from shards.published.pack import Packed
+    from shards.packing import Packed, PackPlan
     from shards.schema import Variant
 
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
-@click.command(
-    epilog="Example: iebench pack 3DIEBench.tar.gz data/3diebench --split-files train.npy val.npy --channel-order bgr"
+class _PackGroup(FriendlyGroup):
+    """A group whose command is ``published`` where none is named: ``iebench pack SRC OUT``."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Names the command that was left out."""
+        if args and args[0] not in self.commands and not set(args) & {"-h", "--help"}:
+            args = ["published", *args]
+        return super().parse_args(context, args)
+
+
+@click.group(cls=_PackGroup)
+def pack() -> None:
+    """Make shards of a published dataset or of pictures.
+
+    ``iebench pack SRC OUT`` is ``iebench pack published SRC OUT``.
+    """
+
+
+@pack.command(
+    "published",
+    epilog="Example: iebench pack published 3DIEBench.tar.gz data/3diebench --split-files train.npy val.npy --channel-order bgr",
 )
 @click.argument("source", metavar="SRC", type=click.Path(path_type=Path))
 @click.argument("out", type=FOLDER)
@@ -52,7 +71,7 @@ FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @WORKERS_OPTION
 @click.option("--repair", is_flag=True, help="Read all sealed shards first; pack what is damaged in them.")
 @click.option("--add", is_flag=True, help="SRC has more objects than OUT was made of; pack those.")
-def pack(
+def pack_published(
     source: Path,
     out: Path,
     split_files: tuple[Path, Path] | None,
@@ -73,9 +92,9 @@ def pack(
     where it was stopped, and packs again just what is missing; where nothing is, the archive is not read. Objects with a missing or broken view are named in
     OUT/failures.jsonl; delete that file, or lines of it, to have them tried again.
     """
+    from shards.finished import PackRequest, finished, record_finished
     from shards.lists import read_splits
     from shards.published.archive import is_archive
-    from shards.published.finished import PackRequest, finished, record_finished
 
     splits = read_splits(*split_files) if split_files else None
     options = {
@@ -87,13 +106,13 @@ def pack(
     request = PackRequest.of(source, splits, **options) if is_archive(source) else None
     packed = finished(out, request) if request is not None and not repair else None
     if packed is None:
-        packed = _pack(source, out, splits, options, workers or available_cores(), repair, add)
+        packed = _pack_published(source, out, splits, options, workers or available_cores(), repair, add)
         if request is not None:
             record_finished(out, request)
-    click.echo(_describe(packed, out))
+    click.echo(describe_packed(packed, out))
 
 
-def _pack(
+def _pack_published(
     source: Path,
     out: Path,
     splits: "dict[Name, str] | None",
@@ -103,11 +122,11 @@ def _pack(
     add: bool,
 ) -> "Packed":
     """Packs what is missing under a progress bar, and tells what the source holds."""
-    from shards.published import pack as packing
+    from shards.published.pack import make_pack_plan, open_source
 
     with _decompressing(source) as tell, terminate_as_interrupt():
-        opened = packing.open_source(source, out, tell)
-    plan = packing.make_pack_plan(opened, splits, **options)
+        opened = open_source(source, out, tell)
+    plan = make_pack_plan(opened, splits, **options)
     settings = plan.settings
     click.echo(
         f"{source}: {len(plan.objects):,} objects, {settings.views} views each, {settings.image_size} px, variant "
@@ -116,10 +135,19 @@ def _pack(
     )
     if plan.unlisted:
         click.echo(f"{plan.unlisted:,} other objects are in neither list and left out", err=True)
+    return pack_with_bar(plan, out, workers, repair, add)
+
+
+def pack_with_bar(
+    plan: "PackPlan[Any]", out: Path, workers: int, repair: bool = False, add: bool = False
+) -> "Packed":
+    """Packs what is missing of a plan under a progress bar."""
+    from shards.packing import pack as run_packing
+
     bar = ViewBar("pack")
     try:
         with terminate_as_interrupt():
-            return packing.pack(plan, out, workers, bar, repair, add)
+            return run_packing(plan, out, workers, bar, repair, add)
     finally:
         bar.close()
 
@@ -145,7 +173,7 @@ def _decompressing(source: Path) -> "Iterator[Callable[[int, int], None]]":
             bar.close()
 
 
-def _describe(packed: "Packed", out: Path) -> str:
+def describe_packed(packed: "Packed", out: Path) -> str:
     """What packing came to, in a few lines; the reasons of failures stand on stderr."""
     from shards.failures import FAILURES_NAME
 

@@ -12,7 +12,7 @@ from render.settings import PRESETS, RenderSettings
 from shards.errors import UsageError
 from shards.schema import VARIANTS
 
-_LATENTS = sorted({len(latents) for latents in VARIANTS.values()})
+_LATENTS = sorted({len(latents) for latents in VARIANTS.values() if latents})
 
 
 def render_views(

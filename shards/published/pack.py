@@ -1,84 +1,48 @@
-"""Packs a folder or an archive in the published layout into the shards of a dataset.
+"""Plans the packing of a folder or an archive in the published layout into the shards of a dataset."""
 
-A run can be stopped at any moment and started again; it goes on where it was. While it works, ``OUT/.pack``
-holds the settings and a record per sealed shard.
-"""
-
-import contextlib
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import partial
-from itertools import chain
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from shards.catalogue import ShardPlan, fingerprint, plan_shards
-from shards.completion import complete_dataset
-from shards.errors import IebenchError, UsageError
-from shards.failures import FAILURES_NAME, Failure, Failures
-from shards.files import write_text
-from shards.growth import is_moved, move_aside, require_grown, shards_aside, sources_of
+from shards.catalogue import fingerprint, plan_shards
+from shards.errors import UsageError
 from shards.images import ChannelOrder
 from shards.lists import Name
 from shards.locks import sole_process
-from shards.parallel import run_parallel
-from shards.pixels import Channels, PixelSums
-from shards.progress import Progress
+from shards.packing import FOLDER_NAME, PackPlan
+from shards.pixels import PixelSums
 from shards.published.archive import is_archive, open_archive
 from shards.published.detection import detect
 from shards.published.object import read_object
 from shards.published.settings import OBJECTS_PER_SHARD, PackSettings
 from shards.published.source import FolderSource, Source, SourceObject, catalogue
-from shards.salvage import SoundObjects
 from shards.samples import Sample
-from shards.schema import INDEX_NAME, VARIANTS, DatasetIndex, SplitInfo, Variant, parse_index, split_of
-from shards.sealed import SealedShard, SealedShards, keep_rows
-from shards.settings import SETTINGS_NAME, require_ours, require_room
+from shards.schema import VARIANTS, DatasetIndex, Variant, split_of
+from shards.settings import require_room
 from shards.shapenet import classes_of_synsets
-from shards.writer import seal_shard
-
-FOLDER_NAME = ".pack"
 
 
 @dataclass(frozen=True)
-class PackPlan:
-    """The whole of a dataset to be packed; ``unlisted`` objects of the source are in no split."""
+class PublishedPlan(PackPlan[SourceObject]):
+    """The plan of a source in the published layout."""
+
+    settings: PackSettings
+
+
+@dataclass(frozen=True)
+class PublishedReader:
+    """Reads objects in the published layout."""
 
     source: Source
     settings: PackSettings
-    objects: tuple[SourceObject, ...]
-    shards: tuple[ShardPlan[SourceObject], ...]
-    unlisted: int
 
+    def read(self, item: SourceObject) -> tuple[list[Sample], PixelSums]:
+        """As of ``shards.packing.ObjectReader``."""
+        return read_object(self.source, item, self.settings)
 
-@dataclass(frozen=True)
-class Packed:
-    """What a run came to: the dataset, which objects it lacks, and how many views this run packed."""
-
-    index: DatasetIndex
-    failures: tuple[Failure, ...]
-    views: int
-
-
-@dataclass(frozen=True)
-class _Job:
-    source: Source
-    out: Path
-    records: Path
-    settings: PackSettings
-    shard: ShardPlan[SourceObject]
-    contract: DatasetIndex
-    sources: tuple[tuple[Path, tuple[SourceObject, ...]], ...]
-
-
-@dataclass(frozen=True)
-class _Done:
-    """What came of a shard; ``sealed`` is None where all of its objects failed, ``read`` counts objects from the source."""
-
-    shard: ShardPlan[SourceObject]
-    sealed: SealedShard | None
-    failures: tuple[Failure, ...]
-    read: int
+    def license_text(self) -> str:
+        """What stands in the file LICENSE beside the objects."""
+        return self.source.license_text()
 
 
 def make_pack_plan(
@@ -88,7 +52,7 @@ def make_pack_plan(
     views: int | None = None,
     channel_order: ChannelOrder = "rgb",
     objects_per_shard: int = OBJECTS_PER_SHARD,
-) -> PackPlan:
+) -> PublishedPlan:
     """Plans the packing of a folder or an archive.
 
     Args:
@@ -121,8 +85,23 @@ def make_pack_plan(
         objects_per_shard=objects_per_shard,
         catalogue_sha256=fingerprint(objects),
     )
+    mean, std = PixelSums().mean_and_std()
+    contract = DatasetIndex(
+        variant=settings.variant,
+        latents=VARIANTS[settings.variant],
+        classes=classes_of_synsets(item.synset for item in objects),
+        image_size=settings.image_size,
+        views_per_object=settings.views,
+        seed=None,
+        channel_order=settings.channel_order,
+        channel_mean=mean,
+        channel_std=std,
+        renderer=settings.model_dump(mode="json"),
+        splits={},
+    )
     shards = plan_shards(objects, objects_per_shard)
-    return PackPlan(source, settings, objects, shards, len(names) - len(there))
+    reader = PublishedReader(source, settings)
+    return PublishedPlan(reader, settings, contract, objects, shards, len(names) - len(there))
 
 
 def open_source(
@@ -145,202 +124,3 @@ def open_source(
     require_room(out, folder)
     with sole_process(folder, f"another process is packing into {out}"):
         return open_archive(path, folder, tell)
-
-
-def pack(
-    plan: PackPlan,
-    out: Path,
-    workers: int,
-    progress: Progress,
-    repair: bool = False,
-    add: bool = False,
-) -> Packed:
-    """Packs what is missing of a planned dataset.
-
-    A shard that lacks an object is made anew out of the objects that are sound in it and of that one.
-
-    Args:
-        plan: what the dataset holds.
-        out: its folder; new, or begun by the same plan.
-        workers: processes, each of which packs a shard at a time.
-        progress: told how it goes.
-        repair: Reads all sealed shards first, and packs what is damaged in them.
-        add: The dataset may have been made of fewer objects; those that the plan adds are packed.
-
-    Raises:
-        UsageError: ``out`` holds something else, or another process packs into it.
-        IebenchError: no object could be packed, or a process was ended from outside.
-    """
-    folder = out / FOLDER_NAME
-    begun = folder / SETTINGS_NAME
-    _require_ours(plan, out, add)
-    with sole_process(folder, f"another process is packing into {out}"):
-        _require_ours(plan, out, add)
-        _remove_unfinished(out)
-        try:
-            write_text(begun, plan.settings.model_dump_json())
-            run = _Run(plan, out)
-            if add or is_moved(folder):
-                run.make_room()
-            if repair:
-                run.find_damage(workers)
-            views = run.pack(workers, progress)
-            index = run.finish()
-        finally:
-            _remove_unfinished(out)
-        shutil.rmtree(folder)
-        return Packed(index, tuple(run.failures), views)
-
-
-def _require_ours(plan: PackPlan, out: Path, add: bool) -> None:
-    """Makes sure that a folder is for this plan, or for one of fewer objects."""
-    settings, index = plan.settings, out / INDEX_NAME
-    if add and index.is_file():
-        earlier = require_grown(out, parse_index(index), plan.objects)
-        settings = settings.model_copy(update={"catalogue_sha256": earlier})
-    require_ours(out, out / FOLDER_NAME / SETTINGS_NAME, settings, "packed")
-
-
-class _Run:
-    """One run over a plan: which shards are sealed, which are missing."""
-
-    def __init__(self, plan: PackPlan, out: Path) -> None:
-        self._plan = plan
-        self._out = out
-        self._records = out / FOLDER_NAME / "shards"
-        self._sealed = SealedShards(out, self._records)
-        self._sealed.adopt(plan.shards)
-        self.failures = Failures(out / FAILURES_NAME)
-        self._rows = partial(self._sealed.rows, latents=VARIANTS[plan.settings.variant], passes=())
-
-    def make_room(self) -> None:
-        """Moves shards aside that objects displace which were added."""
-        move_aside(self._sealed, self._out / FOLDER_NAME, self._plan.shards, self._rows)
-
-    def find_damage(self, workers: int) -> None:
-        """Has shards that are damaged count as missing."""
-        self._sealed.find_damage(self._plan.shards, workers)
-
-    def pack(self, workers: int, progress: Progress) -> int:
-        """Seals all missing shards; returns how many views were read from the source."""
-        missing = [
-            shard
-            for shard in self._plan.shards
-            if not self._sealed.is_complete(shard, self.failures, self._rows)
-        ]
-        contract = self._index({}, *PixelSums().mean_and_std())
-        aside = shards_aside(self._out / FOLDER_NAME)
-        per_object = self._plan.settings.views
-        total = len(self._plan.objects)
-        progress.start(
-            total * per_object, (total - sum(len(shard.objects) for shard in missing)) * per_object
-        )
-        jobs = [
-            _Job(
-                self._plan.source,
-                self._out,
-                self._records,
-                self._plan.settings,
-                shard,
-                contract,
-                tuple(sources_of(self._out / shard.name, shard.objects, aside)),
-            )
-            for shard in missing
-        ]
-        views = 0
-        with contextlib.closing(run_parallel(_pack_shard, jobs, workers)) as results:
-            for done in results:
-                self._record(done, progress)
-                views += done.read * per_object
-                progress.advance(len(done.shard.objects) * per_object)
-        return views
-
-    def finish(self) -> DatasetIndex:
-        """Writes the index, the dataset card and the list of failures."""
-        self.failures.write()
-        splits = self._sealed.splits(self._plan.shards)
-        if not any(split.views for split in splits.values()):
-            raise IebenchError(
-                f"none of the {len(self._plan.objects)} objects could be packed; "
-                f"{self._out / FAILURES_NAME} says why for each"
-            )
-        mean, std = self._sealed.channel_statistics(splits, self._plan.settings.channel_order)
-        index = self._index(splits, mean, std)
-        return complete_dataset(self._out, index, self._rows, self._plan.source.license_text())
-
-    def _index(self, splits: dict[str, SplitInfo], mean: Channels, std: Channels) -> DatasetIndex:
-        settings = self._plan.settings
-        return DatasetIndex(
-            variant=settings.variant,
-            latents=VARIANTS[settings.variant],
-            classes=classes_of_synsets(item.synset for item in self._plan.objects),
-            image_size=settings.image_size,
-            views_per_object=settings.views,
-            seed=None,
-            channel_order=settings.channel_order,
-            channel_mean=mean,
-            channel_std=std,
-            renderer=settings.model_dump(mode="json"),
-            splits=splits,
-        )
-
-    def _record(self, done: _Done, progress: Progress) -> None:
-        self.failures.replace(done.shard.objects, done.failures)
-        if done.sealed is not None:
-            self._sealed.record(done.sealed)
-        else:
-            (self._out / done.shard.name).unlink(missing_ok=True)
-        reasons = {(failure.synset, failure.object): failure.reason for failure in done.failures}
-        for item in done.shard.objects:
-            if reason := reasons.get((item.synset, item.object_id)):
-                progress.failed(item, reason)
-
-
-@dataclass
-class _Tally:
-    """What is found out while a shard is written: the objects in it, those read from the source, and those that fail."""
-
-    pixels: PixelSums = field(default_factory=PixelSums)
-    objects: int = 0
-    read: int = 0
-    failures: list[Failure] = field(default_factory=list)
-
-
-def _pack_shard(job: _Job) -> _Done:
-    """Seals a shard of those of its objects that are whole."""
-    tally = _Tally()
-    samples = _samples(job, tally)
-    first = next(samples, None)
-    if first is None:
-        return _Done(job.shard, None, tuple(tally.failures), tally.read)
-    info = seal_shard(job.out / job.shard.name, chain([first], samples), objects=0)
-    info = info.model_copy(update={"objects": tally.objects})
-    keep_rows(job.records, job.out, job.shard.split, info, VARIANTS[job.settings.variant])
-    sealed = SealedShard(info=info, pixels=tally.pixels)
-    return _Done(job.shard, sealed, tuple(tally.failures), tally.read)
-
-
-def _samples(job: _Job, tally: _Tally) -> Iterator[Sample]:
-    """The samples of the objects that are whole, out of shards in which they are sound, else out of the source."""
-    sound = SoundObjects(job.sources, job.contract)
-    for item in job.shard.objects:
-        if found := sound.take(item):
-            samples, pixels = found
-        else:
-            try:
-                samples, pixels = read_object(job.source, item, job.settings)
-            except IebenchError as error:
-                tally.failures.append(
-                    Failure(synset=item.synset, object=item.object_id, reason=str(error), attempts=1)
-                )
-                continue
-            tally.read += 1
-        tally.objects += 1
-        tally.pixels += pixels
-        yield from samples
-
-
-def _remove_unfinished(out: Path) -> None:
-    """Removes what processes left that were killed while they wrote."""
-    for path in out.glob(".*.part"):
-        path.unlink(missing_ok=True)

@@ -61,7 +61,10 @@ def _metadata_complaints(key: str, metadata: SampleMetadata, index: DatasetIndex
 def _jpeg_complaints(view: View, size: int) -> Iterator[str]:
     try:
         width, height = jpeg_size(view.jpeg, view.metadata.key)
-        if (height, width) != (size, size):  # which may be too large to be decoded at all
+        fit = view.metadata.fit
+        if fit is not None and fit.square != size:
+            yield f"it is fitted to {fit.square} px and should be to {size}"
+        if fit is None and (height, width) != (size, size):  # which may be too large to be decoded at all
             yield f"it is {width} x {height} px and should be {size} px square"
             return
         view.pixels()

@@ -6,8 +6,7 @@ import pytest
 
 from commands import call
 from folders import OBJECTS, write_folder
-from shards import writer
-from shards.published import pack as packing
+from shards import packing, writer
 from shards.schema import open_dataset
 from toys import digests
 

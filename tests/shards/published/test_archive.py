@@ -11,9 +11,9 @@ import pytest
 from commands import call
 from folders import OBJECTS, write_folder
 from shards.errors import IebenchError
+from shards.finished import RECORD_NAME
 from shards.published import archive
 from shards.published.archive import SPOOL_NAME, open_archive
-from shards.published.finished import RECORD_NAME
 from toys import digests
 
 PACK = ("--objects-per-shard", "3", "--workers", "1")

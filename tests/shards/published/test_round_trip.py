@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from commands import call
 from folders import SIZE, files_of, views_of, write_folder
 from shards.images import encode_jpeg
-from shards.published.pack import make_pack_plan, pack
+from shards.packing import pack
+from shards.published.pack import make_pack_plan
 from shards.published.unpack import unpack
 from shards.reader import read_views
 from shards.schema import VARIANTS, open_dataset

@@ -1,0 +1,64 @@
+"""What a recipe says about augmentations."""
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Chance = float
+"""A probability, in [0, 1]."""
+
+
+class AugmentationConfig(BaseModel):
+    """The pipeline that makes views of a picture, in this order; the defaults are EquiMod's for SimCLR on CIFAR-10.
+
+    Probabilities of blur and solarization are lists: of the first augmented view, of the second, and so on; the last
+    one is that of all further views.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    crop_scale: list[float] = Field(
+        default=[0.2, 1.0], min_length=2, max_length=2, description="share of the picture's area"
+    )
+    crop_ratio: list[float] = Field(
+        default=[3 / 4, 4 / 3], min_length=2, max_length=2, description="width by height"
+    )
+    flip: Chance = Field(default=0.5, ge=0, le=1, description="left to right")
+    jitter: Chance = Field(default=0.8, ge=0, le=1, description="probability that colors are jittered")
+    brightness: float = Field(default=0.4, ge=0, description="a factor in 1 - x to 1 + x")
+    contrast: float = Field(default=0.4, ge=0, description="a factor in 1 - x to 1 + x")
+    saturation: float = Field(default=0.4, ge=0, description="a factor in 1 - x to 1 + x")
+    hue: float = Field(default=0.1, ge=0, le=0.5, description="a shift in -x to x, in turns")
+    grayscale: Chance = Field(default=0.2, ge=0, le=1)
+    blur: list[Chance] = Field(default=[0.0], min_length=1, description="probability by view")
+    blur_sigma: list[float] = Field(default=[0.1, 2.0], min_length=2, max_length=2, description="pixels")
+    solarize: list[Chance] = Field(default=[0.0], min_length=1, description="probability by view")
+    solarize_threshold: int = Field(default=128, ge=0, le=255)
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if not 0 < self.crop_scale[0] <= self.crop_scale[1] <= 1:
+            raise ValueError(
+                "crop_scale is a share of the picture's area, from a smaller to a larger in (0, 1]"
+            )
+        for name in ("crop_ratio", "blur_sigma"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise ValueError(f"{name} goes from a smaller to a larger number above 0")
+        for name in ("blur", "solarize"):
+            if not all(0 <= chance <= 1 for chance in getattr(self, name)):
+                raise ValueError(f"{name} holds probabilities in [0, 1]")
+        return self
+
+    def recorded_groups(self) -> tuple[str, ...]:
+        """The groups of parameters that vary from view to view."""
+        found = {
+            "crop": self.crop_scale != [1.0, 1.0] or self.crop_ratio != [1.0, 1.0],
+            "flip": self.flip > 0,
+            "color_jitter": self.jitter > 0
+            and max(self.brightness, self.contrast, self.saturation, self.hue) > 0,
+            "grayscale": self.grayscale > 0,
+            "blur": max(self.blur) > 0,
+            "solarize": max(self.solarize) > 0,
+        }
+        return tuple(name for name, varies in found.items() if varies)

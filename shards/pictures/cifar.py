@@ -1,0 +1,136 @@
+"""CIFAR-10 and CIFAR-100 in their binary version: records of labels and 32 x 32 pixels, unpacked or as the .tar.gz.
+
+https://www.cs.toronto.edu/~kriz/cifar.html describes both. The version for Python is made of pickles, which run code
+when they are read, and is refused.
+"""
+
+import tarfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from shards.errors import IebenchError, UsageError
+from shards.images import ChannelOrder
+from shards.pictures.picture import Picture
+from shards.pictures.source import FoundPicture
+
+SIDE = 32
+_PIXELS = 3 * SIDE * SIDE
+_TEN = {**{f"data_batch_{number}.bin": "train" for number in range(1, 6)}, "test_batch.bin": "val"}
+_HUNDRED = {"train.bin": "train", "test.bin": "val"}
+_NAMES = {1: "batches.meta.txt", 2: "fine_label_names.txt"}
+"""The file of class names by the number of label bytes."""
+_PICKLES = {"data_batch_1", "test_batch", "batches.meta", "train", "test", "meta"}
+_ARCHIVES = (".tar.gz", ".tgz", ".tar")
+
+
+def is_cifar(path: Path) -> bool:
+    """Whether a folder or an archive holds CIFAR in its binary version.
+
+    Raises:
+        UsageError: it holds the pickles of the version for Python.
+    """
+    if path.is_dir():
+        names = {item.name for item in path.iterdir() if item.is_file()}
+    elif path.name.lower().endswith(_ARCHIVES) and path.is_file():
+        names = _names_in(path)
+    else:
+        return False
+    if {"data_batch_1", "batches.meta"} <= names or {"train", "test", "meta"} <= names:
+        raise UsageError(
+            f"{path} holds CIFAR's version for Python, whose pickles could run code when they are read; download "
+            "the binary version (cifar-10-binary.tar.gz, cifar-100-binary.tar.gz) and pack that"
+        )
+    return bool(names & {*_TEN, *_HUNDRED})
+
+
+@dataclass(frozen=True)
+class Cifar:
+    """The binary version in a folder or an archive."""
+
+    path: Path
+    channel_order: ChannelOrder = "rgb"
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def words(self) -> str:
+        """As of ``PictureSource``."""
+        return f"CIFAR-{10 if self._label_bytes == 1 else 100}"
+
+    def pictures(self) -> list[FoundPicture]:
+        """As of ``PictureSource``."""
+        files = _contents(self.path)
+        record, names = _PIXELS + self._label_bytes, list(self.class_names().values())
+        found = []
+        for name, split in (_TEN if self._label_bytes == 1 else _HUNDRED).items():
+            data = files.get(name)
+            if data is None:
+                continue
+            if not data or len(data) % record:
+                raise UsageError(f"{name} of {self.path} is cut short; download it again")
+            labels = np.frombuffer(data, np.uint8).reshape(-1, record)[:, self._label_bytes - 1]
+            stem = name.removesuffix(".bin")
+            found += [
+                FoundPicture(_class_of(int(label), names), f"{stem}-{number:05d}", split, (name, number))
+                for number, label in enumerate(labels)
+            ]
+        return found
+
+    def class_names(self) -> Mapping[str, str]:
+        """As of ``PictureSource``; the names that stand beside the records, in the order of the labels."""
+        text = _contents(self.path).get(_NAMES[self._label_bytes], b"").decode("utf-8", "replace")
+        return {name: name for name in text.split()}
+
+    def read(self, item: Picture) -> np.ndarray:
+        """As of ``PictureSource``."""
+        name, number = str(item.place[0]), int(item.place[1])
+        record = _PIXELS + self._label_bytes
+        stop = (number + 1) * record
+        pixels = np.frombuffer(_contents(self.path)[name][stop - _PIXELS : stop], np.uint8)
+        return np.ascontiguousarray(pixels.reshape(3, SIDE, SIDE).transpose(1, 2, 0))
+
+    def license_text(self) -> str:
+        """CIFAR states none."""
+        return ""
+
+    @property
+    def _label_bytes(self) -> int:
+        """CIFAR-100 has a coarse label before the fine one."""
+        return 1 if set(_contents(self.path)) & set(_TEN) else 2
+
+
+def _class_of(label: int, names: list[str]) -> str:
+    return names[label] if label < len(names) else f"{label:03d}"
+
+
+def _names_in(path: Path) -> set[str]:
+    try:
+        with tarfile.open(path) as archive:
+            return {PurePosixPath(name).name for name in archive.getnames()}
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise IebenchError(f"{path} is no archive that can be read ({error}); download it again") from None
+
+
+@lru_cache(maxsize=1)
+def _contents(path: Path) -> dict[str, bytes]:
+    """The bytes of CIFAR's own files by name, 184 MB in all, read once by each process."""
+    wanted = {*_TEN, *_HUNDRED, *_NAMES.values()}
+    if path.is_dir():
+        return {name: (path / name).read_bytes() for name in sorted(wanted) if (path / name).is_file()}
+    found = {}
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                name = PurePosixPath(member.name).name
+                stream = archive.extractfile(member) if name in wanted and member.isfile() else None
+                if stream is not None:
+                    found[name] = stream.read()
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise IebenchError(f"{path} is no archive that can be read ({error}); download it again") from None
+    return found

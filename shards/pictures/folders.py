@@ -1,0 +1,108 @@
+"""Pictures in a folder for each class, as torchvision's ``ImageFolder`` reads them."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from shards.errors import IebenchError, UsageError
+from shards.images import ChannelOrder
+from shards.pictures.picture import SUFFIXES, Picture
+from shards.pictures.source import FoundPicture
+from shards.shapenet import SHAPENET_CLASSES
+
+_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "val"}
+
+
+@dataclass(frozen=True)
+class ClassFolders:
+    """A folder of ``class/picture.jpg``, or of ``train/class/picture.jpg`` and ``val/class/picture.jpg``."""
+
+    folder: Path
+    words = "class folders"
+    channel_order: ChannelOrder = "rgb"
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    def pictures(self) -> list[FoundPicture]:
+        """As of ``PictureSource``; files are not looked at."""
+        if not self.folder.is_dir():
+            raise UsageError(f"there is no folder {self.folder}")
+        splits = [name for name in _folders(self.folder) if name in _SPLITS]
+        is_split = "train" in splits and len(splits) == 2
+        found = []
+        for name in splits if is_split else [""]:
+            root = self.folder / name
+            for synset in _folders(root):
+                found += [(_SPLITS.get(name), synset, path) for path in _files(root / synset)]
+        if not found:
+            raise UsageError(
+                f"{self.folder} holds no pictures in folders of classes: expected {self.folder}/class/picture.jpg or "
+                f"{self.folder}/train/class/picture.jpg and {self.folder}/val/class/picture.jpg"
+            )
+        stems = Counter((synset, _stem(path)) for _, synset, path in found)
+        pictures = []
+        for split, synset, path in found:
+            name = _stem(path)
+            if stems[synset, name] > 1:
+                name = f"{split}/{path}" if is_split else path
+            place = (self._split_folder(splits, split) if is_split else "", synset, path)
+            pictures.append(FoundPicture(synset, name, split if is_split else None, place))
+        return pictures
+
+    def class_names(self) -> Mapping[str, str]:
+        """As of ``PictureSource``."""
+        return SHAPENET_CLASSES
+
+    def read(self, item: Picture) -> bytes:
+        """As of ``PictureSource``."""
+        path = self.folder.joinpath(*map(str, item.place))
+        try:
+            if not path.is_file():  # a pipe would have the reader wait for ever
+                raise IebenchError(f"{path.name} is {'no file' if path.exists() else 'missing'}")
+            return path.read_bytes()
+        except OSError as error:
+            raise IebenchError(f"{path.name} cannot be read: {error.strerror}") from None
+
+    def license_text(self) -> str:
+        """As of ``PictureSource``."""
+        path = self.folder / "LICENSE"
+        return path.read_text("utf-8", "replace") if path.is_file() else ""
+
+    @staticmethod
+    def _split_folder(splits: list[str], split: str | None) -> str:
+        return next(name for name in splits if _SPLITS[name] == split)
+
+
+def _folders(folder: Path) -> list[str]:
+    """Names of the folders in a folder, but for hidden ones."""
+    with os.scandir(folder) as entries:
+        return sorted(
+            _text(entry.name, entry.path)
+            for entry in entries
+            if entry.is_dir() and not entry.name.startswith(".")
+        )
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """Paths of the pictures below a folder, from it on; links to folders are not followed."""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+                path = Path(parent, name)
+                yield _text(str(path.relative_to(folder)), str(path))
+
+
+def _stem(path: str) -> str:
+    return str(Path(path).with_suffix(""))
+
+
+def _text(name: str, path: str) -> str:
+    try:
+        name.encode()  # names go into keys and JSON: a file name may be any bytes
+    except UnicodeEncodeError:
+        raise UsageError(f"the name of {os.fsencode(path)!r} is no text; rename it") from None
+    return name

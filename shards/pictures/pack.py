@@ -1,0 +1,183 @@
+"""Plans the packing of pictures into the shards of a dataset."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shards.catalogue import fingerprint, plan_shards
+from shards.errors import IebenchError, UsageError
+from shards.images import ChannelOrder, fitted
+from shards.packing import PackPlan
+from shards.pictures.cifar import Cifar, is_cifar
+from shards.pictures.folders import ClassFolders
+from shards.pictures.picture import Picture, picture_size, stored_picture
+from shards.pictures.source import PictureSource, catalogue
+from shards.pictures.views import ViewsOfDataset
+from shards.pictures.webdataset import WebDatasetShards
+from shards.pixels import PixelSums
+from shards.samples import Sample, encode_sample
+from shards.schema import ClassInfo, DatasetIndex, Fit, SampleMetadata
+
+OBJECTS_PER_SHARD = 1000
+CROP = 224
+"""Pixels of the square that is looked at, where pictures are of different sizes."""
+_PROBES = 100
+
+
+class PictureSettings(BaseModel):
+    """Recorded as ``renderer`` in ``dataset.json``.
+
+    Attributes:
+        source: What the pictures came from, in a few words.
+        size: Pixels a side to which pictures were scaled; None where they kept their sizes.
+        image_size: Pixels a side of a view.
+        is_fitted: Whether readers scale and cut pictures to views.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    made_by: Literal["iebench pack pictures"] = "iebench pack pictures"
+    source: str
+    size: int | None
+    image_size: int
+    is_fitted: bool
+    channel_order: ChannelOrder
+    objects_per_shard: int = Field(ge=1)
+    catalogue_sha256: str
+
+    @property
+    def fit(self) -> Fit | None:
+        """How a stored picture becomes a view: at 224 px, its shorter side is scaled to 256."""
+        square = self.image_size
+        return Fit(shorter=round(square * 8 / 7), square=square) if self.is_fitted else None
+
+
+@dataclass(frozen=True)
+class PictureReader:
+    """Reads pictures of a source."""
+
+    source: PictureSource
+    settings: PictureSettings
+
+    def read(self, item: Picture) -> tuple[list[Sample], PixelSums]:
+        """As of ``shards.packing.ObjectReader``."""
+        settings, fit = self.settings, self.settings.fit
+        stored = stored_picture(self.source.read(item), settings.size, settings.channel_order)
+        pixels = stored.pixels
+        if fit is not None:
+            pixels = fitted(pixels, fit.shorter, fit.square)
+        height, width = pixels.shape[:2]
+        if (height, width) != (settings.image_size, settings.image_size):
+            raise IebenchError(
+                f"it is {width} x {height} px and the others are {settings.image_size} px square; pack with --crop or --size"
+            )
+        metadata = SampleMetadata(
+            synset=item.synset,
+            object=item.object_id,
+            view=0,
+            label=item.label,
+            latents=(),
+            notes=stored.notes,
+            fit=fit,
+        )
+        return [encode_sample(metadata, {"jpg": stored.jpeg})], PixelSums.of(pixels)
+
+    def license_text(self) -> str:
+        """What the source states."""
+        return self.source.license_text()
+
+
+def open_pictures(path: Path, from_views: bool = False, view: int = 0) -> PictureSource:
+    """The pictures at a path: class folders, CIFAR, WebDataset shards, or a dataset of ours.
+
+    Args:
+        path: A folder, or an archive or shard.
+        from_views: Whether it is a dataset of ours.
+        view: Number of the view that is taken of each of its objects.
+
+    Raises:
+        UsageError: there is nothing there, or it is CIFAR's version for Python.
+    """
+    if from_views:
+        return ViewsOfDataset(path, view)
+    if not path.exists():
+        raise UsageError(f"there is no {path}")
+    inner = [path / name for name in ("cifar-10-batches-bin", "cifar-100-binary") if (path / name).is_dir()]
+    if is_cifar(inner[0] if inner else path):
+        return Cifar(inner[0] if inner else path)
+    if path.is_file() or any(path.glob("*.tar")):
+        if path.suffix != ".tar" and path.is_file():
+            raise UsageError(
+                f"{path} is no folder, no .tar of WebDataset and no archive of CIFAR; unpack it first"
+            )
+        return WebDatasetShards(path)
+    return ClassFolders(path)
+
+
+def make_picture_plan(
+    source: PictureSource,
+    size: int | None = None,
+    crop: int | None = None,
+    objects_per_shard: int = OBJECTS_PER_SHARD,
+) -> PackPlan[Picture]:
+    """Plans the packing of pictures.
+
+    Args:
+        source: The pictures.
+        size: Pixels a side to which pictures are scaled and cut; None stores them as they are.
+        crop: Pixels a side of the views that readers make of stored pictures; None tells from a few of them: their own
+            size where they are squares of one size, and otherwise 224.
+        objects_per_shard: Number of pictures in each shard but the last of its split.
+
+    Raises:
+        UsageError: there are no pictures, or none of those that are looked at can be read.
+    """
+    objects = catalogue(source.pictures(), source)
+    side = size or (None if crop else _common_side(source, objects))
+    settings = PictureSettings(
+        source=source.words,
+        size=size,
+        image_size=side or crop or CROP,
+        is_fitted=side is None,
+        channel_order=source.channel_order,
+        objects_per_shard=objects_per_shard,
+        catalogue_sha256=fingerprint(objects),
+    )
+    names = source.class_names()
+    labels = {item.synset: item.label for item in objects}
+    mean, std = PixelSums().mean_and_std()
+    contract = DatasetIndex(
+        variant="pictures",
+        latents=(),
+        classes=tuple(
+            ClassInfo(label=label, synset=synset, name=names.get(synset, synset))
+            for synset, label in sorted(labels.items())
+        ),
+        image_size=settings.image_size,
+        views_per_object=1,
+        seed=None,
+        channel_order=settings.channel_order,
+        channel_mean=mean,
+        channel_std=std,
+        renderer=settings.model_dump(mode="json"),
+        splits={},
+    )
+    reader = PictureReader(source, settings)
+    return PackPlan(reader, settings, contract, objects, plan_shards(objects, objects_per_shard))
+
+
+def _common_side(source: PictureSource, objects: tuple[Picture, ...]) -> int | None:
+    """The side that most of a few pictures have, in pixels; None where most are no squares of one size."""
+    sizes, reason = Counter[tuple[int, int]](), ""
+    for item in objects[:: -(-len(objects) // _PROBES)]:
+        try:
+            sizes[picture_size(source.read(item))] += 1
+        except IebenchError as error:
+            reason = reason or f"{item.synset}/{item.object_id}: {error}"
+    if not sizes:
+        raise UsageError(f"none of the pictures in {source} can be read ({reason})")
+    (width, height), count = sizes.most_common(1)[0]
+    return width if width == height and 10 * count > 9 * sizes.total() else None

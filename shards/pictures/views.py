@@ -1,0 +1,73 @@
+"""One view of each object of a dataset of ours, as a picture."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from shards.access import Dataset
+from shards.errors import UsageError
+from shards.images import ChannelOrder
+from shards.licenses import LICENSE_NAME
+from shards.pictures.picture import Picture
+from shards.pictures.source import FoundPicture
+from shards.schema import open_dataset
+
+_open = lru_cache(maxsize=4)(Dataset)
+
+
+@dataclass(frozen=True)
+class ViewsOfDataset:
+    """A dataset of views, of which one of each object is a picture.
+
+    Args:
+        folder: The dataset's folder.
+        view: Number of the view that is taken of each object.
+    """
+
+    folder: Path
+    view: int = 0
+    words = "one view of each object of a dataset"
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    @property
+    def channel_order(self) -> ChannelOrder:
+        """That of the dataset."""
+        return open_dataset(self.folder).channel_order
+
+    def pictures(self) -> list[FoundPicture]:
+        """As of ``PictureSource``.
+
+        Raises:
+            UsageError: there is no dataset, or it has no such view.
+            IebenchError: it has no ``latents.parquet``.
+        """
+        index = open_dataset(self.folder)
+        if self.view >= index.views_per_object:
+            raise UsageError(
+                f"{self.folder} has views 0 to {index.views_per_object - 1} of each object and no view {self.view}"
+            )
+        found = []
+        for split, info in index.splits.items():
+            if info.views:
+                names = _open(self.folder, split).objects
+                found += [
+                    FoundPicture(*name, split, (split, number * index.views_per_object + self.view))
+                    for number, name in enumerate(names)
+                ]
+        return found
+
+    def class_names(self) -> Mapping[str, str]:
+        """As of ``PictureSource``."""
+        return {item.synset: item.name for item in open_dataset(self.folder).classes}
+
+    def read(self, item: Picture) -> bytes:
+        """As of ``PictureSource``."""
+        return _open(self.folder, str(item.place[0])).read(int(item.place[1])).jpeg
+
+    def license_text(self) -> str:
+        """As of ``PictureSource``."""
+        path = self.folder / LICENSE_NAME
+        return path.read_text("utf-8", "replace") if path.is_file() else ""

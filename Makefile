@@ -31,8 +31,10 @@ format: $(READY) ## Mend style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-benchmark: $(READY) ## Every method on the demo's dataset: a table in benchmarks/RESULTS.md and a report (hours)
-	$(BIN)/python benchmarks/methods.py --data runs/demo/views --out runs/methods
+benchmark: $(READY) ## Every method on 3,600 objects: a table in benchmarks/RESULTS.md and a report (many hours)
+	$(BIN)/iebench models make runs/methods/models --objects-per-class 200
+	$(BIN)/iebench render runs/methods/models runs/methods/views --views 6 --size 64 --preset draft
+	$(BIN)/python benchmarks/methods.py --data runs/methods/views --out runs/methods
 
 gpu: $(READY) ## All that wants measuring on one GPU, in nine minutes at most: runs/gpu/gpu.md
 	$(BIN)/python benchmarks/gpu.py --out runs/gpu

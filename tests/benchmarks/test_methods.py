@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from iebench.recipes.recipe import load_recipe
 from iebench.training.metrics_log import read_metrics
+from shards.reader import read_views
 from shards.schema import open_dataset
+from shards.verify import verify_dataset
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "methods.py"
 SMALL = [
@@ -20,42 +23,104 @@ SMALL = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+
+
+def objects_of(folder: Path, split: str) -> set[tuple[str, str]]:
+    views = read_views(folder, open_dataset(folder), split)
+    return {(view.metadata.synset, view.metadata.object) for view in views}
+
+
+def test_objects_for_tuning_and_for_the_test_are_others_and_together_all(toy_dataset: Path, tmp_path: Path):
+    from methods_data import split_validation
+
+    tuning, test = split_validation(toy_dataset, tmp_path)
+    first, second = objects_of(tuning, "val"), objects_of(test, "val")
+    assert first and second and not first & second
+    assert first | second == objects_of(toy_dataset, "val")
+    for folder in (tuning, test):
+        assert list(verify_dataset(folder, open_dataset(folder))) == []
+        assert objects_of(folder, "train") == objects_of(toy_dataset, "train")
+    before = (tuning / "val-000000.tar").stat().st_mtime_ns
+    assert split_validation(toy_dataset, tmp_path) == (tuning, test)
+    assert (tuning / "val-000000.tar").stat().st_mtime_ns == before
+
+
+def test_a_search_finds_the_best_rate_and_then_the_best_weight():
+    from methods_search import search
+
+    tried: list[tuple[float, float]] = []
+
+    def score(values: dict[str, float]) -> float:
+        tried.append((values["lr"], values["equivariance"]))
+        return -abs(values["lr"] - 4e-3) - abs(values["equivariance"] - 0.5)
+
+    choice = search({"lr": 2e-3, "equivariance": 2.0}, score)
+    assert choice.best.values == {"lr": 4e-3, "equivariance": 0.5}
+    assert len(tried) == len(set(tried)) == 5
+    assert [trial.values["lr"] for trial in choice.trials[:3]] == [2e-3, 1e-3, 4e-3]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "weight"),
+    [
+        ("sie", "equivariance"),
+        ("vicreg", "similarity"),
+        ("simclr", "temperature"),
+        ("byol", "momentum"),
+        ("augself", "equivariance"),
+        ("steerable", "equivariance"),
+        ("supervised", None),
+    ],
+)
+def test_every_method_has_its_own_weight_to_search(recipe: str, weight: str | None):
+    from methods_search import candidates, own_weight
+
+    method = load_recipe(recipe).method.model_dump()
+    assert own_weight(method) == weight
+    if weight:
+        values = candidates(weight, method[weight])
+        assert values[0] == pytest.approx(method[weight])
+        assert len(set(values)) == 3
+        assert all(value > 0 for value in values) and (weight != "momentum" or max(values) < 1)
+
+
 @pytest.mark.slow
-def test_recipes_are_compared_for_the_same_image_views_and_not_trained_twice(
+def test_recipes_are_searched_and_compared_and_a_stopped_comparison_goes_on(
     toy_dataset: Path, tmp_path: Path
 ):
     results, out = tmp_path / "RESULTS.md", tmp_path / "runs"
     results.write_text("# What was measured\n\n## Something else\nstays\n")
     overrides = [word for override in SMALL for word in ("--set", override)]
-    command = [
-        sys.executable,
-        SCRIPT,
-        "--data",
-        toy_dataset,
-        "--out",
-        out,
-        "--image-views",
-        "72",
-        "--threads",
-        "1",
-    ]
-    command += ["--results", results, "--recipes", "sie", "vicreg", *overrides]
+    command = [sys.executable, SCRIPT, "--data", toy_dataset, "--out", out, "--image-views", "72"]
+    command += ["--tuning-views", "36", "--threads", "1", "--seeds", "2", "--results", results]
+    command += ["--recipes", "sie", "vicreg", *overrides]
+
+    stopped = subprocess.run([*map(str, command), "--minutes", "0.1"], capture_output=True, text=True)
+    assert stopped.returncode == 75, stopped.stderr
+    assert "the same command goes on" in stopped.stderr
+    assert not (out / "report.html").exists()
+
     first = subprocess.run([*map(str, command)], capture_output=True, text=True)
     assert first.returncode == 0, first.stderr
     text = results.read_text()
     assert "## Something else\nstays\n" in text
-    assert "| `sie` |" in text
+    assert "| `sie` |" in text and "| `vicreg` |" in text
+    assert "objects of a third split" in text and "(5 trainings of 36 image views" in text
     assert "Equivariant methods hold more rotation than invariant ones: holds in" in text
-    assert "not told apart in" in text
     assert (out / "report.html").is_file()
     objects = open_dataset(toy_dataset).splits["train"].objects
-    steps = {
-        name: read_metrics(out / f"{name}-seed0" / "metrics.jsonl")[-1]["step"] for name in ("sie", "vicreg")
-    }
-    assert set(steps.values()) == {round(72 / 2 / objects) * objects // 4}
-    assert (
-        json.loads((out / "sie-seed0" / "config.json").read_text())["recipe"]["method"]["equivariance"] == 2.0
-    )
+    for name in ("sie", "vicreg"):
+        assert len(list((out / "search" / name).iterdir())) == 5
+        chosen = [
+            json.loads((out / f"{name}-seed{seed}" / "config.json").read_text())["recipe"] for seed in (0, 1)
+        ]
+        assert chosen[0]["optimizer"]["lr"] == chosen[1]["optimizer"]["lr"]
+        assert f"lr {chosen[0]['optimizer']['lr']:g}, " in text
+        steps = read_metrics(out / f"{name}-seed0" / "metrics.jsonl")[-1]["step"]
+        assert steps == round(72 / 2 / objects) * objects // 4
 
     times = [path.stat().st_mtime_ns for path in sorted(out.glob("*/evaluations/*.json"))]
     again = subprocess.run([*map(str, command)], capture_output=True, text=True)

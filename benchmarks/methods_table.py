@@ -1,0 +1,221 @@
+"""The comparison of methods in Markdown: a table with intervals, and what its paired differences say."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+from iebench.report.contenders import Contender, contenders_of, untrained_of
+from iebench.report.subjects import read_subjects
+from iebench.report.tables import KEY_NUMBERS, Cell, KeyNumber, Overview, overview
+from methods_search import Choice
+from shards.files import write_text
+from shards.schema import DatasetIndex
+
+BEGIN, END = "<!-- methods: begin -->", "<!-- methods: end -->"
+INVARIANT = ("vicreg", "vicreg_part", "simclr", "byol")
+BASES = {
+    "sie": "vicreg",
+    "sie_only_equivariant": "vicreg",
+    "equimod_vicreg": "vicreg",
+    "equimod_simclr": "simclr",
+    "simclr_only_equivariant": "simclr",
+    "augself": "simclr",
+    "equimod_byol": "byol",
+    "steerable": "simclr",
+}
+"""Equivariant methods, each with the invariant one that it is compared to."""
+
+PUBLISHED = (
+    "Published, on 3DIEBench, for the scale: SIE rotation R² 0.73 (pooled), after 168 million image views; EquiCaps 0.78 "
+    "(pooled) with top-1 83.24%. On another dataset and size no difference to them means anything."
+)
+
+
+Verdict = Literal["holds", "does not hold", "not told apart"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One comparison of two numbers.
+
+    Attributes:
+        who: what is compared.
+        numbers: both, as printed, with the interval that decides.
+        verdict: whether it is as the papers find; only what the interval excludes is called a difference.
+    """
+
+    who: str
+    numbers: str
+    verdict: Verdict
+
+
+def contenders_by_recipe(folders: dict[str, list[Path]]) -> dict[str, Contender]:
+    """The runs of each recipe as one contender; all are evaluated on the same objects."""
+    contenders = {}
+    for name, found in folders.items():
+        (contender,) = contenders_of(read_subjects(found))
+        contenders[name] = replace(contender, title=name)
+    return contenders
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What the section says of the search.
+
+    Attributes:
+        image_views: What each trial saw.
+        objects: Number of objects by which trials were scored.
+        choices: What came of it, by recipe; empty if there was no search.
+    """
+
+    image_views: int
+    objects: int
+    choices: dict[str, Choice]
+
+
+def section(contenders: dict[str, Contender], index: DatasetIndex, image_views: int, tuning: Tuning) -> str:
+    """The Markdown of one comparison: table, expectations, published figures."""
+    any_one = next(iter(contenders.values()))
+    evaluation = any_one.subjects[0].evaluation
+    test, fit = evaluation.test, evaluation.fit
+    assert fit is not None
+    seeds = max(len(contender.subjects) for contender in contenders.values())
+    table = overview([*contenders.values(), *untrained_of(list(contenders.values()))])
+    checked = "\n".join(summary(claim, found) for claim, found in expectations(contenders).items() if found)
+    return f"""## Methods compared
+{image_views:,} image views for each recipe and seed ({seeds} each), on {fit.objects:,} objects of {len(index.classes)} \
+classes with {test.views_per_object} views of {index.image_size} px each; evaluated on {test.objects:,} other objects, by \
+probes of the whole representation. {_search_sentence(tuning)} In brackets 95 % intervals over objects (and seeds, where \
+there are several); bold are the best and what paired differences do not tell apart from it, among predictors that are \
+told the same.
+
+{markdown(table, tuning.choices)}
+
+What the papers find, at this size. A difference is called one if the 95 % interval of the paired difference, in \
+brackets, excludes zero:
+
+{checked or "No two of the recipes that are compared in the papers are done."}
+
+{PUBLISHED}
+"""
+
+
+def _search_sentence(tuning: Tuning) -> str:
+    if not tuning.choices:
+        return "Nothing was searched: all have the values of the recipe `demo`."
+    trials = sorted({len(choice.trials) for choice in tuning.choices.values()})
+    return (
+        f"Each recipe had the same search on {tuning.objects:,} objects of a third split: three learning rates and, at the "
+        f"best, three values of its own weight where it has one ({' or '.join(map(str, trials))} trainings of "
+        f"{tuning.image_views:,} image views, one seed), by top-1 plus rotation R² of the online heads."
+    )
+
+
+def markdown(table: Overview, choices: dict[str, Choice]) -> str:
+    """The overview as a Markdown table, with the values that the search chose."""
+    headers = [*table.headers, *(["chosen"] if choices else [])]
+    lines = ["| | " + " | ".join(headers) + " |", "|---" * (len(headers) + 1) + "|"]
+    for title, cells in table.rows:
+        chosen = [_chosen(choices[title]) if title in choices else "–"] if choices else []
+        lines.append(f"| `{title}` | " + " | ".join([*map(_cell, cells), *chosen]) + " |")
+    lines.append("| chance | " + " | ".join([*table.chance, *([""] if choices else [])]) + " |")
+    return "\n".join(lines)
+
+
+def _chosen(choice: Choice) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in choice.best.values.items())
+
+
+def _cell(cell: Cell) -> str:
+    value = f"**{cell.text}**" if cell.is_best else cell.text
+    return " ".join(text for text in (value, cell.interval, cell.spread) if text)
+
+
+def expectations(contenders: dict[str, Contender]) -> dict[str, list[Finding]]:
+    """What the papers find, each with the comparisons that bear on it."""
+    pairs = list(BASES.items())
+    told = [(f"{name}_rotcolor", name) for name in ("sie", "augself", *(n for n in BASES if "equimod" in n))]
+    methods = (*INVARIANT, *BASES)
+    return {
+        "Equivariant methods hold more rotation than invariant ones": compare(
+            "rotation R²", contenders, pairs
+        ),
+        "Their predictors retrieve better than chance (invariant methods have none)": against_chance(
+            contenders
+        ),
+        "Invariant methods classify better": compare(
+            "top-1", contenders, [(base, name) for name, base in pairs]
+        ),
+        "Those that are told colour hold more of it": compare("colour R²", contenders, told),
+        "The variance of predictions keeps up SIE's rotation": compare(
+            "rotation R²", contenders, [("sie", "sie_no_variance")]
+        ),
+        "Supervision by classes is an upper bound of classification": compare(
+            "top-1", contenders, [("supervised", name) for name in methods]
+        ),
+        "Supervision by rotation is an upper bound of rotation": compare(
+            "rotation R²", contenders, [("supervised_rotation", name) for name in methods]
+        ),
+    }
+
+
+def compare(header: str, contenders: dict[str, Contender], pairs: list[tuple[str, str]]) -> list[Finding]:
+    """Whether the first of each pair has more of something than the second, where both were run."""
+    key = number(header)
+    found = []
+    for more, less in pairs:
+        if more in contenders and less in contenders:
+            difference = contenders[more].difference(contenders[less], key.path)
+            if difference is not None and difference.low is not None and difference.high is not None:
+                show = key.metric.show
+                numbers = f"{show(difference.value)} [{show(difference.low)}, {show(difference.high)}]"
+                verdict = _verdict(difference.low, difference.high, 0.0)
+                found.append(Finding(f"{more} over {less}", numbers, verdict))
+    return found
+
+
+def against_chance(contenders: dict[str, Contender]) -> list[Finding]:
+    """Whether the MRR of each method that has one is above that of random ranks, by its interval over objects."""
+    key = number("MRR")
+    found = []
+    for name, contender in contenders.items():
+        score = contender.summary(key.path)
+        if score and score.low is not None and score.high is not None and score.chance is not None:
+            show = key.metric.show
+            numbers = (
+                f"{show(score.mean)} [{show(score.low)}, {show(score.high)}] against {show(score.chance)}"
+            )
+            found.append(Finding(name, numbers, _verdict(score.low, score.high, score.chance)))
+    return found
+
+
+def _verdict(low: float, high: float, reference: float) -> Verdict:
+    if low > reference:
+        return "holds"
+    return "does not hold" if high < reference else "not told apart"
+
+
+def summary(claim: str, found: list[Finding]) -> str:
+    """How often a claim holds, with the numbers of every comparison."""
+    counts = {verdict: [item for item in found if item.verdict == verdict] for verdict in get_args(Verdict)}
+    lines = [
+        f"- {claim}: " + ", ".join(f"{verdict} in {len(items)}" for verdict, items in counts.items()) + "."
+    ]
+    for verdict, items in counts.items():
+        if items:
+            listed = "; ".join(f"{item.who} ({item.numbers})" for item in items)
+            lines.append(f"  - {verdict.capitalize()}: {listed}")
+    return "\n".join(lines)
+
+
+def number(header: str) -> KeyNumber:
+    """A column of the overview by its header."""
+    return next(item for item in KEY_NUMBERS if item.header == header)
+
+
+def put_section(path: Path, text: str) -> None:
+    """Puts the section between its marks, or at the end of the file."""
+    old = path.read_text(encoding="utf-8") if path.is_file() else "# What was measured\n"
+    before, _, rest = old.partition(BEGIN)
+    after = rest.partition(END)[2]
+    write_text(path, f"{before.rstrip()}\n\n{BEGIN}\n{text}{END}\n{after.lstrip()}")

@@ -9,27 +9,60 @@ import click
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-class GroupedOption(click.Option):
-    """An option that ``--help`` shows under the heading ``group``."""
+ALL = "--help-all"
 
-    def __init__(self, *arguments: Any, group: str, **settings: Any) -> None:
+
+class GroupedOption(click.Option):
+    """An option that ``--help`` shows under a heading.
+
+    Args:
+        group: The heading.
+        rare: Whether only ``--help-all`` shows it, so that ``--help`` fits a screen.
+    """
+
+    def __init__(self, *arguments: Any, group: str, rare: bool = False, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        self.group = group
+        self.group, self.rare = group, rare
 
 
 class GroupedCommand(click.Command):
     """A command whose grouped options stand under their headings, in the order of definition."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Adds ``--help-all`` where there are rare options."""
+        parameters = super().get_params(ctx)
+        if not any(getattr(parameter, "rare", False) for parameter in parameters):
+            return parameters
+        return [*parameters[:-1], _help_all(), parameters[-1]]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes a table of options per heading; ungrouped ones come last."""
         headings: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None and not isinstance(parameter, click.Argument):
+            hidden = getattr(parameter, "rare", False) and ALL not in ctx.meta
+            if record is not None and not hidden and not isinstance(parameter, click.Argument):
                 headings.setdefault(getattr(parameter, "group", "Options"), []).append(record)
         for heading in sorted(headings, key=lambda name: name == "Options"):
             with formatter.section(heading):
                 formatter.write_dl(headings[heading])
+
+
+def _help_all() -> click.Option:
+    def show(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
+        if asked:
+            ctx.meta[ALL] = True
+            click.echo(ctx.get_help())
+            ctx.exit()
+
+    return click.Option(
+        [ALL],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=show,
+        help="Show all options and exit.",
+    )
 
 
 def gathered(into: str, build: Callable[..., Any], *options: Decorator) -> Decorator:

@@ -140,9 +140,16 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
         metavar="TRAIN VAL",
         help="Lists of the objects of each split, as the published .npy; else split by a hash.",
     ),
-    which("--split-csv", type=FILE, help="The split as ShapeNet's all.csv has it; test counts as val."),
-    which("--classes", type=FILE, help="The class of each model: .json of Objaverse's LVIS, or .csv."),
-    which("--limit", type=click.IntRange(1), help="So many objects, evenly over the catalogue."),
+    which(
+        "--split-csv",
+        rare=True,
+        type=FILE,
+        help="The split as ShapeNet's all.csv has it; test counts as val.",
+    ),
+    which(
+        "--classes", rare=True, type=FILE, help="The class of each model: .json of Objaverse's LVIS, or .csv."
+    ),
+    which("--limit", type=click.IntRange(1), metavar="N", help="So many objects, evenly over the catalogue."),
 )
 @gathered(
     "dataset",
@@ -154,11 +161,29 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
         type=click.Choice(["3diebench", "translated", "ood"]),
         help="Which latents there are, and their ranges.",
     ),
-    shown("--views", default=50, show_default=True, type=click.IntRange(1), help="Views of each object."),
+    shown(
+        "--views",
+        default=50,
+        show_default=True,
+        type=click.IntRange(1),
+        metavar="N",
+        help="Views of each object.",
+    ),
     shown("--seed", default=0, show_default=True, help="With the object's name, decides its latents."),
-    shown("--range", multiple=True, metavar="LATENT=LOW:HIGH", help="Draw from here, as rotation_z=-pi:pi."),
-    shown("--latents", type=FILE, help="The very latents (.csv or .npy): rows of object, view, latents."),
-    shown("--objects-per-shard", default=100, show_default=True, type=click.IntRange(1)),
+    shown(
+        "--range",
+        rare=True,
+        multiple=True,
+        metavar="LATENT=LOW:HIGH",
+        help="Draw from here, as rotation_z=-pi:pi.",
+    ),
+    shown(
+        "--latents",
+        rare=True,
+        type=FILE,
+        help="The very latents (.csv or .npy): rows of object, view, latents.",
+    ),
+    shown("--objects-per-shard", rare=True, default=100, show_default=True, type=click.IntRange(1)),
 )
 @gathered(
     "pixels",
@@ -171,19 +196,32 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
         type=click.Choice(["draft", "standard", "reference"]),
         help="To look at, for datasets, or as the published generator does it.",
     ),
-    drawn("--size", "image_size", type=click.IntRange(16, 4096), help="Pixels a side.  [default: 256]"),
-    drawn("--samples", type=click.IntRange(1), help="Paths traced per pixel; else the preset's."),
+    drawn(
+        "--size",
+        "image_size",
+        type=click.IntRange(16, 4096),
+        metavar="N",
+        help="Pixels a side.  [default: 256]",
+    ),
+    drawn("--samples", rare=True, type=click.IntRange(1), help="Paths traced per pixel; else the preset's."),
     drawn(
         "--denoiser",
+        rare=True,
         type=click.Choice(["none", "fast", "balanced", "high", "compositor"]),
         help="Else the preset's; fast takes half the time of high.",
     ),
     drawn(
         "--coincident-faces",
+        rare=True,
         type=click.Choice(["drop", "keep"]),
         help="Of faces on the same vertices, show one or all.  [default: drop]",
     ),
-    drawn("--channel-order", type=click.Choice(["rgb", "bgr"]), help="bgr: red and blue as published."),
+    drawn(
+        "--channel-order",
+        rare=True,
+        type=click.Choice(["rgb", "bgr"]),
+        help="bgr: red and blue as published.",
+    ),
 )
 @gathered(
     "run",
@@ -195,6 +233,7 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
     ),
     running(
         "--view-timeout",
+        rare=True,
         type=click.FloatRange(1),
         help="Seconds for reading a model, and for each view.  [default: by size and samples]",
     ),
@@ -212,16 +251,27 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
         type=click.Choice(["auto", "cpu", "cuda", "optix", "hip", "metal"]),
         help="auto: the GPUs that Blender can use, else the CPU.",
     ),
-    running("--mix-devices", is_flag=True, help="Go on although other devices began; their pixels differ."),
+    running(
+        "--mix-devices",
+        rare=True,
+        is_flag=True,
+        help="Go on although other devices began; their pixels differ.",
+    ),
     running(
         "--allow-failures",
+        rare=True,
         default=0,
         show_default=True,
         type=click.IntRange(0),
         metavar="N",
         help="Exit with 0 although so many objects fail.",
     ),
-    running("--repair", is_flag=True, help="Read all sealed shards first; render what is damaged in them."),
+    running(
+        "--repair",
+        rare=True,
+        is_flag=True,
+        help="Read all sealed shards first; render what is damaged in them.",
+    ),
     running("--add", is_flag=True, help="MODELS has more objects than OUT was made of; render those."),
     running("--part", callback=_part, metavar="N/COUNT", help="One of several that share the work, as 3/16."),
 )
@@ -235,10 +285,9 @@ def render(
 ) -> None:
     """Render a folder of 3D models into the shards of a dataset.
 
-    The same command again goes on where it was stopped, and does nothing where nothing is missing. Objects
-    that cannot be rendered are named in OUT/failures.jsonl, and the exit code is 1 if there are more of them
-    than --allow-failures; delete that file, or lines of it, to have them tried again. What is sound in a shard
-    stays: only what it lacks is rendered.
+    The same command again goes on where it was stopped: what is sound stays, and only what is missing is rendered.
+    Objects that cannot be rendered are named in OUT/failures.jsonl (delete lines of it to have them tried again);
+    the exit code is 1 if there are more of them than --allow-failures.
     """
     settings, explicit = dataset
     settings = settings.model_copy(update={"render": pixels})

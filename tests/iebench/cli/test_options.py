@@ -6,6 +6,8 @@ from click.testing import CliRunner
 from commands import call
 from iebench.cli.options import GroupedCommand, GroupedOption, gathered
 
+SCREEN = 50  # lines
+
 
 @click.command(cls=GroupedCommand)
 @click.argument("name")
@@ -49,7 +51,7 @@ def test_help_has_headings_in_the_order_of_definition_and_ungrouped_options_last
 
 
 def test_the_render_command_shows_its_options_under_four_headings():
-    text = call("render", "--help").out
+    text = call("render", "--help-all").out
     headings = [
         "Which objects:",
         "What the views show:",
@@ -69,3 +71,17 @@ def test_the_render_command_shows_its_options_under_four_headings():
     ]
     for section, options in zip(sections, members, strict=True):
         assert all(f"  {option} " in section for option in options)
+
+
+def test_the_help_of_every_command_fits_a_screen():
+    from iebench.cli import main
+
+    for name in main.list_commands(click.Context(main)):
+        lines = call(name, "--help").out.splitlines()
+        assert len(lines) <= SCREEN, name
+
+
+def test_rare_options_are_shown_on_demand_and_taken_anyhow():
+    short, whole = call("render", "--help").out, call("render", "--help-all").out
+    assert "--denoiser" not in short and "--help-all" in short
+    assert "--denoiser" in whole and "--views" in whole

@@ -1,4 +1,16 @@
-"""Memory that loader workers write batches into, and their parent reads them from, over and over."""
+"""Memory that loader workers write batches into, and their parent reads them from, over and over.
+
+One worker with two blocks; the parent keeps a batch until its step is done::
+
+    worker: take -> block 0, decodes into it, sends the message (block 0)
+    parent: received -> a tensor over block 0, trains on it
+    worker: take -> block 1, sends (block 1)        block 0 is still marked as taken
+    worker: take -> None: it makes an ordinary tensor instead and never waits
+    parent: lets go of the first tensor -> its finalizer marks block 0 as free
+    worker: take -> block 0 again
+
+Only the worker marks a block of its own as taken and only the parent marks it as free, so no lock is needed.
+"""
 
 import mmap
 import weakref

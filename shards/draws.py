@@ -1,4 +1,18 @@
-"""Which views of which object come together, and when: decided without reading anything."""
+"""Which views of which object come together, and when: decided without reading anything.
+
+Three objects of four views, pairs, two objects held, two draws apart (``draw_views(3, 4, 2, 2, 2, 2, Random(0))``)::
+
+    draw          takes up   held   rests after it   views left
+    0: (0, 2)     0, 1       0 1    0                0: one pair, 1: two pairs
+    1: (2, 0)                0 1    0 1, then 0      0: one pair, 1: one pair
+                                    is ready again
+    0: (3, 1)                1      1 is ready       object 0 is used up and let go of
+    2: (0, 1)     2          1 2    2                1: one pair, 2: one pair
+    1: (3, 1)                2      2 is ready       object 1 is used up
+    2: (2, 3)                       none             the pass ends
+
+An object that was just drawn rests, so that a batch shows different objects; what is used up makes room for the next.
+"""
 
 import random
 from collections import deque

@@ -3,6 +3,16 @@
 A batch is the shares of all lanes side by side. So the order of batches is one and the same however many processes
 and loader workers the lanes are dealt to, and no process ever waits for another's shards: a lane has no end, it goes
 from pass to pass by itself.
+
+Two lanes, three objects a, b, c in two shards (a b | c), batches of two draws, one draw of each object in a pass::
+
+    lane 0 reads a            lane 1 reads b, c          (half of 3 objects, rounded down; the shard "a b" is
+    pass 1: a                 pass 1: b  c                read by both lanes, each its own part)
+    pass 2: a                 pass 2: c  b
+    batches: [a b] [a c] [a c] [a b] ...
+
+With one process both lanes are its own; with two, each reads one lane and gives its half of the same batches. Lanes
+differ by one object at most, so with 32 objects or more each object is drawn nearly as often as any other.
 """
 
 import random

@@ -1,4 +1,20 @@
-"""A thread of each process that notices when another one ends, whatever the main thread waits for."""
+"""A thread of each process that notices when another one ends, whatever the main thread waits for.
+
+Two ranks, of which the second runs out of memory while the first waits for it in a collective::
+
+    seconds   rank 0                                        rank 1
+    0.0       waits in all_gather                           raises; ``leave(1)`` sends "failed 1"
+    0.1                                                     prints its sentence (30 s at most) and ends,
+                                                            so that its connections close
+    0.1       its watch hears it: ``loss`` is set, all
+              other ranks are told "lost 1 1"
+    3.1       still in the collective, as GPUs' never come
+              back: the watch ends the process with code 1
+
+If rank 1 is killed, the kernel closes its connections at 0.0 and nobody has told why, so the watch prints a sentence.
+Where the collective does come back with an error, as gloo's does, the main thread asks ``loss_within`` and ends by
+itself before the three seconds are over.
+"""
 
 import os
 import secrets

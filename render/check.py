@@ -1,29 +1,31 @@
-"""What a folder of models holds, and what of it cannot be rendered."""
+"""What a folder of models holds, and what of it cannot be rendered: the renderer itself is asked."""
 
-import signal
-import warnings
+import contextlib
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import trimesh
-
 from render.catalog import ObjectRef
-from render.errors import ModelError, unreadable
-from render.sources.opening import opened_model
-from render.sources.soundness import NO_FACES, require_extent, require_finite, require_sound
+from render.executor import Execution, open_engine, run_jobs
+from render.limits import limits_of
+from render.plan import Job, PlanSettings
+from render.settings import RenderSettings
+from render.worker import require_blender
 from shards.shapenet import class_name
+
+_SETTINGS = PlanSettings(views=1, render=RenderSettings(image_size=16, samples=1, denoiser="none"))
+"""One tiny view, for which Blender loads everything that it would load for a large one."""
 
 
 @dataclass(frozen=True)
-class Report:
-    """Objects by class, and the reasons why some cannot be used."""
+class ModelsReport:
+    """Objects by class, the reasons why some cannot be used, and what others lack."""
 
     objects: tuple[ObjectRef, ...]
     reasons: dict[tuple[str, str], str]
+    notes: dict[tuple[str, str], str]
 
     @property
     def usable(self) -> int:
@@ -31,7 +33,7 @@ class Report:
         return len(self.objects) - len(self.reasons)
 
     def text(self) -> str:
-        """A table per class, then a line per object that cannot be used."""
+        """A table per class, then a line per object that cannot be used, or that lacks something."""
         total = Counter(item.synset for item in self.objects)
         train = Counter(item.synset for item in self.objects if item.split == "train")
         broken = Counter(synset for synset, _ in self.reasons)
@@ -43,65 +45,44 @@ class Report:
             )
         lines.append(f"{len(self.objects):,} objects in {len(total)} classes, {self.usable:,} usable")
         lines += [f"  {synset}/{name}: {reason}" for (synset, name), reason in sorted(self.reasons.items())]
+        lines += [f"  {synset}/{name}, note: {note}" for (synset, name), note in sorted(self.notes.items())]
         return "\n".join(lines)
 
 
-def check_models(objects: Sequence[ObjectRef], workers: int, advance: Callable[[], object]) -> Report:
-    """Reads every model and says which cannot be rendered.
+def check_models(
+    objects: Sequence[ObjectRef],
+    workers: int,
+    advance: Callable[[], object],
+    timeout: float | None = None,
+) -> ModelsReport:
+    """Imports every model into Blender, renders one tiny view of it, and says what a render would say.
 
     Args:
-        objects: the catalogue.
-        workers: processes to read them with.
-        advance: called after each object.
+        objects: The catalogue.
+        workers: Render processes.
+        advance: Called after each object.
+        timeout: Seconds for reading a model, and for its view; None means what a render takes.
+
+    Raises:
+        UsageError: there is no Blender.
+        IebenchError: the models cannot be read at the moment, or no process can work.
     """
-    reasons = {}
-    with ProcessPoolExecutor(workers, initializer=_leave_interrupts_to_parent) as pool:
-        try:
-            found = pool.map(why_unusable, objects, chunksize=8)
-            for item, reason in zip(objects, found, strict=True):
-                if reason:
-                    reasons[item.synset, item.object_id] = reason
+    require_blender()
+    reasons, notes = {}, {}
+    with tempfile.TemporaryDirectory(prefix="iebench-check-") as folder:
+        (Path(folder) / "logs").mkdir()
+        jobs = [Job(item, _SETTINGS, Path(folder), kept=False) for item in objects]
+        execution = Execution(workers, timeout, device="cpu")
+        limits = limits_of(_SETTINGS.render, timeout)
+        with (
+            contextlib.closing(open_engine(execution, jobs[0])) as engine,
+            contextlib.closing(run_jobs(jobs, engine, limits)) as outcomes,
+        ):
+            for outcome in outcomes:
+                name = outcome.job.item.synset, outcome.job.item.object_id
+                if outcome.rendered is None:
+                    reasons[name] = outcome.reason
+                elif outcome.rendered.notes:
+                    notes[name] = "; ".join(outcome.rendered.notes)
                 advance()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return Report(tuple(objects), reasons)
-
-
-def why_unusable(item: ObjectRef) -> str:
-    """Why a model cannot be rendered, in the words of a render; empty where it can."""
-    try:
-        with opened_model(item) as path:
-            if path.exists() and not path.is_file():
-                return "it is no file"
-            require_sound(path)
-            _require_geometry(path, item.rescaled)
-    except ModelError as error:
-        return str(error)
-    return ""
-
-
-def _require_geometry(path: Path, rescaled: bool) -> None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            scene = trimesh.load_scene(path, process=False, skip_materials=True)
-            placed = scene.dump() if path.suffix.lower() in (".glb", ".gltf") else scene.geometry.values()
-            meshes = [mesh for mesh in placed if isinstance(mesh, trimesh.Trimesh) and _has_faces(mesh)]
-    except Exception as error:  # trimesh raises whatever its parser stumbles over
-        raise unreadable(path) from error
-    if not meshes:
-        raise ModelError(NO_FACES)
-    vertices = np.concatenate([mesh.vertices for mesh in meshes])
-    require_finite(vertices)
-    require_extent(float(np.ptp(vertices, axis=0).max()), rescaled)
-
-
-def _has_faces(mesh: trimesh.Trimesh) -> bool:
-    """Whether a face has three different corners; Blender drops others."""
-    first, second, third = mesh.faces.reshape(-1, 3).T
-    return bool(((first != second) & (second != third) & (third != first)).any())
-
-
-def _leave_interrupts_to_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return ModelsReport(tuple(objects), reasons, notes)

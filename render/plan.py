@@ -55,12 +55,14 @@ class Job:
 
     Attributes:
         explicit: (views, latents) where the user gave the latents, else None.
+        kept: Whether the views are staged; a check throws them away.
     """
 
     item: ObjectRef
     settings: PlanSettings
     staging: Path
     explicit: np.ndarray | None = None
+    kept: bool = True
 
     def latents(self, view: int) -> np.ndarray:
         """The latents of one view, (number of latents,) float64."""

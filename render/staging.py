@@ -186,6 +186,11 @@ def stage_object(
     write_text(_record_path(folder, item), staged.model_dump_json())
 
 
+def staged_files(folder: Path, item: ObjectRef) -> tuple[Path, Path]:
+    """Where a finished object's tar and record are."""
+    return _tar_path(folder, item), _record_path(folder, item)
+
+
 def _tar_path(folder: Path, item: ObjectRef) -> Path:
     return folder / "objects" / f"{_file_name(item)}.tar"
 

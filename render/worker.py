@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ from shards.schema import SampleMetadata
 if TYPE_CHECKING:
     from render.blender.models import Loaded
     from render.blender.scene import Scene
+    from render.frame import Frame
 
 LOG_NAME = "blender.log"
 """Where a worker's Blender tells what it does, in the worker's folder; of the object at hand alone."""
@@ -72,10 +73,11 @@ class WorkerSetup:
 
 @dataclass(frozen=True)
 class Rendered:
-    """What a finished job tells: how many views there are and how long they took, in seconds."""
+    """What a finished job tells: how many views there are, how long they took, in seconds, and what the model lacks."""
 
     views: int
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 def require_blender() -> None:
@@ -149,11 +151,16 @@ def render_object(job: Job, limits: Limits) -> Rendered:
     os.ftruncate(1, 0)  # what Blender said of objects before
     start = time.perf_counter()
     with _loaded_model(_scene, job, limits) as loaded:
-        views = [_render_view(_scene, job, view, loaded, limits) for view in range(job.settings.views)]
+        frame = _rendered(_scene, job, 0, limits)
+        loaded = replace(loaded, notes=(*loaded.notes, *_scene_notes()))
+        views = [_encoded(frame, job, 0, loaded)]
+        for view in range(1, job.settings.views):
+            views.append(_encoded(_rendered(_scene, job, view, limits), job, view, loaded))
         _scene.clear()
-    pixels = sum((pixels for _, pixels in views), start=PixelSums())
-    stage_object(job.staging, job.item, (sample for sample, _ in views), pixels, _device.kind)
-    return Rendered(len(views), time.perf_counter() - start)
+    if job.kept:
+        pixels = sum((pixels for _, pixels in views), start=PixelSums())
+        stage_object(job.staging, job.item, (sample for sample, _ in views), pixels, _device.kind)
+    return Rendered(len(views), time.perf_counter() - start, loaded.notes)
 
 
 @contextlib.contextmanager
@@ -186,13 +193,19 @@ def _load(scene: "Scene", job: Job, stack: contextlib.ExitStack) -> "Loaded":
         raise SourceUnavailable.by(error) from None
 
 
-def _render_view(
-    scene: "Scene", job: Job, view: int, loaded: "Loaded", limits: Limits
-) -> tuple[Sample, PixelSums]:
-    item, settings = job.item, job.settings.render
-    latents = job.latents(view)
+def _rendered(scene: "Scene", job: Job, view: int, limits: Limits) -> "Frame":
     with alarm(limits.view):
-        frame = scene.render(latents)
+        return scene.render(job.latents(view))
+
+
+def _scene_notes() -> tuple[str, ...]:
+    from render.blender.visibility import visibility_notes
+
+    return visibility_notes()
+
+
+def _encoded(frame: "Frame", job: Job, view: int, loaded: "Loaded") -> tuple[Sample, PixelSums]:
+    item, settings = job.item, job.settings.render
     jpeg = encode_jpeg(
         frame.image, settings.jpeg_quality, settings.chroma, settings.channel_order, settings.jpeg_tables
     )
@@ -201,7 +214,7 @@ def _render_view(
         object=item.object_id,
         view=view,
         label=item.label,
-        latents=tuple(latents.tolist()),
+        latents=tuple(job.latents(view).tolist()),
         depth_scale=None if frame.depth is None else DEPTH_SCALE,
         scale=loaded.scale,
         notes=loaded.notes,

@@ -62,7 +62,10 @@ def make_models_with_bar(
 @MODELS_ARGUMENT
 @click.option("--workers", type=click.IntRange(1), help="Processes.  [default: cores]")
 def models_check(models_folder: Path, workers: int | None) -> None:
-    """Say what is there, per class, and what cannot be used and why."""
+    """Say what is there, per class, and what cannot be rendered and why.
+
+    Blender imports each model and renders a tiny view, as `iebench render` would, so both say the same.
+    """
     from render.catalog import scan_models
     from render.check import check_models
     from shards.processes import available_cores

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import stat
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +12,15 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from render.errors import unreadable
+from render.errors import ModelError, unreadable
 
 _LONGEST_TEXT = 2**28  # bytes of JSON
 _FLOAT = 5126  # componentType of glTF
 _BAD_CONTENT = (ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error)
+
+
+_UNSUPPORTED = frozenset({"EXT_meshopt_compression", "KHR_meshopt_compression", "KHR_texture_basisu"})
+"""Extensions that Blender 4.5 has no decoder for. It reads Draco's."""
 
 
 class Gltf:
@@ -31,6 +37,38 @@ class Gltf:
             self._content = self._read()
         except _BAD_CONTENT:
             raise unreadable(path) from None
+
+    def require_supported(self) -> None:
+        """Makes sure that Blender can decode the file, and that all it refers to is in its own folder or the one above.
+
+        Raises:
+            ModelError: it requires an extension that Blender lacks, or refers to something else.
+        """
+        try:
+            lacking = _UNSUPPORTED.intersection(self._content.get("extensionsRequired", []))
+            named = [*self._content.get("buffers", []), *self._content.get("images", [])]
+            uris = [item["uri"] for item in named if item.get("uri") and not item["uri"].startswith("data:")]
+        except _BAD_CONTENT:
+            raise unreadable(self._path) from None
+        if lacking:
+            raise ModelError(f"it requires {min(lacking)}, which Blender cannot read; store it without")
+        for uri in uris:
+            self._require_own(uri)
+
+    def _require_own(self, uri: str) -> None:
+        """Refuses a URI that leads to a file out of the model's folder, or to something that is no regular file.
+
+        Textures may lie beside the folder, as in ``../textures``. What is nowhere may still be found by its name.
+        """
+        place = self._path.parent / unquote(uri)
+        try:
+            mode = place.stat().st_mode
+        except (ValueError, OSError):
+            return
+        if not Path(os.path.abspath(place)).is_relative_to(os.path.abspath(self._path.parent.parent)):  # noqa: PTH100
+            raise ModelError(f"it refers to {uri[:200]}, which is outside its folder")
+        if not stat.S_ISREG(mode):
+            raise ModelError(f"it refers to {uri[:200]}, which is no regular file")
 
     def images(self) -> Iterator[tuple[str, str, bytes | None]]:
         """The name, URI and bytes of each image; no bytes where it is a file of its own.
@@ -92,7 +130,7 @@ class Gltf:
         path = self._path if uri is None else self._path.parent / unquote(uri)
         with path.open("rb") as stream:
             stream.seek(start + (self._chunk if uri is None else 0))
-            return stream.read(length)
+            return stream.read(min(length, path.stat().st_size))
 
 
 def _parsed(text: bytes) -> dict[str, Any]:

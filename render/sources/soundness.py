@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 NO_FACES = "it holds no faces"
 NOT_FINITE = "it holds coordinates that are not finite"
 
-_NOT_FINITE_OBJ = re.compile(
-    rb"^[ \t]*v[ \t][^\n#]*(?<![\w.])"
-    rb"[-+]?(?:nan|inf(?:inity)?|\d{40,}\.?\d*|[\d.]+e\+?0*(?:39|[4-9]\d|[1-9]\d{2,}))\b",  # in single precision
+_LARGE_OBJ = re.compile(
+    rb"^[ \t]*v[ \t][^\n#]*(?<![\w.])[-+]?(?:nan|inf(?:inity)?|\d{30,}\.?\d*|[\d.]+e\+?0*(?:[3-9]\d|[1-9]\d{2,}))\b[^\n#]*",
     re.IGNORECASE | re.MULTILINE,
 )
+"""Vertices with a number that may be too large for single precision, or is none."""
 _FAULTS_OF_A_FILE = frozenset(
     {
         errno.ENOENT,
@@ -138,12 +138,22 @@ def require_finite(vertices: np.ndarray) -> None:
         raise ModelError(NOT_FINITE)
 
 
+def _number(word: bytes) -> float:
+    try:
+        return float(word)
+    except ValueError:  # Blender passes over what is no number
+        return 0.0
+
+
 def _require_finite_file(path: Path) -> None:
     suffix = path.suffix.lower()
-    if suffix == ".obj" and _NOT_FINITE_OBJ.search(path.read_bytes()):
-        raise ModelError(NOT_FINITE)
+    if suffix == ".obj":
+        for line in _LARGE_OBJ.finditer(path.read_bytes()):
+            require_finite(np.array([_number(word) for word in line[0].split()[1:4]]))
     if suffix in _GLTF:
-        for positions in Gltf(path).positions():
+        gltf = Gltf(path)
+        gltf.require_supported()
+        for positions in gltf.positions():
             require_finite(positions)
     if suffix in _PLAIN:
         mesh = read_plain(path)

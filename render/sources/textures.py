@@ -26,6 +26,18 @@ LARGEST_PIXELS = 2**28
 FOLDERS = (".", "images", "../images", "textures", "../textures")
 """Where a texture is looked for by its name, from the model's folder."""
 
+_BLENDERS_OWN = {
+    b"\x76\x2f\x31\x01": "an EXR",
+    b"#?": "a Radiance HDR",
+    b"SDPX": "a DPX",
+    b"XPDS": "a DPX",
+    b"\x80\x2a\x5f\xd7": "a Cineon",
+    b"8BPS": "a PSD",
+    b"\x00\x00\x00\x0cjP  ": "a JPEG 2000",
+    b"\xff\x4f\xff\x51": "a JPEG 2000",
+}
+"""Formats that Blender reads by their first bytes; of PSD and JPEG 2000, Pillow knows most."""
+
 _LIBRARY = re.compile(rb"^[ \t]*mtllib[ \t]+([^\r\n]+)", re.MULTILINE)
 _MAP = re.compile(
     r"^[ \t]*(?:map_\w+|bump|disp|decal|refl|norm)[ \t]+([^\r\n]+)", re.MULTILINE | re.IGNORECASE
@@ -36,11 +48,17 @@ def require_bounded_textures(model: Path) -> None:
     """Makes sure that the images of a model can be decoded in a sensible amount of memory.
 
     Raises:
-        ModelError: one is more than 16,384 px a side, or all together have more than 2^28 pixels.
+        ModelError: one is more than 16,384 px a side, or all together have more than 2^28 pixels, or only Blender
+            could say how many.
     """
     total = 0
     for name, image in _images(model):
-        width, height = image_size(image) or (0, 0)
+        size = image_size(image)
+        if size is None and (kind := _unknown_format(image)):
+            raise ModelError(
+                f"its texture {name} is {kind}, whose size is not known before it is loaded; make it a PNG"
+            )
+        width, height = size or (0, 0)
         if max(width, height) > LARGEST_SIDE:
             raise ModelError(
                 f"its texture {name} has {width:,} x {height:,} px; at most {LARGEST_SIDE:,} a side can be rendered"
@@ -58,6 +76,19 @@ def image_size(image: Path | io.BytesIO) -> tuple[int, int] | None:
                 return opened.size
         except (OSError, UnidentifiedImageError, ValueError, SyntaxError, struct.error):
             return None
+
+
+def _unknown_format(image: Path | io.BytesIO) -> str | None:
+    """The format of an image that Blender reads and Pillow does not; None for all else."""
+    try:
+        if isinstance(image, Path):
+            with image.open("rb") as stream:
+                start = stream.read(12)
+        else:
+            start = image.getvalue()[:12]
+    except OSError:
+        return None
+    return next((kind for magic, kind in _BLENDERS_OWN.items() if start.startswith(magic)), None)
 
 
 def find_texture(reference: str, model: Path) -> Path | None:

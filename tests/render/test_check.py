@@ -1,45 +1,148 @@
-"""What of a folder of models cannot be rendered."""
+"""What of a folder of models cannot be rendered: the check says what a render says, of every format."""
 
+import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+import trimesh
 
-from commands import call
-from models import TRIANGLE, UNUSABLE, as_object, write_model
+from commands import SMALL, call
+from models import TRIANGLE, UNUSABLE, write_model
 from render.catalog import scan_models
-from render.check import why_unusable
+from render.check import check_models
+from shards.reader import read_views
+from shards.schema import open_dataset
+
+pytestmark = pytest.mark.blender
+
+DRACO = """
+import sys, bpy, addon_utils
+bpy.ops.wm.read_factory_settings(use_empty=True)
+addon_utils.enable("io_scene_gltf2")
+bpy.ops.mesh.primitive_monkey_add()
+bpy.ops.export_scene.gltf(filepath=sys.argv[1], export_draco_mesh_compression_enable=True)
+"""
 
 
-@pytest.fixture
-def models(tmp_path):
+def write_gltf(path: Path, **changes) -> None:
+    """A triangle as glTF with a buffer of its own; ``changes`` replace parts of it."""
+    positions = np.array([[0, 0, 0], [1, 0, 0], [0, 0, 1]], "<f4").tobytes()
+    buffer = path.with_suffix(".bin")
+    if not buffer.exists():
+        buffer.write_bytes(positions)
+    content = {
+        "asset": {"version": "2.0"},
+        "buffers": [{"uri": buffer.name, "byteLength": len(positions)}],
+        "bufferViews": [{"buffer": 0, "byteLength": len(positions)}],
+        "accessors": [
+            {
+                "bufferView": 0,
+                "componentType": 5126,
+                "count": 3,
+                "type": "VEC3",
+                "min": [0, 0, 0],
+                "max": [1, 0, 1],
+            }
+        ],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}],
+        "nodes": [{"mesh": 0}],
+        "scenes": [{"nodes": [0]}],
+    }
+    path.write_text(json.dumps({**content, **changes}))
+
+
+def needs(name):
+    return {"extensionsUsed": [name], "extensionsRequired": [name]}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Models of many kinds in class ``kinds``, and what is said of each as regular expressions."""
+    folder = tmp_path_factory.mktemp("check") / "models"
+    kinds = folder / "kinds"
+    kinds.mkdir(parents=True)
+    subprocess.run([sys.executable, "-c", DRACO, kinds / "draco.glb"], check=True, capture_output=True)
+    assert b"KHR_draco_mesh_compression" in (kinds / "draco.glb").read_bytes()
+    write_gltf(kinds / "plain.gltf")
+    write_gltf(kinds / "meshopt.gltf", **needs("EXT_meshopt_compression"))
+    write_gltf(kinds / "ktx2.gltf", **needs("KHR_texture_basisu"))
+    write_gltf(kinds / "long.gltf", bufferViews=[{"buffer": 0, "byteLength": 10**12}])
+    write_gltf(kinds / "outside.gltf", buffers=[{"uri": "/dev/zero", "byteLength": 36}])
+    os.mkfifo(kinds / "pipe.bin")
+    write_gltf(kinds / "pipe.gltf")
+    (kinds / "large.obj").write_text("v 3.41e38 0 0\nv 1 0 0\nv 0 0 1\nf 1 2 3\n")
+    (kinds / "stray.obj").write_text(f"{TRIANGLE}v 9e6 0 0\nv 9e6 1 0\nv 9e6 0 1\nf -3 -2 -1\n")
+    (kinds / "clear.obj").write_text(f"mtllib clear.mtl\nusemtl m\n{TRIANGLE}")
+    (kinds / "clear.mtl").write_text("newmtl m\nKd 1 1 1\nd 0\n")
+    (kinds / "light.obj").write_text(f"mtllib light.mtl\nusemtl m\n{TRIANGLE}")
+    (kinds / "light.mtl").write_text("newmtl m\nKd 1 1 1\nmap_Kd light.hdr\n")
+    (kinds / "light.hdr").write_bytes(b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 60000 +X 60000\n")
+    trimesh.creation.box().export(kinds / "box.ply")
     for kind, (content, _) in UNUSABLE.items():
-        write_model(tmp_path / "03797390" / kind, content)
-    for number in range(3):
-        write_model(tmp_path / "02876657" / f"bottle{number}", TRIANGLE)
-    return tmp_path
+        write_model(folder / "03797390" / kind, content)
+    return folder
 
 
-@pytest.mark.parametrize("kind", UNUSABLE)
-def test_a_model_that_cannot_be_rendered_is_found_without_blender(tmp_path, kind):
-    content, reason = UNUSABLE[kind]
-    assert re.match(reason, why_unusable(as_object(write_model(tmp_path, content))))
+REASONS = {
+    "meshopt": "it requires EXT_meshopt_compression, which Blender cannot read; store it without",
+    "ktx2": "it requires KHR_texture_basisu, which Blender cannot read; store it without",
+    "outside": "it refers to /dev/zero, which is outside its folder",
+    "pipe": "it refers to pipe.bin, which is no regular file",
+    "large": "it holds coordinates that are not finite",
+    "light": "its texture light.hdr is a Radiance HDR, whose size is not known before it is loaded; make it a PNG",
+    **{kind: reason for kind, (_, reason) in UNUSABLE.items()},
+}
+NOTES = {
+    "stray": "no part of it is in the frame of the first view",
+    "clear": "all of its surface is transparent",
+}
 
 
-def test_a_model_that_can_be_rendered_has_no_reason_against_it(golden_data, toy_models):
-    objects = [*scan_models(toy_models), *scan_models(golden_data / "models")]
-    assert len(objects) == 8 + len(list((golden_data / "models").glob("*/*")))
-    assert {why_unusable(item) for item in objects} == {""}
+def test_check_and_render_say_the_same_of_every_model(models, tmp_path):
+    checked = call("models", "check", models, "--workers", "1")
+    assert checked.code == 0
+    out = tmp_path / "views"
+    assert call("render", models, out, *SMALL, "--workers", "1").code == 1
+
+    failures = map(json.loads, (out / "failures.jsonl").read_text().splitlines())
+    reasons = {failure["object"]: failure["reason"] for failure in failures}
+    assert sorted(reasons) == sorted(REASONS)
+    assert all(re.match(REASONS[name], reason) for name, reason in reasons.items())
+    index = open_dataset(out)
+    views = [view.metadata for split in ("train", "val") for view in read_views(out, index, split)]
+    assert {view.object: view.notes for view in views} == {
+        name: (NOTES[name],) if name in NOTES else () for name in ("draco", "plain", "long", "box", *NOTES)
+    }
+    named = [line for line in checked.out.splitlines() if line.startswith("  ")]
+    assert named == [
+        *sorted(f"  {synset_of(name)}/{name}: {reason}" for name, reason in reasons.items()),
+        *sorted(f"  kinds/{name}, note: {note}" for name, note in NOTES.items()),
+    ]
+    total = len(REASONS) + len(NOTES) + 4
+    assert f"{total} objects in 2 classes, {len(NOTES) + 4} usable" in checked.out
 
 
-def test_the_command_counts_classes_and_names_what_cannot_be_used(models):
-    result = call("models", "check", models, "--workers", "2")
-    assert result.code == 0
-    lines = [line.split() for line in result.out.splitlines()]
-    assert ["02876657", "bottle", "3"] in [line[:3] for line in lines]
-    assert ["03797390", "mug", "7"] in [line[:3] for line in lines]
-    assert "10 objects in 2 classes, 3 usable" in result.out
-    for kind, (_, reason) in UNUSABLE.items():
-        assert re.search(f"  03797390/{kind}: {reason}", result.out)
+def synset_of(name):
+    return "03797390" if name in UNUSABLE else "kinds"
+
+
+def test_a_model_that_hangs_is_named_and_nothing_is_left_behind(tmp_path, monkeypatch):
+    node = tmp_path / "node"
+    node.mkdir()
+    monkeypatch.setenv("TMPDIR", str(node))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    os.mkfifo(write_model(tmp_path / "models" / "02876657" / "hangs", None))
+    write_model(tmp_path / "models" / "02876657" / "bottle", TRIANGLE)
+    done = []
+    report = check_models(scan_models(tmp_path / "models"), 2, lambda: done.append(1), timeout=5)
+    assert report.reasons == {("02876657", "hangs"): "reading it, or one of its views, took longer than 5 s"}
+    assert len(done) == 2 and report.usable == 1
+    assert list(node.iterdir()) == []
 
 
 def test_the_command_fails_where_nothing_can_be_used(tmp_path):

@@ -7,7 +7,6 @@ import pytest
 
 from models import TRIANGLE
 from render.catalog import scan_models
-from render.check import why_unusable
 from render.errors import ModelError
 from render.sources import archives
 from render.sources.archives import objects_in_archive, unpacked_model
@@ -46,7 +45,6 @@ def test_an_archive_may_start_at_the_synset_at_the_objects_or_further_up(tmp_pat
     for item in scan_models(tmp_path):
         with opened_model(item) as model:
             assert model.read_text() == TRIANGLE
-        assert why_unusable(item) == ""
 
 
 def test_only_the_objects_own_files_are_unpacked_and_they_go_again(tmp_path):
@@ -76,7 +74,8 @@ def test_an_object_without_a_mesh_is_listed_with_the_place_of_its_mesh(tmp_path)
     path = zipped(tmp_path / "02691156.zip", members)
     empty = scan_models(tmp_path)[1]
     assert (empty.object_id, empty.member) == ("b", f"02691156/b/{MESH}")
-    assert why_unusable(empty) == f"there is no 02691156/b/{MESH} in {path}"
+    with pytest.raises(ModelError, match=f"^there is no 02691156/b/{MESH} in {path}$"), opened_model(empty):
+        pass
 
 
 def test_an_object_that_is_unpacked_goes_before_the_archive(tmp_path):

@@ -10,8 +10,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-from models import TRIANGLE, as_object
-from render.check import why_unusable
+from models import TRIANGLE
 from render.errors import ModelError
 from render.sources.textures import find_texture, require_bounded_textures
 
@@ -39,7 +38,6 @@ def test_a_texture_of_30000_px_costs_its_object(tmp_path, options):
     reason = r"its texture large wood.png has 30,000 x 30,000 px; at most 16,384 a side can be rendered"
     with pytest.raises(ModelError, match=reason):
         require_bounded_textures(path)
-    assert why_unusable(as_object(path)) == reason
 
 
 def test_many_large_textures_cost_their_object(tmp_path):
@@ -109,3 +107,13 @@ def test_a_texture_is_found_by_its_name_beside_the_model(tmp_path, reference, fo
 @pytest.mark.parametrize("reference", ["gone.png", "", "dir/", "a\0b", "x" * 5000])
 def test_a_texture_that_is_not_there_is_none(tmp_path, reference):
     assert find_texture(reference, tmp_path / "m.obj") is None
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"), [(b"\x76\x2f\x31\x01\x02\0\0\0", "an EXR"), (b"#?RADIANCE\n", "a Radiance HDR")]
+)
+def test_a_texture_whose_size_only_blender_knows_costs_its_object(tmp_path, start, kind):
+    path = obj_with(tmp_path, ("sky.img", (1, 1)))
+    (tmp_path / "sky.img").write_bytes(start)
+    with pytest.raises(ModelError, match=f"its texture sky.img is {kind}, whose size is not known"):
+        require_bounded_textures(path)

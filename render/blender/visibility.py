@@ -1,0 +1,55 @@
+"""Whether the camera meets the object at all: one that lies beside the frame would give views of an empty floor."""
+
+import bpy
+import numpy as np
+
+from render.blender.passes import OBJECT_INDEX
+
+_GRIDS = (1, 4, 16, 64, 256)
+"""Rays along each side, coarse to fine: most objects are met by the first."""
+
+UNSEEN = "no part of it is in the frame of the first view"
+TRANSPARENT = "all of its surface is transparent"
+
+
+def visibility_notes() -> tuple[str, ...]:
+    """Says why nothing of the object can be seen in the view that was rendered last; empty if something can."""
+    item = next(item for item in bpy.context.scene.objects if item.pass_index == OBJECT_INDEX)
+    if not _is_met(item):
+        return (UNSEEN,)
+    return (TRANSPARENT,) if _is_transparent(item) else ()
+
+
+def _is_met(item: "bpy.types.Object") -> bool:
+    graph = bpy.context.evaluated_depsgraph_get()  # which sets the matrices
+    camera = bpy.context.scene.camera
+    to_object = item.matrix_world.inverted_safe()
+    origin = to_object @ camera.matrix_world.translation
+    corners = [camera.matrix_world @ corner for corner in camera.data.view_frame(scene=bpy.context.scene)]
+    right_top, right_bottom, left_bottom, left_top = corners
+    for count in _GRIDS:
+        for row in range(count):
+            left = left_top.lerp(left_bottom, (row + 0.5) / count)
+            right = right_top.lerp(right_bottom, (row + 0.5) / count)
+            for column in range(count):
+                target = to_object @ left.lerp(right, (column + 0.5) / count)
+                if item.ray_cast(origin, target - origin, depsgraph=graph)[0]:
+                    return True
+    return False
+
+
+def _is_transparent(item: "bpy.types.Object") -> bool:
+    """Whether each material that a face has is fully transparent, by a number and not by a texture."""
+    numbers = np.empty(len(item.data.polygons), dtype=np.int32)
+    item.data.polygons.foreach_get("material_index", numbers)
+    slots = item.data.materials
+    materials = [slots[number] for number in np.unique(numbers).tolist() if number < len(slots)]
+    return bool(materials) and all(map(_has_no_alpha, materials))
+
+
+def _has_no_alpha(material: "bpy.types.Material | None") -> bool:
+    if material is None or material.node_tree is None:
+        return False
+    surfaces = [node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED"]
+    alphas = [node.inputs["Alpha"] for node in surfaces]
+    return bool(alphas) and all(not alpha.is_linked and alpha.default_value == 0.0 for alpha in alphas)

@@ -1,20 +1,24 @@
 """The report as the command line makes it: with larger pictures, rendered anew, and with an explorer beside it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from iebench.cli.rendering import Running, render_plan_with_bar
 from iebench.report.explorer import write_explorer
 from iebench.report.page import LARGE, Enlarge, write_report
 from iebench.training.run import Run
 from shards.errors import IebenchError
+from shards.lists import Name
 
 if TYPE_CHECKING:
     from iebench.report.sample import Sample
+    from shards.schema import Variant
 
 
 def write_pages(
@@ -63,13 +67,32 @@ def enlarge_with(models: Path, beside: Path, workers: int | None = None) -> Enla
 def _render_again(
     models: Path, beside: Path, workers: int | None, sample: "Sample", owners: Sequence[int]
 ) -> Path:
-    """Renders all views of some objects of a sample with their latents.
+    """Renders all views of some objects of a sample with their latents, into a folder named by what is in it."""
+    values = {sample.names[owner]: sample.latents[owner].numpy() for owner in owners}
+    digest = hashlib.sha256(repr([(name, rows.tolist()) for name, rows in sorted(values.items())]).encode())
+    out = beside.with_name(f"{beside.stem}-views-{digest.hexdigest()[:8]}")
+    render_latents(models, out, values, sample.index.variant, workers)
+    return out
 
-    Returns:
-        The folder of the dataset, whose name tells what is in it.
+
+def render_latents(
+    models: Path,
+    out: Path,
+    latents: Mapping[Name, np.ndarray],
+    variant: "Variant",
+    workers: int | None = None,
+) -> None:
+    """Renders objects at ``LARGE`` pixels with given latents, for pictures; what is done is not done again.
+
+    Args:
+        models: Folder of the models.
+        out: Folder of the dataset; all of it is in the split ``train``.
+        latents: (views, number of latents) of each object.
+        variant: What the latents are.
+        workers: Render processes; by default all cores.
 
     Raises:
-        UsageError: The models lack one of the objects, or there is no Blender.
+        UsageError: The models lack one of the objects, the folder holds other views, or there is no Blender.
         IebenchError: An object could not be rendered.
     """
     from render.catalog import scan_models, select_objects
@@ -77,20 +100,15 @@ def _render_again(
     from render.plan import PlanSettings, make_plan
     from render.settings import PRESETS
 
-    values = {sample.names[owner]: sample.latents[owner].numpy() for owner in owners}
-    digest = hashlib.sha256(repr([(name, rows.tolist()) for name, rows in sorted(values.items())]).encode())
-    explicit = ExplicitLatents(values, digest.hexdigest())
-    out = beside.with_name(f"{beside.stem}-views-{explicit.sha256[:8]}")
+    rows = repr([(name, values.tolist()) for name, values in sorted(latents.items())])
+    explicit = ExplicitLatents(latents, hashlib.sha256(rows.encode()).hexdigest())
     pixels = PRESETS["draft"].model_copy(update={"image_size": LARGE})
-    settings = PlanSettings(variant=sample.index.variant, objects_per_shard=16, render=pixels)
+    settings = PlanSettings(variant=variant, objects_per_shard=16, render=pixels)
     # the channel statistics of a dataset are of training views, and this one is never trained on
-    objects = [replace(item, split="train") for item in select_objects(scan_models(models), values)]
+    objects = [replace(item, split="train") for item in select_objects(scan_models(models), latents)]
     summary = render_plan_with_bar(
         make_plan(objects, settings, explicit), out, Running(workers, device="cpu")
     )
     if summary.failures:
         failed = summary.failures[0]
-        raise IebenchError(
-            f"{failed.synset}/{failed.object} could not be rendered for the page: {failed.reason}"
-        )
-    return out
+        raise IebenchError(f"{failed.synset}/{failed.object} could not be rendered: {failed.reason}")

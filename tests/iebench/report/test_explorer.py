@@ -135,8 +135,12 @@ ACT = """<script>
 const shown = () => [...byId("answers").querySelector("ol").children].map((item) => Number(item.dataset.view));
 const fire = (id, value, kind) => { byId(id).value = value; byId(id).dispatchEvent(new Event(kind)); };
 const seen = {start: shown(), picked: state.view};
+const angles = () => [...byId("own").querySelectorAll("[data-angle-of]")].map((item) => parseInt(item.textContent));
+seen.before = angles();
 fire("turn-x", 40, "input"); fire("turn-y", -25, "input"); fire("turn-z", 10, "input");
 seen.turned = shown();
+seen.after = angles();
+seen.wanted = parseInt(byId("own").querySelector(".wanted").textContent);
 seen.told = byId("turn-y").nextElementSibling.textContent;
 byId("map").focus();
 const walked = new Set([state.view]);
@@ -168,6 +172,8 @@ def test_sliders_keyboard_and_both_widths_work_in_a_browser(page: str, runs: lis
         assert seen["sliders"] > 150
         assert seen["walked"] > 1
         assert seen["own"] == 1
+        assert seen["before"][0] == 0 and seen["after"][0] == pytest.approx(turned_by(TURN), abs=1)
+        assert seen["wanted"] == min(seen["after"])
         assert seen["told"] == "−25°"
         assert seen["turned"] != seen["start"]
         encoder = encoder_of_run(
@@ -175,6 +181,12 @@ def test_sliders_keyboard_and_both_widths_work_in_a_browser(page: str, runs: lis
         )
         assert seen["start"] == looked_up(encoder, Run(runs[0]).data(), (0, 0, 0))
         assert seen["turned"] == looked_up(encoder, Run(runs[0]).data(), TURN)
+
+
+def turned_by(degrees: tuple[int, int, int]) -> float:
+    """The angle of a rotation that is given about x, y and z."""
+    told = quaternion_from_euler(torch.deg2rad(torch.tensor([degrees], dtype=torch.float64)))
+    return float(torch.rad2deg(2 * torch.acos(told[0, 3].abs())))
 
 
 @torch.inference_mode()

@@ -14,7 +14,7 @@ import click
 
 from render.catalog import ObjectRef, scan_models
 from render.dataset import render_dataset
-from render.devices import CPU
+from render.device_choice import CPU
 from render.executor import Execution
 from render.local import find_devices
 from render.plan import PlanSettings, make_plan

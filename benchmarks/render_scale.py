@@ -26,11 +26,11 @@ from render.limits import Limits
 from render.plan import Job, PlanSettings, make_plan
 from render.staging import stage_object, staged_files
 from render.worker import Rendered
-from shards.catalogue import Named
 from shards.images import decode_jpeg, encode_jpeg
 from shards.pixels import PixelSums
 from shards.samples import encode_sample
 from shards.schema import SampleMetadata
+from shards.shard_plan import Named
 
 _NEVER = Limits(1e6, 1e6)
 _SIDE = 80  # pixels; noise of this size is a JPEG of 10 kB

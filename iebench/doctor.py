@@ -140,7 +140,7 @@ def _blender() -> Check:
 def _blender_gpus() -> Check:
     if importlib.util.find_spec("bpy") is None:
         return Check("Blender's GPUs", None, "bpy is not installed")
-    from render.devices import has_gpu_driver
+    from render.device_choice import has_gpu_driver
     from render.local import find_gpus
     from shards.errors import IebenchError
 

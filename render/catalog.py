@@ -7,11 +7,11 @@ from pathlib import Path
 
 from render.sources.archives import objects_in_archive
 from render.sources.classes import FORMATS, objects_in_class
-from render.sources.found import Found
+from render.sources.found import FoundModel
 from render.sources.shapenet import MODEL_FILES, has_mesh, objects_in_synset
+from shards.class_names import classes_of_synsets
 from shards.errors import UsageError
 from shards.schema import ClassInfo, object_key, split_of
-from shards.shapenet import classes_of_synsets
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def classes_of(objects: Iterable[ObjectRef]) -> tuple[ClassInfo, ...]:
     return classes_of_synsets(item.synset for item in objects)
 
 
-def _scan(folder: Path) -> list[Found]:
+def _scan(folder: Path) -> list[FoundModel]:
     """The objects of every class, of which at least one has a model."""
     with os.scandir(folder) as entries:
         visible = [entry for entry in entries if not entry.name.startswith(".") and entry.name != "__MACOSX"]
@@ -160,7 +160,7 @@ def _scan(folder: Path) -> list[Found]:
     return sorted(objects.values())
 
 
-def _as_ref(item: Found, folder: Path) -> ObjectRef:
+def _as_ref(item: FoundModel, folder: Path) -> ObjectRef:
     split = item.split or split_of(item.synset, item.object_id)
     return ObjectRef(item.synset, item.object_id, item.path, 0, split, item.member, item.rescaled, folder)
 

@@ -13,7 +13,7 @@ from render.limits import limits_of
 from render.plan import Job, PlanSettings
 from render.settings import RenderSettings
 from render.worker import require_blender
-from shards.shapenet import class_name
+from shards.class_names import class_name
 
 _SETTINGS = PlanSettings(views=1, render=RenderSettings(image_size=16, samples=1, denoiser="none"))
 """One tiny view, for which Blender loads everything that it would load for a large one."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from render.catalog import ObjectRef
-from shards.catalogue import ShardPlan
 from shards.locks import take_lock
+from shards.shard_plan import ShardPlan
 
 
 class ShardClaims:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import render
-from render.devices import WORKERS_PER_GPU, DeviceChoice
+from render.device_choice import WORKERS_PER_GPU, DeviceChoice
 from render.limits import Limits
 from render.local import LocalWorker, find_devices
 from render.output import redirected

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from render.catalog import ObjectRef, classes_of
-from render.devices import DeviceChoice
+from render.device_choice import DeviceChoice
 from render.executor import Execution, open_engine, run_jobs
 from render.limits import limits_of
 from render.part import Allotment, ClaimedShards, Part, RenderShard, WholeDataset
@@ -21,8 +21,9 @@ from render.plan import Job, Plan
 from render.sealing import KeptObject, Sealer
 from render.staging import FOLDER_NAME, SETTINGS_NAME, Staging
 from render.worker import require_blender
-from shards.catalogue import ShardPlan
+from shards.child_processes import available_cores
 from shards.completion import complete_dataset
+from shards.continuing import require_ours
 from shards.errors import IebenchError
 from shards.failures import FAILURES_NAME, Failure
 from shards.geometry import scene_camera
@@ -30,16 +31,15 @@ from shards.growth import is_moved, move_aside, require_grown, shards_aside, sou
 from shards.lists import Name
 from shards.parallel import run_parallel
 from shards.pixels import Channels, PixelSums
-from shards.processes import available_cores
-from shards.progress import Progress
+from shards.progress_protocol import Progress
 from shards.salvage import SalvageJob, salvage
 from shards.schema import INDEX_NAME, DatasetIndex, SplitInfo, parse_index
 from shards.sealed import RowsOfShard
-from shards.settings import require_ours
+from shards.shard_plan import ShardPlan
 
 
 @dataclass(frozen=True)
-class Summary:
+class RenderSummary:
     """What a run came to.
 
     Attributes:
@@ -63,7 +63,7 @@ def render_dataset(
     part: Part | None = None,
     repair: bool = False,
     add: bool = False,
-) -> Summary:
+) -> RenderSummary:
     """Renders what is missing of a planned dataset.
 
     A shard that lacks an object is made anew out of the objects that are sound in it and of that one.
@@ -95,21 +95,21 @@ def render_dataset(
         try:
             run = _Run(plan, staging, claimed)
             rendered = run.render(execution, progress)
-            return Summary(None, claimed.failures(), rendered, run.shards)
+            return RenderSummary(None, claimed.failures(), rendered, run.shards)
         finally:
             claimed.claims.release_all()
     finally:
         staging.release()
 
 
-def _render_whole(plan: Plan, staging: Staging, execution: Execution, progress: Progress) -> Summary:
+def _render_whole(plan: Plan, staging: Staging, execution: Execution, progress: Progress) -> RenderSummary:
     everything = WholeDataset(plan.shards, staging)
     run = _Run(plan, staging, everything)
     rendered = run.render(execution, progress)
     everything.list.write()
     index = run.finish()
     staging.remove()
-    return Summary(index, everything.failures(), rendered, run.shards)
+    return RenderSummary(index, everything.failures(), rendered, run.shards)
 
 
 def _require_ours(plan: Plan, out: Path, add: bool) -> None:

@@ -13,10 +13,10 @@ from typing import Literal, Protocol
 
 from pebble import ProcessExpired
 
-from render.devices import DeviceChoice
+from render.device_choice import DeviceChoice
 from render.limits import Limits, limits_of
 from render.plan import Job
-from render.retries import Attempt, JobQueue, Outcome, TimedOut, WorkerLost, blame_and_reason
+from render.retries import Attempt, JobOutcome, JobQueue, TimedOut, WorkerLost, blame_and_reason
 from render.worker import Rendered
 from shards.errors import IebenchError
 from shards.files import DISK_ERRORS
@@ -112,7 +112,7 @@ def open_engine(execution: Execution, first: Job) -> Engine:
     return LocalEngine(first, execution.workers, execution.device, limits)
 
 
-def run_jobs(jobs: Iterable[Job], engine: Engine, limits: Limits) -> Generator[Outcome, None, None]:
+def run_jobs(jobs: Iterable[Job], engine: Engine, limits: Limits) -> Generator[JobOutcome, None, None]:
     """Runs jobs; what is tried again and how often is told in ``render.retries``.
 
     Args:
@@ -145,7 +145,7 @@ def run_jobs(jobs: Iterable[Job], engine: Engine, limits: Limits) -> Generator[O
             for attempt, end in crew.wait():
                 if isinstance(end, Rendered):
                     queue.succeeded()
-                    yield Outcome(attempt.job, end, "", attempt.number)
+                    yield JobOutcome(attempt.job, end, "", attempt.number)
                 elif outcome := queue.failed(attempt, end, crew.busy):
                     yield outcome
     finally:

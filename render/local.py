@@ -13,7 +13,7 @@ from typing import Any
 from pebble import ProcessExpired
 
 from render import worker
-from render.devices import (
+from render.device_choice import (
     Device,
     DeviceChoice,
     choose_devices,
@@ -28,9 +28,9 @@ from render.retries import TimedOut, WorkerLost, blame_and_reason
 from render.scratch import Scratch, tail_of
 from render.settings import RenderSettings
 from render.worker import LOG_NAME, Rendered, WorkerSetup
+from shards.child_processes import available_cores
 from shards.errors import IebenchError
 from shards.one_process import OneProcess
-from shards.processes import available_cores
 
 _PROBE_TIMEOUT = 300.0  # seconds
 

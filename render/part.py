@@ -7,9 +7,9 @@ from typing import Protocol
 from render.catalog import ObjectRef
 from render.claims import ShardClaims
 from render.staging import Staging
-from shards.catalogue import ShardPlan
 from shards.errors import UsageError
 from shards.failures import FAILURES_NAME, Failure, Failures
+from shards.shard_plan import ShardPlan
 
 RenderShard = ShardPlan[ObjectRef]
 

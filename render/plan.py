@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from render.catalog import ObjectRef, select_objects
 from render.latents import ExplicitLatents, Intervals, with_ranges
 from render.settings import RenderSettings
-from shards.catalogue import ShardPlan, fingerprint, plan_shards
 from shards.schema import VARIANTS, DatasetIndex, Latent, Variant, draw_latents
+from shards.shard_plan import ShardPlan, fingerprint, plan_shards
 
 PIXELS_VERSION = 2
 """Counts changes of what a view shows: 2 since doubled faces are rendered as one, with the normals of the file."""

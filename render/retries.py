@@ -20,7 +20,7 @@ from itertools import islice
 
 from pebble import ProcessExpired
 
-from render.errors import SourceUnavailable
+from render.model_errors import SourceUnavailable
 from render.plan import Job
 from render.worker import Rendered
 from shards.errors import IebenchError
@@ -61,7 +61,7 @@ class Turn(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobOutcome:
     """How a job ended: with ``rendered``, or with a ``reason`` after so many ``attempts``."""
 
     job: Job
@@ -161,7 +161,7 @@ class JobQueue:
         """Notes that a model was read and rendered."""
         self._unavailable = 0
 
-    def failed(self, attempt: Attempt, error: BaseException, running: int = 0) -> Outcome | None:
+    def failed(self, attempt: Attempt, error: BaseException, running: int = 0) -> JobOutcome | None:
         """Queues a failed attempt's job again; where it is given up, returns its outcome.
 
         Args:
@@ -182,6 +182,6 @@ class JobQueue:
                     "same command again, which goes on where it was"
                 )
         if turn is Turn.NEVER:
-            return Outcome(attempt.job, None, reason, attempt.number)
+            return JobOutcome(attempt.job, None, reason, attempt.number)
         self._waiting[turn].append(following)
         return None

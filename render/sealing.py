@@ -9,13 +9,13 @@ from types import TracebackType
 from render.catalog import ObjectRef
 from render.plan import Plan
 from render.staging import Staging
-from shards.catalogue import ShardPlan
 from shards.errors import IebenchError
 from shards.lists import Name
 from shards.pixels import PixelSums
 from shards.salvage import read_objects_if
 from shards.samples import Sample, is_unchanged
 from shards.sealed import SealedShard, keep_rows
+from shards.shard_plan import ShardPlan
 from shards.writer import encode_members, join_shard
 
 _AT_ONCE = 4

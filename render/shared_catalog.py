@@ -7,9 +7,9 @@ from pathlib import Path
 
 from render.catalog import ObjectRef
 from render.staging import FOLDER_NAME
+from shards.continuing import require_room
 from shards.files import atomic_write
 from shards.locks import one_at_a_time
-from shards.settings import require_room
 
 CATALOG_NAME = "catalog.json.gz"
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from render.catalog import ObjectRef
-from shards.catalogue import ShardPlan
 from shards.errors import UsageError
 from shards.files import atomic_write, write_text
 from shards.locks import lock_folder, one_at_a_time
@@ -24,6 +23,7 @@ from shards.pixels import PixelSums
 from shards.samples import Sample
 from shards.schema import INDEX_NAME, parse_index
 from shards.sealed import SealedShards
+from shards.shard_plan import ShardPlan
 from shards.writer import encode_members, end_of_archive
 
 FOLDER_NAME = ".render"

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from render.devices import CPU, Device, DeviceChoice, choose_devices, device_of
-from render.errors import ModelError, SourceUnavailable
+from render.device_choice import CPU, Device, DeviceChoice, choose_devices, device_of
 from render.limits import START_ON_CPU, START_ON_GPU, Limits, alarm
+from render.model_errors import ModelError, SourceUnavailable
 from render.plan import Job
 from render.settings import RenderSettings
 from render.slots import node_folder, take_slot
@@ -21,13 +21,13 @@ from render.sources.opening import opened_model
 from render.sources.soundness import require_source
 from render.staging import stage_object
 from render.threads import few_cores
+from shards.child_processes import end_with_parent, leave_signals_to_parent
 from shards.errors import UsageError
 from shards.files import NO_ROOM
 from shards.images import decode_jpeg, encode_jpeg
 from shards.locks import one_at_a_time
 from shards.passes import DEPTH_SCALE, encode_pass, member_of
 from shards.pixels import PixelSums
-from shards.processes import end_with_parent, leave_signals_to_parent
 from shards.samples import Sample, encode_sample
 from shards.schema import SampleMetadata
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from shards.hub import hub_metadata, is_pictures
+from shards.card_metadata import hub_metadata, is_pictures
 from shards.images import ChannelOrder
 from shards.licenses import license_header, license_words
 from shards.passes import Pass, member_of

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from shards.catalogue import Named
 from shards.errors import UsageError
 from shards.files import write_text
+from shards.shard_plan import Named
 
 FAILURES_NAME = "failures.jsonl"
 

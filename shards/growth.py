@@ -12,12 +12,12 @@ sound in those and of the new ones.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from shards.catalogue import AnyEntry, Entry, ShardPlan
 from shards.errors import UsageError
 from shards.failures import FAILURES_NAME, Failures
 from shards.lists import Name
 from shards.schema import DatasetIndex
 from shards.sealed import RowsOfShard, SealedShards, names_in
+from shards.shard_plan import AnyCatalogEntry, CatalogEntry, ShardPlan
 
 FOLDER_NAME = "aside"
 
@@ -25,7 +25,7 @@ Aside = dict[Path, frozenset[Name]]
 """The objects in each shard that was moved aside."""
 
 
-def require_grown(out: Path, index: DatasetIndex, objects: Sequence[Entry]) -> str:
+def require_grown(out: Path, index: DatasetIndex, objects: Sequence[CatalogEntry]) -> str:
     """Makes sure that a catalogue has all objects of a dataset, in their splits and with their labels.
 
     Args:
@@ -99,8 +99,8 @@ def shards_aside(staging: Path) -> Aside:
 
 
 def sources_of(
-    own: Path, objects: Sequence[AnyEntry], aside: Aside
-) -> Iterator[tuple[Path, tuple[AnyEntry, ...]]]:
+    own: Path, objects: Sequence[AnyCatalogEntry], aside: Aside
+) -> Iterator[tuple[Path, tuple[AnyCatalogEntry, ...]]]:
     """The files that may hold some objects of a shard, with the objects that each may hold.
 
     Args:

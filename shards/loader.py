@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader
 
 from shards.batches import DrawBatch, ViewBatch
 from shards.blocks import Blocks
+from shards.child_processes import available_cores
 from shards.errors import IebenchError
-from shards.processes import available_cores
 from shards.stream import DrawStream, ViewStream
 
 T = TypeVar("T")

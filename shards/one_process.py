@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pebble import ProcessPool
 
-from shards.processes import interrupts_held_back
+from shards.child_processes import interrupts_held_back
 
 Result = TypeVar("Result")
 

@@ -15,8 +15,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from shards.catalogue import AnyEntry, Named, ShardPlan
 from shards.completion import complete_dataset
+from shards.continuing import SETTINGS_NAME, require_ours
 from shards.errors import IebenchError
 from shards.failures import FAILURES_NAME, Failure, Failures
 from shards.files import write_text
@@ -24,12 +24,12 @@ from shards.growth import is_moved, move_aside, require_grown, shards_aside, sou
 from shards.locks import sole_process
 from shards.parallel import run_parallel
 from shards.pixels import PixelSums
-from shards.progress import Progress
+from shards.progress_protocol import Progress
 from shards.salvage import SoundObjects
 from shards.samples import Sample
 from shards.schema import INDEX_NAME, DatasetIndex, parse_index
 from shards.sealed import SealedShard, SealedShards, keep_rows
-from shards.settings import SETTINGS_NAME, require_ours
+from shards.shard_plan import AnyCatalogEntry, Named, ShardPlan
 from shards.writer import seal_shard
 
 FOLDER_NAME = ".pack"
@@ -52,7 +52,7 @@ class ObjectReader(Protocol[Item]):
 
 
 @dataclass(frozen=True)
-class PackPlan(Generic[AnyEntry]):
+class PackPlan(Generic[AnyCatalogEntry]):
     """The whole of a dataset to be packed.
 
     Attributes:
@@ -64,11 +64,11 @@ class PackPlan(Generic[AnyEntry]):
         unlisted: Objects of the source that are in no split.
     """
 
-    reader: ObjectReader[AnyEntry]
+    reader: ObjectReader[AnyCatalogEntry]
     settings: BaseModel
     contract: DatasetIndex
-    objects: tuple[AnyEntry, ...]
-    shards: tuple[ShardPlan[AnyEntry], ...]
+    objects: tuple[AnyCatalogEntry, ...]
+    shards: tuple[ShardPlan[AnyCatalogEntry], ...]
     unlisted: int = 0
 
 

@@ -10,9 +10,9 @@ from typing import TypeVar
 
 from pebble import ProcessExpired
 
+from shards.child_processes import end_with_parent, leave_signals_to_parent
 from shards.errors import IebenchError
 from shards.one_process import OneProcess
-from shards.processes import end_with_parent, leave_signals_to_parent
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 
-from shards.catalogue import AnyEntry, ShardPlan
 from shards.lists import Name
 from shards.pixels import PixelSums
 from shards.reader import parse_view
 from shards.samples import Sample, is_unchanged, walk_samples
 from shards.schema import DatasetIndex, sample_key
+from shards.shard_plan import AnyCatalogEntry, ShardPlan
 from shards.tar import Damage
-from shards.verify.sample import sample_complaints
+from shards.verify.complaints import sample_complaints
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ def salvage(job: SalvageJob) -> Salvaged:
 
 
 def sound_objects(
-    path: Path, objects: Sequence[AnyEntry], index: DatasetIndex
-) -> Iterator[tuple[AnyEntry, list[Sample], PixelSums]]:
+    path: Path, objects: Sequence[AnyCatalogEntry], index: DatasetIndex
+) -> Iterator[tuple[AnyCatalogEntry, list[Sample], PixelSums]]:
     """The sound objects of a shard in order, each with its samples and the sums of its pixels.
 
     Args:
@@ -77,11 +77,13 @@ class SoundObjects:
         index: The dataset's index.
     """
 
-    def __init__(self, sources: Sequence[tuple[Path, Sequence[AnyEntry]]], index: DatasetIndex) -> None:
+    def __init__(
+        self, sources: Sequence[tuple[Path, Sequence[AnyCatalogEntry]]], index: DatasetIndex
+    ) -> None:
         self._found = [sound_objects(path, objects, index) for path, objects in sources]
         self._next = [next(found, None) for found in self._found]
 
-    def take(self, item: AnyEntry) -> tuple[list[Sample], PixelSums] | None:
+    def take(self, item: AnyCatalogEntry) -> tuple[list[Sample], PixelSums] | None:
         """The samples and the sums of the pixels of an object; None where no file has it."""
         taken = None
         for number, held in enumerate(self._next):
@@ -92,8 +94,8 @@ class SoundObjects:
 
 
 def read_objects_if(
-    path: Path, objects: Sequence[AnyEntry], views: int, is_sound: Callable[[Sample], bool]
-) -> Iterator[tuple[AnyEntry, list[Sample]]]:
+    path: Path, objects: Sequence[AnyCatalogEntry], views: int, is_sound: Callable[[Sample], bool]
+) -> Iterator[tuple[AnyCatalogEntry, list[Sample]]]:
     """The objects of a shard whose samples are all there and sound; objects out of their order are passed over.
 
     Args:

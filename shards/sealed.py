@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from shards.catalogue import ShardPlan
 from shards.errors import IebenchError
 from shards.failures import Failures
 from shards.files import atomic_write, sha256_of, write_text
@@ -19,6 +18,7 @@ from shards.passes import Pass
 from shards.pixels import Channels, PixelSums
 from shards.reader import read_shard
 from shards.schema import INDEX_NAME, DatasetIndex, Latent, ShardInfo, SplitInfo, parse_index
+from shards.shard_plan import ShardPlan
 
 # PyArrow takes a moment to load, and render workers do without it.
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ def models() -> None:
 @click.option("--workers", type=click.IntRange(1), help="Processes.  [default: cores]")
 def models_make(out: Path, classes: str, objects_per_class: int, seed: int, workers: int | None) -> None:
     """Make procedural 3D models in the layout of ShapeNetCore v2."""
-    from shards.processes import available_cores
+    from shards.child_processes import available_cores
 
     chosen = None if classes == "all" else [name.strip() for name in classes.split(",") if name.strip()]
     made = make_models_with_bar(out, chosen, objects_per_class, seed, workers or available_cores())
@@ -68,7 +68,7 @@ def models_check(models_folder: Path, workers: int | None) -> None:
     """
     from render.catalog import scan_models
     from render.check import check_models
-    from shards.processes import available_cores
+    from shards.child_processes import available_cores
 
     objects = scan_models(models_folder)
     with tqdm(total=len(objects), desc="check", unit="obj") as bar:
@@ -113,7 +113,7 @@ def show(dataset: Path, out: Path, split: str | None, rows: int, columns: int) -
 def verify(dataset: Path, workers: int | None) -> None:
     """Check every byte, every checksum and every sample against the data contract."""
     from render.plan import must_be_rendered_again
-    from shards.processes import available_cores
+    from shards.child_processes import available_cores
     from shards.schema import INDEX_NAME, parse_index
     from shards.table import TABLE_NAME
     from shards.verify import verify_dataset
@@ -159,8 +159,8 @@ def index(dataset: Path, workers: int | None) -> None:
 
     `iebench render` and `iebench pack` make it by themselves. Images are not read and shards not changed.
     """
+    from shards.child_processes import available_cores
     from shards.indexing import index_dataset
-    from shards.processes import available_cores
     from shards.table import TABLE_NAME
 
     with (

@@ -19,7 +19,7 @@ from iebench.training.run import Run
 from render.plan import PlanSettings
 from render.procedural import CLASSES
 from render.settings import PRESETS
-from shards.processes import available_cores
+from shards.child_processes import available_cores
 
 IMAGE_SIZE = 64
 SAMPLES = 2

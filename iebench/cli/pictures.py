@@ -6,7 +6,7 @@ import click
 
 from iebench.cli.data import FOLDER, WORKERS_OPTION
 from iebench.cli.published import describe_packed, pack, pack_with_bar
-from shards.processes import available_cores
+from shards.child_processes import available_cores
 
 
 @pack.command(

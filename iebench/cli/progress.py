@@ -9,7 +9,7 @@ from tqdm import tqdm
 from shards.printable import printable
 
 if TYPE_CHECKING:
-    from shards.catalogue import Named
+    from shards.shard_plan import Named
 
 
 class ViewBar:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from iebench.cli.data import DATASET_ARGUMENT, FOLDER, WORKERS_OPTION
 from iebench.cli.errors import FriendlyGroup, terminate_as_interrupt
 from iebench.cli.progress import ViewBar
-from shards.processes import available_cores
+from shards.child_processes import available_cores
 
 # The commands import what they need when they run: PyTorch and webdataset take seconds to load.
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from shards.errors import IebenchError, UsageError
 # The commands import what they need when they run: PyTorch and webdataset take seconds to load.
 if TYPE_CHECKING:
     from render.catalog import ObjectRef
-    from render.dataset import Summary
-    from render.devices import DeviceChoice
+    from render.dataset import RenderSummary
+    from render.device_choice import DeviceChoice
     from render.executor import EngineName, Execution
     from render.latents import ExplicitLatents
     from render.part import Part
@@ -308,7 +308,7 @@ def render_with_bar(
     explicit: "ExplicitLatents | None",
     selection: Selection,
     run: Running,
-) -> "Summary":
+) -> "RenderSummary":
     """Plans and renders a dataset under a progress bar; Ctrl-C and SIGTERM leave it resumable."""
     from render.plan import make_plan
 
@@ -318,7 +318,7 @@ def render_with_bar(
     return render_plan_with_bar(make_plan(objects, settings, explicit), out, run)
 
 
-def render_plan_with_bar(plan: "Plan", out: Path, run: Running) -> "Summary":
+def render_plan_with_bar(plan: "Plan", out: Path, run: Running) -> "RenderSummary":
     """Renders what was planned under a progress bar; Ctrl-C and SIGTERM leave it resumable."""
     from render.dataset import render_dataset
 
@@ -330,7 +330,7 @@ def render_plan_with_bar(plan: "Plan", out: Path, run: Running) -> "Summary":
         bar.close()
 
 
-def describe(summary: "Summary", out: Path, part: "Part | None" = None) -> str:
+def describe(summary: "RenderSummary", out: Path, part: "Part | None" = None) -> str:
     """What a render came to, in a few lines."""
     from shards.failures import FAILURES_NAME
 

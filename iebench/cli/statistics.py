@@ -21,7 +21,7 @@ def stats(dataset: Path, as_json: bool, workers: int | None) -> None:
 
     The workers read shards, which is needed where the dataset has no latents.parquet.
     """
-    from shards.processes import available_cores
+    from shards.child_processes import available_cores
     from shards.schema import open_dataset
     from shards.statistics import dataset_statistics
 

@@ -4,7 +4,7 @@ import bpy  # isort: skip  (makes the next import possible)
 import _cycles
 import addon_utils
 
-from render.devices import GPU_KINDS, Device
+from render.device_choice import GPU_KINDS, Device
 
 _NAME, _TYPE, _ID, _DENOISES = 0, 1, 2, 5
 """Places in the tuples by which Cycles describes a device."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import bpy
 
-from render.errors import ModelError, unreadable
+from render.model_errors import ModelError, unreadable
 from render.sources.soundness import read_plain, require_sound
 
 

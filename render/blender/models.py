@@ -7,7 +7,7 @@ import numpy as np
 
 from render.blender.faces import mend_faces
 from render.blender.materials import show_colours
-from render.errors import ModelError
+from render.model_errors import ModelError
 from render.sources.soundness import NO_FACES, NOT_FINITE, require_extent
 
 UNIT_TOLERANCE = 0.01

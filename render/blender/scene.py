@@ -23,10 +23,10 @@ from render.blender.hardware import use_device
 from render.blender.importers import import_model
 from render.blender.materials import mend_materials
 from render.blender.models import Loaded, one_centred_object, share_large_mesh
-from render.blender.passes import OBJECT_INDEX, PassFiles
-from render.devices import CPU, Device
-from render.errors import ModelError
+from render.blender.pass_files import OBJECT_INDEX, PassFiles
+from render.device_choice import CPU, Device
 from render.frame import Frame
+from render.model_errors import ModelError
 from render.settings import RenderSettings
 
 CAMERA_DISTANCE = 2.5  # metres from the origin, looking down at 45 degrees from +Y

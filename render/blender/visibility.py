@@ -3,7 +3,7 @@
 import bpy
 import numpy as np
 
-from render.blender.passes import OBJECT_INDEX
+from render.blender.pass_files import OBJECT_INDEX
 
 _GRIDS = (1, 4, 16, 64, 256)
 """Rays along each side, coarse to fine: most objects are met by the first."""

@@ -5,18 +5,18 @@
 >>> folders = make_models(Path("models"), classes=["mug", "chair"], objects_per_class=4)  # doctest: +SKIP
 """
 
-from render.procedural.catalogue import CLASSES, ShapeClass, build_object, find_class
 from render.procedural.make import GENERATOR_VERSION, make_models
-from render.procedural.model import Material, Mesh, Model, Part
+from render.procedural.meshes import Material, Mesh, MeshPart, ProceduralModel
 from render.procedural.obj import model_files, write_object
+from render.procedural.shape_classes import CLASSES, ShapeClass, build_object, find_class
 
 __all__ = [
     "CLASSES",
     "GENERATOR_VERSION",
     "Material",
     "Mesh",
-    "Model",
-    "Part",
+    "MeshPart",
+    "ProceduralModel",
     "ShapeClass",
     "build_object",
     "find_class",

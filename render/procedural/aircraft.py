@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from render.procedural.colours import Scheme, chance, pick, scheme
-from render.procedural.materials import covered, glass, glossy, matte, metal
-from render.procedural.model import Mesh, Part, both_sides, join
+from render.procedural.colors import Scheme, chance, pick, scheme
+from render.procedural.finishes import covered, glass, glossy, matte, metal
+from render.procedural.meshes import Mesh, MeshPart, both_sides, join
+from render.procedural.patterns import fuselage, wrap_print
 from render.procedural.shapes import ball, bar, box, curve, disc, extrude, lathe, wing
-from render.procedural.textures import fuselage, wrap_print
 
 
-def airplane(rng: np.random.Generator) -> list[Part]:
+def airplane(rng: np.random.Generator) -> list[MeshPart]:
     """An airliner, a small propeller plane or a fighter."""
     colours = scheme(rng)
     return pick(rng, (_airliner, _airliner, _propeller, _fighter))(rng, colours)
@@ -22,7 +22,7 @@ def _tube(profile: np.ndarray, segments: int = 24) -> Mesh:
     return lathe(profile, segments).turned("x", -90)
 
 
-def _airliner(rng: np.random.Generator, colours: Scheme) -> list[Part]:
+def _airliner(rng: np.random.Generator, colours: Scheme) -> list[MeshPart]:
     length, radius = rng.uniform(26, 40), rng.uniform(1.6, 2.3)
     half = length / 2
     profile = [
@@ -62,13 +62,13 @@ def _airliner(rng: np.random.Generator, colours: Scheme) -> list[Part]:
     )
     windscreen = box(radius * 0.95, radius * 0.26, radius * 0.9, radius * 0.1).turned("x", 33)
     return [
-        Part(body, covered("body", image, 0.4)),
-        Part(
+        MeshPart(body, covered("body", image, 0.4)),
+        MeshPart(
             both_sides(join(surfaces)),
             glossy("wings", pick(rng, [colours.body, colours.light, colours.second])),
         ),
-        Part(fin, glossy("fin", colours.accent)),
-        Part(windscreen.moved(0, radius * 0.60, -half + radius * 1.05), glass("windscreen")),
+        MeshPart(fin, glossy("fin", colours.accent)),
+        MeshPart(windscreen.moved(0, radius * 0.60, -half + radius * 1.05), glass("windscreen")),
         *_jets(rng, colours, length, radius, middle, span, sweep_back, tee),
     ]
 
@@ -89,7 +89,7 @@ def _jets(
     span: float,
     sweep_back: float,
     tail: bool,
-) -> list[Part]:
+) -> list[MeshPart]:
     size = radius * rng.uniform(0.5, 0.68)
     shape = [
         (size * 0.55, -1.9 * size),
@@ -113,12 +113,12 @@ def _jets(
         [disc(size * 0.72, 0.05).turned("x", -90).moved(x, y, z - 1.22 * size) for x, y, z in places]
     )
     return [
-        Part(both_sides(engines), metal("engines", pick(rng, [colours.metal, colours.accent]))),
-        Part(both_sides(mouth), matte("intakes", colours.dark)),
+        MeshPart(both_sides(engines), metal("engines", pick(rng, [colours.metal, colours.accent]))),
+        MeshPart(both_sides(mouth), matte("intakes", colours.dark)),
     ]
 
 
-def _propeller(rng: np.random.Generator, colours: Scheme) -> list[Part]:
+def _propeller(rng: np.random.Generator, colours: Scheme) -> list[MeshPart]:
     length, radius = rng.uniform(7.0, 8.6), rng.uniform(0.55, 0.70)
     half, high = length / 2, chance(rng, 0.55)
     profile = curve(
@@ -152,36 +152,39 @@ def _propeller(rng: np.random.Generator, colours: Scheme) -> list[Part]:
     image[90:] = image[60]  # a small plane has no row of windows
     wings = glossy("wings", pick(rng, [colours.body, colours.second]))
     return [
-        Part(body, covered("body", image, 0.4)),
-        Part(join(surfaces), wings),
-        Part(cabin, glass("cabin")),
+        MeshPart(body, covered("body", image, 0.4)),
+        MeshPart(join(surfaces), wings),
+        MeshPart(cabin, glass("cabin")),
         *_airscrew(rng, colours, half),
         *_landing_gear(colours, radius, half),
     ]
 
 
-def _airscrew(rng: np.random.Generator, colours: Scheme, half: float) -> list[Part]:
+def _airscrew(rng: np.random.Generator, colours: Scheme, half: float) -> list[MeshPart]:
     blades = int(rng.integers(2, 5))
     blade = box(0.17, 1.15, 0.05, 0.02).turned("y", 25).moved(y=0.62)
     turns = rng.uniform(0, 90) + np.arange(blades) * 360 / blades
     screw = join([blade.turned("z", turn) for turn in turns]).moved(z=-half - 0.12)
     spinner = _tube(curve([(0.2, 0.0), (0.17, 0.2), (0.0, 0.42)], 6), 16).moved(z=-half + 0.05)
-    return [Part(screw, matte("screw", colours.dark)), Part(spinner, glossy("spinner", colours.accent))]
+    return [
+        MeshPart(screw, matte("screw", colours.dark)),
+        MeshPart(spinner, glossy("spinner", colours.accent)),
+    ]
 
 
-def _landing_gear(colours: Scheme, radius: float, half: float) -> list[Part]:
+def _landing_gear(colours: Scheme, radius: float, half: float) -> list[MeshPart]:
     legs = [bar((0.3, -radius * 0.7, -half * 0.15), (1.05, -radius * 2.0, -half * 0.12), 0.07)]
     tyre = disc(0.26, 0.18).turned("z", 90)
     wheels = both_sides(tyre.moved(1.2, -radius * 2.05, -half * 0.12))
     nose = tyre.moved(0.09, -radius * 2.05, -half * 0.82)
     strut = bar((0, -radius * 0.5, -half * 0.8), (0, -radius * 2.05, -half * 0.82), 0.06)
     return [
-        Part(join([both_sides(join(legs)), strut]), metal("gear", colours.metal)),
-        Part(join([wheels, nose]), matte("tyres", colours.dark)),
+        MeshPart(join([both_sides(join(legs)), strut]), metal("gear", colours.metal)),
+        MeshPart(join([wheels, nose]), matte("tyres", colours.dark)),
     ]
 
 
-def _fighter(rng: np.random.Generator, colours: Scheme) -> list[Part]:
+def _fighter(rng: np.random.Generator, colours: Scheme) -> list[MeshPart]:
     length, radius = rng.uniform(13, 16), rng.uniform(0.85, 1.1)
     half = length / 2
     profile = curve(
@@ -218,15 +221,15 @@ def _fighter(rng: np.random.Generator, colours: Scheme) -> list[Part]:
     image = fuselage(rng, colours.body, colours.body, colours.second)
     image[40:] = image[30]
     return [
-        Part(body, covered("body", image)),
-        Part(join([*surfaces, intakes]), matte("wings", pick(rng, [colours.body, colours.second]))),
-        Part(canopy, glass("canopy")),
-        Part(nozzle, metal("nozzle", (0.25, 0.25, 0.27))),
-        Part(both_sides(missiles), glossy("missiles", colours.accent)),
+        MeshPart(body, covered("body", image)),
+        MeshPart(join([*surfaces, intakes]), matte("wings", pick(rng, [colours.body, colours.second]))),
+        MeshPart(canopy, glass("canopy")),
+        MeshPart(nozzle, metal("nozzle", (0.25, 0.25, 0.27))),
+        MeshPart(both_sides(missiles), glossy("missiles", colours.accent)),
     ]
 
 
-def rocket(rng: np.random.Generator) -> list[Part]:
+def rocket(rng: np.random.Generator) -> list[MeshPart]:
     """A space rocket: body, nose, fins, nozzle, a hatch at the front, sometimes boosters."""
     colours = scheme(rng)
     tall, radius = rng.uniform(8, 13), rng.uniform(0.9, 1.5)
@@ -247,16 +250,18 @@ def rocket(rng: np.random.Generator) -> list[Part]:
     image = wrap_print(rng, colours.body, colours.second, colours.accent)
     tip = glossy("nose", colours.accent)
     parts = [
-        Part(join([lathe(side, 28), lathe([(0, 0), (radius * 0.8, 0)], 28)]), covered("body", image, 0.4)),
-        Part(lathe(peak, 28), tip),
-        Part(lathe(bell, 20), metal("nozzle", (0.3, 0.3, 0.33))),
-        Part(_fins(rng, tall, radius), glossy("fins", colours.second)),
+        MeshPart(
+            join([lathe(side, 28), lathe([(0, 0), (radius * 0.8, 0)], 28)]), covered("body", image, 0.4)
+        ),
+        MeshPart(lathe(peak, 28), tip),
+        MeshPart(lathe(bell, 20), metal("nozzle", (0.3, 0.3, 0.33))),
+        MeshPart(_fins(rng, tall, radius), glossy("fins", colours.second)),
     ]
     if chance(rng, 0.7):
         level, size = tall * rng.uniform(0.72, 0.8), radius * rng.uniform(0.32, 0.42)
         frame = disc(size * 1.3, 0.3).turned("x", -90).moved(0, level, -radius * 0.86)
         pane = disc(size, 0.3).turned("x", -90).moved(0, level, -radius * 0.90)
-        parts += [Part(frame, metal("frame", colours.metal)), Part(pane, glass("window"))]
+        parts += [MeshPart(frame, metal("frame", colours.metal)), MeshPart(pane, glass("window"))]
     if chance(rng, 0.4):
         high, size = tall * rng.uniform(0.4, 0.65), radius * 0.42
         tank = lathe(
@@ -268,7 +273,7 @@ def rocket(rng: np.random.Generator) -> list[Part]:
             ),
             16,
         )
-        parts.append(Part(both_sides(tank.moved(x=radius * belly + size * 0.8)), tip))
+        parts.append(MeshPart(both_sides(tank.moved(x=radius * belly + size * 0.8)), tip))
     return parts
 
 

@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from render.procedural.colours import Colour
-from render.procedural.model import Floats, Image, Part, corner_normals
+from render.procedural.colors import Colour
+from render.procedural.meshes import Floats, Image, MeshPart, corner_normals
 
 UP = np.array([0.0, 1.0, 0.0])
 SIDE = np.array([0.6, 0.0, -0.8])  # the front looks towards -Z
@@ -26,7 +26,7 @@ SIZE = 16
 """Pixels of a swatch, across and down."""
 
 
-def baked(parts: Sequence[Part]) -> tuple[Part, ...]:
+def baked(parts: Sequence[MeshPart]) -> tuple[MeshPart, ...]:
     """Bakes light into every material of the parts that has no image of its own."""
     return tuple(part if part.material.image is not None else _lit(part) for part in parts)
 
@@ -53,7 +53,7 @@ def swatch(colour: Colour) -> Image:
     return np.round(255 * np.clip((np.array(colour) + LIFT) * light, 0, 1)).astype(np.uint8)
 
 
-def _lit(part: Part) -> Part:
+def _lit(part: MeshPart) -> MeshPart:
     uv = light_coordinates(corner_normals(part.mesh))
     material = replace(part.material, colour=(1.0, 1.0, 1.0), image=swatch(part.material.colour))
-    return Part(replace(part.mesh, uv=uv), material)
+    return MeshPart(replace(part.mesh, uv=uv), material)

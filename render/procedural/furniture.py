@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from render.procedural.colours import Scheme, chance, pick, scheme
-from render.procedural.materials import cloth, glossy, matte, metal, timber, wooden
-from render.procedural.model import Material, Mesh, Part, both_sides, join
+from render.procedural.colors import Scheme, chance, pick, scheme
+from render.procedural.finishes import cloth, glossy, matte, metal, timber, wooden
+from render.procedural.meshes import Material, Mesh, MeshPart, both_sides, join
 from render.procedural.shapes import (
     bar,
     beam,
@@ -24,7 +24,7 @@ GRAIN = 0.45  # metres of wood that one image of grain covers
 WEAVE = 0.4  # metres of cloth that one image of fabric covers
 
 
-def chair(rng: np.random.Generator) -> list[Part]:
+def chair(rng: np.random.Generator) -> list[MeshPart]:
     """A dining, lounge or office chair: seat, back, legs, sometimes arms."""
     colours = scheme(rng)
     width, depth = rng.uniform(0.42, 0.56), rng.uniform(0.40, 0.54)
@@ -33,15 +33,15 @@ def chair(rng: np.random.Generator) -> list[Part]:
     covering = cloth(rng, "seat", colours.second, colours.accent, 0.45)
     outline = rounded_rectangle(width, depth, rng.uniform(0.02, 0.16), 6)
     seat = extrude(outline, thick, thick * 0.35).turned("x", 90).moved(y=height).projected(WEAVE)
-    parts = [Part(seat, covering)]
+    parts = [MeshPart(seat, covering)]
     if chance(rng, 0.25):
         parts += _swivel_foot(rng, colours, height - thick / 2)
     else:
         legs = _chair_legs(rng, width, depth, height - thick / 2).projected(GRAIN, "y")
-        parts.append(Part(legs, frame))
+        parts.append(MeshPart(legs, frame))
     parts += _chair_back(rng, frame, covering, width, depth, height)
     if chance(rng, 0.4):
-        parts.append(Part(_chair_arms(rng, width, depth, height).projected(GRAIN, "z"), frame))
+        parts.append(MeshPart(_chair_arms(rng, width, depth, height).projected(GRAIN, "z"), frame))
     return parts
 
 
@@ -64,20 +64,20 @@ def _chair_legs(rng: np.random.Generator, width: float, depth: float, height: fl
     return both_sides(join(legs))
 
 
-def _swivel_foot(rng: np.random.Generator, colours: Scheme, height: float) -> list[Part]:
+def _swivel_foot(rng: np.random.Generator, colours: Scheme, height: float) -> list[MeshPart]:
     count, reach = int(rng.integers(4, 6)), rng.uniform(0.24, 0.30)
     steel, rubber = metal("column", colours.metal), matte("castors", colours.dark)
-    parts = [Part(cylinder(0.03, height - 0.06, 0.022).moved(y=0.06), steel)]
+    parts = [MeshPart(cylinder(0.03, height - 0.06, 0.022).moved(y=0.06), steel)]
     for turn in np.arange(count) * 360 / count:
         spoke = beam((0, 0.10, 0), (0, 0.065, -reach), 0.05, 0.03).turned("y", turn)
         castor = disc(0.032, 0.04).turned("z", 90).moved(0.02, 0.032, -reach).turned("y", turn)
-        parts += [Part(spoke, steel), Part(castor, rubber)]
+        parts += [MeshPart(spoke, steel), MeshPart(castor, rubber)]
     return parts
 
 
 def _chair_back(
     rng: np.random.Generator, frame: Material, covering: Material, width: float, depth: float, seat: float
-) -> list[Part]:
+) -> list[MeshPart]:
     kind = pick(rng, ("panel", "slats", "spindles", "ladder", "cushion", "hoop"))
     tall, lean = rng.uniform(0.38, 0.62), rng.uniform(4, 16)
     half, thick = width / 2 - 0.03, rng.uniform(0.02, 0.032)
@@ -113,7 +113,7 @@ def _chair_back(
             wood.append(slat.moved(x=x, y=tall / 2))
     place = [(join(meshes), material) for meshes, material in ((wood, frame), (soft, covering)) if meshes]
     return [
-        Part(mesh.projected(GRAIN, "y").turned("x", lean).moved(y=seat, z=depth / 2 - 0.03), material)
+        MeshPart(mesh.projected(GRAIN, "y").turned("x", lean).moved(y=seat, z=depth / 2 - 0.03), material)
         for mesh, material in place
     ]
 
@@ -127,7 +127,7 @@ def _chair_arms(rng: np.random.Generator, width: float, depth: float, height: fl
     return both_sides(join([rest, beam((x, height - 0.03, -z), (x, height + rise, -z), 0.032)]))
 
 
-def table(rng: np.random.Generator) -> list[Part]:
+def table(rng: np.random.Generator) -> list[MeshPart]:
     """A dining, coffee or side table: a top of some outline on legs, a pedestal or trestles."""
     colours = scheme(rng)
     width, depth = rng.uniform(0.7, 1.8), rng.uniform(0.6, 0.95)
@@ -145,14 +145,14 @@ def table(rng: np.random.Generator) -> list[Part]:
     top = extrude(rim, thick, thick * 0.2).turned("x", 90).moved(y=height - thick / 2)
     board = timber(rng, "top", colours.body, 0.6)
     stand = glossy("stand", colours.second) if chance(rng, 0.5) else metal("stand", colours.metal)
-    parts = [Part(top.projected(0.6), board)]
+    parts = [MeshPart(top.projected(0.6), board)]
     share = 0.66 if outline in ("oval", "round", "hexagon") else 0.90
-    parts.append(Part(_table_stand(rng, width * share, depth * share, height - thick), stand))
+    parts.append(MeshPart(_table_stand(rng, width * share, depth * share, height - thick), stand))
     if share > 0.8:
         parts += _table_extras(rng, colours, width, depth, height - thick)
     elif chance(rng, 0.7):
         runner = box(width * 0.28, 0.008, depth * 0.86, 0.003).moved(y=height + 0.005).projected(WEAVE)
-        parts.append(Part(runner, cloth(rng, "runner", colours.accent, colours.light, 0.3)))
+        parts.append(MeshPart(runner, cloth(rng, "runner", colours.accent, colours.light, 0.3)))
     return parts
 
 
@@ -188,7 +188,7 @@ def _table_stand(rng: np.random.Generator, width: float, depth: float, height: f
 
 def _table_extras(
     rng: np.random.Generator, colours: Scheme, width: float, depth: float, height: float
-) -> list[Part]:
+) -> list[MeshPart]:
     """What tells a rectangular table's front from its back: drawers, or a cloth that lies off the middle."""
     kind = pick(rng, ("drawers", "drawers", "runner", "shelf"))
     if kind == "runner":
@@ -196,23 +196,26 @@ def _table_extras(
         runner = (
             box(width * 0.3, 0.008, depth + 0.01, 0.003).moved(width * 0.12, height + 0.075).projected(WEAVE)
         )
-        return [Part(runner, cover)]
+        return [MeshPart(runner, cover)]
     if kind == "shelf":
         shelf = box(width * 0.84, 0.025, depth * 0.76, 0.005).moved(y=height * 0.3).projected(0.6)
-        return [Part(shelf, timber(rng, "shelf", colours.accent, 0.4))]
+        return [MeshPart(shelf, timber(rng, "shelf", colours.accent, 0.4))]
     tall, count = rng.uniform(0.09, 0.16), int(rng.integers(1, 4))
     apron = box(width * 0.84, tall, depth * 0.8, 0.006).moved(y=height - tall / 2)
-    parts = [Part(apron, glossy("apron", colours.second))]
+    parts = [MeshPart(apron, glossy("apron", colours.second))]
     pitch = width * 0.84 / count
     for index in range(count):
         x = (index - (count - 1) / 2) * pitch
         front = box(pitch * 0.88, tall * 0.76, 0.02, 0.005).moved(x, height - tall / 2, -depth * 0.4 - 0.006)
         knob = box(0.09, 0.018, 0.03, 0.008).moved(x, height - tall / 2, -depth * 0.4 - 0.028)
-        parts += [Part(front, glossy("drawers", colours.accent)), Part(knob, metal("knobs", colours.metal))]
+        parts += [
+            MeshPart(front, glossy("drawers", colours.accent)),
+            MeshPart(knob, metal("knobs", colours.metal)),
+        ]
     return parts
 
 
-def bed(rng: np.random.Generator) -> list[Part]:
+def bed(rng: np.random.Generator) -> list[MeshPart]:
     """A single or double bed: frame, mattress, blanket, pillows, headboard, sometimes a foot or posts.
 
     The foot is the front.
@@ -243,8 +246,8 @@ def bed(rng: np.random.Generator) -> list[Part]:
         ]
     mattress = box(width, thick, length, 0.06, 3).moved(y=deck + thick / 2)
     parts = [
-        Part(join(wood).projected(0.7), frame),
-        Part(mattress, matte("mattress", colours.light)),
+        MeshPart(join(wood).projected(0.7), frame),
+        MeshPart(mattress, matte("mattress", colours.light)),
     ]
     return parts + _bedding(rng, colours, width, length, deck, thick)
 
@@ -276,7 +279,7 @@ def _headboard(rng: np.random.Generator, width: float, level: float) -> Mesh:
 
 def _bedding(
     rng: np.random.Generator, colours: Scheme, width: float, length: float, deck: float, thick: float
-) -> list[Part]:
+) -> list[MeshPart]:
     share, top = rng.uniform(0.5, 0.74), deck + thick
     blanket = box(width + 0.05, thick * 0.85, length * share + 0.03, 0.07, 3)
     blanket = blanket.moved(0, top - thick * 0.85 / 2 + 0.03, -length * (1 - share) / 2 - 0.01).projected(
@@ -287,18 +290,18 @@ def _bedding(
     count = 2 if width > 1.3 else 1
     soft = matte("pillows", pick(rng, [colours.light, colours.light, colours.accent]))
     parts = [
-        Part(blanket, cloth(rng, "blanket", colours.second, colours.accent, 0.35)),
-        Part(edge, matte("hem", colours.accent)),
+        MeshPart(blanket, cloth(rng, "blanket", colours.second, colours.accent, 0.35)),
+        MeshPart(edge, matte("hem", colours.accent)),
     ]
     for index in range(count):
         x = (index - (count - 1) / 2) * width * 0.48
         pillow = box(min(0.62, width * 0.44 if count == 2 else width * 0.7), 0.13, 0.40, 0.064, 4)
         pillow = pillow.turned("x", -12).turned("y", rng.uniform(-8, 8))
-        parts.append(Part(pillow.moved(x, top + 0.06, length / 2 - 0.27), soft))
+        parts.append(MeshPart(pillow.moved(x, top + 0.06, length / 2 - 0.27), soft))
     return parts
 
 
-def sofa(rng: np.random.Generator) -> list[Part]:
+def sofa(rng: np.random.Generator) -> list[MeshPart]:
     """A sofa or armchair: base, cushions, back, arms, feet, sometimes a chaise at one end."""
     colours = scheme(rng)
     seats = int(pick(rng, (1, 2, 2, 3, 3)))
@@ -316,21 +319,23 @@ def sofa(rng: np.random.Generator) -> list[Part]:
     shell = join([base, rest, arms]).projected(WEAVE)
     pads = cloth(rng, "cushions", pick(rng, [colours.body, colours.second]), colours.light, 0.7)
     parts = [
-        Part(shell, cover),
-        Part(_sofa_cushions(rng, seats, width, depth, seat, back).projected(WEAVE), pads),
+        MeshPart(shell, cover),
+        MeshPart(_sofa_cushions(rng, seats, width, depth, seat, back).projected(WEAVE), pads),
     ]
     if seats > 1 and chance(rng, 0.35):
         side, long = pick(rng, (-1, 1)), rng.uniform(0.45, 0.75)
         wide = width / seats
         chaise = box(wide, seat - foot, long, 0.06, 3)
         chaise = chaise.moved(side * (width - wide) / 2, (seat + foot) / 2, -depth / 2 - long / 2 + 0.03)
-        parts.append(Part(chaise.projected(WEAVE), cover))
+        parts.append(MeshPart(chaise.projected(WEAVE), cover))
     feet = [
         bar((x, foot + 0.05, z), (x * 1.02, 0, z * 1.03), 0.035, 0.022)
         for x in (-width / 2 - arm / 2, width / 2 + arm / 2)
         for z in (-depth / 2 + 0.07, depth / 2 - 0.07)
     ]
-    parts.append(Part(join(feet), wooden(rng, "feet") if chance(rng, 0.4) else metal("feet", colours.metal)))
+    parts.append(
+        MeshPart(join(feet), wooden(rng, "feet") if chance(rng, 0.4) else metal("feet", colours.metal))
+    )
     return parts + _throw_pillows(rng, colours, seats, width, depth, seat)
 
 
@@ -369,7 +374,7 @@ def _sofa_cushions(
 
 def _throw_pillows(
     rng: np.random.Generator, colours: Scheme, seats: int, width: float, depth: float, seat: float
-) -> list[Part]:
+) -> list[MeshPart]:
     parts = []
     soft = cloth(rng, "pillow", colours.accent, colours.light, 0.4)
     for side in pick(rng, ((-1,), (1,), (-1, 1))):
@@ -378,5 +383,5 @@ def _throw_pillows(
         pillow = (
             box(0.38, 0.38, 0.13, 0.06, 3).projected(0.38).turned("z", rng.uniform(-20, 20)).turned("x", 22)
         )
-        parts.append(Part(pillow.moved(side * (width / 2 - 0.22), seat + 0.18, depth / 2 - 0.38), soft))
+        parts.append(MeshPart(pillow.moved(side * (width / 2 - 0.22), seat + 0.18, depth / 2 - 0.38), soft))
     return parts

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from render.procedural.colours import Scheme, chance, pick, scheme
-from render.procedural.materials import covered, glossy, matte, metal, timber, wooden
-from render.procedural.model import Floats, Mesh, Part, join
+from render.procedural.colors import Scheme, chance, pick, scheme
+from render.procedural.finishes import covered, glossy, matte, metal, timber, wooden
+from render.procedural.meshes import Floats, Mesh, MeshPart, join
+from render.procedural.patterns import panels, wrap_print
 from render.procedural.shapes import (
     ball,
     bar,
@@ -20,7 +21,6 @@ from render.procedural.shapes import (
     rounded_rectangle,
     sweep,
 )
-from render.procedural.textures import panels, wrap_print
 
 # Half outlines from the lower end to the neck: (x, y) in shares of the half width and of the length.
 GUITAR_BODIES: dict[str, tuple[tuple[float, float], ...]] = {
@@ -87,7 +87,7 @@ KNIFE_BLADES: dict[str, tuple[float, float]] = {
 }
 
 
-def guitar(rng: np.random.Generator) -> list[Part]:
+def guitar(rng: np.random.Generator) -> list[MeshPart]:
     """An acoustic or electric guitar, upright, its strings at the front."""
     colours = scheme(rng)
     kind = pick(rng, ("concert", "concert", "jumbo", "single", "double", "arrow"))
@@ -100,16 +100,16 @@ def guitar(rng: np.random.Generator) -> list[Part]:
     face = extrude(outline * 0.955 + np.array([0, tall * 0.02]), 0.5, 0.2).moved(z=front - 0.1)
     top = wooden(rng, "top") if acoustic and chance(rng, 0.7) else glossy("top", colours.body)
     rim = glossy("rim", pick(rng, [colours.second, colours.dark, colours.wood]))
-    parts = [Part(side, rim), Part(face.projected(30, "y"), top)]
+    parts = [MeshPart(side, rim), MeshPart(face.projected(30, "y"), top)]
     parts += _guitar_neck(rng, colours, tall, front, count=pick(rng, (6, 6, 4)))
     if acoustic:
         hole = disc(half * 0.30, 0.3).turned("x", -90).moved(0, tall * 0.60, front - 0.2)
         rosette = disc(half * 0.37, 0.3).turned("x", -90).moved(0, tall * 0.60, front - 0.12)
         bridge = box(half * 0.8, 2.4, 1.4, 0.4).moved(0, tall * 0.24, front - 0.7)
         parts += [
-            Part(hole, matte("hole", (0.03, 0.025, 0.02))),
-            Part(rosette, glossy("rosette", colours.accent)),
-            Part(bridge, matte("fittings", colours.dark)),
+            MeshPart(hole, matte("hole", (0.03, 0.025, 0.02))),
+            MeshPart(rosette, glossy("rosette", colours.accent)),
+            MeshPart(bridge, matte("fittings", colours.dark)),
         ]
         return parts
     return parts + _electrics(rng, colours, half, tall, front)
@@ -131,7 +131,7 @@ def _guitar_outline(rng: np.random.Generator, kind: str, half: float, tall: floa
 
 def _guitar_neck(
     rng: np.random.Generator, colours: Scheme, tall: float, front: float, count: int
-) -> list[Part]:
+) -> list[MeshPart]:
     long, z = rng.uniform(38, 48) * (1.12 if count == 4 else 1.0), front - 0.6
     top = tall + long
     neck = box(5.0, long + 9, 2.4, 0.9).moved(0, tall + long / 2 - 3, z + 1.3)
@@ -164,9 +164,9 @@ def _guitar_neck(
         box(5.2, 0.35, 0.3).moved(0, top - long * (1 - 0.5 ** (k / 6.5)), z - 0.68) for k in range(1, 11)
     ]
     return [
-        Part(join([neck, head]).projected(30, "y"), timber(rng, "neck", colours.second, 0.6)),
-        Part(board, matte("fingerboard", colours.dark)),
-        Part(join([*pegs, *frets, *strings]), metal("steel", colours.metal)),
+        MeshPart(join([neck, head]).projected(30, "y"), timber(rng, "neck", colours.second, 0.6)),
+        MeshPart(board, matte("fingerboard", colours.dark)),
+        MeshPart(join([*pegs, *frets, *strings]), metal("steel", colours.metal)),
     ]
 
 
@@ -177,7 +177,7 @@ def beam_string(low_x: float, high_x: float, low_y: float, high_y: float, z: flo
 
 def _electrics(
     rng: np.random.Generator, colours: Scheme, half: float, tall: float, front: float
-) -> list[Part]:
+) -> list[MeshPart]:
     z = front - 0.5
     pickups = [
         box(9.0, 2.6, 1.2, 0.4).moved(0, tall * level, z)
@@ -199,13 +199,13 @@ def _electrics(
         0.1,
     )
     return [
-        Part(join(pickups), matte("fittings", colours.dark)),
-        Part(join([bridge, *knobs]), metal("steel", colours.metal)),
-        Part(guard.mirrored().moved(z=front - 0.42), glossy("guard", colours.accent)),
+        MeshPart(join(pickups), matte("fittings", colours.dark)),
+        MeshPart(join([bridge, *knobs]), metal("steel", colours.metal)),
+        MeshPart(guard.mirrored().moved(z=front - 0.42), glossy("guard", colours.accent)),
     ]
 
 
-def cap(rng: np.random.Generator) -> list[Part]:
+def cap(rng: np.random.Generator) -> list[MeshPart]:
     """A baseball cap: crown, brim to the front, button, often a badge and a strap at the back."""
     colours = scheme(rng)
     wide, tall = rng.uniform(8.2, 9.2), rng.uniform(8.5, 12.0)
@@ -226,16 +226,16 @@ def cap(rng: np.random.Generator) -> list[Part]:
     button = ball(0.8, 6, 12).scaled(y=0.6).moved(y=tall)
     band = lathe([(wide * 1.005, -0.1), (wide * 1.005, 1.0)], 30).scaled(z=1.14)
     parts = [
-        Part(crown, outside),
-        Part(lining, matte("lining", colours.dark)),
-        Part(_brim(rng, wide), matte("brim", brim_colour)),
-        Part(join([button, band]), matte("trim", colours.accent)),
+        MeshPart(crown, outside),
+        MeshPart(lining, matte("lining", colours.dark)),
+        MeshPart(_brim(rng, wide), matte("brim", brim_colour)),
+        MeshPart(join([button, band]), matte("trim", colours.accent)),
     ]
     if style != "print":
         badge = extrude(rounded_rectangle(wide * 0.75, tall * 0.34, 1.2), 0.5, 0.15)
         lean = 22 * square
         parts.append(
-            Part(
+            MeshPart(
                 badge.turned("x", lean).moved(0, tall * 0.45, -wide * 1.14 * 0.93),
                 glossy("badge", colours.accent),
             )
@@ -263,7 +263,7 @@ def _brim(rng: np.random.Generator, wide: float) -> Mesh:
     return loft(rings)
 
 
-def knife(rng: np.random.Generator) -> list[Part]:
+def knife(rng: np.random.Generator) -> list[MeshPart]:
     """A kitchen knife, cleaver, bread knife, dagger or table knife; the point looks up."""
     colours = scheme(rng)
     kind = pick(rng, tuple(KNIFE_BLADES))
@@ -286,10 +286,10 @@ def knife(rng: np.random.Generator) -> list[Part]:
         fittings.append(box(wide * 2.4, 0.9, 1.6, 0.35).moved(y=0.5))
     lanyard = disc(1.0, 0.5).turned("x", 90).moved(0, -grip - 0.5, -0.25)
     return [
-        Part(blade, metal("blade", pick(rng, [(0.80, 0.81, 0.83), colours.metal, (0.55, 0.57, 0.60)]))),
-        Part(handle.projected(9, "y"), timber(rng, "handle", colours.body, 0.4)),
-        Part(join(fittings), metal("fittings", colours.metal)),
-        Part(lanyard, glossy("end", colours.accent)),
+        MeshPart(blade, metal("blade", pick(rng, [(0.80, 0.81, 0.83), colours.metal, (0.55, 0.57, 0.60)]))),
+        MeshPart(handle.projected(9, "y"), timber(rng, "handle", colours.body, 0.4)),
+        MeshPart(join(fittings), metal("fittings", colours.metal)),
+        MeshPart(lanyard, glossy("end", colours.accent)),
     ]
 
 

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from render.procedural.catalogue import CLASSES, ShapeClass, build_object, find_class
 from render.procedural.obj import write_object
+from render.procedural.shape_classes import CLASSES, ShapeClass, build_object, find_class
 from shards.errors import UsageError
 from shards.parallel import run_parallel
 

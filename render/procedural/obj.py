@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Picture
 
-from render.procedural.colours import to_linear
-from render.procedural.model import Floats, Image, Material, Model, corner_normals
+from render.procedural.colors import to_linear
+from render.procedural.meshes import Floats, Image, Material, ProceduralModel, corner_normals
 
 OBJ_NAME = "models/model_normalized.obj"
 MTL_NAME = "models/model_normalized.mtl"
@@ -18,7 +18,7 @@ MTL_NAME = "models/model_normalized.mtl"
 _DECIMALS = 6
 
 
-def model_files(model: Model) -> dict[str, bytes]:
+def model_files(model: ProceduralModel) -> dict[str, bytes]:
     """The content of every file of a model's folder, by its path in the folder."""
     images = [material.image for material in model.materials if material.image is not None]
     files = {OBJ_NAME: _obj(model).encode(), MTL_NAME: _mtl(model).encode()}
@@ -27,7 +27,7 @@ def model_files(model: Model) -> dict[str, bytes]:
     return files
 
 
-def write_object(model: Model, folder: Path) -> None:
+def write_object(model: ProceduralModel, folder: Path) -> None:
     """Writes a model to its folder: all of it or, when interrupted, nothing.
 
     A folder that already has the same content is left untouched; one that is incomplete is replaced.
@@ -62,7 +62,7 @@ def _png(image: Image) -> bytes:
     return stream.getvalue()
 
 
-def _mtl(model: Model) -> str:
+def _mtl(model: ProceduralModel) -> str:
     lines = [f"# {model.object_id}"]
     textures = 0
     for material in model.materials:
@@ -89,7 +89,7 @@ def _mtl_entry(material: Material) -> list[str]:
     ]
 
 
-def _obj(model: Model) -> str:
+def _obj(model: ProceduralModel) -> str:
     """One group for each material; positions, texture coordinates and normals are each listed once."""
     parts = sorted(model.parts, key=lambda part: [m.name for m in model.materials].index(part.material.name))
     positions, position_at = _listed(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.interpolate import PchipInterpolator
 
-from render.procedural.model import Floats, Integers, Mesh
+from render.procedural.meshes import Floats, Integers, Mesh
 
 Span = tuple[float, float]
 

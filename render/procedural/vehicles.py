@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from render.procedural.colours import Colour, Scheme, chance, pick, scheme, shade
-from render.procedural.materials import covered, glass, glossy, matte, metal
-from render.procedural.model import Mesh, Part, both_sides, join
+from render.procedural.colors import Colour, Scheme, chance, pick, scheme, shade
+from render.procedural.finishes import covered, glass, glossy, matte, metal
+from render.procedural.meshes import Mesh, MeshPart, both_sides, join
+from render.procedural.patterns import poster
 from render.procedural.shapes import bar, box, cylinder, disc, hull, loft, rounded_rectangle
-from render.procedural.textures import poster
 
 AMBER: Colour = (0.98, 0.85, 0.55)
 RED: Colour = (0.75, 0.06, 0.06)
@@ -46,7 +46,7 @@ CAR_FORMS: dict[str, CarForm] = {
 }
 
 
-def car(rng: np.random.Generator) -> list[Part]:
+def car(rng: np.random.Generator) -> list[MeshPart]:
     """A saloon, hatchback, sports car, estate, van or pickup truck."""
     colours = scheme(rng)
     form = CAR_FORMS[pick(rng, tuple(CAR_FORMS))]
@@ -70,7 +70,7 @@ def car(rng: np.random.Generator) -> list[Part]:
         (at(0.985), width * 0.92, (low + 0.03, bed * 0.97)),
         (at(1.0), width * 0.84, (low + 0.12, bed * 0.90)),
     ]
-    parts = [Part(hull(stations, 0.22, 4), body)]
+    parts = [MeshPart(hull(stations, 0.22, 4), body)]
     parts += _cabin(rng, colours, form, length, width, (belt, height))
     parts += _wheels(colours, wheel, width, (at(0.19), at(0.80)))
     parts += _car_face(rng, colours, length, width, (low, bonnet, bed))
@@ -84,11 +84,11 @@ def car(rng: np.random.Generator) -> list[Part]:
             )
         )
         gate = box(width * 0.9, 0.10, 0.07, 0.03).moved(0, bed + 0.03, at(0.965))
-        parts += [Part(hold, matte("trim", colours.dark)), Part(join([rails, gate]), body)]
+        parts += [MeshPart(hold, matte("trim", colours.dark)), MeshPart(join([rails, gate]), body)]
     elif chance(rng, 0.25):
         stripe = pick(rng, (0.0, width * 0.12))
         parts.append(
-            Part(
+            MeshPart(
                 _roof_box(stripe, width, height, at(form.cabin[1]), at(form.cabin[2])),
                 glossy("rack", colours.second),
             )
@@ -107,7 +107,7 @@ def _cabin(
     length: float,
     width: float,
     levels: tuple[float, float],
-) -> list[Part]:
+) -> list[MeshPart]:
     """Windows all round, pillars between them, and the roof."""
     belt, top = levels[0] - 0.04, levels[1] - 0.06
     below, above = width * 0.93, width * rng.uniform(0.70, 0.78)
@@ -139,14 +139,14 @@ def _cabin(
     mirror = box(0.16, 0.11, 0.09, 0.03).moved(below / 2 + 0.12, belt + 0.14, z0 + 0.38)
     roof_colour = colours.body if chance(rng, 0.7) else colours.second
     return [
-        Part(panes, glass("windows")),
-        Part(both_sides(join(pillars)), glossy("body", colours.body)),
-        Part(roof, glossy("roof", roof_colour)),
-        Part(both_sides(mirror), glossy("roof", roof_colour)),
+        MeshPart(panes, glass("windows")),
+        MeshPart(both_sides(join(pillars)), glossy("body", colours.body)),
+        MeshPart(roof, glossy("roof", roof_colour)),
+        MeshPart(both_sides(mirror), glossy("roof", roof_colour)),
     ]
 
 
-def _wheels(colours: Scheme, radius: float, width: float, axles: tuple[float, ...]) -> list[Part]:
+def _wheels(colours: Scheme, radius: float, width: float, axles: tuple[float, ...]) -> list[MeshPart]:
     tyre = disc(radius, 0.24, 0.22, 24).turned("z", -90)  # its outer face looks towards +X
     hub = cylinder(radius * 0.62, 0.03, radius * 0.5, 16).turned("z", -90).moved(x=0.235)
     arch = disc(radius * 1.16, 0.05, 0.1, 24).turned("z", -90)
@@ -156,15 +156,15 @@ def _wheels(colours: Scheme, radius: float, width: float, axles: tuple[float, ..
         hubs.append(hub.moved(width / 2 - 0.20, radius, z))
         arches.append(arch.moved(width / 2 - 0.038, radius * 1.04, z))
     return [
-        Part(both_sides(join(tyres)), matte("tyres", (0.05, 0.05, 0.055))),
-        Part(both_sides(join(hubs)), metal("hubs", colours.metal)),
-        Part(both_sides(join(arches)), matte("trim", colours.dark)),
+        MeshPart(both_sides(join(tyres)), matte("tyres", (0.05, 0.05, 0.055))),
+        MeshPart(both_sides(join(hubs)), metal("hubs", colours.metal)),
+        MeshPart(both_sides(join(arches)), matte("trim", colours.dark)),
     ]
 
 
 def _car_face(
     rng: np.random.Generator, colours: Scheme, length: float, width: float, levels: tuple[float, float, float]
-) -> list[Part]:
+) -> list[MeshPart]:
     """Lamps, grille, bumpers and number plates."""
     low, bonnet, boot = levels
     nose, tail = -length / 2, length / 2
@@ -181,14 +181,14 @@ def _car_face(
     ]
     plate = box(0.5, 0.12, 0.02).moved(0, low + (boot - low) * 0.55, tail + 0.005)
     return [
-        Part(both_sides(lamp), glossy("headlamps", AMBER)),
-        Part(both_sides(rear), glossy("taillamps", RED)),
-        Part(join([grille, *bumpers]), matte("trim", colours.dark)),
-        Part(plate, matte("plate", colours.light)),
+        MeshPart(both_sides(lamp), glossy("headlamps", AMBER)),
+        MeshPart(both_sides(rear), glossy("taillamps", RED)),
+        MeshPart(join([grille, *bumpers]), matte("trim", colours.dark)),
+        MeshPart(plate, matte("plate", colours.light)),
     ]
 
 
-def bus(rng: np.random.Generator) -> list[Part]:
+def bus(rng: np.random.Generator) -> list[MeshPart]:
     """A city bus, a coach, a double-decker or a school bus with a bonnet."""
     colours = scheme(rng)
     kind = pick(rng, ("city", "coach", "double", "school"))
@@ -199,10 +199,10 @@ def bus(rng: np.random.Generator) -> list[Part]:
     start, end = -length / 2 + hood, length / 2
     shell = box(width, height - low, end - start, 0.22, 3).moved(0, (height + low) / 2, (start + end) / 2)
     body = glossy("body", colours.body)
-    parts = [Part(shell, body)]
+    parts = [MeshPart(shell, body)]
     if hood:
         nose = box(width * 0.82, 1.25, hood + 0.6, 0.2, 3).moved(0, low + 0.72, start - hood / 2 + 0.3)
-        parts.append(Part(nose, body))
+        parts.append(MeshPart(nose, body))
     parts += _bus_windows(rng, kind, width, height, (start, end))
     axles = (start + (0.1 if hood else 1.6), end - 2.0)
     parts += _wheels(colours, wheel, width, axles if kind != "coach" else (*axles, end - 3.1))
@@ -213,7 +213,7 @@ def bus(rng: np.random.Generator) -> list[Part]:
 
 def _bus_windows(
     rng: np.random.Generator, kind: str, width: float, height: float, ends: tuple[float, float]
-) -> list[Part]:
+) -> list[MeshPart]:
     start, end = ends
     storeys = [(0.40, 0.60), (0.74, 0.92)] if kind == "double" else [(0.55, 0.84)]
     count = int(rng.integers(5, 9))
@@ -227,10 +227,10 @@ def _bus_windows(
             panes.append(box(proud, tall, pitch * 0.86).moved(width / 2, y, z))
         panes.append(box(width * 0.42, tall, proud).moved(width * 0.215, y, start))
         panes.append(box(width * 0.40, tall * 0.8, proud).moved(width * 0.2, y, end))
-    return [Part(both_sides(join(panes)), glass("windows"))]
+    return [MeshPart(both_sides(join(panes)), glass("windows"))]
 
 
-def _bus_face(colours: Scheme, width: float, height: float, nose: float, tail: float) -> list[Part]:
+def _bus_face(colours: Scheme, width: float, height: float, nose: float, tail: float) -> list[MeshPart]:
     lamps = disc(0.16, 0.1).turned("x", -90).moved(width * 0.33, 0.85, nose + 0.05)
     rear = box(0.22, 0.5, 0.08, 0.03).moved(width * 0.4, 1.1, tail)
     bumpers = [box(width * 0.96, 0.26, 0.3, 0.08).moved(0, 0.48, z) for z in (nose + 0.06, tail - 0.06)]
@@ -240,9 +240,11 @@ def _bus_face(colours: Scheme, width: float, height: float, nose: float, tail: f
     )
     glasses = box(0.2, 0.42, 0.08, 0.03).moved(width / 2 + 0.28, height * 0.62, nose - 0.12)
     return [
-        Part(both_sides(lamps), glossy("headlamps", AMBER)),
-        Part(both_sides(rear), glossy("taillamps", RED)),
-        Part(join([*bumpers, grille, both_sides(mirror), both_sides(glasses)]), matte("trim", colours.dark)),
+        MeshPart(both_sides(lamps), glossy("headlamps", AMBER)),
+        MeshPart(both_sides(rear), glossy("taillamps", RED)),
+        MeshPart(
+            join([*bumpers, grille, both_sides(mirror), both_sides(glasses)]), matte("trim", colours.dark)
+        ),
     ]
 
 
@@ -253,7 +255,7 @@ def _bus_trim(
     width: float,
     height: float,
     ends: tuple[float, float],
-) -> list[Part]:
+) -> list[MeshPart]:
     """A stripe, doors on one side, a sign above the windscreen, and what stands on the roof."""
     start, end = ends
     level = height * (rng.uniform(0.64, 0.69) if kind == "double" else rng.uniform(0.36, 0.46))
@@ -271,18 +273,18 @@ def _bus_trim(
         0, height * (0.67 if kind == "double" else 0.9), start
     )
     parts = [
-        Part(stripe, glossy("stripe", colours.second)),
-        Part(join(doors), glossy("doors", colours.accent)),
-        Part(sign, matte("sign", shade(AMBER, 0.9))),
+        MeshPart(stripe, glossy("stripe", colours.second)),
+        MeshPart(join(doors), glossy("doors", colours.accent)),
+        MeshPart(sign, matte("sign", shade(AMBER, 0.9))),
     ]
     if kind != "double" and chance(rng, 0.7):
         place = rng.uniform(-0.2, 0.25) * (end - start)
         cooler = box(width * 0.6, 0.3, rng.uniform(1.2, 2.4), 0.1, 3).moved(0, height + 0.1, place)
-        parts.append(Part(cooler, matte("cooler", colours.light)))
+        parts.append(MeshPart(cooler, matte("cooler", colours.light)))
     return parts
 
 
-def skateboard(rng: np.random.Generator) -> list[Part]:
+def skateboard(rng: np.random.Generator) -> list[MeshPart]:
     """A short board, a long board or a cruiser: a deck with upturned ends, two axles, four wheels."""
     colours = scheme(rng)
     length, width = rng.uniform(62, 96), rng.uniform(18, 23)
@@ -296,8 +298,8 @@ def skateboard(rng: np.random.Generator) -> list[Part]:
     if chance(rng, 0.6):
         grip = covered("grip", poster(rng, grip.colour, colours.body, shade(grip.colour, 0.55)))
     parts = [
-        Part(print_.moved(y=ride), covered("print", poster(rng, colours.body, *inks), 0.3)),
-        Part(deck(0.001, 0.35).fitted("-x", "-z").moved(y=ride), grip),
+        MeshPart(print_.moved(y=ride), covered("print", poster(rng, colours.body, *inks), 0.3)),
+        MeshPart(deck(0.001, 0.35).fitted("-x", "-z").moved(y=ride), grip),
     ]
     roll = rng.uniform(3.0, 4.4)
     for z in (-axle, axle):
@@ -309,8 +311,8 @@ def skateboard(rng: np.random.Generator) -> list[Part]:
         tyre = disc(wheel, roll, 0.25, 20).turned("z", -90).moved(width * 0.46 - roll / 2, wheel, z)
         nut = cylinder(0.9, 0.5, segments=8).turned("z", -90).moved(width * 0.46 + roll / 2, wheel, z)
         parts += [
-            Part(join([base, post, shaft, hanger, both_sides(nut)]), metal("trucks", colours.metal)),
-            Part(both_sides(tyre), glossy("wheels", colours.accent)),
+            MeshPart(join([base, post, shaft, hanger, both_sides(nut)]), metal("trucks", colours.metal)),
+            MeshPart(both_sides(tyre), glossy("wheels", colours.accent)),
         ]
     return parts
 

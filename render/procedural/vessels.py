@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from render.procedural.colours import Scheme, chance, pick, scheme, shade
-from render.procedural.materials import covered, glossy, matte, metal
-from render.procedural.model import Floats, Material, Mesh, Part, join
+from render.procedural.colors import Scheme, chance, pick, scheme, shade
+from render.procedural.finishes import covered, glossy, matte, metal
+from render.procedural.meshes import Floats, Material, Mesh, MeshPart, join
+from render.procedural.patterns import fabric, label, wrap_print
 from render.procedural.shapes import box, curve, cylinder, lathe, sweep
-from render.procedural.textures import fabric, label, wrap_print
 
 
 def _thickened(outer: Floats, wall: float) -> Floats:
@@ -54,7 +54,7 @@ BOTTLE_FORMS: dict[str, BottleForm] = {
 }
 
 
-def bottle(rng: np.random.Generator) -> list[Part]:
+def bottle(rng: np.random.Generator) -> list[MeshPart]:
     """A wine, beer, soda or water bottle, a flask or a jug, with a label and a cap."""
     colours = scheme(rng)
     kind = pick(rng, tuple(BOTTLE_FORMS))
@@ -69,17 +69,17 @@ def bottle(rng: np.random.Generator) -> list[Part]:
         rng, colours.body, colours.second, colours.accent, pick(rng, [colours.dark, colours.accent])
     )
     parts = [
-        Part(body, glossy("body", colours.body)),
-        Part(sleeve, covered("label", image, 0.3)),
+        MeshPart(body, glossy("body", colours.body)),
+        MeshPart(sleeve, covered("label", image, 0.3)),
         *_bottle_top(rng, kind, colours, tall, neck),
     ]
     if kind == "jug":
         reach = radius * rng.uniform(0.75, 1.0)
         path = [(neck, tall * 0.9, 0), (neck + reach, tall * 0.86, 0), (neck + reach, tall * 0.68, 0)]
         path += [(radius * 0.85, label_high + 0.4, 0)]
-        parts.append(Part(sweep(curve(path, 18), 0.55), glossy("body", colours.body)))
+        parts.append(MeshPart(sweep(curve(path, 18), 0.55), glossy("body", colours.body)))
     if kind == "flask":
-        return [Part(part.mesh.scaled(z=0.62), part.material) for part in parts]
+        return [MeshPart(part.mesh.scaled(z=0.62), part.material) for part in parts]
     return parts
 
 
@@ -100,15 +100,17 @@ def _bottle_shoulder(
     return np.concatenate([waist[:1], smooth, [(neck, high + end * 1.3), (neck, tall)]]), low, high
 
 
-def _bottle_top(rng: np.random.Generator, kind: str, colours: Scheme, tall: float, neck: float) -> list[Part]:
+def _bottle_top(
+    rng: np.random.Generator, kind: str, colours: Scheme, tall: float, neck: float
+) -> list[MeshPart]:
     cap = glossy("cap", colours.accent)
     if kind == "spray":
         head = box(neck * 1.9, 2.2, 4.6, 0.5).moved(0, tall + 2.4, -0.9)
         trigger = sweep(curve([(0, tall + 1.6, -1.6), (0, tall + 0.4, -2.9), (0, tall - 1.6, -2.6)], 8), 0.4)
         nozzle = cylinder(0.5, 0.8).turned("x", -90).moved(0, tall + 2.7, -3.1)
         return [
-            Part(join([cylinder(neck * 1.25, 1.8).moved(y=tall - 0.4), head]), cap),
-            Part(join([trigger, nozzle]), matte("trigger", colours.dark)),
+            MeshPart(join([cylinder(neck * 1.25, 1.8).moved(y=tall - 0.4), head]), cap),
+            MeshPart(join([trigger, nozzle]), matte("trigger", colours.dark)),
         ]
     if kind == "wine":
         foil = lathe(
@@ -120,14 +122,14 @@ def _bottle_top(rng: np.random.Generator, kind: str, colours: Scheme, tall: floa
                 (0, tall + 0.05),
             ]
         )
-        return [Part(foil, metal("cap", colours.accent))]
+        return [MeshPart(foil, metal("cap", colours.accent))]
     wide = neck * rng.uniform(1.12, 1.3)
     ring = lathe([(neck, tall - 1.3), (neck * 1.2, tall - 1.2), (neck * 1.2, tall - 0.8), (neck, tall - 0.7)])
     lid = lathe([(wide, tall - 0.6), (wide, tall + 0.8), (wide * 0.9, tall + 1.0), (0, tall + 1.05)], 24)
-    return [Part(ring, glossy("body", colours.body)), Part(lid, cap)]
+    return [MeshPart(ring, glossy("body", colours.body)), MeshPart(lid, cap)]
 
 
-def bowl(rng: np.random.Generator) -> list[Part]:
+def bowl(rng: np.random.Generator) -> list[MeshPart]:
     """A deep or flat bowl on a foot, with a print around it and often a lug, a spout or a spoon."""
     colours = scheme(rng)
     radius, deep = rng.uniform(7, 10), rng.uniform(4.5, 8.5)
@@ -160,40 +162,40 @@ def bowl(rng: np.random.Generator) -> list[Part]:
             [image[:, :192], np.tile(fabric(rng, colours.body, colours.accent), (2, 2, 1))[:192, :192]], 1
         )
     parts = [
-        Part(outside, covered("outside", image, 0.4)),
-        Part(inside, glossy("inside", pick(rng, [colours.second, colours.light, colours.body]))),
-        Part(join([base, rim_edge]), glossy("foot", colours.accent)),
+        MeshPart(outside, covered("outside", image, 0.4)),
+        MeshPart(inside, glossy("inside", pick(rng, [colours.second, colours.light, colours.body]))),
+        MeshPart(join([base, rim_edge]), glossy("foot", colours.accent)),
     ]
     return parts + _bowl_extras(rng, colours, outer, wall)
 
 
-def _bowl_extras(rng: np.random.Generator, colours: Scheme, outer: Floats, wall: float) -> list[Part]:
+def _bowl_extras(rng: np.random.Generator, colours: Scheme, outer: Floats, wall: float) -> list[MeshPart]:
     radius, deep = float(outer[-1, 0]), float(outer[-1, 1])
     kind = pick(rng, ("spoon", "chopsticks", "lug", "food", "plain"))
     if kind == "lug":
         x, y = radius * 0.93, deep * 0.8
         path = curve([(x, y, -2.2), (x + 1.9, y + 0.2, -1.3), (x + 1.9, y + 0.2, 1.3), (x, y, 2.2)], 16)
-        return [Part(sweep(path, 0.45), glossy("foot", colours.accent))]
+        return [MeshPart(sweep(path, 0.45), glossy("foot", colours.accent))]
     if kind == "chopsticks":
         sticks = [
             sweep([(-radius * 1.15, deep + 0.5, z), (radius * 1.2, deep + 0.6, z * 0.4)], [0.22, 0.4], 8)
             for z in (-1.6, -0.4)
         ]
-        return [Part(join(sticks), glossy("sticks", colours.wood))]
+        return [MeshPart(join(sticks), glossy("sticks", colours.wood))]
     if kind == "spoon":
         path = curve(
             [(0.5, 1.6, 0.5), (radius * 0.7, deep * 0.72, -1), (radius * 1.25, deep * 1.35, -1.6)], 14
         )
-        return [Part(sweep(path, np.linspace(0.3, 0.55, 14), 8), metal("spoon", colours.metal))]
+        return [MeshPart(sweep(path, np.linspace(0.3, 0.55, 14), 8), metal("spoon", colours.metal))]
     if kind == "food":
         level = deep * rng.uniform(0.55, 0.75)
         reach = float(np.interp(level, outer[:, 1], outer[:, 0])) - wall * 0.9
         filling = lathe(curve([(reach, level), (reach * 0.6, level + 0.5), (0, level + 0.7)], 8), 28)
-        return [Part(filling, matte("filling", shade(colours.accent, 0.9)))]
+        return [MeshPart(filling, matte("filling", shade(colours.accent, 0.9)))]
     return []
 
 
-def mug(rng: np.random.Generator) -> list[Part]:
+def mug(rng: np.random.Generator) -> list[MeshPart]:
     """A mug with a handle at its right (+X) and a print around it."""
     colours = scheme(rng)
     tall, radius, wall = rng.uniform(7.5, 12), rng.uniform(3.4, 4.8), rng.uniform(0.3, 0.5)
@@ -207,16 +209,16 @@ def mug(rng: np.random.Generator) -> list[Part]:
         outside = covered("outside", wrap_print(rng, colours.body, colours.second, colours.accent), 0.4)
     trim = glossy("trim", pick(rng, [colours.accent, colours.body]))
     parts = [
-        Part(lathe(outer, 32), outside),
-        Part(inside, lining),
-        Part(join([base, rim]), trim),
-        Part(_mug_handle(rng, outer, tall), trim),
+        MeshPart(lathe(outer, 32), outside),
+        MeshPart(inside, lining),
+        MeshPart(join([base, rim]), trim),
+        MeshPart(_mug_handle(rng, outer, tall), trim),
     ]
     if chance(rng, 0.3):
         level = tall * 0.82
         reach = float(np.interp(level, outer[:, 1], outer[:, 0])) - wall * 0.9
         parts.append(
-            Part(cylinder(reach, 0.1, segments=28).moved(y=level), glossy("drink", (0.25, 0.13, 0.07)))
+            MeshPart(cylinder(reach, 0.1, segments=28).moved(y=level), glossy("drink", (0.25, 0.13, 0.07)))
         )
     return parts
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from render.errors import ModelError
-from render.sources.found import Found
+from render.model_errors import ModelError
+from render.sources.found import FoundModel
 from render.sources.shapenet import MODEL_FILES
 from render.sources.soundness import raise_by_fault
 from shards.errors import UsageError
@@ -36,7 +36,7 @@ class _Archive:
     objects: dict[str, list[zipfile.ZipInfo]]  # by the object's folder in the archive
 
 
-def objects_in_archive(path: Path) -> list[Found]:
+def objects_in_archive(path: Path) -> list[FoundModel]:
     """The objects of a zip file that has ShapeNetCore's layout inside; empty where it has not.
 
     Members may start at the synset (``02691156/<id>/models/...``), at the object (``<id>/models/...``; the
@@ -61,7 +61,7 @@ def objects_in_archive(path: Path) -> list[Found]:
     synsets = {folder.rpartition("/")[0] for folder in meshes}
     folders = {folder for folder in map(_object_folder, names) if folder.rpartition("/")[0] in synsets}
     return [
-        Found(
+        FoundModel(
             synset=PurePosixPath(folder).parent.name or path.stem,
             object_id=PurePosixPath(folder).name,
             path=path,

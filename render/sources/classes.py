@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from render.sources.found import Found
+from render.sources.found import FoundModel
 
 FORMATS = (".glb", ".gltf", ".obj", ".ply", ".off", ".stl")
 """Suffixes of model files; the earlier tell more of a model's looks."""
@@ -31,7 +31,7 @@ class _File(NamedTuple):
     path: Path
 
 
-def objects_in_class(folder: Path) -> list[Found]:
+def objects_in_class(folder: Path) -> list[FoundModel]:
     """The objects of one class's folder; empty where it holds no model file."""
     files = [_File(parts, stem, path) for parts, models in _walk(folder, ()) for stem, path in models.items()]
     in_folder = Counter(item.folders for item in files)
@@ -39,7 +39,7 @@ def objects_in_class(folder: Path) -> list[Found]:
     short = [_short_name(item, in_folder[item.folders] == 1 and item.folders not in below) for item in files]
     taken = Counter(short)
     return [
-        Found(
+        FoundModel(
             synset=folder.name,
             object_id=name if taken[name] == 1 else "/".join((*item.folders, item.stem)),
             path=item.path,

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-class Found(NamedTuple):
+class FoundModel(NamedTuple):
     """An object and where its model is.
 
     Attributes:

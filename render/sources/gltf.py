@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from render.errors import ModelError, unreadable
+from render.model_errors import ModelError, unreadable
 
 _LONGEST_TEXT = 2**28  # bytes of JSON
 _FLOAT = 5126  # componentType of glTF

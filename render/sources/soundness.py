@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
-from render.errors import ModelError, SourceUnavailable, unreadable
+from render.model_errors import ModelError, SourceUnavailable, unreadable
 from render.settings import LARGEST_EXTENT, LARGEST_RESCALED_EXTENT
 from render.sources.gltf import Gltf
 from render.sources.textures import require_bounded_textures

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from render.errors import ModelError
+from render.model_errors import ModelError
 from render.sources.gltf import Gltf
 
 LARGEST_SIDE = 16_384

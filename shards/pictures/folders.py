@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from shards.class_names import SHAPENET_CLASSES
 from shards.errors import IebenchError, UsageError
 from shards.images import ChannelOrder
 from shards.pictures.picture import SUFFIXES, Picture
 from shards.pictures.source import FoundPicture
-from shards.shapenet import SHAPENET_CLASSES
 
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "val"}
 

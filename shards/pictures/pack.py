@@ -7,7 +7,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shards.catalogue import fingerprint, plan_shards
 from shards.errors import IebenchError, UsageError
 from shards.images import ChannelOrder, fitted
 from shards.packing import PackPlan
@@ -20,6 +19,7 @@ from shards.pictures.webdataset import WebDatasetShards
 from shards.pixels import PixelSums
 from shards.samples import Sample, encode_sample
 from shards.schema import ClassInfo, DatasetIndex, Fit, SampleMetadata
+from shards.shard_plan import fingerprint, plan_shards
 
 OBJECTS_PER_SHARD = 1000
 CROP = 224

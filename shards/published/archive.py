@@ -42,7 +42,7 @@ _TWICE, _NO_FILE = -1, -2  # instead of an offset
 
 @dataclass
 class ArchiveSource:
-    """Objects in an archive whose members are at known places; as of ``shards.published.source.Source``.
+    """Objects in an archive whose members are at known places; as of ``shards.published.source.PublishedSource``.
 
     Attributes:
         path: The uncompressed archive.
@@ -60,7 +60,7 @@ class ArchiveSource:
         return self.shown
 
     def names(self) -> list[Name]:
-        """As of ``Source``.
+        """As of ``PublishedSource``.
 
         Raises:
             UsageError: there is no object.
@@ -72,19 +72,19 @@ class ArchiveSource:
         return sorted(self.objects)
 
     def holds(self, item: SourceObject) -> bool:
-        """As of ``Source``."""
+        """As of ``PublishedSource``."""
         return item.name in self.objects
 
     def view_count(self, item: SourceObject) -> int:
-        """As of ``Source``."""
+        """As of ``PublishedSource``."""
         return 1 + max(self.objects.get(item.name, array("q"))[::3], default=-2) // 2
 
     def has(self, item: SourceObject, name: str) -> bool:
-        """As of ``Source``."""
+        """As of ``PublishedSource``."""
         return file_code(name) in self.objects.get(item.name, array("q"))[::3]
 
     def read(self, item: SourceObject, name: str) -> bytes:
-        """As of ``Source``."""
+        """As of ``PublishedSource``."""
         files = self.objects.get(item.name, array("q"))
         code = file_code(name)
         places = [
@@ -105,12 +105,12 @@ class ArchiveSource:
             raise IebenchError(f"{name} cannot be read: {error.strerror}") from None
 
     def share(self, objects: Sequence[SourceObject]) -> "ArchiveSource":
-        """As of ``Source``: only what these objects need, since a whole archive has millions of members."""
+        """As of ``PublishedSource``: only what these objects need, since a whole archive has millions of members."""
         known = {item.name: self.objects[item.name] for item in objects if item.name in self.objects}
         return ArchiveSource(self.path, self.shown, known)
 
     def license_text(self) -> str:
-        """As of ``Source``."""
+        """As of ``PublishedSource``."""
         return _read_at(self.path, *self.license_place).decode("utf-8", "replace")
 
 

@@ -7,9 +7,9 @@ from typing import TypeVar
 
 from shards.errors import IebenchError, UsageError
 from shards.images import jpeg_size
-from shards.published.latents import LatentFormat
+from shards.published.latent_format import LatentFormat
 from shards.published.layout import image_name, latents_name
-from shards.published.source import Source, SourceObject
+from shards.published.source import PublishedSource, SourceObject
 from shards.schema import VARIANTS, Variant
 
 PROBES = 100
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Found:
+class DetectedLayout:
     """What the objects of a folder have in common.
 
     Attributes:
@@ -46,8 +46,8 @@ class _Probe:
 
 
 def detect(
-    source: Source, objects: Sequence[SourceObject], variant: Variant | None, views: int | None
-) -> Found:
+    source: PublishedSource, objects: Sequence[SourceObject], variant: Variant | None, views: int | None
+) -> DetectedLayout:
     """Tells what most objects are like; those that are otherwise fail when they are packed.
 
     Args:
@@ -73,7 +73,7 @@ def detect(
         raise UsageError(
             f"{source}: variant {variant} has {len(VARIANTS[variant])} latents, and the files hold {latents}"
         )
-    return Found(
+    return DetectedLayout(
         variant or _variant(source, probes),
         views or _majority(f"{source}: number of views", [probe.views for probe in probes], "--views"),
         _majority(f"{source}: image size", [probe.image_size for probe in probes]),
@@ -81,7 +81,7 @@ def detect(
     )
 
 
-def _probe(source: Source, item: SourceObject) -> _Probe:
+def _probe(source: PublishedSource, item: SourceObject) -> _Probe:
     width, height = jpeg_size(source.read(item, image_name(0)), image_name(0))
     if width != height:
         raise IebenchError(f"{image_name(0)} is {width} x {height} px and should be square")
@@ -100,7 +100,7 @@ def _variants_of(values: tuple[float, ...]) -> tuple[Variant, ...]:
     )
 
 
-def _variant(source: Source, probes: Sequence[_Probe]) -> Variant:
+def _variant(source: PublishedSource, probes: Sequence[_Probe]) -> Variant:
     fitting = Counter(variant for probe in probes for variant in probe.variants)
     likely = [name for name, count in fitting.items() if 2 * count > len(probes)]
     if len(likely) == 1:

@@ -3,15 +3,17 @@
 from shards.errors import IebenchError
 from shards.images import decode_jpeg, jpeg_size
 from shards.pixels import PixelSums
-from shards.published.latents import LatentFormat
+from shards.published.latent_format import LatentFormat
 from shards.published.layout import image_name, latents_name
-from shards.published.settings import PackSettings
-from shards.published.source import Source, SourceObject
+from shards.published.pack_settings import PackSettings
+from shards.published.source import PublishedSource, SourceObject
 from shards.samples import Sample, encode_sample
 from shards.schema import VARIANTS, SampleMetadata
 
 
-def read_object(source: Source, item: SourceObject, settings: PackSettings) -> tuple[list[Sample], PixelSums]:
+def read_object(
+    source: PublishedSource, item: SourceObject, settings: PackSettings
+) -> tuple[list[Sample], PixelSums]:
     """All views of an object as samples, and the sums of their pixels in true RGB.
 
     Every image is decoded, so that a broken one is found; its bytes are kept as they are.
@@ -41,7 +43,7 @@ def read_object(source: Source, item: SourceObject, settings: PackSettings) -> t
 
 
 def _read_image(
-    source: Source, item: SourceObject, name: str, settings: PackSettings
+    source: PublishedSource, item: SourceObject, name: str, settings: PackSettings
 ) -> tuple[bytes, PixelSums]:
     data = source.read(item, name)
     width, height = jpeg_size(data, name)
@@ -57,7 +59,11 @@ def _read_image(
 
 
 def _read_latents(
-    source: Source, item: SourceObject, name: str, settings: PackSettings, latent_format: LatentFormat
+    source: PublishedSource,
+    item: SourceObject,
+    name: str,
+    settings: PackSettings,
+    latent_format: LatentFormat,
 ) -> tuple[float, ...]:
     data = source.read(item, name)
     try:
@@ -72,7 +78,7 @@ def _read_latents(
     return values
 
 
-def _require_no_more(source: Source, item: SourceObject, views: int) -> None:
+def _require_no_more(source: PublishedSource, item: SourceObject, views: int) -> None:
     for name in (image_name(views), latents_name(views)):
         if source.has(item, name):
             raise IebenchError(

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from shards.catalogue import fingerprint, plan_shards
+from shards.class_names import classes_of_synsets
+from shards.continuing import require_room
 from shards.errors import UsageError
 from shards.images import ChannelOrder
 from shards.lists import Name
@@ -14,12 +15,11 @@ from shards.pixels import PixelSums
 from shards.published.archive import is_archive, open_archive
 from shards.published.detection import detect
 from shards.published.object import read_object
-from shards.published.settings import OBJECTS_PER_SHARD, PackSettings
-from shards.published.source import FolderSource, Source, SourceObject, catalogue
+from shards.published.pack_settings import OBJECTS_PER_SHARD, PackSettings
+from shards.published.source import FolderSource, PublishedSource, SourceObject, catalogue
 from shards.samples import Sample
 from shards.schema import VARIANTS, DatasetIndex, Variant, split_of
-from shards.settings import require_room
-from shards.shapenet import classes_of_synsets
+from shards.shard_plan import fingerprint, plan_shards
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class PublishedPlan(PackPlan[SourceObject]):
 class PublishedReader:
     """Reads objects in the published layout."""
 
-    source: Source
+    source: PublishedSource
     settings: PackSettings
 
     def read(self, item: SourceObject) -> tuple[list[Sample], PixelSums]:
@@ -46,7 +46,7 @@ class PublishedReader:
 
 
 def make_pack_plan(
-    source: Source | Path,
+    source: PublishedSource | Path,
     splits: Mapping[Name, str] | None = None,
     variant: Variant | None = None,
     views: int | None = None,
@@ -106,7 +106,7 @@ def make_pack_plan(
 
 def open_source(
     path: Path, out: Path, tell: Callable[[int, int], object] = lambda done, total: None
-) -> Source:
+) -> PublishedSource:
     """A folder in the published layout, or an archive of one.
 
     Args:

@@ -26,7 +26,7 @@ class SourceObject:
         return self.synset, self.object_id
 
 
-class Source(Protocol):
+class PublishedSource(Protocol):
     """Objects in the published layout; what one process needs of it can be handed to it."""
 
     def names(self) -> list[Name]:
@@ -48,7 +48,7 @@ class Source(Protocol):
     def has(self, item: SourceObject, name: str) -> bool:
         """Whether an object has a file of this name."""
 
-    def share(self, objects: Sequence[SourceObject]) -> "Source":
+    def share(self, objects: Sequence[SourceObject]) -> "PublishedSource":
         """A source that knows of these objects at least."""
 
     def license_text(self) -> str:
@@ -73,7 +73,7 @@ class FolderSource:
         return str(self.folder)
 
     def names(self) -> list[Name]:
-        """As of ``Source``; files are not looked at.
+        """As of ``PublishedSource``; files are not looked at.
 
         Raises:
             UsageError: there is no such folder, or it holds no object, or a name in it is no text.
@@ -91,20 +91,20 @@ class FolderSource:
         return names
 
     def holds(self, item: SourceObject) -> bool:
-        """As of ``Source``."""
+        """As of ``PublishedSource``."""
         return self._place(item).is_dir()
 
     def view_count(self, item: SourceObject) -> int:
-        """As of ``Source``."""
+        """As of ``PublishedSource``."""
         views = (view_of_file(path.name) for path in self._place(item).iterdir())
         return 1 + max((view for view in views if view is not None), default=-1)
 
     def has(self, item: SourceObject, name: str) -> bool:
-        """As of ``Source``."""
+        """As of ``PublishedSource``."""
         return (self._place(item) / name).exists()
 
     def read(self, item: SourceObject, name: str) -> bytes:
-        """As of ``Source``."""
+        """As of ``PublishedSource``."""
         path = self._place(item) / name
         try:
             if not path.is_file():  # a pipe would have the reader wait for ever
@@ -114,11 +114,11 @@ class FolderSource:
             raise IebenchError(f"{name} cannot be read: {error.strerror}") from None
 
     def share(self, objects: Sequence[SourceObject]) -> "FolderSource":
-        """As of ``Source``."""
+        """As of ``PublishedSource``."""
         return self
 
     def license_text(self) -> str:
-        """As of ``Source``."""
+        """As of ``PublishedSource``."""
         path = self.folder / "LICENSE"
         return path.read_text("utf-8", "replace") if path.is_file() else ""
 

@@ -18,9 +18,9 @@ from shards.errors import IebenchError, UsageError
 from shards.files import atomic_write, write_text
 from shards.locks import sole_process
 from shards.parallel import run_parallel
-from shards.published.latents import LatentFormat
+from shards.published.latent_format import LatentFormat
 from shards.published.layout import LISTS, image_name, latents_name, object_place
-from shards.published.settings import latent_format_of
+from shards.published.pack_settings import latent_format_of
 from shards.reader import View, parse_view, whole_shard
 from shards.samples import is_unchanged
 from shards.schema import INDEX_NAME, DatasetIndex, ShardInfo

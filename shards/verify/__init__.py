@@ -1,6 +1,6 @@
 """Checks a dataset against its index and the data contract, down to each sample."""
 
-from shards.verify.dataset import verify_dataset
+from shards.verify.all_shards import verify_dataset
 from shards.verify.problem import Problem
 
 __all__ = ["Problem", "verify_dataset"]

@@ -12,9 +12,9 @@ from shards.passes import member_of
 from shards.samples import Sample, key_of, walk_samples
 from shards.schema import INDEX_NAME, DatasetIndex, ShardInfo
 from shards.tar import DAMAGED_HEADER, Damage
+from shards.verify.complaints import sample_complaints
 from shards.verify.order import Order
 from shards.verify.problem import Problem
-from shards.verify.sample import sample_complaints
 
 if TYPE_CHECKING:
     import pyarrow

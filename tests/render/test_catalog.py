@@ -6,10 +6,10 @@ import pytest
 
 from models import TRIANGLE, write_model
 from render.catalog import classes_of, scan_models
-from shards.catalogue import fingerprint
+from shards.class_names import SHAPENET_CLASSES, class_name
 from shards.errors import UsageError
 from shards.schema import split_of
-from shards.shapenet import SHAPENET_CLASSES, class_name
+from shards.shard_plan import fingerprint
 
 
 @pytest.fixture

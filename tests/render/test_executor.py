@@ -7,9 +7,9 @@ import pytest
 from pebble import ProcessExpired
 
 from fake_workers import FakeEngine, jobs_named
-from render.errors import ModelError, SourceUnavailable
 from render.executor import FAILED_STARTS, run_jobs
 from render.limits import Limits
+from render.model_errors import ModelError, SourceUnavailable
 from render.retries import UNAVAILABLE_IN_A_ROW, TimedOut
 from shards.errors import IebenchError
 

@@ -66,7 +66,7 @@ def test_no_model_stops_a_render_and_all_that_fail_are_named(tmp_path, monkeypat
 
 def test_the_reason_of_a_failure_reaches_a_parent_that_has_no_blender():
     script = (
-        "import pickle, sys; from render.errors import ModelError; import render.dataset;"
+        "import pickle, sys; from render.model_errors import ModelError; import render.dataset;"
         "assert str(pickle.loads(pickle.dumps(ModelError('why')))) == 'why';"
         "sys.exit('bpy' in sys.modules or 'render.blender' in sys.modules)"
     )

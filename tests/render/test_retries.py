@@ -9,7 +9,7 @@ import pytest
 from pebble import ProcessExpired
 
 from render.catalog import ObjectRef
-from render.errors import ModelError
+from render.model_errors import ModelError
 from render.plan import Job, PlanSettings
 from render.retries import ATTEMPTS, CRASHES, JobQueue, TimedOut, WorkerLost, blame_and_reason
 

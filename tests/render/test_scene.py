@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from models import TRIANGLE, UNUSABLE, write_model
-from render.errors import ModelError
+from render.model_errors import ModelError
 from render.settings import RenderSettings
 
 pytestmark = pytest.mark.blender

@@ -15,8 +15,8 @@ from render import dataset, sealing
 from render.catalog import scan_models
 from render.claims import ShardClaims
 from render.dataset import render_dataset
-from render.errors import ModelError
 from render.executor import Execution
+from render.model_errors import ModelError
 from render.part import Part
 from render.plan import PlanSettings, make_plan
 from render.settings import RenderSettings

@@ -9,8 +9,8 @@ import pytest
 from models import TRIANGLE, as_object, write_model
 from render import worker
 from render.catalog import ObjectRef
-from render.errors import ModelError, SourceUnavailable
 from render.limits import Limits
+from render.model_errors import ModelError, SourceUnavailable
 from render.plan import Job, PlanSettings
 from render.sources.soundness import require_sound
 

@@ -5,7 +5,7 @@ import yaml
 from huggingface_hub import DatasetCard
 
 from shards.card import card_text
-from shards.hub import hub_metadata
+from shards.card_metadata import hub_metadata
 from shards.passes import PASSES
 from shards.schema import SampleMetadata, open_dataset
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from shards.catalogue import ShardPlan
 from shards.failures import Failure, Failures
 from shards.pixels import PixelSums
 from shards.published.source import SourceObject
@@ -10,6 +9,7 @@ from shards.salvage import SalvageJob, salvage, sound_objects
 from shards.samples import encode_sample
 from shards.schema import SampleMetadata, open_dataset
 from shards.sealed import SealedShard, SealedShards
+from shards.shard_plan import ShardPlan
 from shards.table import rows_of_shard
 from shards.writer import seal_shard
 from toys import CLASSES, toy_samples

@@ -9,7 +9,7 @@ import trimesh
 
 from models import TRIANGLE
 from render.catalog import scan_models
-from render.errors import ModelError
+from render.model_errors import ModelError
 
 pytestmark = pytest.mark.blender
 

@@ -9,8 +9,8 @@ import pytest
 from scipy.ndimage import binary_erosion
 
 from geometry import AXES, EYE, FIELD_OF_VIEW, FLOOR, seen, write_ellipsoid
-from render.errors import ModelError
 from render.frame import Frame
+from render.model_errors import ModelError
 from render.settings import RenderSettings
 from shards.geometry import object_to_world, world_points
 from shards.passes import PASSES

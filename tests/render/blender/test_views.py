@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models import UNUSABLE, write_model
-from render.errors import ModelError
+from render.model_errors import ModelError
 from render.settings import RenderSettings
 from shards.errors import UsageError
 

@@ -7,7 +7,7 @@ import pytest
 
 from models import TRIANGLE
 from render.catalog import scan_models
-from render.errors import ModelError
+from render.model_errors import ModelError
 from render.sources import archives
 from render.sources.archives import objects_in_archive, unpacked_model
 from render.sources.opening import opened_model

@@ -2,7 +2,7 @@
 
 import pytest
 
-from render.errors import ModelError
+from render.model_errors import ModelError
 from render.sources.soundness import require_sound
 
 

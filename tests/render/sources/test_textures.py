@@ -11,7 +11,7 @@ import trimesh
 from PIL import Image
 
 from models import TRIANGLE
-from render.errors import ModelError
+from render.model_errors import ModelError
 from render.sources.textures import find_texture, require_bounded_textures
 
 

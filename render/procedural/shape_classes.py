@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from render.procedural import aircraft, devices, furniture, handhelds, vehicles, vessels
+from render.procedural import aircraft, electronics, furniture, handhelds, vehicles, vessels
 from render.procedural.bake import baked
-from render.procedural.model import Model, Part, normalised
+from render.procedural.meshes import MeshPart, ProceduralModel, normalised
 from shards.errors import UsageError
 
-Builder = Callable[[np.random.Generator], list[Part]]
+Builder = Callable[[np.random.Generator], list[MeshPart]]
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ CLASSES: dict[str, ShapeClass] = {
         ShapeClass("02954340", "cap", handhelds.cap),
         ShapeClass("02958343", "car", vehicles.car),
         ShapeClass("03001627", "chair", furniture.chair),
-        ShapeClass("03325088", "faucet", devices.faucet),
+        ShapeClass("03325088", "faucet", electronics.faucet),
         ShapeClass("03467517", "guitar", handhelds.guitar),
         ShapeClass("03624134", "knife", handhelds.knife),
-        ShapeClass("03636649", "lamp", devices.lamp),
-        ShapeClass("03642806", "laptop", devices.laptop),
+        ShapeClass("03636649", "lamp", electronics.lamp),
+        ShapeClass("03642806", "laptop", electronics.laptop),
         ShapeClass("03797390", "mug", vessels.mug),
         ShapeClass("04099429", "rocket", aircraft.rocket),
         ShapeClass("04225987", "skateboard", vehicles.skateboard),
@@ -72,7 +72,7 @@ def find_class(name: str) -> ShapeClass:
     raise UsageError(f"no procedural class {name!r}: {hint}available are {', '.join(CLASSES)}.")
 
 
-def build_object(name: str, index: int, seed: int = 0) -> Model:
+def build_object(name: str, index: int, seed: int = 0) -> ProceduralModel:
     """Makes one object; it depends on nothing but the arguments.
 
     Args:
@@ -90,4 +90,4 @@ def build_object(name: str, index: int, seed: int = 0) -> Model:
     key = hashlib.sha256(f"{seed}/{shape.synset}/{index}".encode()).digest()
     rng = np.random.Generator(np.random.Philox(key=np.frombuffer(key[:16], dtype="<u8")))
     object_id = f"{shape.name.replace(' ', '')}-{index:04d}"
-    return Model(shape.synset, shape.name, object_id, baked(normalised(shape.builder(rng))))
+    return ProceduralModel(shape.synset, shape.name, object_id, baked(normalised(shape.builder(rng))))

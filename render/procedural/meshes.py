@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from trimesh.transformations import rotation_matrix
 
-from render.procedural.colours import Colour
+from render.procedural.colors import Colour
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -108,7 +108,7 @@ class Material:
 
 
 @dataclass(frozen=True)
-class Part:
+class MeshPart:
     """A mesh that is all of one material."""
 
     mesh: Mesh
@@ -116,7 +116,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Model:
+class ProceduralModel:
     """One object of the benchmark.
 
     Attributes:
@@ -129,7 +129,7 @@ class Model:
     synset: str
     name: str
     object_id: str
-    parts: tuple[Part, ...]
+    parts: tuple[MeshPart, ...]
 
     @property
     def materials(self) -> list[Material]:
@@ -137,7 +137,7 @@ class Model:
         return list({part.material.name: part.material for part in self.parts}.values())
 
 
-def normalised(parts: Sequence[Part]) -> tuple[Part, ...]:
+def normalised(parts: Sequence[MeshPart]) -> tuple[MeshPart, ...]:
     """Moves the bounding box's centre to the origin and scales its diagonal to 1."""
     points = np.concatenate([part.mesh.vertices[part.mesh.faces].reshape(-1, 3) for part in parts])
     low, high = points.min(axis=0), points.max(axis=0)

@@ -9,7 +9,7 @@ from shards.schema import DatasetIndex
 from shards.verify.index import index_problems
 from shards.verify.problem import Problem
 from shards.verify.shard import ShardJob, ShardReport, check_shard
-from shards.verify.table import opened_table, row_problems
+from shards.verify.table_rows import opened_table, row_problems
 
 
 def verify_dataset(

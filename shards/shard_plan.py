@@ -18,7 +18,7 @@ class Named(Protocol):
         """Its name within the class."""
 
 
-class Entry(Named, Protocol):
+class CatalogEntry(Named, Protocol):
     """An object of a catalogue."""
 
     @property
@@ -30,19 +30,21 @@ class Entry(Named, Protocol):
         """``train`` or ``val``."""
 
 
-AnyEntry = TypeVar("AnyEntry", bound=Entry)
+AnyCatalogEntry = TypeVar("AnyCatalogEntry", bound=CatalogEntry)
 
 
 @dataclass(frozen=True)
-class ShardPlan(Generic[AnyEntry]):
+class ShardPlan(Generic[AnyCatalogEntry]):
     """A shard and the objects that belong in it, in order."""
 
     name: str
     split: str
-    objects: tuple[AnyEntry, ...]
+    objects: tuple[AnyCatalogEntry, ...]
 
 
-def plan_shards(objects: Sequence[AnyEntry], objects_per_shard: int) -> tuple[ShardPlan[AnyEntry], ...]:
+def plan_shards(
+    objects: Sequence[AnyCatalogEntry], objects_per_shard: int
+) -> tuple[ShardPlan[AnyCatalogEntry], ...]:
     """Puts the objects of each split, in catalogue order, into shards."""
     shards = []
     for split in ("train", "val"):
@@ -53,7 +55,7 @@ def plan_shards(objects: Sequence[AnyEntry], objects_per_shard: int) -> tuple[Sh
     return tuple(shards)
 
 
-def fingerprint(objects: Iterable[Entry]) -> str:
+def fingerprint(objects: Iterable[CatalogEntry]) -> str:
     """SHA-256 over the catalogue's objects, labels and splits."""
     lines = [f"{item.synset}/{item.object_id} {item.label} {item.split}\n" for item in objects]
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from render.procedural.colours import WOODS, Colour, chance, pick
-from render.procedural.model import Image, Material
-from render.procedural.textures import fabric, wood_grain
+from render.procedural.colors import WOODS, Colour, chance, pick
+from render.procedural.meshes import Image, Material
+from render.procedural.patterns import fabric, wood_grain
 
 WHITE: Colour = (1.0, 1.0, 1.0)
 

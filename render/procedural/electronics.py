@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from render.procedural.colours import Scheme, chance, pick, scheme, shade
-from render.procedural.materials import covered, glossy, matte, metal, timber
-from render.procedural.model import Material, Mesh, Part, both_sides, join
+from render.procedural.colors import Scheme, chance, pick, scheme, shade
+from render.procedural.finishes import covered, glossy, matte, metal, timber
+from render.procedural.meshes import Material, Mesh, MeshPart, both_sides, join
+from render.procedural.patterns import fabric, keyboard, screen, wrap_print
 from render.procedural.shapes import (
     ball,
     bar,
@@ -20,12 +21,11 @@ from render.procedural.shapes import (
     rounded_rectangle,
     sweep,
 )
-from render.procedural.textures import fabric, keyboard, screen, wrap_print
 
 GLOW = (1.0, 0.93, 0.72)
 
 
-def lamp(rng: np.random.Generator) -> list[Part]:
+def lamp(rng: np.random.Generator) -> list[MeshPart]:
     """A table lamp, a floor lamp, a desk lamp with a jointed arm, or a lamp on a bent stem."""
     colours = scheme(rng)
     return pick(rng, (_table_lamp, _table_lamp, _floor_lamp, _desk_lamp, _arc_lamp))(rng, colours)
@@ -51,7 +51,7 @@ def _shade(rng: np.random.Generator, colours: Scheme, radius: float) -> tuple[Me
     return mesh, matte("shade", colours.second), tall
 
 
-def _table_lamp(rng: np.random.Generator, colours: Scheme) -> list[Part]:
+def _table_lamp(rng: np.random.Generator, colours: Scheme) -> list[MeshPart]:
     radius, tall = rng.uniform(12, 18), rng.uniform(22, 36)
     wide = radius * rng.uniform(0.4, 0.62)
     kind = pick(rng, ("vase", "gourd", "column", "block", "cone"))
@@ -72,15 +72,15 @@ def _table_lamp(rng: np.random.Generator, colours: Scheme) -> list[Part]:
     level = tall * 0.92
     bulb = ball(radius * 0.26).moved(y=level + high * 0.45)
     return [
-        Part(trunk, timber(rng, "trunk", colours.body, 0.25)),
-        Part(join([foot, stem]), metal("stem", colours.metal)),
-        Part(mesh.moved(y=level), material),
-        Part(bulb, matte("bulb", GLOW)),
+        MeshPart(trunk, timber(rng, "trunk", colours.body, 0.25)),
+        MeshPart(join([foot, stem]), metal("stem", colours.metal)),
+        MeshPart(mesh.moved(y=level), material),
+        MeshPart(bulb, matte("bulb", GLOW)),
         *_cord(rng, colours, wide * 0.8),
     ]
 
 
-def _cord(rng: np.random.Generator, colours: Scheme, start: float) -> list[Part]:
+def _cord(rng: np.random.Generator, colours: Scheme, start: float) -> list[MeshPart]:
     """A cord that leaves at the back, and a switch at the front: they tell how the lamp is turned."""
     bend = pick(rng, (-1, 1)) * rng.uniform(3, 7)
     path = curve(
@@ -93,10 +93,10 @@ def _cord(rng: np.random.Generator, colours: Scheme, start: float) -> list[Part]
         14,
     )
     knob = box(2.2, 1.6, 2.6, 0.5).moved(0, 1.8, -start * 0.8)
-    return [Part(join([sweep(path, 0.5, 8), knob]), matte("cord", colours.dark))]
+    return [MeshPart(join([sweep(path, 0.5, 8), knob]), matte("cord", colours.dark))]
 
 
-def _floor_lamp(rng: np.random.Generator, colours: Scheme) -> list[Part]:
+def _floor_lamp(rng: np.random.Generator, colours: Scheme) -> list[MeshPart]:
     radius, tall = rng.uniform(15, 21), rng.uniform(65, 95)
     steel = metal("stand", colours.metal) if chance(rng, 0.4) else timber(rng, "stand", colours.body, 0.5)
     if chance(rng, 0.5):
@@ -111,14 +111,14 @@ def _floor_lamp(rng: np.random.Generator, colours: Scheme) -> list[Part]:
     chain = bar((0, tall * 0.97, -radius * 0.4), (0, tall * 0.72, -radius * 0.4), 0.5)
     pull = ball(1.6, 6, 10).moved(0, tall * 0.72, -radius * 0.4)
     return [
-        Part(stand.projected(30, "y"), steel),
-        Part(mesh.moved(y=tall * 0.95), material),
-        Part(ball(radius * 0.28).moved(y=tall * 0.95 + high * 0.4), matte("bulb", GLOW)),
-        Part(join([chain, pull]), glossy("pull", colours.accent)),
+        MeshPart(stand.projected(30, "y"), steel),
+        MeshPart(mesh.moved(y=tall * 0.95), material),
+        MeshPart(ball(radius * 0.28).moved(y=tall * 0.95 + high * 0.4), matte("bulb", GLOW)),
+        MeshPart(join([chain, pull]), glossy("pull", colours.accent)),
     ]
 
 
-def _desk_lamp(rng: np.random.Generator, colours: Scheme) -> list[Part]:
+def _desk_lamp(rng: np.random.Generator, colours: Scheme) -> list[MeshPart]:
     lower, upper = rng.uniform(18, 26), rng.uniform(16, 24)
     back, front = np.radians(rng.uniform(8, 30)), np.radians(rng.uniform(25, 60))
     hip = np.array([0.0, 2.0, 4.0])
@@ -139,15 +139,15 @@ def _desk_lamp(rng: np.random.Generator, colours: Scheme) -> list[Part]:
     place = {"y": float(head[1]) - size * 1.1, "z": float(head[2]) - size * 0.4}
     base = disc(rng.uniform(7, 9.5), 2.0) if chance(rng, 0.6) else box(15, 2.0, 13, 0.8).moved(y=1.0)
     return [
-        Part(join([*rods, *joints]), metal("arm", colours.metal)),
-        Part(join([bowl, top]).turned("x", tilt).moved(**place), glossy("shade", colours.body)),
-        Part(ball(size * 0.5).moved(y=size * 0.4).turned("x", tilt).moved(**place), matte("bulb", GLOW)),
-        Part(base.moved(z=3.0), glossy("base", pick(rng, [colours.body, colours.second]))),
-        Part(cylinder(1.1, 1.0, segments=12).moved(4.0, 1.9, -0.5), glossy("switch", colours.accent)),
+        MeshPart(join([*rods, *joints]), metal("arm", colours.metal)),
+        MeshPart(join([bowl, top]).turned("x", tilt).moved(**place), glossy("shade", colours.body)),
+        MeshPart(ball(size * 0.5).moved(y=size * 0.4).turned("x", tilt).moved(**place), matte("bulb", GLOW)),
+        MeshPart(base.moved(z=3.0), glossy("base", pick(rng, [colours.body, colours.second]))),
+        MeshPart(cylinder(1.1, 1.0, segments=12).moved(4.0, 1.9, -0.5), glossy("switch", colours.accent)),
     ]
 
 
-def _arc_lamp(rng: np.random.Generator, colours: Scheme) -> list[Part]:
+def _arc_lamp(rng: np.random.Generator, colours: Scheme) -> list[MeshPart]:
     tall, reach = rng.uniform(40, 60), rng.uniform(18, 32)
     path = [(0, 1, reach * 0.5), (0, tall * 0.7, reach * 0.5), (0, tall, 0), (0, tall * 0.86, -reach * 0.5)]
     stem = sweep(curve(path, 24), rng.uniform(0.7, 1.2))
@@ -155,14 +155,14 @@ def _arc_lamp(rng: np.random.Generator, colours: Scheme) -> list[Part]:
     foot = disc(rng.uniform(8, 11), 2.5) if chance(rng, 0.6) else box(16, 2.5, 16, 0.8).moved(y=1.2)
     level = tall * 0.86 - high
     return [
-        Part(stem, metal("stem", colours.metal)),
-        Part(mesh.moved(0, level, -reach * 0.5), material),
-        Part(ball(3.0).moved(0, level + high * 0.4, -reach * 0.5), matte("bulb", GLOW)),
-        Part(foot.moved(z=reach * 0.5), glossy("foot", colours.body)),
+        MeshPart(stem, metal("stem", colours.metal)),
+        MeshPart(mesh.moved(0, level, -reach * 0.5), material),
+        MeshPart(ball(3.0).moved(0, level + high * 0.4, -reach * 0.5), matte("bulb", GLOW)),
+        MeshPart(foot.moved(z=reach * 0.5), glossy("foot", colours.body)),
     ]
 
 
-def laptop(rng: np.random.Generator) -> list[Part]:
+def laptop(rng: np.random.Generator) -> list[MeshPart]:
     """An open laptop: base with keyboard and touch pad, lid with screen and, at the back, a mark."""
     colours = scheme(rng)
     width, depth = rng.uniform(29, 39), rng.uniform(20, 26)
@@ -188,16 +188,16 @@ def laptop(rng: np.random.Generator) -> list[Part]:
     barrel = bar((-width * 0.36, thick, hinge[2]), (width * 0.36, thick, hinge[2]), 0.65)
     ports = box(0.4, thick * 0.45, 3.5).moved(width / 2, thick / 2, depth * rng.uniform(-0.1, 0.3))
     return [
-        Part(join([base, raised(lid)]), case),
-        Part(deck, covered("keyboard", deck_image, 0.2)),
-        Part(raised(bezel), matte("bezel", colours.dark)),
-        Part(raised(glass_pane), covered("screen", screen(rng), 0.5)),
-        Part(raised(mark), glossy("mark", colours.accent)),
-        Part(join([barrel, ports]), matte("bezel", colours.dark)),
+        MeshPart(join([base, raised(lid)]), case),
+        MeshPart(deck, covered("keyboard", deck_image, 0.2)),
+        MeshPart(raised(bezel), matte("bezel", colours.dark)),
+        MeshPart(raised(glass_pane), covered("screen", screen(rng), 0.5)),
+        MeshPart(raised(mark), glossy("mark", colours.accent)),
+        MeshPart(join([barrel, ports]), matte("bezel", colours.dark)),
     ]
 
 
-def faucet(rng: np.random.Generator) -> list[Part]:
+def faucet(rng: np.random.Generator) -> list[MeshPart]:
     """A tap: foot, spout towards the front, one lever or two handles."""
     colours = scheme(rng)
     chrome = metal("chrome", pick(rng, [colours.metal, colours.metal, colours.body]))
@@ -229,20 +229,23 @@ def faucet(rng: np.random.Generator) -> list[Part]:
         [(0, 0), (pipe * 2.4, 0), (pipe * 2.4, 0.8), (pipe * 1.7, 1.6), (pipe * 1.6, 5.0), (pipe, 5.8)], 24
     )
     grips = glossy("handles", pick(rng, [colours.accent, colours.body, colours.light]))
-    parts = [Part(join([sweep(path, pipe, 14), column]), chrome), Part(tip, matte("tip", colours.dark))]
+    parts = [
+        MeshPart(join([sweep(path, pipe, 14), column]), chrome),
+        MeshPart(tip, matte("tip", colours.dark)),
+    ]
     return parts + _tap_handles(rng, chrome, grips, colours, pipe)
 
 
 def _tap_handles(
     rng: np.random.Generator, chrome: Material, grips: Material, colours: Scheme, pipe: float
-) -> list[Part]:
+) -> list[MeshPart]:
     if chance(rng, 0.4):
         stub = bar((0, 3.6, 0), (pipe * 2.6, 3.6, 0), pipe * 1.1, sides=16)
         lever = bar((pipe * 2.4, 3.6, 0), (pipe * 2.6 + 2.5, rng.uniform(8, 12), 0), 0.9, 0.6)
         return [
-            Part(stub, chrome),
-            Part(lever, grips),
-            Part(ball(1.0).moved(pipe * 2.6 + 2.5, 10.0, 0), grips),
+            MeshPart(stub, chrome),
+            MeshPart(lever, grips),
+            MeshPart(ball(1.0).moved(pipe * 2.6 + 2.5, 10.0, 0), grips),
         ]
     apart = rng.uniform(6, 9)
     bridge = beam((-apart, 1.2, 0), (apart, 1.2, 0), 2.4)
@@ -256,8 +259,8 @@ def _tap_handles(
     knob = knob.turned("y", 20).moved(apart, 5.6)
     spots = [disc(0.8, 0.3, segments=12).moved(side * apart, 7.1) for side in (-1, 1)]
     return [
-        Part(join([bridge, both_sides(riser.moved(x=apart))]), chrome),
-        Part(both_sides(knob), grips),
-        Part(spots[0], glossy("cold", (0.10, 0.25, 0.75))),
-        Part(spots[1], glossy("hot", (0.78, 0.08, 0.08))),
+        MeshPart(join([bridge, both_sides(riser.moved(x=apart))]), chrome),
+        MeshPart(both_sides(knob), grips),
+        MeshPart(spots[0], glossy("cold", (0.10, 0.25, 0.75))),
+        MeshPart(spots[1], glossy("hot", (0.78, 0.08, 0.08))),
     ]

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shards.errors import IebenchError
 from shards.images import ChannelOrder
-from shards.published.latents import LatentFormat
+from shards.published.latent_format import LatentFormat
 from shards.schema import INDEX_NAME, DatasetIndex, Variant
 
 OBJECTS_PER_SHARD = 100

@@ -7,7 +7,7 @@ import pytest
 
 from commands import SMALL, call
 from render.catalog import ObjectRef
-from render.devices import (
+from render.device_choice import (
     CPU,
     WORKERS_PER_GPU,
     Device,
@@ -143,7 +143,7 @@ def test_views_are_denoised_on_a_gpu_that_can(cycles, denoises):
 @pytest.mark.blender
 def test_a_driver_without_a_gpu_that_blender_can_use_leaves_all_cores(tmp_path, monkeypatch):
     monkeypatch.setattr("render.local.available_cores", lambda: 64)
-    monkeypatch.setattr("render.devices._DRIVERS", (str(tmp_path),))
+    monkeypatch.setattr("render.device_choice._DRIVERS", (str(tmp_path),))
     job = Job(ObjectRef("class", "a", tmp_path, 0, "train"), PlanSettings(), tmp_path)
     with closing(LocalEngine(job, None, "auto", Limits(1, 1))) as engine:
         if engine.kind != "cpu":

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from shards.catalogue import Named
+from shards.shard_plan import Named
 
 
 class Progress(Protocol):

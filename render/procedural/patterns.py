@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image as Picture
 from PIL import ImageDraw
 
-from render.procedural.colours import Colour, chance, paint, pick, shade
-from render.procedural.model import Image
+from render.procedural.colors import Colour, chance, paint, pick, shade
+from render.procedural.meshes import Image
 
 Ink = tuple[int, int, int]
 Box = tuple[float, float, float, float]

@@ -72,8 +72,8 @@ class PublishedFolder(Dataset):
         before, after = (np.load(folder / f"latent_{view}.npy") for view in (one, other))
         rotations = [Rotation.from_euler("xyz", latents[:3]) for latents in (before, after)]
         rotation = torch.from_numpy((rotations[0].inv() * rotations[1]).as_quat()).float()
-        colour = torch.from_numpy(after[[3, 6]] - before[[3, 6]]).float()
-        return first, second, rotation, colour
+        color = torch.from_numpy(after[[3, 6]] - before[[3, 6]]).float()
+        return first, second, rotation, color
 
     def _image(self, path: Path) -> torch.Tensor:
         with Image.open(path) as image:

@@ -66,7 +66,7 @@ def limited(objects: Sequence[ObjectRef], limit: int | None) -> list[ObjectRef]:
     """At most so many objects, taken evenly over the catalogue; labels are those of their own synsets."""
     if limit is not None and limit < len(objects):
         objects = [objects[position * len(objects) // limit] for position in range(limit)]
-    return _labelled(objects)
+    return _labeled(objects)
 
 
 def select_objects(objects: Iterable[ObjectRef], names: Iterable[tuple[str, str]]) -> list[ObjectRef]:
@@ -82,7 +82,7 @@ def select_objects(objects: Iterable[ObjectRef], names: Iterable[tuple[str, str]
         raise UsageError(
             f"the models lack {len(missing):,} of the objects asked for, such as {'/'.join(min(missing))}"
         )
-    return _labelled(chosen)
+    return _labeled(chosen)
 
 
 def with_splits(
@@ -104,7 +104,7 @@ def with_splits(
     for (synset, name), split in sorted(splits.items()):
         item = there.get((synset, name)) or _expected(synset, name, folder, examples.get(synset))
         chosen.append(replace(item, split=split))
-    return _labelled(chosen)
+    return _labeled(chosen)
 
 
 def with_classes(objects: Iterable[ObjectRef], classes: Mapping[str, str]) -> list[ObjectRef]:
@@ -125,7 +125,7 @@ def with_classes(objects: Iterable[ObjectRef], classes: Mapping[str, str]) -> li
             chosen[uid] = replace(item, synset=classes[uid], object_id=uid, split=split)
     if not chosen:
         raise UsageError("none of the models has a class in the file given; its uids are names of files")
-    return _labelled(sorted(chosen.values(), key=lambda item: (item.synset, item.object_id)))
+    return _labeled(sorted(chosen.values(), key=lambda item: (item.synset, item.object_id)))
 
 
 def classes_of(objects: Iterable[ObjectRef]) -> tuple[ClassInfo, ...]:
@@ -165,7 +165,7 @@ def _as_ref(item: FoundModel, folder: Path) -> ObjectRef:
     return ObjectRef(item.synset, item.object_id, item.path, 0, split, item.member, item.rescaled, folder)
 
 
-def _labelled(objects: Iterable[ObjectRef]) -> list[ObjectRef]:
+def _labeled(objects: Iterable[ObjectRef]) -> list[ObjectRef]:
     chosen = list(objects)
     labels = {synset: label for label, synset in enumerate(sorted({item.synset for item in chosen}))}
     return [replace(item, label=labels[item.synset]) for item in chosen]

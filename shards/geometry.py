@@ -101,8 +101,8 @@ def world_points(depth: np.ndarray) -> np.ndarray:
         depth: (height, width) metres along the camera's axis, as ``View.depth`` gives them.
     """
     size = len(depth)
-    centres = np.arange(size) + 0.5
-    u, v = np.meshgrid(centres, centres)
+    centers = np.arange(size) + 0.5
+    u, v = np.meshgrid(centers, centers)
     rays = np.stack([u, v, np.ones_like(u)], axis=-1) @ np.linalg.inv(camera_intrinsics(size)).T
     matrix = camera_to_world("opencv")
     return (rays * depth[..., None]) @ matrix[:3, :3].T + matrix[:3, 3]

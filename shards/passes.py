@@ -146,10 +146,10 @@ def stored_values(which: Pass, data: bytes, name: str) -> np.ndarray:
     Raises:
         IebenchError: the bytes are no whole PNG of the pass's format.
     """
-    bits, colour, words = _FORMATS[which]
+    bits, color, words = _FORMATS[which]
     problem = f"{name}: its .{member_of(which)} is no {words} PNG that decodes"
     whole = data.endswith(_END)  # Pillow takes a file whose last bytes are missing
-    if not whole or tuple(data[24:26]) != (bits, colour):  # of the header chunk, which comes first
+    if not whole or tuple(data[24:26]) != (bits, color):  # of the header chunk, which comes first
         raise IebenchError(f"{problem}; run `iebench verify` on the dataset")
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:

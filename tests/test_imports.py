@@ -1,6 +1,8 @@
 """Who may import whom: a lower package never imports a higher one, and nothing heavy comes in unasked."""
 
 import ast
+from collections import Counter
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -78,3 +80,46 @@ def test_only_the_blender_room_imports_blender():
         and any(is_in(name, "bpy") for name in imported(path))
     ]
     assert wrong == []
+
+
+SHARED_NAMES = {"pack", "views"}
+"""Left as they are: ``pack`` of published views and of pictures, ``views`` of a model and as pictures."""
+
+
+def modules_of(*packages: str) -> dict[str, Path]:
+    paths = [path for package in packages for path in (ROOT / package).rglob("*.py")]
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in paths}
+
+
+def test_no_module_of_shards_and_render_imports_itself_by_way_of_others():
+    modules = modules_of("shards", "render")
+    imports = {name: run_time_imports(path) & set(modules) for name, path in modules.items()}
+    graph = TopologicalSorter(imports)
+    graph.prepare()  # raises CycleError
+
+
+def run_time_imports(path: Path) -> set[str]:
+    """The modules that a file imports, also within functions, but not for type checkers alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    return {
+        name
+        for node in nodes
+        for name in (node.module, *(f"{node.module}.{item.name}" for item in node.names))
+    }
+
+
+def test_no_two_modules_and_no_two_public_classes_of_shards_and_render_share_a_name():
+    modules = modules_of("shards", "render")
+    stems = Counter(name.rpartition(".")[2] for name in modules)
+    classes = Counter(
+        node.name
+        for path in modules.values()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    shared = {name for name, count in (*stems.items(), *classes.items()) if count > 1} - {"__init__"}
+    assert shared - SHARED_NAMES == set()

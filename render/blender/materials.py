@@ -28,13 +28,13 @@ def mend_materials(model: Path) -> tuple[str, ...]:
         found, missing = material_files(model)
         notes += [f"material file {_shown(name)} is missing" for name in missing]
         if missing and not found:
-            _drop_materials_for_colours()
+            _drop_materials_for_colors()
     if len(notes) > MOST_NOTES:
         notes[MOST_NOTES:] = [f"and {len(notes) - MOST_NOTES} more are missing"]
     return tuple(notes)
 
 
-def show_colours(item: "bpy.types.Object") -> None:
+def show_colors(item: "bpy.types.Object") -> None:
     """Gives a mesh without a material one that shows its vertex colours, where it has some."""
     mesh = item.data
     if any(mesh.materials) or not mesh.color_attributes:
@@ -42,9 +42,9 @@ def show_colours(item: "bpy.types.Object") -> None:
     material = bpy.data.materials.new("vertex colours")
     material.use_nodes = True
     nodes = material.node_tree.nodes
-    colour = nodes.new("ShaderNodeVertexColor")
-    colour.layer_name = (mesh.color_attributes.active_color or mesh.color_attributes[0]).name
-    material.node_tree.links.new(colour.outputs["Color"], nodes["Principled BSDF"].inputs["Base Color"])
+    color = nodes.new("ShaderNodeVertexColor")
+    color.layer_name = (mesh.color_attributes.active_color or mesh.color_attributes[0]).name
+    material.node_tree.links.new(color.outputs["Color"], nodes["Principled BSDF"].inputs["Base Color"])
     mesh.materials.clear()
     mesh.materials.append(material)
 
@@ -84,7 +84,7 @@ def _mended_images(model: Path) -> set[str]:
     return missing
 
 
-def _drop_materials_for_colours() -> None:
+def _drop_materials_for_colors() -> None:
     """The materials that Blender makes up for names nobody defines would hide vertex colours."""
     for mesh in bpy.data.meshes:
         if mesh.color_attributes:

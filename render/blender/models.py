@@ -6,7 +6,7 @@ import bpy
 import numpy as np
 
 from render.blender.faces import mend_faces
-from render.blender.materials import show_colours
+from render.blender.materials import show_colors
 from render.model_errors import ModelError
 from render.sources.soundness import NO_FACES, NOT_FINITE, require_extent
 
@@ -33,7 +33,7 @@ class Loaded:
     notes: tuple[str, ...] = ()
 
 
-def one_centred_object(
+def one_centered_object(
     imported: "list[bpy.types.Object]",
     rescaled: bool = False,
     drop_coincident: bool = True,
@@ -64,9 +64,9 @@ def one_centred_object(
             bpy.data.objects.remove(item, do_unlink=True)
     mend_faces({item.data.name: item.data for item in meshes}.values(), drop_coincident, by_place)
     for item in meshes:
-        show_colours(item)
+        show_colors(item)
     item = _joined(meshes)
-    scale = _centre(item, rescaled)
+    scale = _center(item, rescaled)
     item.rotation_mode = "XYZ"
     return item, scale
 
@@ -85,7 +85,7 @@ def _joined(meshes: "list[bpy.types.Object]") -> "bpy.types.Object":
     return bpy.context.view_layer.objects.active
 
 
-def _centre(item: "bpy.types.Object", rescaled: bool) -> float | None:
+def _center(item: "bpy.types.Object", rescaled: bool) -> float | None:
     """Moves the vertices so that their bounding box is centred at the origin, and scales them if asked."""
     vertices = np.empty((len(item.data.vertices), 3), dtype=np.float32)
     item.data.vertices.foreach_get("co", vertices.reshape(-1))

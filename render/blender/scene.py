@@ -22,7 +22,7 @@ from render.blender.cycles import set_cycles, set_output
 from render.blender.hardware import use_device
 from render.blender.importers import import_model
 from render.blender.materials import mend_materials
-from render.blender.models import Loaded, one_centred_object, share_large_mesh
+from render.blender.models import Loaded, one_centered_object, share_large_mesh
 from render.blender.pass_files import OBJECT_INDEX, PassFiles
 from render.device_choice import CPU, Device
 from render.frame import Frame
@@ -102,7 +102,7 @@ class Scene:
             self._end_session()
         import_model(path)
         notes = mend_materials(path)
-        self._object, scale = one_centred_object(
+        self._object, scale = one_centered_object(
             self._imported(),
             rescaled,
             drop_coincident=self._drop_coincident,

@@ -13,8 +13,8 @@ from render.procedural.shapes import ball, bar, box, curve, disc, extrude, lathe
 
 def airplane(rng: np.random.Generator) -> list[MeshPart]:
     """An airliner, a small propeller plane or a fighter."""
-    colours = scheme(rng)
-    return pick(rng, (_airliner, _airliner, _propeller, _fighter))(rng, colours)
+    colors = scheme(rng)
+    return pick(rng, (_airliner, _airliner, _propeller, _fighter))(rng, colors)
 
 
 def _tube(profile: np.ndarray, segments: int = 24) -> Mesh:
@@ -22,7 +22,7 @@ def _tube(profile: np.ndarray, segments: int = 24) -> Mesh:
     return lathe(profile, segments).turned("x", -90)
 
 
-def _airliner(rng: np.random.Generator, colours: Scheme) -> list[MeshPart]:
+def _airliner(rng: np.random.Generator, colors: Scheme) -> list[MeshPart]:
     length, radius = rng.uniform(26, 40), rng.uniform(1.6, 2.3)
     half = length / 2
     profile = [
@@ -35,7 +35,7 @@ def _airliner(rng: np.random.Generator, colours: Scheme) -> list[MeshPart]:
     profile += [(radius, nose)]
     rounding = np.linspace(0, np.pi / 2, 8)[1:]
     tip = np.stack([radius * np.cos(rounding), nose + radius * 2.2 * np.sin(rounding)], axis=1)
-    image = fuselage(rng, colours.body, colours.accent, colours.second)
+    image = fuselage(rng, colors.body, colors.accent, colors.second)
     body = _tube(np.concatenate([curve(profile, 14), tip]))
     span, sweep_back = length * rng.uniform(0.42, 0.52), rng.uniform(0.35, 0.62)
     chord = length * rng.uniform(0.17, 0.23)
@@ -65,11 +65,11 @@ def _airliner(rng: np.random.Generator, colours: Scheme) -> list[MeshPart]:
         MeshPart(body, covered("body", image, 0.4)),
         MeshPart(
             both_sides(join(surfaces)),
-            glossy("wings", pick(rng, [colours.body, colours.light, colours.second])),
+            glossy("wings", pick(rng, [colors.body, colors.light, colors.second])),
         ),
-        MeshPart(fin, glossy("fin", colours.accent)),
+        MeshPart(fin, glossy("fin", colors.accent)),
         MeshPart(windscreen.moved(0, radius * 0.60, -half + radius * 1.05), glass("windscreen")),
-        *_jets(rng, colours, length, radius, middle, span, sweep_back, tee),
+        *_jets(rng, colors, length, radius, middle, span, sweep_back, tee),
     ]
 
 
@@ -82,7 +82,7 @@ def _tailplane(length: float, radius: float, tee: bool) -> Mesh:
 
 def _jets(
     rng: np.random.Generator,
-    colours: Scheme,
+    colors: Scheme,
     length: float,
     radius: float,
     middle: float,
@@ -113,12 +113,12 @@ def _jets(
         [disc(size * 0.72, 0.05).turned("x", -90).moved(x, y, z - 1.22 * size) for x, y, z in places]
     )
     return [
-        MeshPart(both_sides(engines), metal("engines", pick(rng, [colours.metal, colours.accent]))),
-        MeshPart(both_sides(mouth), matte("intakes", colours.dark)),
+        MeshPart(both_sides(engines), metal("engines", pick(rng, [colors.metal, colors.accent]))),
+        MeshPart(both_sides(mouth), matte("intakes", colors.dark)),
     ]
 
 
-def _propeller(rng: np.random.Generator, colours: Scheme) -> list[MeshPart]:
+def _propeller(rng: np.random.Generator, colors: Scheme) -> list[MeshPart]:
     length, radius = rng.uniform(7.0, 8.6), rng.uniform(0.55, 0.70)
     half, high = length / 2, chance(rng, 0.55)
     profile = curve(
@@ -148,43 +148,43 @@ def _propeller(rng: np.random.Generator, colours: Scheme) -> list[MeshPart]:
         struts += [bar((0.35, 0, z + d), (0.5, radius * 2.1, z + d), 0.05) for d in (-0.4, 0.4)]
         surfaces.append(both_sides(join([upper, *struts])))
     cabin = ball(1.0, 10, 18).scaled(radius * 0.86, radius * 0.85, 1.15).moved(0, radius * 0.62, -half * 0.22)
-    image = fuselage(rng, colours.body, colours.accent, colours.second)
+    image = fuselage(rng, colors.body, colors.accent, colors.second)
     image[90:] = image[60]  # a small plane has no row of windows
-    wings = glossy("wings", pick(rng, [colours.body, colours.second]))
+    wings = glossy("wings", pick(rng, [colors.body, colors.second]))
     return [
         MeshPart(body, covered("body", image, 0.4)),
         MeshPart(join(surfaces), wings),
         MeshPart(cabin, glass("cabin")),
-        *_airscrew(rng, colours, half),
-        *_landing_gear(colours, radius, half),
+        *_airscrew(rng, colors, half),
+        *_landing_gear(colors, radius, half),
     ]
 
 
-def _airscrew(rng: np.random.Generator, colours: Scheme, half: float) -> list[MeshPart]:
+def _airscrew(rng: np.random.Generator, colors: Scheme, half: float) -> list[MeshPart]:
     blades = int(rng.integers(2, 5))
     blade = box(0.17, 1.15, 0.05, 0.02).turned("y", 25).moved(y=0.62)
     turns = rng.uniform(0, 90) + np.arange(blades) * 360 / blades
     screw = join([blade.turned("z", turn) for turn in turns]).moved(z=-half - 0.12)
     spinner = _tube(curve([(0.2, 0.0), (0.17, 0.2), (0.0, 0.42)], 6), 16).moved(z=-half + 0.05)
     return [
-        MeshPart(screw, matte("screw", colours.dark)),
-        MeshPart(spinner, glossy("spinner", colours.accent)),
+        MeshPart(screw, matte("screw", colors.dark)),
+        MeshPart(spinner, glossy("spinner", colors.accent)),
     ]
 
 
-def _landing_gear(colours: Scheme, radius: float, half: float) -> list[MeshPart]:
+def _landing_gear(colors: Scheme, radius: float, half: float) -> list[MeshPart]:
     legs = [bar((0.3, -radius * 0.7, -half * 0.15), (1.05, -radius * 2.0, -half * 0.12), 0.07)]
-    tyre = disc(0.26, 0.18).turned("z", 90)
-    wheels = both_sides(tyre.moved(1.2, -radius * 2.05, -half * 0.12))
-    nose = tyre.moved(0.09, -radius * 2.05, -half * 0.82)
+    tire = disc(0.26, 0.18).turned("z", 90)
+    wheels = both_sides(tire.moved(1.2, -radius * 2.05, -half * 0.12))
+    nose = tire.moved(0.09, -radius * 2.05, -half * 0.82)
     strut = bar((0, -radius * 0.5, -half * 0.8), (0, -radius * 2.05, -half * 0.82), 0.06)
     return [
-        MeshPart(join([both_sides(join(legs)), strut]), metal("gear", colours.metal)),
-        MeshPart(join([wheels, nose]), matte("tyres", colours.dark)),
+        MeshPart(join([both_sides(join(legs)), strut]), metal("gear", colors.metal)),
+        MeshPart(join([wheels, nose]), matte("tyres", colors.dark)),
     ]
 
 
-def _fighter(rng: np.random.Generator, colours: Scheme) -> list[MeshPart]:
+def _fighter(rng: np.random.Generator, colors: Scheme) -> list[MeshPart]:
     length, radius = rng.uniform(13, 16), rng.uniform(0.85, 1.1)
     half = length / 2
     profile = curve(
@@ -218,20 +218,20 @@ def _fighter(rng: np.random.Generator, colours: Scheme) -> list[MeshPart]:
     )
     nozzle = _tube(np.array([(radius * 0.5, -1.0), (radius * 0.72, 0.0)]), 18).moved(z=half)
     missiles = bar((span, -0.2, half * 0.1), (span, -0.2, half * 0.62), 0.14)
-    image = fuselage(rng, colours.body, colours.body, colours.second)
+    image = fuselage(rng, colors.body, colors.body, colors.second)
     image[40:] = image[30]
     return [
         MeshPart(body, covered("body", image)),
-        MeshPart(join([*surfaces, intakes]), matte("wings", pick(rng, [colours.body, colours.second]))),
+        MeshPart(join([*surfaces, intakes]), matte("wings", pick(rng, [colors.body, colors.second]))),
         MeshPart(canopy, glass("canopy")),
         MeshPart(nozzle, metal("nozzle", (0.25, 0.25, 0.27))),
-        MeshPart(both_sides(missiles), glossy("missiles", colours.accent)),
+        MeshPart(both_sides(missiles), glossy("missiles", colors.accent)),
     ]
 
 
 def rocket(rng: np.random.Generator) -> list[MeshPart]:
     """A space rocket: body, nose, fins, nozzle, a hatch at the front, sometimes boosters."""
-    colours = scheme(rng)
+    colors = scheme(rng)
     tall, radius = rng.uniform(8, 13), rng.uniform(0.9, 1.5)
     cone = rng.uniform(1.8, 3.6) * radius
     belly = rng.uniform(1.0, 1.3) if chance(rng, 0.4) else 1.0
@@ -247,21 +247,21 @@ def rocket(rng: np.random.Generator) -> list[MeshPart]:
         (radius * 0.6, -radius * 0.88),
         (0, -0.1),
     ]
-    image = wrap_print(rng, colours.body, colours.second, colours.accent)
-    tip = glossy("nose", colours.accent)
+    image = wrap_print(rng, colors.body, colors.second, colors.accent)
+    tip = glossy("nose", colors.accent)
     parts = [
         MeshPart(
             join([lathe(side, 28), lathe([(0, 0), (radius * 0.8, 0)], 28)]), covered("body", image, 0.4)
         ),
         MeshPart(lathe(peak, 28), tip),
         MeshPart(lathe(bell, 20), metal("nozzle", (0.3, 0.3, 0.33))),
-        MeshPart(_fins(rng, tall, radius), glossy("fins", colours.second)),
+        MeshPart(_fins(rng, tall, radius), glossy("fins", colors.second)),
     ]
     if chance(rng, 0.7):
         level, size = tall * rng.uniform(0.72, 0.8), radius * rng.uniform(0.32, 0.42)
         frame = disc(size * 1.3, 0.3).turned("x", -90).moved(0, level, -radius * 0.86)
         pane = disc(size, 0.3).turned("x", -90).moved(0, level, -radius * 0.90)
-        parts += [MeshPart(frame, metal("frame", colours.metal)), MeshPart(pane, glass("window"))]
+        parts += [MeshPart(frame, metal("frame", colors.metal)), MeshPart(pane, glass("window"))]
     if chance(rng, 0.4):
         high, size = tall * rng.uniform(0.4, 0.65), radius * 0.42
         tank = lathe(

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from render.procedural.colors import Colour
+from render.procedural.colors import Color
 from render.procedural.meshes import Floats, Image, MeshPart, corner_normals
 
 UP = np.array([0.0, 1.0, 0.0])
@@ -45,15 +45,15 @@ def light_coordinates(normals: Floats) -> Floats:
     return np.clip((towards + 1) / 2, margin, 1 - margin)
 
 
-def swatch(colour: Colour) -> Image:
+def swatch(color: Color) -> Image:
     """Shows a color under every light of the studio: cool to warm from left to right, dark to pale from below."""
     warmth, height = np.meshgrid(np.linspace(0, 1, SIZE), np.linspace(1, 0, SIZE))
     tint = COOL + (WARM - COOL) * warmth[..., None]
     light = tint * (DARK + (PALE - DARK) * height[..., None])
-    return np.round(255 * np.clip((np.array(colour) + LIFT) * light, 0, 1)).astype(np.uint8)
+    return np.round(255 * np.clip((np.array(color) + LIFT) * light, 0, 1)).astype(np.uint8)
 
 
 def _lit(part: MeshPart) -> MeshPart:
     uv = light_coordinates(corner_normals(part.mesh))
-    material = replace(part.material, colour=(1.0, 1.0, 1.0), image=swatch(part.material.colour))
+    material = replace(part.material, color=(1.0, 1.0, 1.0), image=swatch(part.material.color))
     return MeshPart(replace(part.mesh, uv=uv), material)

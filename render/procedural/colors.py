@@ -9,10 +9,10 @@ from typing import TypeVar
 
 import numpy as np
 
-Colour = tuple[float, float, float]  # sRGB in [0, 1]
+Color = tuple[float, float, float]  # sRGB in [0, 1]
 Choice = TypeVar("Choice")
 
-WOODS: tuple[Colour, ...] = (
+WOODS: tuple[Color, ...] = (
     (0.80, 0.62, 0.40),
     (0.68, 0.45, 0.25),
     (0.52, 0.32, 0.18),
@@ -20,16 +20,16 @@ WOODS: tuple[Colour, ...] = (
     (0.88, 0.76, 0.56),
     (0.60, 0.28, 0.16),
 )
-METALS: tuple[Colour, ...] = (
+METALS: tuple[Color, ...] = (
     (0.78, 0.79, 0.81),
     (0.62, 0.64, 0.67),
     (0.83, 0.68, 0.36),
     (0.72, 0.45, 0.32),
     (0.42, 0.44, 0.48),
 )
-DARKS: tuple[Colour, ...] = ((0.10, 0.10, 0.11), (0.17, 0.18, 0.21), (0.14, 0.12, 0.11), (0.11, 0.14, 0.19))
-LIGHTS: tuple[Colour, ...] = ((0.94, 0.93, 0.90), (0.90, 0.86, 0.76), (0.88, 0.90, 0.93), (0.83, 0.82, 0.80))
-PALETTES: tuple[tuple[Colour, Colour, Colour], ...] = (
+DARKS: tuple[Color, ...] = ((0.10, 0.10, 0.11), (0.17, 0.18, 0.21), (0.14, 0.12, 0.11), (0.11, 0.14, 0.19))
+LIGHTS: tuple[Color, ...] = ((0.94, 0.93, 0.90), (0.90, 0.86, 0.76), (0.88, 0.90, 0.93), (0.83, 0.82, 0.80))
+PALETTES: tuple[tuple[Color, Color, Color], ...] = (
     ((0.78, 0.17, 0.15), (0.93, 0.88, 0.76), (0.10, 0.50, 0.52)),
     ((0.14, 0.36, 0.68), (0.86, 0.87, 0.89), (0.93, 0.55, 0.12)),
     ((0.18, 0.47, 0.28), (0.82, 0.68, 0.45), (0.70, 0.12, 0.24)),
@@ -43,13 +43,13 @@ PALETTES: tuple[tuple[Colour, Colour, Colour], ...] = (
 class Scheme:
     """The colours of one object; `body`, `second` and `accent` can be told apart."""
 
-    body: Colour
-    second: Colour
-    accent: Colour
-    dark: Colour
-    light: Colour
-    metal: Colour
-    wood: Colour
+    body: Color
+    second: Color
+    accent: Color
+    dark: Color
+    light: Color
+    metal: Color
+    wood: Color
 
 
 def pick(rng: np.random.Generator, options: Sequence[Choice]) -> Choice:
@@ -62,7 +62,7 @@ def chance(rng: np.random.Generator, probability: float) -> bool:
     return float(rng.random()) < probability
 
 
-def paint(rng: np.random.Generator) -> Colour:
+def paint(rng: np.random.Generator) -> Color:
     """Any colour: mostly strong, sometimes pale, dark or grey."""
     hue = float(rng.random())
     kind = int(rng.integers(10))
@@ -81,7 +81,7 @@ def scheme(rng: np.random.Generator) -> Scheme:
 
     All classes share the palettes, and many objects share each: what tells two objects apart is their shape.
     """
-    body, second, accent = (shade(colour, float(rng.uniform(0.88, 1.1))) for colour in pick(rng, PALETTES))
+    body, second, accent = (shade(color, float(rng.uniform(0.88, 1.1))) for color in pick(rng, PALETTES))
     return Scheme(
         body=body,
         second=second,
@@ -93,15 +93,15 @@ def scheme(rng: np.random.Generator) -> Scheme:
     )
 
 
-def shade(colour: Colour, factor: float) -> Colour:
+def shade(color: Color, factor: float) -> Color:
     """The colour made darker (below 1) or lighter (above 1)."""
-    red, green, blue = (min(1.0, channel * factor) for channel in colour)
+    red, green, blue = (min(1.0, channel * factor) for channel in color)
     return red, green, blue
 
 
-def to_linear(colour: Colour) -> Colour:
+def to_linear(color: Color) -> Color:
     """From sRGB to linear light, which is how Blender reads the colours of an MTL."""
     red, green, blue = (
-        channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4 for channel in colour
+        channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4 for channel in color
     )
     return red, green, blue

@@ -27,11 +27,11 @@ GLOW = (1.0, 0.93, 0.72)
 
 def lamp(rng: np.random.Generator) -> list[MeshPart]:
     """A table lamp, a floor lamp, a desk lamp with a jointed arm, or a lamp on a bent stem."""
-    colours = scheme(rng)
-    return pick(rng, (_table_lamp, _table_lamp, _floor_lamp, _desk_lamp, _arc_lamp))(rng, colours)
+    colors = scheme(rng)
+    return pick(rng, (_table_lamp, _table_lamp, _floor_lamp, _desk_lamp, _arc_lamp))(rng, colors)
 
 
-def _shade(rng: np.random.Generator, colours: Scheme, radius: float) -> tuple[Mesh, Material, float]:
+def _shade(rng: np.random.Generator, colors: Scheme, radius: float) -> tuple[Mesh, Material, float]:
     """A lampshade standing on y = 0, its material and its height."""
     kind = pick(rng, ("empire", "drum", "cone", "bell", "pleated"))
     tall = radius * rng.uniform(1.0, 1.5)
@@ -43,15 +43,15 @@ def _shade(rng: np.random.Generator, colours: Scheme, radius: float) -> tuple[Me
     inner = side[::-1] - np.array([radius * 0.03, 0.0])
     mesh = lathe(np.concatenate([side, inner]), 24 if kind != "pleated" else 12)
     if chance(rng, 0.7):
-        image = wrap_print(rng, colours.second, colours.accent, colours.body)
+        image = wrap_print(rng, colors.second, colors.accent, colors.body)
         if chance(rng, 0.5):
-            cloth = fabric(rng, colours.second, shade(colours.accent, 0.9))
+            cloth = fabric(rng, colors.second, shade(colors.accent, 0.9))
             image = np.concatenate([np.tile(cloth, (1, 3, 1)), np.tile(cloth[:, :, ::-1], (1, 1, 1))], axis=1)
         return mesh, covered("shade", image), tall
-    return mesh, matte("shade", colours.second), tall
+    return mesh, matte("shade", colors.second), tall
 
 
-def _table_lamp(rng: np.random.Generator, colours: Scheme) -> list[MeshPart]:
+def _table_lamp(rng: np.random.Generator, colors: Scheme) -> list[MeshPart]:
     radius, tall = rng.uniform(12, 18), rng.uniform(22, 36)
     wide = radius * rng.uniform(0.4, 0.62)
     kind = pick(rng, ("vase", "gourd", "column", "block", "cone"))
@@ -68,19 +68,19 @@ def _table_lamp(rng: np.random.Generator, colours: Scheme) -> list[MeshPart]:
         profile = curve([(r * wide, 1.0 + h * tall * 0.75) for r, h in shares], 20)
         trunk = lathe(profile, 24).projected(25, "y")
     stem = cylinder(1.0, tall * 0.5, segments=10).moved(y=tall * 0.6)
-    mesh, material, high = _shade(rng, colours, radius)
+    mesh, material, high = _shade(rng, colors, radius)
     level = tall * 0.92
     bulb = ball(radius * 0.26).moved(y=level + high * 0.45)
     return [
-        MeshPart(trunk, timber(rng, "trunk", colours.body, 0.25)),
-        MeshPart(join([foot, stem]), metal("stem", colours.metal)),
+        MeshPart(trunk, timber(rng, "trunk", colors.body, 0.25)),
+        MeshPart(join([foot, stem]), metal("stem", colors.metal)),
         MeshPart(mesh.moved(y=level), material),
         MeshPart(bulb, matte("bulb", GLOW)),
-        *_cord(rng, colours, wide * 0.8),
+        *_cord(rng, colors, wide * 0.8),
     ]
 
 
-def _cord(rng: np.random.Generator, colours: Scheme, start: float) -> list[MeshPart]:
+def _cord(rng: np.random.Generator, colors: Scheme, start: float) -> list[MeshPart]:
     """A cord that leaves at the back, and a switch at the front: they tell how the lamp is turned."""
     bend = pick(rng, (-1, 1)) * rng.uniform(3, 7)
     path = curve(
@@ -93,12 +93,12 @@ def _cord(rng: np.random.Generator, colours: Scheme, start: float) -> list[MeshP
         14,
     )
     knob = box(2.2, 1.6, 2.6, 0.5).moved(0, 1.8, -start * 0.8)
-    return [MeshPart(join([sweep(path, 0.5, 8), knob]), matte("cord", colours.dark))]
+    return [MeshPart(join([sweep(path, 0.5, 8), knob]), matte("cord", colors.dark))]
 
 
-def _floor_lamp(rng: np.random.Generator, colours: Scheme) -> list[MeshPart]:
+def _floor_lamp(rng: np.random.Generator, colors: Scheme) -> list[MeshPart]:
     radius, tall = rng.uniform(15, 21), rng.uniform(65, 95)
-    steel = metal("stand", colours.metal) if chance(rng, 0.4) else timber(rng, "stand", colours.body, 0.5)
+    steel = metal("stand", colors.metal) if chance(rng, 0.4) else timber(rng, "stand", colors.body, 0.5)
     if chance(rng, 0.5):
         legs = [
             bar((0, tall * 0.62, 0), (0, 0, -radius * 1.15), 1.5, 1.0).turned("y", turn)
@@ -107,18 +107,18 @@ def _floor_lamp(rng: np.random.Generator, colours: Scheme) -> list[MeshPart]:
         stand = join([*legs, cylinder(1.4, tall * 0.4).moved(y=tall * 0.6)])
     else:
         stand = join([disc(radius * 0.75, 2.2), cylinder(1.4, tall)])
-    mesh, material, high = _shade(rng, colours, radius)
+    mesh, material, high = _shade(rng, colors, radius)
     chain = bar((0, tall * 0.97, -radius * 0.4), (0, tall * 0.72, -radius * 0.4), 0.5)
     pull = ball(1.6, 6, 10).moved(0, tall * 0.72, -radius * 0.4)
     return [
         MeshPart(stand.projected(30, "y"), steel),
         MeshPart(mesh.moved(y=tall * 0.95), material),
         MeshPart(ball(radius * 0.28).moved(y=tall * 0.95 + high * 0.4), matte("bulb", GLOW)),
-        MeshPart(join([chain, pull]), glossy("pull", colours.accent)),
+        MeshPart(join([chain, pull]), glossy("pull", colors.accent)),
     ]
 
 
-def _desk_lamp(rng: np.random.Generator, colours: Scheme) -> list[MeshPart]:
+def _desk_lamp(rng: np.random.Generator, colors: Scheme) -> list[MeshPart]:
     lower, upper = rng.uniform(18, 26), rng.uniform(16, 24)
     back, front = np.radians(rng.uniform(8, 30)), np.radians(rng.uniform(25, 60))
     hip = np.array([0.0, 2.0, 4.0])
@@ -139,41 +139,41 @@ def _desk_lamp(rng: np.random.Generator, colours: Scheme) -> list[MeshPart]:
     place = {"y": float(head[1]) - size * 1.1, "z": float(head[2]) - size * 0.4}
     base = disc(rng.uniform(7, 9.5), 2.0) if chance(rng, 0.6) else box(15, 2.0, 13, 0.8).moved(y=1.0)
     return [
-        MeshPart(join([*rods, *joints]), metal("arm", colours.metal)),
-        MeshPart(join([bowl, top]).turned("x", tilt).moved(**place), glossy("shade", colours.body)),
+        MeshPart(join([*rods, *joints]), metal("arm", colors.metal)),
+        MeshPart(join([bowl, top]).turned("x", tilt).moved(**place), glossy("shade", colors.body)),
         MeshPart(ball(size * 0.5).moved(y=size * 0.4).turned("x", tilt).moved(**place), matte("bulb", GLOW)),
-        MeshPart(base.moved(z=3.0), glossy("base", pick(rng, [colours.body, colours.second]))),
-        MeshPart(cylinder(1.1, 1.0, segments=12).moved(4.0, 1.9, -0.5), glossy("switch", colours.accent)),
+        MeshPart(base.moved(z=3.0), glossy("base", pick(rng, [colors.body, colors.second]))),
+        MeshPart(cylinder(1.1, 1.0, segments=12).moved(4.0, 1.9, -0.5), glossy("switch", colors.accent)),
     ]
 
 
-def _arc_lamp(rng: np.random.Generator, colours: Scheme) -> list[MeshPart]:
+def _arc_lamp(rng: np.random.Generator, colors: Scheme) -> list[MeshPart]:
     tall, reach = rng.uniform(40, 60), rng.uniform(18, 32)
     path = [(0, 1, reach * 0.5), (0, tall * 0.7, reach * 0.5), (0, tall, 0), (0, tall * 0.86, -reach * 0.5)]
     stem = sweep(curve(path, 24), rng.uniform(0.7, 1.2))
-    mesh, material, high = _shade(rng, colours, rng.uniform(8, 11))
+    mesh, material, high = _shade(rng, colors, rng.uniform(8, 11))
     foot = disc(rng.uniform(8, 11), 2.5) if chance(rng, 0.6) else box(16, 2.5, 16, 0.8).moved(y=1.2)
     level = tall * 0.86 - high
     return [
-        MeshPart(stem, metal("stem", colours.metal)),
+        MeshPart(stem, metal("stem", colors.metal)),
         MeshPart(mesh.moved(0, level, -reach * 0.5), material),
         MeshPart(ball(3.0).moved(0, level + high * 0.4, -reach * 0.5), matte("bulb", GLOW)),
-        MeshPart(foot.moved(z=reach * 0.5), glossy("foot", colours.body)),
+        MeshPart(foot.moved(z=reach * 0.5), glossy("foot", colors.body)),
     ]
 
 
 def laptop(rng: np.random.Generator) -> list[MeshPart]:
     """An open laptop: base with keyboard and touch pad, lid with screen and, at the back, a mark."""
-    colours = scheme(rng)
+    colors = scheme(rng)
     width, depth = rng.uniform(29, 39), rng.uniform(20, 26)
     thick, edge = rng.uniform(1.3, 2.6), rng.uniform(0.3, 0.65)
     opening, radius = rng.uniform(80, 140), rng.uniform(0.6, 2.2)
-    case_colour = pick(rng, [colours.body, colours.metal, colours.dark])
-    case = glossy("case", case_colour)
+    case_color = pick(rng, [colors.body, colors.metal, colors.dark])
+    case = glossy("case", case_color)
     base = extrude(rounded_rectangle(width, depth, radius), thick, edge).turned("x", 90).moved(y=thick / 2)
-    keys_colour = colours.dark if sum(case_colour) > 0.9 else colours.light
+    keys_color = colors.dark if sum(case_color) > 0.9 else colors.light
     deck = box(width - 1.6, 0.1, depth - 1.4).moved(y=thick + 0.03).fitted("-x", "+z")
-    deck_image = keyboard(rng, shade(case_colour, pick(rng, (0.85, 1.1))), keys_colour)
+    deck_image = keyboard(rng, shade(case_color, pick(rng, (0.85, 1.1))), keys_color)
     tall = depth * rng.uniform(0.93, 1.0)
     lid = extrude(rounded_rectangle(width, tall, radius), 0.9, 0.3)
     bezel = box(width - 0.8, tall - 0.8, 0.08).moved(z=-0.46)
@@ -190,17 +190,17 @@ def laptop(rng: np.random.Generator) -> list[MeshPart]:
     return [
         MeshPart(join([base, raised(lid)]), case),
         MeshPart(deck, covered("keyboard", deck_image, 0.2)),
-        MeshPart(raised(bezel), matte("bezel", colours.dark)),
+        MeshPart(raised(bezel), matte("bezel", colors.dark)),
         MeshPart(raised(glass_pane), covered("screen", screen(rng), 0.5)),
-        MeshPart(raised(mark), glossy("mark", colours.accent)),
-        MeshPart(join([barrel, ports]), matte("bezel", colours.dark)),
+        MeshPart(raised(mark), glossy("mark", colors.accent)),
+        MeshPart(join([barrel, ports]), matte("bezel", colors.dark)),
     ]
 
 
 def faucet(rng: np.random.Generator) -> list[MeshPart]:
     """A tap: foot, spout towards the front, one lever or two handles."""
-    colours = scheme(rng)
-    chrome = metal("chrome", pick(rng, [colours.metal, colours.metal, colours.body]))
+    colors = scheme(rng)
+    chrome = metal("chrome", pick(rng, [colors.metal, colors.metal, colors.body]))
     tall, reach, pipe = rng.uniform(13, 25), rng.uniform(12, 18), rng.uniform(0.95, 1.4)
     kind = pick(rng, ("swan", "swan", "square", "low"))
     if kind == "swan":
@@ -228,16 +228,16 @@ def faucet(rng: np.random.Generator) -> list[MeshPart]:
     column = lathe(
         [(0, 0), (pipe * 2.4, 0), (pipe * 2.4, 0.8), (pipe * 1.7, 1.6), (pipe * 1.6, 5.0), (pipe, 5.8)], 24
     )
-    grips = glossy("handles", pick(rng, [colours.accent, colours.body, colours.light]))
+    grips = glossy("handles", pick(rng, [colors.accent, colors.body, colors.light]))
     parts = [
         MeshPart(join([sweep(path, pipe, 14), column]), chrome),
-        MeshPart(tip, matte("tip", colours.dark)),
+        MeshPart(tip, matte("tip", colors.dark)),
     ]
-    return parts + _tap_handles(rng, chrome, grips, colours, pipe)
+    return parts + _tap_handles(rng, chrome, grips, colors, pipe)
 
 
 def _tap_handles(
-    rng: np.random.Generator, chrome: Material, grips: Material, colours: Scheme, pipe: float
+    rng: np.random.Generator, chrome: Material, grips: Material, colors: Scheme, pipe: float
 ) -> list[MeshPart]:
     if chance(rng, 0.4):
         stub = bar((0, 3.6, 0), (pipe * 2.6, 3.6, 0), pipe * 1.1, sides=16)

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from render.procedural.colors import WOODS, Colour, chance, pick
+from render.procedural.colors import WOODS, Color, chance, pick
 from render.procedural.meshes import Image, Material
 from render.procedural.patterns import fabric, wood_grain
 
-WHITE: Colour = (1.0, 1.0, 1.0)
+WHITE: Color = (1.0, 1.0, 1.0)
 
 
-def matte(name: str, colour: Colour) -> Material:
+def matte(name: str, color: Color) -> Material:
     """Cloth, rubber, paper, dull plastic."""
-    return Material(name, colour, specular=0.08, shininess=10.0)
+    return Material(name, color, specular=0.08, shininess=10.0)
 
 
-def glossy(name: str, colour: Colour) -> Material:
+def glossy(name: str, color: Color) -> Material:
     """Paint, glaze, hard plastic."""
-    return Material(name, colour, specular=0.5, shininess=350.0)
+    return Material(name, color, specular=0.5, shininess=350.0)
 
 
-def metal(name: str, colour: Colour) -> Material:
+def metal(name: str, color: Color) -> Material:
     """Bare metal, as well as a Phong material shows it."""
-    return Material(name, colour, specular=0.9, shininess=250.0)
+    return Material(name, color, specular=0.9, shininess=250.0)
 
 
-def glass(name: str, colour: Colour = (0.10, 0.13, 0.18)) -> Material:
+def glass(name: str, color: Color = (0.10, 0.13, 0.18)) -> Material:
     """A dark, shining window."""
-    return Material(name, colour, specular=0.9, shininess=700.0)
+    return Material(name, color, specular=0.9, shininess=700.0)
 
 
 def covered(name: str, image: Image, specular: float = 0.1) -> Material:
@@ -36,18 +36,18 @@ def covered(name: str, image: Image, specular: float = 0.1) -> Material:
     return Material(name, WHITE, specular=specular, shininess=60.0, image=image)
 
 
-def wooden(rng: np.random.Generator, name: str, colour: Colour | None = None) -> Material:
+def wooden(rng: np.random.Generator, name: str, color: Color | None = None) -> Material:
     """Wood with visible grain; a mesh needs `projected` texture coordinates for it."""
-    return covered(name, wood_grain(rng, pick(rng, WOODS) if colour is None else colour), 0.2)
+    return covered(name, wood_grain(rng, pick(rng, WOODS) if color is None else color), 0.2)
 
 
-def cloth(rng: np.random.Generator, name: str, first: Colour, second: Colour, plain: float = 0.5) -> Material:
+def cloth(rng: np.random.Generator, name: str, first: Color, second: Color, plain: float = 0.5) -> Material:
     """Plain cloth with probability `plain`, otherwise a pattern of both colours."""
     if chance(rng, plain):
         return matte(name, first)
     return covered(name, fabric(rng, first, second))
 
 
-def timber(rng: np.random.Generator, name: str, colour: Colour, grain: float = 0.5) -> Material:
+def timber(rng: np.random.Generator, name: str, color: Color, grain: float = 0.5) -> Material:
     """Wood with visible grain with probability `grain`, otherwise paint of the given colour."""
-    return wooden(rng, name) if chance(rng, grain) else glossy(name, colour)
+    return wooden(rng, name) if chance(rng, grain) else glossy(name, color)

@@ -26,16 +26,16 @@ WEAVE = 0.4  # metres of cloth that one image of fabric covers
 
 def chair(rng: np.random.Generator) -> list[MeshPart]:
     """A dining, lounge or office chair: seat, back, legs, sometimes arms."""
-    colours = scheme(rng)
+    colors = scheme(rng)
     width, depth = rng.uniform(0.42, 0.56), rng.uniform(0.40, 0.54)
     height, thick = rng.uniform(0.40, 0.52), rng.uniform(0.035, 0.09)
-    frame = timber(rng, "frame", colours.body, 0.45)
-    covering = cloth(rng, "seat", colours.second, colours.accent, 0.45)
+    frame = timber(rng, "frame", colors.body, 0.45)
+    covering = cloth(rng, "seat", colors.second, colors.accent, 0.45)
     outline = rounded_rectangle(width, depth, rng.uniform(0.02, 0.16), 6)
     seat = extrude(outline, thick, thick * 0.35).turned("x", 90).moved(y=height).projected(WEAVE)
     parts = [MeshPart(seat, covering)]
     if chance(rng, 0.25):
-        parts += _swivel_foot(rng, colours, height - thick / 2)
+        parts += _swivel_foot(rng, colors, height - thick / 2)
     else:
         legs = _chair_legs(rng, width, depth, height - thick / 2).projected(GRAIN, "y")
         parts.append(MeshPart(legs, frame))
@@ -64,9 +64,9 @@ def _chair_legs(rng: np.random.Generator, width: float, depth: float, height: fl
     return both_sides(join(legs))
 
 
-def _swivel_foot(rng: np.random.Generator, colours: Scheme, height: float) -> list[MeshPart]:
+def _swivel_foot(rng: np.random.Generator, colors: Scheme, height: float) -> list[MeshPart]:
     count, reach = int(rng.integers(4, 6)), rng.uniform(0.24, 0.30)
-    steel, rubber = metal("column", colours.metal), matte("castors", colours.dark)
+    steel, rubber = metal("column", colors.metal), matte("castors", colors.dark)
     parts = [MeshPart(cylinder(0.03, height - 0.06, 0.022).moved(y=0.06), steel)]
     for turn in np.arange(count) * 360 / count:
         spoke = beam((0, 0.10, 0), (0, 0.065, -reach), 0.05, 0.03).turned("y", turn)
@@ -129,7 +129,7 @@ def _chair_arms(rng: np.random.Generator, width: float, depth: float, height: fl
 
 def table(rng: np.random.Generator) -> list[MeshPart]:
     """A dining, coffee or side table: a top of some outline on legs, a pedestal or trestles."""
-    colours = scheme(rng)
+    colors = scheme(rng)
     width, depth = rng.uniform(0.7, 1.8), rng.uniform(0.6, 0.95)
     height, thick = rng.uniform(0.42, 0.80), rng.uniform(0.025, 0.07)
     outline = pick(rng, ("square", "square", "rounded", "oval", "round", "hexagon"))
@@ -143,16 +143,16 @@ def table(rng: np.random.Generator) -> list[MeshPart]:
         "hexagon": ellipse(width, depth, 6),
     }[outline]
     top = extrude(rim, thick, thick * 0.2).turned("x", 90).moved(y=height - thick / 2)
-    board = timber(rng, "top", colours.body, 0.6)
-    stand = glossy("stand", colours.second) if chance(rng, 0.5) else metal("stand", colours.metal)
+    board = timber(rng, "top", colors.body, 0.6)
+    stand = glossy("stand", colors.second) if chance(rng, 0.5) else metal("stand", colors.metal)
     parts = [MeshPart(top.projected(0.6), board)]
     share = 0.66 if outline in ("oval", "round", "hexagon") else 0.90
     parts.append(MeshPart(_table_stand(rng, width * share, depth * share, height - thick), stand))
     if share > 0.8:
-        parts += _table_extras(rng, colours, width, depth, height - thick)
+        parts += _table_extras(rng, colors, width, depth, height - thick)
     elif chance(rng, 0.7):
         runner = box(width * 0.28, 0.008, depth * 0.86, 0.003).moved(y=height + 0.005).projected(WEAVE)
-        parts.append(MeshPart(runner, cloth(rng, "runner", colours.accent, colours.light, 0.3)))
+        parts.append(MeshPart(runner, cloth(rng, "runner", colors.accent, colors.light, 0.3)))
     return parts
 
 
@@ -187,30 +187,30 @@ def _table_stand(rng: np.random.Generator, width: float, depth: float, height: f
 
 
 def _table_extras(
-    rng: np.random.Generator, colours: Scheme, width: float, depth: float, height: float
+    rng: np.random.Generator, colors: Scheme, width: float, depth: float, height: float
 ) -> list[MeshPart]:
     """What tells a rectangular table's front from its back: drawers, or a cloth that lies off the middle."""
     kind = pick(rng, ("drawers", "drawers", "runner", "shelf"))
     if kind == "runner":
-        cover = cloth(rng, "runner", colours.accent, colours.light, 0.3)
+        cover = cloth(rng, "runner", colors.accent, colors.light, 0.3)
         runner = (
             box(width * 0.3, 0.008, depth + 0.01, 0.003).moved(width * 0.12, height + 0.075).projected(WEAVE)
         )
         return [MeshPart(runner, cover)]
     if kind == "shelf":
         shelf = box(width * 0.84, 0.025, depth * 0.76, 0.005).moved(y=height * 0.3).projected(0.6)
-        return [MeshPart(shelf, timber(rng, "shelf", colours.accent, 0.4))]
+        return [MeshPart(shelf, timber(rng, "shelf", colors.accent, 0.4))]
     tall, count = rng.uniform(0.09, 0.16), int(rng.integers(1, 4))
     apron = box(width * 0.84, tall, depth * 0.8, 0.006).moved(y=height - tall / 2)
-    parts = [MeshPart(apron, glossy("apron", colours.second))]
+    parts = [MeshPart(apron, glossy("apron", colors.second))]
     pitch = width * 0.84 / count
     for index in range(count):
         x = (index - (count - 1) / 2) * pitch
         front = box(pitch * 0.88, tall * 0.76, 0.02, 0.005).moved(x, height - tall / 2, -depth * 0.4 - 0.006)
         knob = box(0.09, 0.018, 0.03, 0.008).moved(x, height - tall / 2, -depth * 0.4 - 0.028)
         parts += [
-            MeshPart(front, glossy("drawers", colours.accent)),
-            MeshPart(knob, metal("knobs", colours.metal)),
+            MeshPart(front, glossy("drawers", colors.accent)),
+            MeshPart(knob, metal("knobs", colors.metal)),
         ]
     return parts
 
@@ -220,10 +220,10 @@ def bed(rng: np.random.Generator) -> list[MeshPart]:
 
     The foot is the front.
     """
-    colours = scheme(rng)
+    colors = scheme(rng)
     width, length = pick(rng, (rng.uniform(0.9, 1.1), rng.uniform(1.5, 1.9))), rng.uniform(1.95, 2.15)
     deck, thick = rng.uniform(0.24, 0.42), rng.uniform(0.17, 0.28)
-    frame = timber(rng, "frame", colours.body, 0.5)
+    frame = timber(rng, "frame", colors.body, 0.5)
     rails = box(width + 0.06, 0.16, length + 0.04, 0.02).moved(y=deck - 0.08)
     legs = [
         beam((x, 0, z), (x, deck, z), 0.07)
@@ -247,9 +247,9 @@ def bed(rng: np.random.Generator) -> list[MeshPart]:
     mattress = box(width, thick, length, 0.06, 3).moved(y=deck + thick / 2)
     parts = [
         MeshPart(join(wood).projected(0.7), frame),
-        MeshPart(mattress, matte("mattress", colours.light)),
+        MeshPart(mattress, matte("mattress", colors.light)),
     ]
-    return parts + _bedding(rng, colours, width, length, deck, thick)
+    return parts + _bedding(rng, colors, width, length, deck, thick)
 
 
 def _headboard(rng: np.random.Generator, width: float, level: float) -> Mesh:
@@ -278,7 +278,7 @@ def _headboard(rng: np.random.Generator, width: float, level: float) -> Mesh:
 
 
 def _bedding(
-    rng: np.random.Generator, colours: Scheme, width: float, length: float, deck: float, thick: float
+    rng: np.random.Generator, colors: Scheme, width: float, length: float, deck: float, thick: float
 ) -> list[MeshPart]:
     share, top = rng.uniform(0.5, 0.74), deck + thick
     blanket = box(width + 0.05, thick * 0.85, length * share + 0.03, 0.07, 3)
@@ -288,10 +288,10 @@ def _bedding(
     edge = box(width + 0.07, thick * 0.7, 0.22, 0.05, 3)
     edge = edge.moved(0, top - thick * 0.35 + 0.05, -length / 2 + length * share - 0.1)
     count = 2 if width > 1.3 else 1
-    soft = matte("pillows", pick(rng, [colours.light, colours.light, colours.accent]))
+    soft = matte("pillows", pick(rng, [colors.light, colors.light, colors.accent]))
     parts = [
-        MeshPart(blanket, cloth(rng, "blanket", colours.second, colours.accent, 0.35)),
-        MeshPart(edge, matte("hem", colours.accent)),
+        MeshPart(blanket, cloth(rng, "blanket", colors.second, colors.accent, 0.35)),
+        MeshPart(edge, matte("hem", colors.accent)),
     ]
     for index in range(count):
         x = (index - (count - 1) / 2) * width * 0.48
@@ -303,11 +303,11 @@ def _bedding(
 
 def sofa(rng: np.random.Generator) -> list[MeshPart]:
     """A sofa or armchair: base, cushions, back, arms, feet, sometimes a chaise at one end."""
-    colours = scheme(rng)
+    colors = scheme(rng)
     seats = int(pick(rng, (1, 2, 2, 3, 3)))
     width, depth = seats * rng.uniform(0.58, 0.72), rng.uniform(0.75, 0.95)
     foot, seat, back = rng.uniform(0.05, 0.16), rng.uniform(0.36, 0.46), rng.uniform(0.72, 0.95)
-    cover = cloth(rng, "cover", colours.body, colours.second, 0.6)
+    cover = cloth(rng, "cover", colors.body, colors.second, 0.6)
     arm, arm_tall = rng.uniform(0.11, 0.24), rng.uniform(0.52, 0.68)
     base = box(width + 0.02, seat - 0.14 - foot, depth, 0.03).moved(y=(seat - 0.14 + foot) / 2)
     rest = (
@@ -317,7 +317,7 @@ def sofa(rng: np.random.Generator) -> list[MeshPart]:
     )
     arms = both_sides(_sofa_arm(rng, arm, arm_tall, depth, foot).moved(x=width / 2 + arm / 2))
     shell = join([base, rest, arms]).projected(WEAVE)
-    pads = cloth(rng, "cushions", pick(rng, [colours.body, colours.second]), colours.light, 0.7)
+    pads = cloth(rng, "cushions", pick(rng, [colors.body, colors.second]), colors.light, 0.7)
     parts = [
         MeshPart(shell, cover),
         MeshPart(_sofa_cushions(rng, seats, width, depth, seat, back).projected(WEAVE), pads),
@@ -334,9 +334,9 @@ def sofa(rng: np.random.Generator) -> list[MeshPart]:
         for z in (-depth / 2 + 0.07, depth / 2 - 0.07)
     ]
     parts.append(
-        MeshPart(join(feet), wooden(rng, "feet") if chance(rng, 0.4) else metal("feet", colours.metal))
+        MeshPart(join(feet), wooden(rng, "feet") if chance(rng, 0.4) else metal("feet", colors.metal))
     )
-    return parts + _throw_pillows(rng, colours, seats, width, depth, seat)
+    return parts + _throw_pillows(rng, colors, seats, width, depth, seat)
 
 
 def _sofa_arm(rng: np.random.Generator, arm: float, tall: float, depth: float, foot: float) -> Mesh:
@@ -373,10 +373,10 @@ def _sofa_cushions(
 
 
 def _throw_pillows(
-    rng: np.random.Generator, colours: Scheme, seats: int, width: float, depth: float, seat: float
+    rng: np.random.Generator, colors: Scheme, seats: int, width: float, depth: float, seat: float
 ) -> list[MeshPart]:
     parts = []
-    soft = cloth(rng, "pillow", colours.accent, colours.light, 0.4)
+    soft = cloth(rng, "pillow", colors.accent, colors.light, 0.4)
     for side in pick(rng, ((-1,), (1,), (-1, 1))):
         if seats == 1 and chance(rng, 0.4):
             continue

@@ -89,7 +89,7 @@ KNIFE_BLADES: dict[str, tuple[float, float]] = {
 
 def guitar(rng: np.random.Generator) -> list[MeshPart]:
     """An acoustic or electric guitar, upright, its strings at the front."""
-    colours = scheme(rng)
+    colors = scheme(rng)
     kind = pick(rng, ("concert", "concert", "jumbo", "single", "double", "arrow"))
     acoustic = kind in ("concert", "jumbo")
     half, tall = rng.uniform(17, 21), rng.uniform(42, 50)
@@ -98,21 +98,21 @@ def guitar(rng: np.random.Generator) -> list[MeshPart]:
     side = extrude(outline, deep, 0.8)
     front = -deep / 2
     face = extrude(outline * 0.955 + np.array([0, tall * 0.02]), 0.5, 0.2).moved(z=front - 0.1)
-    top = wooden(rng, "top") if acoustic and chance(rng, 0.7) else glossy("top", colours.body)
-    rim = glossy("rim", pick(rng, [colours.second, colours.dark, colours.wood]))
+    top = wooden(rng, "top") if acoustic and chance(rng, 0.7) else glossy("top", colors.body)
+    rim = glossy("rim", pick(rng, [colors.second, colors.dark, colors.wood]))
     parts = [MeshPart(side, rim), MeshPart(face.projected(30, "y"), top)]
-    parts += _guitar_neck(rng, colours, tall, front, count=pick(rng, (6, 6, 4)))
+    parts += _guitar_neck(rng, colors, tall, front, count=pick(rng, (6, 6, 4)))
     if acoustic:
         hole = disc(half * 0.30, 0.3).turned("x", -90).moved(0, tall * 0.60, front - 0.2)
         rosette = disc(half * 0.37, 0.3).turned("x", -90).moved(0, tall * 0.60, front - 0.12)
         bridge = box(half * 0.8, 2.4, 1.4, 0.4).moved(0, tall * 0.24, front - 0.7)
         parts += [
             MeshPart(hole, matte("hole", (0.03, 0.025, 0.02))),
-            MeshPart(rosette, glossy("rosette", colours.accent)),
-            MeshPart(bridge, matte("fittings", colours.dark)),
+            MeshPart(rosette, glossy("rosette", colors.accent)),
+            MeshPart(bridge, matte("fittings", colors.dark)),
         ]
         return parts
-    return parts + _electrics(rng, colours, half, tall, front)
+    return parts + _electrics(rng, colors, half, tall, front)
 
 
 def _guitar_outline(rng: np.random.Generator, kind: str, half: float, tall: float, cutaway: bool) -> Floats:
@@ -130,7 +130,7 @@ def _guitar_outline(rng: np.random.Generator, kind: str, half: float, tall: floa
 
 
 def _guitar_neck(
-    rng: np.random.Generator, colours: Scheme, tall: float, front: float, count: int
+    rng: np.random.Generator, colors: Scheme, tall: float, front: float, count: int
 ) -> list[MeshPart]:
     long, z = rng.uniform(38, 48) * (1.12 if count == 4 else 1.0), front - 0.6
     top = tall + long
@@ -164,9 +164,9 @@ def _guitar_neck(
         box(5.2, 0.35, 0.3).moved(0, top - long * (1 - 0.5 ** (k / 6.5)), z - 0.68) for k in range(1, 11)
     ]
     return [
-        MeshPart(join([neck, head]).projected(30, "y"), timber(rng, "neck", colours.second, 0.6)),
-        MeshPart(board, matte("fingerboard", colours.dark)),
-        MeshPart(join([*pegs, *frets, *strings]), metal("steel", colours.metal)),
+        MeshPart(join([neck, head]).projected(30, "y"), timber(rng, "neck", colors.second, 0.6)),
+        MeshPart(board, matte("fingerboard", colors.dark)),
+        MeshPart(join([*pegs, *frets, *strings]), metal("steel", colors.metal)),
     ]
 
 
@@ -176,7 +176,7 @@ def beam_string(low_x: float, high_x: float, low_y: float, high_y: float, z: flo
 
 
 def _electrics(
-    rng: np.random.Generator, colours: Scheme, half: float, tall: float, front: float
+    rng: np.random.Generator, colors: Scheme, half: float, tall: float, front: float
 ) -> list[MeshPart]:
     z = front - 0.5
     pickups = [
@@ -199,15 +199,15 @@ def _electrics(
         0.1,
     )
     return [
-        MeshPart(join(pickups), matte("fittings", colours.dark)),
-        MeshPart(join([bridge, *knobs]), metal("steel", colours.metal)),
-        MeshPart(guard.mirrored().moved(z=front - 0.42), glossy("guard", colours.accent)),
+        MeshPart(join(pickups), matte("fittings", colors.dark)),
+        MeshPart(join([bridge, *knobs]), metal("steel", colors.metal)),
+        MeshPart(guard.mirrored().moved(z=front - 0.42), glossy("guard", colors.accent)),
     ]
 
 
 def cap(rng: np.random.Generator) -> list[MeshPart]:
     """A baseball cap: crown, brim to the front, button, often a badge and a strap at the back."""
-    colours = scheme(rng)
+    colors = scheme(rng)
     wide, tall = rng.uniform(8.2, 9.2), rng.uniform(8.5, 12.0)
     square = rng.uniform(0.55, 0.95)
     rise = np.linspace(0, np.pi / 2, 12)
@@ -217,19 +217,19 @@ def cap(rng: np.random.Generator) -> list[MeshPart]:
     lining = lathe(profile * 0.97, 30).scaled(z=1.14).flipped()
     style = pick(rng, ("panels", "print", "plain"))
     if style == "panels":
-        outside = covered("crown", panels(rng, colours.body, colours.second))
+        outside = covered("crown", panels(rng, colors.body, colors.second))
     elif style == "print":
-        outside = covered("crown", wrap_print(rng, colours.body, colours.second, colours.accent))
+        outside = covered("crown", wrap_print(rng, colors.body, colors.second, colors.accent))
     else:
-        outside = matte("crown", colours.body)
-    brim_colour = pick(rng, [colours.body, colours.second, colours.accent])
+        outside = matte("crown", colors.body)
+    brim_color = pick(rng, [colors.body, colors.second, colors.accent])
     button = ball(0.8, 6, 12).scaled(y=0.6).moved(y=tall)
     band = lathe([(wide * 1.005, -0.1), (wide * 1.005, 1.0)], 30).scaled(z=1.14)
     parts = [
         MeshPart(crown, outside),
-        MeshPart(lining, matte("lining", colours.dark)),
-        MeshPart(_brim(rng, wide), matte("brim", brim_colour)),
-        MeshPart(join([button, band]), matte("trim", colours.accent)),
+        MeshPart(lining, matte("lining", colors.dark)),
+        MeshPart(_brim(rng, wide), matte("brim", brim_color)),
+        MeshPart(join([button, band]), matte("trim", colors.accent)),
     ]
     if style != "print":
         badge = extrude(rounded_rectangle(wide * 0.75, tall * 0.34, 1.2), 0.5, 0.15)
@@ -237,7 +237,7 @@ def cap(rng: np.random.Generator) -> list[MeshPart]:
         parts.append(
             MeshPart(
                 badge.turned("x", lean).moved(0, tall * 0.45, -wide * 1.14 * 0.93),
-                glossy("badge", colours.accent),
+                glossy("badge", colors.accent),
             )
         )
     return parts
@@ -265,7 +265,7 @@ def _brim(rng: np.random.Generator, wide: float) -> Mesh:
 
 def knife(rng: np.random.Generator) -> list[MeshPart]:
     """A kitchen knife, cleaver, bread knife, dagger or table knife; the point looks up."""
-    colours = scheme(rng)
+    colors = scheme(rng)
     kind = pick(rng, tuple(KNIFE_BLADES))
     long, wide = (size * rng.uniform(0.88, 1.15) for size in KNIFE_BLADES[kind])
     blade = extrude(_blade_outline(kind, long, wide), 0.8, 0.3)
@@ -286,10 +286,10 @@ def knife(rng: np.random.Generator) -> list[MeshPart]:
         fittings.append(box(wide * 2.4, 0.9, 1.6, 0.35).moved(y=0.5))
     lanyard = disc(1.0, 0.5).turned("x", 90).moved(0, -grip - 0.5, -0.25)
     return [
-        MeshPart(blade, metal("blade", pick(rng, [(0.80, 0.81, 0.83), colours.metal, (0.55, 0.57, 0.60)]))),
-        MeshPart(handle.projected(9, "y"), timber(rng, "handle", colours.body, 0.4)),
-        MeshPart(join(fittings), metal("fittings", colours.metal)),
-        MeshPart(lanyard, glossy("end", colours.accent)),
+        MeshPart(blade, metal("blade", pick(rng, [(0.80, 0.81, 0.83), colors.metal, (0.55, 0.57, 0.60)]))),
+        MeshPart(handle.projected(9, "y"), timber(rng, "handle", colors.body, 0.4)),
+        MeshPart(join(fittings), metal("fittings", colors.metal)),
+        MeshPart(lanyard, glossy("end", colors.accent)),
     ]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from trimesh.transformations import rotation_matrix
 
-from render.procedural.colors import Colour
+from render.procedural.colors import Color
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -101,7 +101,7 @@ class Material:
     """
 
     name: str
-    colour: Colour
+    color: Color
     specular: float = 0.1
     shininess: float = 20.0
     image: Image | None = None
@@ -137,13 +137,13 @@ class ProceduralModel:
         return list({part.material.name: part.material for part in self.parts}.values())
 
 
-def normalised(parts: Sequence[MeshPart]) -> tuple[MeshPart, ...]:
+def normalized(parts: Sequence[MeshPart]) -> tuple[MeshPart, ...]:
     """Moves the bounding box's centre to the origin and scales its diagonal to 1."""
     points = np.concatenate([part.mesh.vertices[part.mesh.faces].reshape(-1, 3) for part in parts])
     low, high = points.min(axis=0), points.max(axis=0)
-    centre, diagonal = (low + high) / 2, np.linalg.norm(high - low)
+    center, diagonal = (low + high) / 2, np.linalg.norm(high - low)
     return tuple(
-        replace(part, mesh=replace(part.mesh, vertices=(part.mesh.vertices - centre) / diagonal))
+        replace(part, mesh=replace(part.mesh, vertices=(part.mesh.vertices - center) / diagonal))
         for part in parts
     )
 
@@ -181,9 +181,9 @@ def corner_normals(mesh: Mesh, crease: float = 50.0) -> Floats:
     order = np.argsort(corner_place, kind="stable")
     sizes = np.bincount(corner_place)
     starts = np.cumsum(sizes) - sizes
-    neighbours = sizes[corner_place]  # how many corners meet where this one is
-    first = np.repeat(np.arange(len(corner_place)), neighbours)
-    within = np.arange(len(first)) - np.repeat(np.cumsum(neighbours) - neighbours, neighbours)
+    neighbors = sizes[corner_place]  # how many corners meet where this one is
+    first = np.repeat(np.arange(len(corner_place)), neighbors)
+    within = np.arange(len(first)) - np.repeat(np.cumsum(neighbors) - neighbors, neighbors)
     second = order[starts[corner_place[first]] + within]
 
     gentle = (unit[first // 3] * unit[second // 3]).sum(axis=1) > np.cos(np.radians(crease))

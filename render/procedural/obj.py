@@ -80,7 +80,7 @@ def _mtl_entry(material: Material) -> list[str]:
     return [
         f"newmtl {material.name}",
         "illum 2",
-        "Kd " + numbers(*to_linear(material.colour)),
+        "Kd " + numbers(*to_linear(material.color)),
         "Ka 0.0000 0.0000 0.0000",
         "Ks " + numbers(material.specular, material.specular, material.specular),
         "Ke 0.0000 0.0000 0.0000",

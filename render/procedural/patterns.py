@@ -12,19 +12,19 @@ import numpy as np
 from PIL import Image as Picture
 from PIL import ImageDraw
 
-from render.procedural.colors import Colour, chance, paint, pick, shade
+from render.procedural.colors import Color, chance, paint, pick, shade
 from render.procedural.meshes import Image
 
 Ink = tuple[int, int, int]
 Box = tuple[float, float, float, float]
 
 
-def ink(colour: Colour) -> Ink:
-    red, green, blue = (round(255 * channel) for channel in colour)
+def ink(color: Color) -> Ink:
+    red, green, blue = (round(255 * channel) for channel in color)
     return red, green, blue
 
 
-def wood_grain(rng: np.random.Generator, colour: Colour, size: int = 128) -> Image:
+def wood_grain(rng: np.random.Generator, color: Color, size: int = 128) -> Image:
     """Grain that runs along the image's width; repeats only roughly at its border."""
     x, y = np.meshgrid(np.linspace(0, 1, size), np.linspace(0, 1, size))
     bend = sum(
@@ -34,10 +34,10 @@ def wood_grain(rng: np.random.Generator, colour: Colour, size: int = 128) -> Ima
     rings = np.sin(2 * np.pi * (rng.integers(4, 9) * (y + bend)))
     fibre = np.repeat(rng.uniform(-1, 1, (size, 1)), size, axis=1)
     light = 1 + 0.16 * rings + 0.06 * fibre
-    return _tinted(colour, light)
+    return _tinted(color, light)
 
 
-def stripes(rng: np.random.Generator, first: Colour, second: Colour, size: int = 128) -> Image:
+def stripes(rng: np.random.Generator, first: Color, second: Color, size: int = 128) -> Image:
     """Stripes of several widths across the image's width."""
     count = int(rng.integers(3, 8))
     across = (np.arange(size) * count / size) % 1.0
@@ -47,7 +47,7 @@ def stripes(rng: np.random.Generator, first: Colour, second: Colour, size: int =
     return np.repeat(row[None].astype(np.uint8), size, axis=0)
 
 
-def checks(rng: np.random.Generator, first: Colour, second: Colour, size: int = 128) -> Image:
+def checks(rng: np.random.Generator, first: Color, second: Color, size: int = 128) -> Image:
     """A woven check: where two bands cross, the second colour is full."""
     count = int(rng.integers(3, 7))
     band = ((np.arange(size) * count / size) % 1.0 < rng.uniform(0.3, 0.55)).astype(float)
@@ -55,7 +55,7 @@ def checks(rng: np.random.Generator, first: Colour, second: Colour, size: int = 
     return np.round(255 * (np.array(first) * (1 - share) + np.array(second) * share)).astype(np.uint8)
 
 
-def dots(rng: np.random.Generator, first: Colour, second: Colour, size: int = 128) -> Image:
+def dots(rng: np.random.Generator, first: Color, second: Color, size: int = 128) -> Image:
     """Round dots in staggered rows."""
     count = int(rng.integers(3, 6))
     radius = rng.uniform(0.18, 0.32)
@@ -70,12 +70,12 @@ def dots(rng: np.random.Generator, first: Colour, second: Colour, size: int = 12
 FABRICS: tuple[Callable[..., Image], ...] = (stripes, checks, dots)
 
 
-def fabric(rng: np.random.Generator, first: Colour, second: Colour) -> Image:
+def fabric(rng: np.random.Generator, first: Color, second: Color) -> Image:
     """One of the woven or printed patterns."""
     return pick(rng, FABRICS)(rng, first, second)
 
 
-def motif(draw: ImageDraw.ImageDraw, rng: np.random.Generator, box: Box, colour: Colour) -> None:
+def motif(draw: ImageDraw.ImageDraw, rng: np.random.Generator, box: Box, color: Color) -> None:
     """Draws one bold sign within a box (left, top, right, bottom): a star, a heart, an arrow, ..."""
     left, top, right, bottom = box
     width, height = right - left, bottom - top
@@ -84,7 +84,7 @@ def motif(draw: ImageDraw.ImageDraw, rng: np.random.Generator, box: Box, colour:
         return [(left + x * width, top + y * height) for x, y in points]
 
     kind = pick(rng, ("star", "heart", "arrow", "bolt", "letter", "tree"))
-    fill = ink(colour)
+    fill = ink(color)
     if kind == "star":
         turns = np.arange(10) * np.pi / 5
         reach = np.where(np.arange(10) % 2 == 0, 0.5, 0.21)
@@ -119,7 +119,7 @@ def motif(draw: ImageDraw.ImageDraw, rng: np.random.Generator, box: Box, colour:
         draw.rectangle([*at((0.42, 0.85))[0], *at((0.58, 1))[0]], fill=fill)
 
 
-def wrap_print(rng: np.random.Generator, ground: Colour, *inks: Colour, size: int = 192) -> Image:
+def wrap_print(rng: np.random.Generator, ground: Color, *inks: Color, size: int = 192) -> Image:
     """A print for a body of revolution: a sign at the front, another at one side, bands all round.
 
     The image goes once around; the front is a quarter of the width from the left.
@@ -136,7 +136,7 @@ def wrap_print(rng: np.random.Generator, ground: Colour, *inks: Colour, size: in
     return np.asarray(picture).copy()
 
 
-def label(rng: np.random.Generator, ground: Colour, paper: Colour, *inks: Colour, size: int = 192) -> Image:
+def label(rng: np.random.Generator, ground: Color, paper: Color, *inks: Color, size: int = 192) -> Image:
     """A wrap-around surface with a paper label at its front, with a sign, a title bar and lines of text."""
     picture = Picture.new("RGB", (2 * size, size), ink(ground))
     draw = ImageDraw.Draw(picture)
@@ -182,7 +182,7 @@ def screen(rng: np.random.Generator, width: int = 192, height: int = 120) -> Ima
 
 
 def keyboard(
-    rng: np.random.Generator, case: Colour, keys: Colour, width: int = 192, height: int = 120
+    rng: np.random.Generator, case: Color, keys: Color, width: int = 192, height: int = 120
 ) -> Image:
     """The upper face of a laptop's base: five rows of keys at the back and a touch pad at the front."""
     picture = Picture.new("RGB", (width, height), ink(case))
@@ -204,7 +204,7 @@ def keyboard(
 
 
 def poster(
-    rng: np.random.Generator, ground: Colour, *inks: Colour, width: int = 96, height: int = 288
+    rng: np.random.Generator, ground: Color, *inks: Color, width: int = 96, height: int = 288
 ) -> Image:
     """A bold print for a long board: blocks of colour with signs."""
     picture = Picture.new("RGB", (width, height), ink(ground))
@@ -221,7 +221,7 @@ def poster(
     return np.asarray(picture).copy()
 
 
-def fuselage(rng: np.random.Generator, ground: Colour, line: Colour, belly: Colour, rows: int = 256) -> Image:
+def fuselage(rng: np.random.Generator, ground: Color, line: Color, belly: Color, rows: int = 256) -> Image:
     """Around an aeroplane: a belly, a line along each side and windows. The width goes around, nose at v = 1.
 
     Up is at three quarters of the width, down at one quarter.
@@ -241,7 +241,7 @@ def fuselage(rng: np.random.Generator, ground: Colour, line: Colour, belly: Colo
     return np.asarray(picture).copy()
 
 
-def panels(rng: np.random.Generator, ground: Colour, other: Colour, count: int = 6) -> Image:
+def panels(rng: np.random.Generator, ground: Color, other: Color, count: int = 6) -> Image:
     """Upright panels around a cap or a shade: the front half and the back half differ."""
     columns = 32 * count
     image = np.empty((64, columns, 3), dtype=np.uint8)
@@ -252,5 +252,5 @@ def panels(rng: np.random.Generator, ground: Colour, other: Colour, count: int =
     return image
 
 
-def _tinted(colour: Colour, light: np.ndarray) -> Image:
-    return np.clip(np.round(255 * np.array(colour) * light[..., None]), 0, 255).astype(np.uint8)
+def _tinted(color: Color, light: np.ndarray) -> Image:
+    return np.clip(np.round(255 * np.array(color) * light[..., None]), 0, 255).astype(np.uint8)

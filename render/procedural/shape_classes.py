@@ -11,7 +11,7 @@ import numpy as np
 
 from render.procedural import aircraft, electronics, furniture, handhelds, vehicles, vessels
 from render.procedural.bake import baked
-from render.procedural.meshes import MeshPart, ProceduralModel, normalised
+from render.procedural.meshes import MeshPart, ProceduralModel, normalized
 from shards.errors import UsageError
 
 Builder = Callable[[np.random.Generator], list[MeshPart]]
@@ -90,4 +90,4 @@ def build_object(name: str, index: int, seed: int = 0) -> ProceduralModel:
     key = hashlib.sha256(f"{seed}/{shape.synset}/{index}".encode()).digest()
     rng = np.random.Generator(np.random.Philox(key=np.frombuffer(key[:16], dtype="<u8")))
     object_id = f"{shape.name.replace(' ', '')}-{index:04d}"
-    return ProceduralModel(shape.synset, shape.name, object_id, baked(normalised(shape.builder(rng))))
+    return ProceduralModel(shape.synset, shape.name, object_id, baked(normalized(shape.builder(rng))))

@@ -66,12 +66,12 @@ def loft(rings: ArrayLike, caps: tuple[bool, bool] = (True, True)) -> Mesh:
         if not closed:
             continue
         row = end * (count - 1)
-        centre = count * size + len(vertices) - 1
+        center = count * size + len(vertices) - 1
         vertices.append(ring[row].mean(axis=0, keepdims=True))
         around = np.arange(size)
         here, following = row * size + around, row * size + (around + 1) % size
         pair = (following, here) if end == 0 else (here, following)
-        faces.append(np.stack([*pair, np.full(size, centre)], 1))
+        faces.append(np.stack([*pair, np.full(size, center)], 1))
         share = np.stack([around / size, np.full(size, float(end))], 1)
         uv.append(np.repeat(share[:, None], 3, axis=1))
     return mesh_of(np.concatenate(vertices), np.concatenate(faces).astype(np.int64), np.concatenate(uv))
@@ -211,8 +211,8 @@ def rounded_rectangle(width: float, height: float, radius: float, steps: int = 4
     corners = []
     for turn, (x, y) in enumerate([(1, 1), (-1, 1), (-1, -1), (1, -1)]):
         angle = quarter + turn * np.pi / 2
-        centre = np.array([x * (width / 2 - radius), y * (height / 2 - radius)])
-        corners.append(centre + radius * np.stack([np.cos(angle), np.sin(angle)], axis=1))
+        center = np.array([x * (width / 2 - radius), y * (height / 2 - radius)])
+        corners.append(center + radius * np.stack([np.cos(angle), np.sin(angle)], axis=1))
     return np.concatenate(corners)
 
 

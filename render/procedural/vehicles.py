@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from render.procedural.colors import Colour, Scheme, chance, pick, scheme, shade
+from render.procedural.colors import Color, Scheme, chance, pick, scheme, shade
 from render.procedural.finishes import covered, glass, glossy, matte, metal
 from render.procedural.meshes import Mesh, MeshPart, both_sides, join
 from render.procedural.patterns import poster
 from render.procedural.shapes import bar, box, cylinder, disc, hull, loft, rounded_rectangle
 
-AMBER: Colour = (0.98, 0.85, 0.55)
-RED: Colour = (0.75, 0.06, 0.06)
+AMBER: Color = (0.98, 0.85, 0.55)
+RED: Color = (0.75, 0.06, 0.06)
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ CAR_FORMS: dict[str, CarForm] = {
 
 def car(rng: np.random.Generator) -> list[MeshPart]:
     """A saloon, hatchback, sports car, estate, van or pickup truck."""
-    colours = scheme(rng)
+    colors = scheme(rng)
     form = CAR_FORMS[pick(rng, tuple(CAR_FORMS))]
     length, width, height = (float(size * rng.uniform(0.93, 1.07)) for size in form.size)
     belt, wheel = height * form.belt, height * rng.uniform(0.205, 0.235) if height < 1.9 else 0.34
-    body = glossy("body", colours.body)
+    body = glossy("body", colors.body)
     low = wheel * 0.55
     bonnet = height * form.bonnet
 
@@ -71,9 +71,9 @@ def car(rng: np.random.Generator) -> list[MeshPart]:
         (at(1.0), width * 0.84, (low + 0.12, bed * 0.90)),
     ]
     parts = [MeshPart(hull(stations, 0.22, 4), body)]
-    parts += _cabin(rng, colours, form, length, width, (belt, height))
-    parts += _wheels(colours, wheel, width, (at(0.19), at(0.80)))
-    parts += _car_face(rng, colours, length, width, (low, bonnet, bed))
+    parts += _cabin(rng, colors, form, length, width, (belt, height))
+    parts += _wheels(colors, wheel, width, (at(0.19), at(0.80)))
+    parts += _car_face(rng, colors, length, width, (low, bonnet, bed))
     if form.bed is not None:
         hold = box(width * 0.78, 0.02, length * (0.97 - form.bed)).moved(
             0, bed + 0.012, at((form.bed + 0.97) / 2)
@@ -84,13 +84,13 @@ def car(rng: np.random.Generator) -> list[MeshPart]:
             )
         )
         gate = box(width * 0.9, 0.10, 0.07, 0.03).moved(0, bed + 0.03, at(0.965))
-        parts += [MeshPart(hold, matte("trim", colours.dark)), MeshPart(join([rails, gate]), body)]
+        parts += [MeshPart(hold, matte("trim", colors.dark)), MeshPart(join([rails, gate]), body)]
     elif chance(rng, 0.25):
         stripe = pick(rng, (0.0, width * 0.12))
         parts.append(
             MeshPart(
                 _roof_box(stripe, width, height, at(form.cabin[1]), at(form.cabin[2])),
-                glossy("rack", colours.second),
+                glossy("rack", colors.second),
             )
         )
     return parts
@@ -102,7 +102,7 @@ def _roof_box(x: float, width: float, height: float, start: float, end: float) -
 
 def _cabin(
     rng: np.random.Generator,
-    colours: Scheme,
+    colors: Scheme,
     form: CarForm,
     length: float,
     width: float,
@@ -137,33 +137,33 @@ def _cabin(
         foot, head = z0 + 0.25 + share * (z3 - z0 - 0.45), z1 + share * (z2 - z1)
         pillars.append(bar((below / 2 - 0.025, belt, foot), (below / 2 - lean - 0.01, top, head), thick))
     mirror = box(0.16, 0.11, 0.09, 0.03).moved(below / 2 + 0.12, belt + 0.14, z0 + 0.38)
-    roof_colour = colours.body if chance(rng, 0.7) else colours.second
+    roof_color = colors.body if chance(rng, 0.7) else colors.second
     return [
         MeshPart(panes, glass("windows")),
-        MeshPart(both_sides(join(pillars)), glossy("body", colours.body)),
-        MeshPart(roof, glossy("roof", roof_colour)),
-        MeshPart(both_sides(mirror), glossy("roof", roof_colour)),
+        MeshPart(both_sides(join(pillars)), glossy("body", colors.body)),
+        MeshPart(roof, glossy("roof", roof_color)),
+        MeshPart(both_sides(mirror), glossy("roof", roof_color)),
     ]
 
 
-def _wheels(colours: Scheme, radius: float, width: float, axles: tuple[float, ...]) -> list[MeshPart]:
-    tyre = disc(radius, 0.24, 0.22, 24).turned("z", -90)  # its outer face looks towards +X
+def _wheels(colors: Scheme, radius: float, width: float, axles: tuple[float, ...]) -> list[MeshPart]:
+    tire = disc(radius, 0.24, 0.22, 24).turned("z", -90)  # its outer face looks towards +X
     hub = cylinder(radius * 0.62, 0.03, radius * 0.5, 16).turned("z", -90).moved(x=0.235)
     arch = disc(radius * 1.16, 0.05, 0.1, 24).turned("z", -90)
-    tyres, hubs, arches = [], [], []
+    tires, hubs, arches = [], [], []
     for z in axles:
-        tyres.append(tyre.moved(width / 2 - 0.20, radius, z))
+        tires.append(tire.moved(width / 2 - 0.20, radius, z))
         hubs.append(hub.moved(width / 2 - 0.20, radius, z))
         arches.append(arch.moved(width / 2 - 0.038, radius * 1.04, z))
     return [
-        MeshPart(both_sides(join(tyres)), matte("tyres", (0.05, 0.05, 0.055))),
-        MeshPart(both_sides(join(hubs)), metal("hubs", colours.metal)),
-        MeshPart(both_sides(join(arches)), matte("trim", colours.dark)),
+        MeshPart(both_sides(join(tires)), matte("tyres", (0.05, 0.05, 0.055))),
+        MeshPart(both_sides(join(hubs)), metal("hubs", colors.metal)),
+        MeshPart(both_sides(join(arches)), matte("trim", colors.dark)),
     ]
 
 
 def _car_face(
-    rng: np.random.Generator, colours: Scheme, length: float, width: float, levels: tuple[float, float, float]
+    rng: np.random.Generator, colors: Scheme, length: float, width: float, levels: tuple[float, float, float]
 ) -> list[MeshPart]:
     """Lamps, grille, bumpers and number plates."""
     low, bonnet, boot = levels
@@ -183,14 +183,14 @@ def _car_face(
     return [
         MeshPart(both_sides(lamp), glossy("headlamps", AMBER)),
         MeshPart(both_sides(rear), glossy("taillamps", RED)),
-        MeshPart(join([grille, *bumpers]), matte("trim", colours.dark)),
-        MeshPart(plate, matte("plate", colours.light)),
+        MeshPart(join([grille, *bumpers]), matte("trim", colors.dark)),
+        MeshPart(plate, matte("plate", colors.light)),
     ]
 
 
 def bus(rng: np.random.Generator) -> list[MeshPart]:
     """A city bus, a coach, a double-decker or a school bus with a bonnet."""
-    colours = scheme(rng)
+    colors = scheme(rng)
     kind = pick(rng, ("city", "coach", "double", "school"))
     length, width = rng.uniform(7.5, 11.5), rng.uniform(2.3, 2.6)
     height = {"city": 3.0, "coach": 3.4, "double": 4.3, "school": 2.9}[kind] * rng.uniform(0.95, 1.05)
@@ -198,16 +198,16 @@ def bus(rng: np.random.Generator) -> list[MeshPart]:
     hood = 1.3 if kind == "school" else 0.0
     start, end = -length / 2 + hood, length / 2
     shell = box(width, height - low, end - start, 0.22, 3).moved(0, (height + low) / 2, (start + end) / 2)
-    body = glossy("body", colours.body)
+    body = glossy("body", colors.body)
     parts = [MeshPart(shell, body)]
     if hood:
         nose = box(width * 0.82, 1.25, hood + 0.6, 0.2, 3).moved(0, low + 0.72, start - hood / 2 + 0.3)
         parts.append(MeshPart(nose, body))
     parts += _bus_windows(rng, kind, width, height, (start, end))
     axles = (start + (0.1 if hood else 1.6), end - 2.0)
-    parts += _wheels(colours, wheel, width, axles if kind != "coach" else (*axles, end - 3.1))
-    parts += _bus_face(colours, width, height, start - hood, end)
-    parts += _bus_trim(rng, colours, kind, width, height, (start, end))
+    parts += _wheels(colors, wheel, width, axles if kind != "coach" else (*axles, end - 3.1))
+    parts += _bus_face(colors, width, height, start - hood, end)
+    parts += _bus_trim(rng, colors, kind, width, height, (start, end))
     return parts
 
 
@@ -230,7 +230,7 @@ def _bus_windows(
     return [MeshPart(both_sides(join(panes)), glass("windows"))]
 
 
-def _bus_face(colours: Scheme, width: float, height: float, nose: float, tail: float) -> list[MeshPart]:
+def _bus_face(colors: Scheme, width: float, height: float, nose: float, tail: float) -> list[MeshPart]:
     lamps = disc(0.16, 0.1).turned("x", -90).moved(width * 0.33, 0.85, nose + 0.05)
     rear = box(0.22, 0.5, 0.08, 0.03).moved(width * 0.4, 1.1, tail)
     bumpers = [box(width * 0.96, 0.26, 0.3, 0.08).moved(0, 0.48, z) for z in (nose + 0.06, tail - 0.06)]
@@ -243,14 +243,14 @@ def _bus_face(colours: Scheme, width: float, height: float, nose: float, tail: f
         MeshPart(both_sides(lamps), glossy("headlamps", AMBER)),
         MeshPart(both_sides(rear), glossy("taillamps", RED)),
         MeshPart(
-            join([*bumpers, grille, both_sides(mirror), both_sides(glasses)]), matte("trim", colours.dark)
+            join([*bumpers, grille, both_sides(mirror), both_sides(glasses)]), matte("trim", colors.dark)
         ),
     ]
 
 
 def _bus_trim(
     rng: np.random.Generator,
-    colours: Scheme,
+    colors: Scheme,
     kind: str,
     width: float,
     height: float,
@@ -273,32 +273,32 @@ def _bus_trim(
         0, height * (0.67 if kind == "double" else 0.9), start
     )
     parts = [
-        MeshPart(stripe, glossy("stripe", colours.second)),
-        MeshPart(join(doors), glossy("doors", colours.accent)),
+        MeshPart(stripe, glossy("stripe", colors.second)),
+        MeshPart(join(doors), glossy("doors", colors.accent)),
         MeshPart(sign, matte("sign", shade(AMBER, 0.9))),
     ]
     if kind != "double" and chance(rng, 0.7):
         place = rng.uniform(-0.2, 0.25) * (end - start)
         cooler = box(width * 0.6, 0.3, rng.uniform(1.2, 2.4), 0.1, 3).moved(0, height + 0.1, place)
-        parts.append(MeshPart(cooler, matte("cooler", colours.light)))
+        parts.append(MeshPart(cooler, matte("cooler", colors.light)))
     return parts
 
 
 def skateboard(rng: np.random.Generator) -> list[MeshPart]:
     """A short board, a long board or a cruiser: a deck with upturned ends, two axles, four wheels."""
-    colours = scheme(rng)
+    colors = scheme(rng)
     length, width = rng.uniform(62, 96), rng.uniform(18, 23)
     tail_width, nose = rng.uniform(0.6, 0.95), rng.uniform(3.5, 8.5)
     axle, wheel = rng.uniform(0.29, 0.35) * length, rng.uniform(2.6, 3.8)
     ride = wheel + 5.0
     deck = _deck(length, width, tail_width, (nose, nose * rng.uniform(0.5, 1.0)), axle)
-    inks = (colours.second, colours.light)
+    inks = (colors.second, colors.light)
     print_ = deck(-0.9, 0.0).fitted("-x", "-z")
-    grip = matte("grip", pick(rng, [colours.dark, colours.accent, colours.second]))
+    grip = matte("grip", pick(rng, [colors.dark, colors.accent, colors.second]))
     if chance(rng, 0.6):
-        grip = covered("grip", poster(rng, grip.colour, colours.body, shade(grip.colour, 0.55)))
+        grip = covered("grip", poster(rng, grip.color, colors.body, shade(grip.color, 0.55)))
     parts = [
-        MeshPart(print_.moved(y=ride), covered("print", poster(rng, colours.body, *inks), 0.3)),
+        MeshPart(print_.moved(y=ride), covered("print", poster(rng, colors.body, *inks), 0.3)),
         MeshPart(deck(0.001, 0.35).fitted("-x", "-z").moved(y=ride), grip),
     ]
     roll = rng.uniform(3.0, 4.4)
@@ -308,11 +308,11 @@ def skateboard(rng: np.random.Generator) -> list[MeshPart]:
         post = bar((0, ride - 1.5, z + turn * 2.5), (0, wheel + 0.4, z), 2.2, 1.3)
         shaft = bar((-width * 0.46, wheel, z), (width * 0.46, wheel, z), 0.75)
         hanger = bar((-width * 0.28, wheel + 0.2, z), (width * 0.28, wheel + 0.2, z), 1.2)
-        tyre = disc(wheel, roll, 0.25, 20).turned("z", -90).moved(width * 0.46 - roll / 2, wheel, z)
+        tire = disc(wheel, roll, 0.25, 20).turned("z", -90).moved(width * 0.46 - roll / 2, wheel, z)
         nut = cylinder(0.9, 0.5, segments=8).turned("z", -90).moved(width * 0.46 + roll / 2, wheel, z)
         parts += [
-            MeshPart(join([base, post, shaft, hanger, both_sides(nut)]), metal("trucks", colours.metal)),
-            MeshPart(both_sides(tyre), glossy("wheels", colours.accent)),
+            MeshPart(join([base, post, shaft, hanger, both_sides(nut)]), metal("trucks", colors.metal)),
+            MeshPart(both_sides(tire), glossy("wheels", colors.accent)),
         ]
     return parts
 

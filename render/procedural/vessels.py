@@ -56,7 +56,7 @@ BOTTLE_FORMS: dict[str, BottleForm] = {
 
 def bottle(rng: np.random.Generator) -> list[MeshPart]:
     """A wine, beer, soda or water bottle, a flask or a jug, with a label and a cap."""
-    colours = scheme(rng)
+    colors = scheme(rng)
     kind = pick(rng, tuple(BOTTLE_FORMS))
     form = BOTTLE_FORMS[kind]
     radius = rng.uniform(3.4, 4.6)
@@ -65,19 +65,17 @@ def bottle(rng: np.random.Generator) -> list[MeshPart]:
     lower = [(0.0, 0.35), (radius * 0.75, 0.0), (radius * 0.94, 0.15), (radius, 0.6), (radius, label_low)]
     body = join([lathe(lower, 32), lathe(shoulder, 32)])
     sleeve = lathe([(radius * 1.003, label_low), (radius * 1.003, label_high)], 32)
-    image = label(
-        rng, colours.body, colours.second, colours.accent, pick(rng, [colours.dark, colours.accent])
-    )
+    image = label(rng, colors.body, colors.second, colors.accent, pick(rng, [colors.dark, colors.accent]))
     parts = [
-        MeshPart(body, glossy("body", colours.body)),
+        MeshPart(body, glossy("body", colors.body)),
         MeshPart(sleeve, covered("label", image, 0.3)),
-        *_bottle_top(rng, kind, colours, tall, neck),
+        *_bottle_top(rng, kind, colors, tall, neck),
     ]
     if kind == "jug":
         reach = radius * rng.uniform(0.75, 1.0)
         path = [(neck, tall * 0.9, 0), (neck + reach, tall * 0.86, 0), (neck + reach, tall * 0.68, 0)]
         path += [(radius * 0.85, label_high + 0.4, 0)]
-        parts.append(MeshPart(sweep(curve(path, 18), 0.55), glossy("body", colours.body)))
+        parts.append(MeshPart(sweep(curve(path, 18), 0.55), glossy("body", colors.body)))
     if kind == "flask":
         return [MeshPart(part.mesh.scaled(z=0.62), part.material) for part in parts]
     return parts
@@ -101,16 +99,16 @@ def _bottle_shoulder(
 
 
 def _bottle_top(
-    rng: np.random.Generator, kind: str, colours: Scheme, tall: float, neck: float
+    rng: np.random.Generator, kind: str, colors: Scheme, tall: float, neck: float
 ) -> list[MeshPart]:
-    cap = glossy("cap", colours.accent)
+    cap = glossy("cap", colors.accent)
     if kind == "spray":
         head = box(neck * 1.9, 2.2, 4.6, 0.5).moved(0, tall + 2.4, -0.9)
         trigger = sweep(curve([(0, tall + 1.6, -1.6), (0, tall + 0.4, -2.9), (0, tall - 1.6, -2.6)], 8), 0.4)
         nozzle = cylinder(0.5, 0.8).turned("x", -90).moved(0, tall + 2.7, -3.1)
         return [
             MeshPart(join([cylinder(neck * 1.25, 1.8).moved(y=tall - 0.4), head]), cap),
-            MeshPart(join([trigger, nozzle]), matte("trigger", colours.dark)),
+            MeshPart(join([trigger, nozzle]), matte("trigger", colors.dark)),
         ]
     if kind == "wine":
         foil = lathe(
@@ -122,16 +120,16 @@ def _bottle_top(
                 (0, tall + 0.05),
             ]
         )
-        return [MeshPart(foil, metal("cap", colours.accent))]
+        return [MeshPart(foil, metal("cap", colors.accent))]
     wide = neck * rng.uniform(1.12, 1.3)
     ring = lathe([(neck, tall - 1.3), (neck * 1.2, tall - 1.2), (neck * 1.2, tall - 0.8), (neck, tall - 0.7)])
     lid = lathe([(wide, tall - 0.6), (wide, tall + 0.8), (wide * 0.9, tall + 1.0), (0, tall + 1.05)], 24)
-    return [MeshPart(ring, glossy("body", colours.body)), MeshPart(lid, cap)]
+    return [MeshPart(ring, glossy("body", colors.body)), MeshPart(lid, cap)]
 
 
 def bowl(rng: np.random.Generator) -> list[MeshPart]:
     """A deep or flat bowl on a foot, with a print around it and often a lug, a spout or a spoon."""
-    colours = scheme(rng)
+    colors = scheme(rng)
     radius, deep = rng.uniform(7, 10), rng.uniform(4.5, 8.5)
     foot, wall = radius * rng.uniform(0.3, 0.5), rng.uniform(0.35, 0.6)
     kind = pick(rng, ("round", "flared", "steep", "cone"))
@@ -156,58 +154,58 @@ def bowl(rng: np.random.Generator) -> list[MeshPart]:
     inside = lathe(_thickened(outer, wall), 36)
     base = lathe([(0, 0.1), (foot * 0.85, 0.1), (foot * 0.9, 0.0), (foot, 0.05), (foot, 0.85)], 28)
     rim_edge = lathe([outer[-1], (outer[-1, 0] - wall / 2, outer[-1, 1] + wall * 0.4)], 36)
-    image = wrap_print(rng, colours.body, colours.second, colours.accent)
+    image = wrap_print(rng, colors.body, colors.second, colors.accent)
     if chance(rng, 0.3):
         image = np.concatenate(
-            [image[:, :192], np.tile(fabric(rng, colours.body, colours.accent), (2, 2, 1))[:192, :192]], 1
+            [image[:, :192], np.tile(fabric(rng, colors.body, colors.accent), (2, 2, 1))[:192, :192]], 1
         )
     parts = [
         MeshPart(outside, covered("outside", image, 0.4)),
-        MeshPart(inside, glossy("inside", pick(rng, [colours.second, colours.light, colours.body]))),
-        MeshPart(join([base, rim_edge]), glossy("foot", colours.accent)),
+        MeshPart(inside, glossy("inside", pick(rng, [colors.second, colors.light, colors.body]))),
+        MeshPart(join([base, rim_edge]), glossy("foot", colors.accent)),
     ]
-    return parts + _bowl_extras(rng, colours, outer, wall)
+    return parts + _bowl_extras(rng, colors, outer, wall)
 
 
-def _bowl_extras(rng: np.random.Generator, colours: Scheme, outer: Floats, wall: float) -> list[MeshPart]:
+def _bowl_extras(rng: np.random.Generator, colors: Scheme, outer: Floats, wall: float) -> list[MeshPart]:
     radius, deep = float(outer[-1, 0]), float(outer[-1, 1])
     kind = pick(rng, ("spoon", "chopsticks", "lug", "food", "plain"))
     if kind == "lug":
         x, y = radius * 0.93, deep * 0.8
         path = curve([(x, y, -2.2), (x + 1.9, y + 0.2, -1.3), (x + 1.9, y + 0.2, 1.3), (x, y, 2.2)], 16)
-        return [MeshPart(sweep(path, 0.45), glossy("foot", colours.accent))]
+        return [MeshPart(sweep(path, 0.45), glossy("foot", colors.accent))]
     if kind == "chopsticks":
         sticks = [
             sweep([(-radius * 1.15, deep + 0.5, z), (radius * 1.2, deep + 0.6, z * 0.4)], [0.22, 0.4], 8)
             for z in (-1.6, -0.4)
         ]
-        return [MeshPart(join(sticks), glossy("sticks", colours.wood))]
+        return [MeshPart(join(sticks), glossy("sticks", colors.wood))]
     if kind == "spoon":
         path = curve(
             [(0.5, 1.6, 0.5), (radius * 0.7, deep * 0.72, -1), (radius * 1.25, deep * 1.35, -1.6)], 14
         )
-        return [MeshPart(sweep(path, np.linspace(0.3, 0.55, 14), 8), metal("spoon", colours.metal))]
+        return [MeshPart(sweep(path, np.linspace(0.3, 0.55, 14), 8), metal("spoon", colors.metal))]
     if kind == "food":
         level = deep * rng.uniform(0.55, 0.75)
         reach = float(np.interp(level, outer[:, 1], outer[:, 0])) - wall * 0.9
         filling = lathe(curve([(reach, level), (reach * 0.6, level + 0.5), (0, level + 0.7)], 8), 28)
-        return [MeshPart(filling, matte("filling", shade(colours.accent, 0.9)))]
+        return [MeshPart(filling, matte("filling", shade(colors.accent, 0.9)))]
     return []
 
 
 def mug(rng: np.random.Generator) -> list[MeshPart]:
     """A mug with a handle at its right (+X) and a print around it."""
-    colours = scheme(rng)
+    colors = scheme(rng)
     tall, radius, wall = rng.uniform(7.5, 12), rng.uniform(3.4, 4.8), rng.uniform(0.3, 0.5)
     outer = _mug_profile(rng, radius, tall)
     inside = lathe(_thickened(outer, wall), 32)
     rim = lathe([outer[-1], (outer[-1, 0] - wall / 2, outer[-1, 1] + wall * 0.4)], 32)
     base = lathe([(0, 0.25), (outer[0, 0] * 0.8, 0.25), (outer[0, 0] * 0.86, 0.0), tuple(outer[0])], 32)
-    lining = glossy("lining", pick(rng, [colours.second, colours.light, colours.accent]))
-    outside: Material = glossy("outside", colours.body)
+    lining = glossy("lining", pick(rng, [colors.second, colors.light, colors.accent]))
+    outside: Material = glossy("outside", colors.body)
     if chance(rng, 0.75):
-        outside = covered("outside", wrap_print(rng, colours.body, colours.second, colours.accent), 0.4)
-    trim = glossy("trim", pick(rng, [colours.accent, colours.body]))
+        outside = covered("outside", wrap_print(rng, colors.body, colors.second, colors.accent), 0.4)
+    trim = glossy("trim", pick(rng, [colors.accent, colors.body]))
     parts = [
         MeshPart(lathe(outer, 32), outside),
         MeshPart(inside, lining),

@@ -21,7 +21,7 @@ from shards.errors import IebenchError, UsageError
 from shards.files import write_text
 from shards.lists import Name
 from shards.published.layout import file_code, object_place, view_of_file
-from shards.published.source import SourceObject
+from shards.published.published_source import SourceObject
 from shards.tar import BLOCK, NO_REGULAR_FILE, Damage, begins_tar, read_members
 
 SPOOL_NAME = "archive.tar"
@@ -42,7 +42,7 @@ _TWICE, _NO_FILE = -1, -2  # instead of an offset
 
 @dataclass
 class ArchiveSource:
-    """Objects in an archive whose members are at known places; as of ``shards.published.source.PublishedSource``.
+    """Objects in an archive whose members are at known places; as of ``shards.published.published_source.PublishedSource``.
 
     Attributes:
         path: The uncompressed archive.

@@ -9,7 +9,7 @@ from shards.errors import IebenchError, UsageError
 from shards.images import jpeg_size
 from shards.published.latent_format import LatentFormat
 from shards.published.layout import image_name, latents_name
-from shards.published.source import PublishedSource, SourceObject
+from shards.published.published_source import PublishedSource, SourceObject
 from shards.schema import VARIANTS, Variant
 
 PROBES = 100

@@ -6,7 +6,7 @@ from shards.pixels import PixelSums
 from shards.published.latent_format import LatentFormat
 from shards.published.layout import image_name, latents_name
 from shards.published.pack_settings import PackSettings
-from shards.published.source import PublishedSource, SourceObject
+from shards.published.published_source import PublishedSource, SourceObject
 from shards.samples import Sample, encode_sample
 from shards.schema import VARIANTS, SampleMetadata
 

@@ -16,7 +16,7 @@ from shards.published.archive import is_archive, open_archive
 from shards.published.detection import detect
 from shards.published.object import read_object
 from shards.published.pack_settings import OBJECTS_PER_SHARD, PackSettings
-from shards.published.source import FolderSource, PublishedSource, SourceObject, catalogue
+from shards.published.published_source import FolderSource, PublishedSource, SourceObject, catalogue
 from shards.samples import Sample
 from shards.schema import VARIANTS, DatasetIndex, Variant, split_of
 from shards.shard_plan import fingerprint, plan_shards

@@ -13,7 +13,8 @@ from typing import IO
 
 from shards.errors import IebenchError
 from shards.files import sync_folder
-from shards.remote.connection import Dropped, NoRanges, RemoteFile, Unreachable, open_remote
+from shards.remote.connection import Dropped, NoRanges, RemoteFile, Unreachable
+from shards.remote.schemes import open_remote
 
 ATTEMPTS = 7
 """Connections in a row that bring nothing worth it, before giving up: about half a minute of waiting."""

@@ -81,7 +81,7 @@ def test_the_synsets_are_sorted_and_there_are_at_least_fourteen_classes():
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_every_object_loads_centred_with_a_unit_diagonal(models, name):
+def test_every_object_loads_centered_with_a_unit_diagonal(models, name):
     for path in sorted((models / CLASSES[name].synset).glob("*/models/*.obj")):
         mesh = trimesh.load(path, force="mesh", process=False)
         assert np.isfinite(mesh.vertices).all()
@@ -129,15 +129,15 @@ def test_every_texture_referred_to_exists_and_none_stands_about_unused(models):
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_the_objects_of_a_class_differ_in_proportions(name):
-    extents, face_counts, colours = [], set(), set()
+    extents, face_counts, colors = [], set(), set()
     for index in range(24):
         model = build_object(name, index)
         points = np.concatenate([part.mesh.vertices for part in model.parts])
         extents.append(np.ptp(points, axis=0))
         face_counts.add(sum(len(part.mesh.faces) for part in model.parts))
-        colours.add(tuple(material.image.tobytes() for material in model.materials))
+        colors.add(tuple(material.image.tobytes() for material in model.materials))
     assert np.std(extents, axis=0).max() > 0.01
-    assert len(colours) >= 10
+    assert len(colors) >= 10
     if name not in ("cap", "laptop", "skateboard"):  # these vary in proportions alone
         assert len(face_counts) >= 3
 

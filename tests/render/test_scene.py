@@ -164,7 +164,7 @@ def test_a_view_does_not_depend_on_what_was_rendered_before(quick, golden_data):
     assert not np.array_equal(first, other)
 
 
-def test_several_meshes_become_one_that_is_centred_and_not_rescaled(scene, bpy, tmp_path):
+def test_several_meshes_become_one_that_is_centered_and_not_rescaled(scene, bpy, tmp_path):
     second = "v 3 1 1\nv 5 1 1\nv 3 2 1\n"
     path = write_model(tmp_path, f"o first\n{TRIANGLE}o second\n{second}f 4 5 6\n")
     scene.load(path)

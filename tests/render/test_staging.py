@@ -38,7 +38,7 @@ def test_pixel_sums_give_mean_and_deviation_in_any_order():
     assert std == pytest.approx(images.std(axis=(0, 1, 2)) / 255, abs=1e-6)
 
 
-def test_one_colour_has_a_deviation_to_divide_by():
+def test_one_color_has_a_deviation_to_divide_by():
     mean, std = PixelSums.of(np.full((4, 4, 3), 51, np.uint8)).mean_and_std()
     assert mean == (0.2, 0.2, 0.2) and min(std) > 0
 

@@ -24,9 +24,9 @@ def test_a_view_is_a_jpeg_of_quality_95_without_chroma_subsampling():
 
 
 @pytest.mark.parametrize("hue", np.linspace(0, 1, 12, endpoint=False))
-def test_colours_survive_so_that_hue_can_be_a_latent(hue):
-    colour = 255 * np.array(colorsys.hsv_to_rgb(hue, 0.6, 0.6))
-    pixels = np.broadcast_to(colour.astype(np.uint8), (16, 16, 3)).copy()
+def test_colors_survive_so_that_hue_can_be_a_latent(hue):
+    color = 255 * np.array(colorsys.hsv_to_rgb(hue, 0.6, 0.6))
+    pixels = np.broadcast_to(color.astype(np.uint8), (16, 16, 3)).copy()
     assert np.abs(decode_jpeg(encode_jpeg(pixels), "x").astype(int) - pixels).max() <= 2
 
 

@@ -50,7 +50,7 @@ def change_shard(**changes: object):
     [
         (lambda content: content.pop("format_version"), []),
         (lambda content: content.pop("latents"), []),
-        (lambda content: content.update(colour=1), []),
+        (lambda content: content.update(color=1), []),
         (lambda content: content.update(format_version=2), ["format_version"]),
         (lambda content: content.update(variant="other"), ["variant"]),
         (lambda content: content.update(channel_order="grb"), ["channel_order"]),

@@ -4,7 +4,7 @@ import pytest
 
 from shards.failures import Failure, Failures
 from shards.pixels import PixelSums
-from shards.published.source import SourceObject
+from shards.published.published_source import SourceObject
 from shards.salvage import SalvageJob, salvage, sound_objects
 from shards.samples import encode_sample
 from shards.schema import SampleMetadata, open_dataset

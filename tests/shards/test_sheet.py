@@ -55,7 +55,7 @@ def test_the_sheet_shows_the_views_themselves_and_their_hues(toy_dataset):
                 if np.array_equal(pixels[top, left : left + 64], enlarged[0])
             )
     assert found == 12
-    colours = {colour for _, colour in sheet.getcolors(maxcolors=sheet.width * sheet.height)}
+    colors = {color for _, color in sheet.getcolors(maxcolors=sheet.width * sheet.height)}
     floor_hue = rows[0][1][0].metadata.latents[3]
     box = Image.new("RGB", (1, 1), f"hsv({floor_hue * 360:.0f}, 60%, 60%)").getpixel((0, 0))
-    assert box in colours
+    assert box in colors

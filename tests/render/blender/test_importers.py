@@ -47,7 +47,7 @@ def written(mesh, folder, suffix):
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_a_model_comes_in_upright_centred_and_with_a_unit_diagonal(scene, bpy, tmp_path, suffix):
+def test_a_model_comes_in_upright_centered_and_with_a_unit_diagonal(scene, bpy, tmp_path, suffix):
     box = trimesh.creation.box((1, 2, 4)).apply_translation((10, 20, 30))
     loaded = scene.load(written(box, tmp_path, suffix), rescaled=True)
     data, vertices = mesh_of(bpy)

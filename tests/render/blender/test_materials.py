@@ -29,8 +29,8 @@ def scene(bpy):
 
 def hue_in_the_middle(scene):
     """Of the object, which fills the middle of the view; the spot shines red, the sun white."""
-    colour = scene.render(VIEW).image[6:10, 6:10].mean(axis=(0, 1)) / 255
-    return colorsys.rgb_to_hsv(*colour)[0]
+    color = scene.render(VIEW).image[6:10, 6:10].mean(axis=(0, 1)) / 255
+    return colorsys.rgb_to_hsv(*color)[0]
 
 
 def textured_box(folder, reference="wood.png"):
@@ -47,7 +47,7 @@ def is_near(hue, other):
     return abs((hue - other + 0.5) % 1 - 0.5) < 0.1
 
 
-def test_a_missing_texture_leaves_the_materials_own_colour_and_a_note(scene, tmp_path):
+def test_a_missing_texture_leaves_the_materials_own_color_and_a_note(scene, tmp_path):
     loaded = scene.load(textured_box(tmp_path))
     assert loaded.notes == ("texture wood.png is missing",)
     assert is_near(hue_in_the_middle(scene), 2 / 3)
@@ -80,7 +80,7 @@ def test_notes_are_no_log(scene, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["obj", "ply", "glb"])
-def test_vertex_colours_show(scene, tmp_path, suffix):
+def test_vertex_colors_show(scene, tmp_path, suffix):
     mesh = trimesh.creation.box()
     mesh.visual.vertex_colors = np.tile(np.array([0, 255, 0, 255], np.uint8), (8, 1))
     path = tmp_path / f"m.{suffix}"
@@ -113,7 +113,7 @@ def test_a_gltf_file_whose_texture_is_missing_is_rendered_with_a_note(scene, tmp
     assert not is_near(hue_in_the_middle(scene), 5 / 6)  # magenta
 
 
-def test_a_missing_material_file_is_noted_and_does_not_hide_vertex_colours(scene, tmp_path):
+def test_a_missing_material_file_is_noted_and_does_not_hide_vertex_colors(scene, tmp_path):
     path = textured_box(tmp_path)
     path.with_name("m.mtl").unlink()
     lines = path.read_text().replace("mtllib m.mtl", "mtllib C:\\maps\\gone.mtl").splitlines()

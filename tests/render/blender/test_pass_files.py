@@ -59,7 +59,7 @@ def degrees_between(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_the_mask_is_what_the_centres_of_the_pixels_see(frames, view):
+def test_the_mask_is_what_the_centers_of_the_pixels_see(frames, view):
     radii, latents = VIEWS[view]
     truth, mask = seen(radii, np.array(latents), 96), frames[view].mask
     assert mask.dtype == bool and 100 < mask.sum() < 96 * 96 / 2

@@ -2,10 +2,11 @@
 
     python docs/pictures.py runs/demo              # writes docs/contact-sheet.jpg and docs/turning.webp
 
-On the left of the animation an object turns from left to right and back, as Blender renders it. The network never sees
-that: it sees one other view, its predictor is told by how much that is to be turned, and what stands on the right are
-those of 150 further views of the object whose embeddings lie nearest to the result. Shown are the first validation
-objects of three classes, evenly spaced.
+In the animation an object turns from left to right and back, as Blender renders it. The network never sees that: it
+sees one other view, the one of 150 that is nearest to upright, its predictor is told by how much that is to be turned,
+and what stands on the right are those of the other 149 whose embeddings lie nearest to the result. The head says how
+far their poses are from what was asked for, and how far those that are found without turning, and random ones. Shown
+are the first validation objects of three classes, evenly spaced.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from torch import Tensor
 from iebench.backbones.encoder import Encoder
 from iebench.cli import main as iebench
 from iebench.cli.pages import render_latents
-from iebench.methods.parts.transformations import LATENTS, relative_transformation
+from iebench.methods.parts.transformations import LATENTS, quaternion_from_euler, relative_transformation
 from iebench.report.page import LARGE
 from iebench.report.sample import Sample, angles_between, read_sample, represent, spread
 from iebench.training.run import Run
@@ -35,7 +36,7 @@ from shards.schema import DatasetIndex, draw_latents, open_dataset
 DOCS = Path(__file__).parent
 OBJECTS = 3
 GALLERY = 150
-"""Views of each object among which is looked."""
+"""Views of each object: one is turned, and among the others is looked."""
 POSES = 24
 """Of the turn, which is shown forth and back."""
 FRAME_MS = 90
@@ -56,7 +57,8 @@ class Turning:
         gallery: Views among which is looked.
         found: (poses, found) rows of the gallery, nearest first.
         angles: (poses, found) degrees between the pose that was asked for and that of the view.
-        chance: Mean of these degrees over all views of the gallery.
+        unturned: Mean of these degrees if the embedding is not turned.
+        chance: The same over all views of the gallery.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Turning:
     gallery: list[np.ndarray]
     found: Tensor
     angles: Tensor
+    unturned: float
     chance: float
 
 
@@ -124,14 +127,20 @@ def shown_objects(sample: Sample) -> list[Name]:
 
 
 def shown_latents(index: DatasetIndex, name: Name) -> np.ndarray:
-    """(1 + gallery + poses, number of latents): the first view, further ones, and the turn under the first's light."""
+    """(gallery + poses, number of latents): the first views, and the turn under the light of the one to be turned."""
     if index.seed is None:
         raise UsageError("the dataset has no seed, so further views of its objects cannot be drawn")
-    drawn = np.array([draw_latents(index.latents, index.seed, *name, view) for view in range(1 + GALLERY)])
-    turn = np.repeat(drawn[:1], POSES, axis=0)
+    drawn = np.array([draw_latents(index.latents, index.seed, *name, view) for view in range(GALLERY)])
+    turn = np.repeat(drawn[upright(index, torch.from_numpy(drawn))][None], POSES, axis=0)
     turn[:, index.latent_index(LATENTS["rotation"])] = 0
     turn[:, index.latent_index(("rotation_z",))[0]] = np.linspace(-LARGEST_TURN, LARGEST_TURN, POSES)
     return np.concatenate((drawn, turn))
+
+
+def upright(index: DatasetIndex, latents: Tensor) -> int:
+    """The row of (views, number of latents) whose pose is nearest to no rotation."""
+    poses = quaternion_from_euler(latents[:, index.latent_index(LATENTS["rotation"])])
+    return int(poses[:, 3].abs().argmax())
 
 
 @torch.inference_mode()
@@ -141,26 +150,37 @@ def look_up(encoder: Encoder, index: DatasetIndex, views: Sequence[View]) -> Tur
     Args:
         encoder: An encoder with a predictor.
         index: Index of the dataset that it was trained on.
-        views: The first view, the gallery, the poses.
+        views: The gallery with the view that is turned, and the poses.
     """
     predictor = encoder.predictor
     assert predictor is not None
     sample = Sample(index, list(views), len(views))
-    latents = sample.latents[0]
-    asked, source = latents[1 + GALLERY :], latents[:1]
-    names = [latent.name for latent in index.latents]
-    embeddings = predictor.embed(represent(encoder, sample.images()[: 1 + GALLERY]))
-    told = relative_transformation(source.expand_as(asked), asked, predictor.groups, names).float()
-    moved = predictor.predict(embeddings[:1].expand(POSES, -1), told)
+    latents, poses, pixels = sample.latents[0], sample.poses, [view.pixels() for view in views]
+    source = upright(index, latents[:GALLERY])
+    others = [row for row in range(GALLERY) if row != source]
+    asked, names = latents[GALLERY:], [latent.name for latent in index.latents]
+    told = relative_transformation(latents[source].expand_as(asked), asked, predictor.groups, names).float()
+    embeddings = predictor.embed(represent(encoder, sample.images()[:GALLERY]))
+    still = embeddings[source].expand(len(asked), -1)
+    found = nearest(predictor.predict(still, told), embeddings[others])
+    angles = angles_between(poses[GALLERY:, None], poses[others][None])  # (poses, others)
+    unturned = angles.gather(1, nearest(still, embeddings[others])).mean().item()
+    return Turning(
+        views[0].metadata.object,
+        pixels[source],
+        pixels[GALLERY:],
+        [pixels[row] for row in others],
+        found,
+        angles.gather(1, found),
+        unturned,
+        angles.mean().item(),
+    )
+
+
+def nearest(queries: Tensor, gallery: Tensor) -> Tensor:
+    """(queries, found) rows of the gallery by falling cosine."""
     unit = torch.nn.functional.normalize
-    found = (unit(moved, dim=1) @ unit(embeddings[1:], dim=1).T).topk(FOUND, dim=1).indices
-    poses = sample.poses
-    asked_poses, gallery_poses = poses[1 + GALLERY :, None], poses[1 : 1 + GALLERY]
-    angles = angles_between(asked_poses, gallery_poses[found])
-    chance = angles_between(asked_poses, gallery_poses).mean().item()
-    pixels = [view.pixels() for view in views]
-    turned, gallery = pixels[1 + GALLERY :], pixels[1 : 1 + GALLERY]
-    return Turning(views[0].metadata.object, pixels[0], turned, gallery, found, angles, chance)
+    return (unit(queries, dim=1) @ unit(gallery, dim=1).T).topk(FOUND, dim=1).indices
 
 
 def frame(turnings: Sequence[Turning], number: int) -> Image.Image:
@@ -174,9 +194,9 @@ def frame(turnings: Sequence[Turning], number: int) -> Image.Image:
         GAP + column * (LARGE + GAP) + (GAP if column else 0) + (GAP if column > 1 else 0)
         for column in range(columns)
     ]
-    mean = np.mean([item.angles.mean().item() for item in turnings])
-    chance = np.mean([item.chance for item in turnings])
-    found = f"found, nearest first: {mean:.0f}° off on average, a random view {chance:.0f}°"
+    means = ([item.angles.mean().item() for item in turnings], [item.unturned for item in turnings])
+    mean, unturned, chance = (np.mean(values) for values in (*means, [item.chance for item in turnings]))
+    found = f"found: {mean:.0f}° off on average, without turning {unturned:.0f}°, at random {chance:.0f}°"
     for place, text in enumerate(("the network sees", "asked for", found)):
         pen.text((left[place], 6), text, INK, font(13))
     for row, turning in enumerate(turnings):

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from iebench.recipes.recipe import load_recipe
-from iebench.report.sample import Sample, read_sample
+from iebench.report.sample import Sample, angles_between, read_sample
 from iebench.training.run import Run
 from iebench.training.run_encoder import encoder_of_run
 from shards.errors import UsageError
@@ -32,24 +32,27 @@ def pictures(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def test_the_turn_is_under_the_light_of_the_first_view(pictures: ModuleType, toy_dataset: Path):
+def test_the_turn_is_under_the_light_of_the_view_that_is_nearest_to_upright(
+    pictures: ModuleType, toy_dataset: Path
+):
     index = open_dataset(toy_dataset)
     sample = read_sample(toy_dataset, index, 1000)
     latents = pictures.shown_latents(index, sample.names[0])
-    assert latents.shape == (1 + 4 + 3, len(index.latents))
-    assert latents[: sample.views_per_object].tolist() == sample.latents[0].tolist()
-    assert latents[5:, :3].tolist() == [[0, 0, -torch.pi / 2], [0, 0, 0], [0, 0, torch.pi / 2]]
-    assert (latents[5:, 3:] == latents[0, 3:]).all()
+    assert latents.shape == (4 + 3, len(index.latents))
+    assert latents[:4].tolist() == sample.latents[0].tolist()
+    assert latents[4:, :3].tolist() == [[0, 0, -torch.pi / 2], [0, 0, 0], [0, 0, torch.pi / 2]]
+    upright = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64)
+    nearest = int(angles_between(sample.poses[:4], upright).argmin())
+    assert (latents[4:, 3:] == latents[nearest, 3:]).all()
 
 
-def test_a_perfect_predictor_retrieves_the_nearest_pose(
+def test_a_perfect_predictor_retrieves_the_nearest_poses(
     pictures: ModuleType, toy_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     index = open_dataset(toy_dataset)
     run = untrained_run(tmp_path / "run", toy_dataset, small_recipe())
     encoder = encoder_of_run(run, run.last_checkpoint, index)
-    whole = read_sample(toy_dataset, index, 1000)
-    views = whole.views[: 1 + 4 + 3]
+    views = read_sample(toy_dataset, index, 1000).views[: 4 + 3]
     poses = Sample(index, views, len(views)).poses.float()
 
     class Perfect(torch.nn.Module):
@@ -59,12 +62,14 @@ def test_a_perfect_predictor_retrieves_the_nearest_pose(
             return as_matrices(poses[: len(representations)])
 
         def predict(self, embeddings: torch.Tensor, _told: torch.Tensor) -> torch.Tensor:
-            return as_matrices(poses[5:])
+            return as_matrices(poses[4:])
 
     monkeypatch.setattr(encoder, "predictor", Perfect())
     found = pictures.look_up(encoder, index, views)
     assert found.angles.shape == (3, pictures.FOUND)
     assert (found.angles.diff(dim=1) >= 0).all()
+    assert found.angles[:, 0].mean() <= found.chance
+    assert len(found.gallery) == 3 and len(found.turned) == 3
 
 
 def as_matrices(quaternions: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,6 @@ folder can be left at any moment and taken up again. When the dataset is whole, 
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from render.catalog import ObjectRef
 from shards.errors import UsageError
 from shards.files import atomic_write, write_text
-from shards.locks import lock_folder, one_at_a_time
+from shards.locks import FolderLock, one_at_a_time, removed_name
 from shards.pixels import PixelSums
 from shards.samples import Sample
 from shards.schema import INDEX_NAME, parse_index
@@ -29,7 +28,6 @@ from shards.writer import encode_members, end_of_archive
 FOLDER_NAME = ".render"
 SETTINGS_NAME = "settings.json"
 _DEVICES_NAME = "devices.json"
-_REMOVED_NAME = ".render-removed"
 LONGEST_NAME = 200  # file systems take 255 bytes, with what is put before and behind a name
 
 
@@ -63,11 +61,8 @@ class Staging:
     def __init__(self, out: Path, shared: bool = False) -> None:
         self.out = out
         self.folder = out / FOLDER_NAME
-        self._lock: int | None = (
-            lock_folder(self.folder, fcntl.LOCK_SH, f"another process is rendering all of {out}")
-            if shared
-            else lock_folder(self.folder, fcntl.LOCK_EX, f"another process is rendering into {out}")
-        )
+        kind, what = (fcntl.LOCK_SH, "all of") if shared else (fcntl.LOCK_EX, "into")
+        self._lock = FolderLock(self.folder, kind, f"another process is rendering {what} {out}")
         for name in ("objects", "logs", "failures", "claims"):
             (self.folder / name).mkdir(exist_ok=True)
         self.records = self.folder / "shards"
@@ -77,27 +72,17 @@ class Staging:
 
     def release(self) -> None:
         """Lets another process have the folder."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._lock.release()
 
     def remove(self) -> None:
-        """Lets go of the folder and deletes it: the dataset is whole.
-
-        NFS keeps a file that is deleted while it is open, under another name in its folder, which then cannot be
-        removed. So the lock is closed first; the folder has another name by then, so that nobody finds half of it.
-        """
-        done = self.out / _REMOVED_NAME
-        self.folder.rename(done)
-        self.release()
-        # A file that another client still holds goes with the next run.
-        shutil.rmtree(done, ignore_errors=True)
+        """Lets go of the folder and deletes it: the dataset is whole."""
+        self._lock.remove()
 
     def _clean_up(self) -> None:
         """Removes what processes left that were killed while they wrote."""
         for path in self.out.glob(".*.part"):
             path.unlink()
-        shutil.rmtree(self.out / _REMOVED_NAME, ignore_errors=True)
+        shutil.rmtree(removed_name(self.folder), ignore_errors=True)
 
     def begin(self, settings: str, shards: Sequence[ShardPlan], check: Callable[[], None]) -> None:
         """Records the dataset's settings, unless another process has done so with others.

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,25 +30,25 @@ def one_at_a_time(folder: Path, name: str = "turn") -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def sole_process(folder: Path, problem: str) -> Iterator[None]:
+def sole_process(folder: Path, problem: str) -> Iterator["FolderLock"]:
     """Within it no other process may work in a folder; the folder is made where it does not exist.
 
     Args:
-        folder: Folder that keeps the lock; whoever holds the lock may remove the folder.
+        folder: Folder that keeps the lock; whoever holds the lock may remove the folder, by ``FolderLock.remove``.
         problem: what to say to a second process.
 
     Raises:
         UsageError: another process holds it.
     """
-    descriptor = lock_folder(folder, fcntl.LOCK_EX, problem)
+    lock = FolderLock(folder, fcntl.LOCK_EX, problem)
     try:
-        yield
+        yield lock
     finally:
-        os.close(descriptor)
+        lock.release()
 
 
-def lock_folder(folder: Path, kind: int, problem: str) -> int:
-    """Locks a folder, which is made if it does not exist, until the returned descriptor is closed.
+class FolderLock:
+    """Holds a folder, which is made if it does not exist, until it is released or the process ends.
 
     On a file system of several machines the lock holds for all of them if it supports ``flock``, as NFS, Lustre
     (mounted with ``flock``), BeeGFS and GPFS do.
@@ -60,20 +61,50 @@ def lock_folder(folder: Path, kind: int, problem: str) -> int:
     Raises:
         UsageError: another process holds it.
     """
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
+
+    def __init__(self, folder: Path, kind: int, problem: str) -> None:
+        self._folder = folder
+        self._descriptor: int | None = None
         try:
-            descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o644)
-        except FileNotFoundError:  # its last holder has removed the folder meanwhile
-            continue
-        try:
-            require_lock(descriptor, kind, problem, folder)
-            if _is_at(descriptor, folder / "lock"):
-                return descriptor
+            while not self._taken(kind, problem):  # its last holder has removed the folder meanwhile
+                self.release()
         except BaseException:
-            os.close(descriptor)
+            self.release()
             raise
-        os.close(descriptor)
+
+    def release(self) -> None:
+        """Lets other processes have the folder."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def remove(self) -> None:
+        """Lets go of the folder and deletes it.
+
+        NFS keeps a file that is deleted while it is open, under another name in its folder, which then cannot be
+        removed. So the lock is closed first; the folder has another name by then, so that nobody finds half of it.
+        """
+        done = removed_name(self._folder)
+        shutil.rmtree(done, ignore_errors=True)
+        self._folder.rename(done)
+        self.release()
+        # A file that another client still holds goes the next time.
+        shutil.rmtree(done, ignore_errors=True)
+
+    def _taken(self, kind: int, problem: str) -> bool:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / "lock"
+        try:
+            self._descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        except FileNotFoundError:
+            return False
+        require_lock(self._descriptor, kind, problem, self._folder)
+        return _is_at(self._descriptor, path)
+
+
+def removed_name(folder: Path) -> Path:
+    """The name that a folder has while it is deleted."""
+    return folder.with_name(f"{folder.name}-removed")
 
 
 def take_lock(descriptor: int, kind: int, path: Path) -> None:

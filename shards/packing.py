@@ -5,7 +5,6 @@ All else is here. While a run works, ``OUT/.pack`` holds the settings and a reco
 """
 
 import contextlib
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -128,7 +127,7 @@ def pack(
     folder = out / FOLDER_NAME
     begun = folder / SETTINGS_NAME
     _require_ours(plan, out, add)
-    with sole_process(folder, f"another process is packing into {out}"):
+    with sole_process(folder, f"another process is packing into {out}") as lock:
         _require_ours(plan, out, add)
         _remove_unfinished(out)
         try:
@@ -142,7 +141,7 @@ def pack(
             index = run.finish()
         finally:
             _remove_unfinished(out)
-        shutil.rmtree(folder)
+        lock.remove()
         return Packed(index, tuple(run.failures), views)
 
 

@@ -12,6 +12,7 @@ from render.claims import ShardClaims
 from render.slots import take_slot
 from render.staging import Staging
 from shards.errors import UsageError
+from shards.locks import sole_process
 
 
 def silly_unlink(unlink):
@@ -36,10 +37,12 @@ def silly_unlink(unlink):
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="only Linux lists open files so")
-def test_on_nfs_the_folder_of_a_finished_render_goes(tmp_path, monkeypatch):
+def test_on_nfs_the_folder_of_a_finished_render_or_packing_goes(tmp_path, monkeypatch):
     staging = Staging(tmp_path / "out")
     monkeypatch.setattr(os, "unlink", silly_unlink(os.unlink))
     staging.remove()
+    with sole_process(tmp_path / "out" / ".pack", "") as lock:
+        lock.remove()
     assert list((tmp_path / "out").iterdir()) == []
 
 

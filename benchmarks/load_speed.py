@@ -29,12 +29,14 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.io import ImageReadMode, decode_jpeg
 
 import other_readers
+from augmented_readers import folder_views, stream_views
 from iebench.cli.progress import ViewBar
 from shards import access
 from shards.images import encode_jpeg
 from shards.lanes import default_lanes
 from shards.loader import draw_batches
 from shards.packing import pack
+from shards.pictures.pack import make_picture_plan, open_pictures
 from shards.published.pack import make_pack_plan
 from shards.reader import read_views
 from shards.schema import VARIANTS, DatasetIndex, draw_latents, open_dataset
@@ -108,6 +110,7 @@ def main(
         }
         rates = in_turns(loaders, rounds, images)
         print_table(rates)
+        print_augmented(source, rounds, batch_size, images // 4, Path(name))
         print_passes(data, index, batch_size, rounds, other_python, Path(name))
         print_cold_start(data, batch_size, Path(name))
 
@@ -211,6 +214,32 @@ def print_table(rates: dict[str, list[Rate]]) -> None:
         print(f"| {name} | {wall:,.0f} | {processor:,.0f} | {times:.1f} | {share:.2f} |")
     gain = statistics.median(two.wall / one.wall for two, one in zip(two, one, strict=True))
     print(f"\nTwo workers against one, by the clock: {gain:.2f} times")
+
+
+def print_augmented(source: Path, rounds: int, batch_size: int, images: int, room: Path) -> None:
+    """Augmented views a second: of class folders by torchvision, and of the same pictures by our stream."""
+    folders, packed = room / "pictures", room / "packed"
+    for number, path in enumerate(sorted(source.glob("*/*/image_0.jpg"))):
+        place = folders / path.parts[-3]
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"p{number:05d}.jpg").write_bytes(path.read_bytes())
+    plan = make_picture_plan(open_pictures(folders), crop=224)
+    pack(plan, packed, 2, ViewBar("pack"))
+    loaders: dict[str, Callable[[], Iterator[int]]] = {
+        "`ImageFolder`, Pillow": lambda: folder_views(folders, batch_size, 224, decodes_tensors=False),
+        "`ImageFolder`, torchvision's decoder": lambda: folder_views(
+            folders, batch_size, 224, decodes_tensors=True
+        ),
+        "stream of pictures": lambda: stream_views(packed, batch_size),
+    }
+    rates = in_turns(loaders, rounds, images)
+    first = next(iter(rates.values()))
+    print(
+        "\n| augmented views, 256 to 224 px | views/s a core, by processor time | times ImageFolder |\n|---|---|---|"
+    )
+    for name, values in rates.items():
+        rate = statistics.median(value.processor for value in values)
+        print(f"| {name} | {rate:,.0f} | {processor_ratio(values, first):.2f} |")
 
 
 def print_passes(

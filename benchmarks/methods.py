@@ -56,10 +56,10 @@ HEADLINES = (
     "vicreg",
     "sie",
     "simclr",
-    "equimod_simclr",
+    "equimod_simclr_3diebench",
     "simclr_only_equivariant",
     "byol",
-    "equimod_byol",
+    "equimod_byol_3diebench",
     "augself",
     "steerable",
     "supervised",
@@ -126,7 +126,7 @@ def main() -> None:
     options = parse_options()
     torch.set_num_threads(options.threads)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
-    names = options.recipes or in_order(name for name in recipe_names() if not name.startswith("demo"))
+    names = options.recipes or in_order(name for name in recipe_names() if is_on_renders(name))
     tuning, test = split_validation(options.data, options.out / "data")
     comparison = Comparison(options, open_dataset(options.data), tuning, test)
     folders: dict[str, list[Path]] = {}
@@ -147,6 +147,11 @@ def main() -> None:
     print(f"\n{options.results} and {options.out / 'report.html'} are written")
     if left_out:
         sys.exit(f"{len(left_out)} of {len(names)} recipes are left out; the messages above say why")
+
+
+def is_on_renders(name: str) -> bool:
+    """Whether a recipe learns from stored views, and is none of the demo's."""
+    return not name.startswith("demo") and load_recipe(name).augmentation is None
 
 
 def measure_recipe(

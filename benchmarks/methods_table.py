@@ -16,11 +16,11 @@ INVARIANT = ("vicreg", "vicreg_part", "simclr", "byol")
 BASES = {
     "sie": "vicreg",
     "sie_only_equivariant": "vicreg",
-    "equimod_vicreg": "vicreg",
-    "equimod_simclr": "simclr",
+    "equimod_vicreg_3diebench": "vicreg",
+    "equimod_simclr_3diebench": "simclr",
     "simclr_only_equivariant": "simclr",
     "augself": "simclr",
-    "equimod_byol": "byol",
+    "equimod_byol_3diebench": "byol",
     "steerable": "simclr",
 }
 """Equivariant methods, each with the invariant one that it is compared to."""

@@ -89,11 +89,32 @@ def collate_draws(draws: Sequence[Sequence[View]], size: int, blocks: Blocks | N
         blocks: The blocks of shared memory to write images into, in a loader worker; otherwise None.
     """
     sides: list[tuple[View, ...]] = list(zip(*draws, strict=True))
-    pixels, block = _room((len(sides), len(draws), size, size, 3), blocks)
+    pixels, block = draw_room(len(sides), len(draws), size, blocks)
     for side, room in zip(sides, pixels, strict=True):
         _decode(side, room)
     latents = torch.stack([_latents(side) for side in sides])
-    return DrawBatch(_channels_first(pixels), latents, _labels(sides[0]), block)
+    return joined_draws(pixels, latents, _labels(sides[0]), block)
+
+
+def draw_room(
+    views: int, draws: int, size: int, blocks: Blocks | None = None
+) -> tuple[torch.Tensor, Block | None]:
+    """Uninitialised (views, draws, size, size, 3) uint8 for the images of a batch, and the block in which it lies."""
+    return _room((views, draws, size, size, 3), blocks)
+
+
+def joined_draws(
+    pixels: torch.Tensor, latents: torch.Tensor, labels: torch.Tensor, block: Block | None
+) -> DrawBatch:
+    """One batch of draws whose images are there already.
+
+    Args:
+        pixels: (views, draws, size, size, 3) uint8, as ``draw_room`` gives it.
+        latents: (views, draws, number of latents) float64.
+        labels: (draws,) int64.
+        block: The block that ``draw_room`` gave.
+    """
+    return DrawBatch(_channels_first(pixels), latents, labels, block)
 
 
 def collate_views(views: Sequence[View], size: int, start: int, blocks: Blocks | None = None) -> ViewBatch:

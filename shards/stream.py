@@ -6,10 +6,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import torch.utils.data
 
+from shards.augmented import SourceView, ViewMaker, collate_made
 from shards.batches import DrawBatch, ViewBatch, collate_draws, collate_views
 from shards.blocks import Blocks
 from shards.draws import draw_views
@@ -29,6 +30,13 @@ Coming = View | Future[View]
 """A view, or one that was asked for."""
 
 
+class ComingDraw(NamedTuple):
+    """Views that are drawn together, and how often their object was drawn before."""
+
+    views: tuple[Coming, ...]
+    epoch: int
+
+
 @dataclass(frozen=True)
 class DrawSettings:
     """How views are drawn.
@@ -40,7 +48,8 @@ class DrawSettings:
         held_objects: over all lanes, whose views are held for mixing.
         lanes: Number of lanes that share a batch; by default what ``shards.lanes.default_lanes`` says.
         interleave: shards of a lane that are read at the same time.
-        views: Number of views of an object that are drawn together; 2 for pairs.
+        views: Number of views of an object that a draw has; 2 for pairs.
+        maker: Makes the views of a draw out of one stored view; None draws stored ones.
     """
 
     batch_size: int
@@ -50,6 +59,7 @@ class DrawSettings:
     lanes: int | None = None
     interleave: int = 4
     views: int = 2
+    maker: ViewMaker | None = None
 
 
 class DrawStream(torch.utils.data.IterableDataset):
@@ -88,7 +98,8 @@ class DrawStream(torch.utils.data.IterableDataset):
         found = index.split(split)
         lanes = settings.lanes or default_lanes(settings.batch_size, found.objects)
         _require_division(settings.batch_size, lanes, ranks)
-        most = index.views_per_object // settings.views
+        self._together = settings.views if settings.maker is None else 1
+        most = index.views_per_object // self._together
         if not most:
             have = index.views_per_object
             raise UsageError(
@@ -102,6 +113,7 @@ class DrawStream(torch.utils.data.IterableDataset):
         self._share = settings.batch_size // lanes
         self._held = max(2 * self._share, -(-settings.held_objects // lanes))
         self._lanes = _share_of(list(enumerate(cut_lanes(found.shards, lanes, settings.seed))), rank, ranks)
+        self._size = index.image_size if settings.maker is None else settings.maker.size
         self.start_step = 0
         self.blocks: Blocks | None = None
 
@@ -113,7 +125,7 @@ class DrawStream(torch.utils.data.IterableDataset):
     def part_bytes(self, workers: int) -> int:
         """Bytes of the images that one of so many loader workers gives at a time, at most."""
         lanes = max(len(_share_of(self._lanes, worker, workers)) for worker in range(workers))
-        return self._settings.views * lanes * self._share * 3 * self._index.image_size**2
+        return self._settings.views * lanes * self._share * 3 * self._size**2
 
     def __iter__(self) -> Iterator[DrawBatch | IebenchError]:
         """This process's or loader worker's share of each batch from ``start_step`` on."""
@@ -124,40 +136,49 @@ class DrawStream(torch.utils.data.IterableDataset):
             streams = [self._draws_of(number, segments, start) for number, segments in mine]
             while streams:
                 coming = [draw for stream in streams for draw in islice(stream, self._share)]
-                drawn = [tuple(map(_come, views)) for views in coming]
-                yield collate_draws(drawn, self._index.image_size, self.blocks)
+                yield self._collated(coming)
                 if start is not None:
                     start.begin()
         except IebenchError as error:
             yield error
 
+    def _collated(self, coming: "Sequence[ComingDraw]") -> DrawBatch:
+        """One batch of draws whose views were asked for."""
+        maker = self._settings.maker
+        if maker is None:
+            drawn = [tuple(map(_come, draw.views)) for draw in coming]
+            return collate_draws(drawn, self._index.image_size, self.blocks)
+        sources = [SourceView(_come(draw.views[0]), draw.epoch) for draw in coming]
+        return collate_made(sources, self._settings.views, maker, self.blocks)
+
     def _draws_of(
         self, lane: int, segments: Sequence[Segment], start: "ColdStart | None"
-    ) -> Iterator[tuple[Coming, ...]]:
+    ) -> Iterator[ComingDraw]:
         """A lane's draws, pass after pass, from ``start_step`` on."""
         objects = sum(segment.objects for segment in segments)
         passed, skipped = divmod(self.start_step * self._share, objects * self._draws)
         while True:
             generator = random.Random(f"{self._settings.seed}/{passed}/{lane}")
-            yield from self._pass(segments, objects, skipped, generator, start)
+            yield from self._pass(segments, objects, passed, skipped, generator, start)
             passed, skipped, start = passed + 1, 0, None
 
     def _pass(
         self,
         segments: Sequence[Segment],
         objects: int,
+        passed: int,
         skipped: int,
         generator: random.Random,
         start: "ColdStart | None",
-    ) -> Iterator[tuple[Coming, ...]]:
-        """The draws of one pass over a lane without the first ``skipped``."""
+    ) -> Iterator[ComingDraw]:
+        """The draws of one pass, number ``passed``, over a lane without the first ``skipped``."""
         order = list(segments)
         generator.shuffle(order)
         reading = enumerate(interleaved(self._opened(order, start), self._settings.interleave))
         draws = draw_views(
             objects,
             self._index.views_per_object,
-            self._settings.views,
+            self._together,
             self._draws,
             self._held,
             self._share,
@@ -175,7 +196,8 @@ class DrawStream(torch.utils.data.IterableDataset):
                 else:
                     del left[place]
             views = held[draw.place]
-            yield tuple(views[number] for number in draw.views)
+            epoch = (passed + 1) * self._draws - left[draw.place]
+            yield ComingDraw(tuple(views[number] for number in draw.views), epoch)
             left[draw.place] -= 1
             if not left[draw.place]:
                 del held[draw.place], left[draw.place]

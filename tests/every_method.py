@@ -14,9 +14,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "byol": {"prediction_width": 12},
     "sie": {"equivariant_dimension": 8},
     "simclr_only_equivariant": {},
-    "equimod_simclr": {},
-    "equimod_vicreg": {},
+    "equimod_simclr_3diebench": {},
+    "equimod_vicreg_3diebench": {},
+    "equimod_byol_3diebench": {"prediction_width": 12},
+    "equimod_simclr": {"groups": ["crop", "blur"]},
     "equimod_byol": {"prediction_width": 12},
+    "equimod_barlow": {},
     "augself": {},
     "steerable": {"groups": ["rotation", "color"]},
     "supervised": {"task": "transformation"},
@@ -29,6 +32,8 @@ def small_method(name: str, **fields: Any) -> Method:
     content = {"name": name, **SMALL[name], **fields}
     if "projector" in entry.config.model_fields:
         content["projector"] = [16, 8]
+    if "equivariant_projector" in entry.config.model_fields:
+        content |= {"equivariant_projector": [16, 8], "parameter_width": 8}
     torch.manual_seed(0)
     return entry.build(entry.config.model_validate(content), Sizes(WIDTH, CLASSES))
 
@@ -42,6 +47,6 @@ def small_batch(method: Method, rows: int = 8, seed: int = 1) -> Batch:
         torch.randn(rows, sum(DIMENSIONS[group] for group in relation.groups), generator=generator)
         for relation in method.relations()
     )
-    targets = tuple(torch.randn(rows, WIDTH, generator=generator) for _ in count)
+    targets = tuple(torch.randn(rows, WIDTH, generator=generator) for _ in method.target_views)
     labels = torch.randint(CLASSES, (rows,), generator=generator)
     return Batch(views, told, labels, targets if method.base_momentum is not None else None)

@@ -22,9 +22,9 @@ METHODS = {
     "SimCLROnlyEqui": ("simclr_only_equivariant", ("temperature",)),
     "SimCLRAugSelf": ("augself", ("temperature",)),
     "SimCLRAugSelfRotColor": ("augself", ("temperature",)),
-    "SimCLREquiMod": ("equimod_simclr", ("temperature", "equivariance")),
-    "SimCLREquiModRotColor": ("equimod_simclr", ("temperature",)),
-    "VICRegEquiMod": ("equimod_vicreg", ("similarity", "std", "cov", "equivariance")),
+    "SimCLREquiMod": ("equimod_simclr_3diebench", ("temperature", "equivariance")),
+    "SimCLREquiModRotColor": ("equimod_simclr_3diebench", ("temperature",)),
+    "VICRegEquiMod": ("equimod_vicreg_3diebench", ("similarity", "std", "cov", "equivariance")),
 }
 """For each published class, our method and the coefficients that it takes from the file."""
 

@@ -13,10 +13,19 @@ MAY_IMPORT = {
     "shards": {"torch"},  # datasets and their loader; no networks
     "render": {"shards", "bpy"},
     "iebench.methods": {"shards", "torch"},
-    "iebench.backbones": {"shards", "torch", "iebench.methods", "iebench.recipes", "iebench.training"},
+    "iebench.augmentations": {"shards", "torch"},
+    "iebench.backbones": {
+        "shards",
+        "torch",
+        "iebench.augmentations",
+        "iebench.methods",
+        "iebench.recipes",
+        "iebench.training",
+    },
     "iebench.recipes": {
         "shards",
         "torch",
+        "iebench.augmentations",
         "iebench.methods",
         "iebench.backbones",
         "iebench.evaluation",
@@ -25,12 +34,20 @@ MAY_IMPORT = {
     "iebench.training": {
         "shards",
         "torch",
+        "iebench.augmentations",
         "iebench.methods",
         "iebench.backbones",
         "iebench.recipes",
         "iebench.evaluation",
     },
-    "iebench.evaluation": {"shards", "torch", "iebench.methods", "iebench.backbones", "iebench.training"},
+    "iebench.evaluation": {
+        "shards",
+        "torch",
+        "iebench.augmentations",
+        "iebench.methods",
+        "iebench.backbones",
+        "iebench.training",
+    },
     "iebench.report": {
         "shards",
         "torch",

@@ -1,7 +1,7 @@
 """Backbones: from normalised images to representations."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
@@ -30,9 +30,9 @@ SMALL_IMAGE = 64
 """Pixels up to which images get the stem for small ones, where the recipe does not say."""
 
 
-def resnet10() -> ResNet:
+def resnet10(**options: Any) -> ResNet:
     """ResNet-18 with one block in each stage instead of two: half the cost, a representation as wide."""
-    return ResNet(BasicBlock, [1, 1, 1, 1])
+    return ResNet(BasicBlock, [1, 1, 1, 1], **options)
 
 
 _RESNETS = {"resnet10": resnet10, "resnet18": resnet18, "resnet34": resnet34, "resnet50": resnet50}
@@ -51,6 +51,9 @@ class BackboneConfig(BaseModel):
     )
     joint_views: bool = Field(
         default=True, description="all views in one call, so that batch norm sees them together"
+    )
+    zero_init: bool = Field(
+        default=False, description="torchvision's ResNets: the last batch norm of each block starts at zero"
     )
     weights: str | None = Field(
         default=None, description="file to start from: safetensors, a state dict, or a published checkpoint"
@@ -75,7 +78,7 @@ def build_backbone(config: BackboneConfig, image_size: int) -> nn.Module:
     is_small = with_stem(config, image_size).small_image_stem
     if config.name == "vit_s_16":
         return _vision_transformer(image_size, _SMALL_PATCH if is_small else _PATCH)
-    network = _RESNETS[config.name]()
+    network = _RESNETS[config.name](zero_init_residual=config.zero_init)
     network.fc = nn.Identity()
     if is_small:
         network.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)

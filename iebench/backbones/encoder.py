@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from iebench.methods.parts.transformations import Group
+from iebench.augmentations.config import AugmentationConfig
+from iebench.methods.parts.transformations import Group, relative_transformation
 from shards.errors import IebenchError
 
 Normalization = tuple[float, float, float]
@@ -23,8 +24,11 @@ class EmbeddingPredictor(nn.Module, ABC):
 
     Attributes:
         groups: Groups of transformations that the predictor is told, in the order of their numbers.
-        latent_names: Latents of the dataset that the run was trained on.
+        latent_names: Latents of the views that the run was trained on.
+        augmentation: The pipeline that made these views; None where they were stored.
     """
+
+    augmentation: AugmentationConfig | None = None
 
     groups: tuple[Group, ...]
     latent_names: tuple[str, ...]
@@ -39,8 +43,17 @@ class EmbeddingPredictor(nn.Module, ABC):
 
         Args:
             embeddings: (batch, embedding dimension), as ``embed`` gives them.
-            transformation: (batch, sum of the dimensions of ``groups``), as ``relative_transformation`` gives it.
+            transformation: (batch, sum of the dimensions of ``groups``), as ``transformation`` gives it.
         """
+
+    def transformation(self, first: Tensor, second: Tensor) -> Tensor:
+        """What the predictor is told of two views.
+
+        Args:
+            first: (batch, number of latents) of the first views, in the order of ``latent_names``.
+            second: (batch, number of latents) of the second views.
+        """
+        return relative_transformation(first, second, self.groups, self.latent_names).float()
 
 
 class Encoder(nn.Module):

@@ -11,6 +11,7 @@ from iebench.evaluation.results import LeftOut
 from iebench.methods.parts.transformations import (
     DIMENSIONS,
     LATENTS,
+    SCENE_GROUPS,
     Group,
     quaternion_from_euler,
     relative_transformation,
@@ -73,7 +74,7 @@ def probe_tasks(
     else:
         reason = "the dataset has one class only"
         left_out += [LeftOut(name, reason) for name in ("classification", *LOW_SHOT, KNN)]
-    for group in LATENTS:
+    for group in SCENE_GROUPS:
         missing = [name for name in LATENTS[group] if name not in latent_names]
         names = ("color", "color_linear") if group == "color" else (group,)
         if missing and group == "translation":

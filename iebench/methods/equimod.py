@@ -1,130 +1,197 @@
-"""EquiMod: an equivariance module beside an invariant method (Devillers and Lefort, ICLR 2023, arXiv 2211.01244)."""
+"""EquiMod: an equivariance module beside an invariant method (Devillers and Lefort, ICLR 2023, arXiv 2211.01244).
+
+Each draw is the original picture and two augmented views of it. The module is told how each view was made, and predicts
+the view's embedding from the original's.
+"""
+
+from abc import abstractmethod
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from iebench.methods.byol import BYOL, BYOLConfig
-from iebench.methods.method import Batch, EquivariantConfig, Method, Outcome, Sizes, register
+from iebench.methods.method import Batch, Method, Outcome, Relation, Sizes, ToldConfig, register
 from iebench.methods.parts.ema import follow, frozen_copy
-from iebench.methods.parts.gather import gather
-from iebench.methods.parts.losses import alignment_loss, collapse_terms, contrastive_loss, invariance_loss
-from iebench.methods.parts.steering import SteeringMethod
-from iebench.methods.simclr import SimCLR, SimCLRConfig
-from iebench.methods.vicreg import VICReg, VICRegConfig, vicreg_loss
+from iebench.methods.parts.full_precision import in_float32
+from iebench.methods.parts.gather import gather_each
+from iebench.methods.parts.losses import alignment_loss, contrastive_loss, redundancy_loss
+from iebench.methods.parts.projectors import normed_projector
+from iebench.methods.parts.transformations import DIMENSIONS, Group
 
 
-class EquiModConfig(EquivariantConfig):
-    """What a recipe says about the module; the weight is that of the SIE paper."""
+class EquiModConfig(ToldConfig):
+    """What a recipe says about the module; the defaults are the published ones."""
 
-    equivariance: float = Field(default=0.45, ge=0, description="weight of the module beside the base method")
-
-
-class EquiModSimCLRConfig(EquiModConfig, SimCLRConfig):
-    """EquiMod on SimCLR."""
-
-
-class EquiModVICRegConfig(EquiModConfig, VICRegConfig):
-    """EquiMod on VICReg."""
+    groups: list[Group] = Field(default=["crop", "flip", "color_jitter", "grayscale"], min_length=1)
+    equivariance: float = Field(default=1.0, ge=0, description="weight of the module beside the base method")
+    equivariant_projector: list[int] = Field(
+        default=[2048, 2048, 128], min_length=2, description="widths, of the module"
+    )
+    equivariant_temperature: float = Field(default=0.2, gt=0, description="of the module")
+    parameter_width: int = Field(default=128, ge=1, description="to which parameters are embedded")
 
 
-class EquiModBYOLConfig(EquiModConfig, BYOLConfig):
+class EquiModSimCLRConfig(EquiModConfig):
+    """EquiMod on SimCLR; the temperature is that of CIFAR-10."""
+
+    projector: list[int] = Field(default=[2048, 2048, 128], min_length=2, description="widths")
+    temperature: float = Field(default=0.5, gt=0)
+
+
+class EquiModBYOLConfig(EquiModConfig):
     """EquiMod on BYOL."""
 
+    groups: list[Group] = Field(
+        default=["crop", "flip", "color_jitter", "grayscale", "blur", "solarize"], min_length=1
+    )
+    projector: list[int] = Field(default=[4096, 256], min_length=2, description="widths")
+    prediction_width: int = Field(default=4096, ge=1, description="hidden, of the MLP after the projector")
+    momentum: float = Field(default=0.996, ge=0, le=1, description="of the target network at the start")
 
-class EquiMod(SteeringMethod):
-    """A second projector, and a predictor that steers its first embedding to the second view.
+
+class EquiModBarlowConfig(EquiModConfig):
+    """EquiMod on Barlow Twins; how the two are weighted in the paper could not be checked."""
+
+    projector: list[int] = Field(default=[2048, 2048, 2048], min_length=2, description="widths")
+    redundancy: float = Field(default=0.0051, ge=0, description="weight off the diagonal")
+
+
+class ParameterPredictor(nn.Module):
+    """Embeds parameters by a linear map with batch norm, and maps them with an embedding to a prediction.
+
+    Args:
+        dimension: Width of the embeddings.
+        parameters: Number of parameters.
+        width: To which parameters are embedded.
+    """
+
+    def __init__(self, dimension: int, parameters: int, width: int) -> None:
+        super().__init__()
+        self.parameters_embedding = nn.Sequential(
+            nn.Linear(parameters, width, bias=False), nn.BatchNorm1d(width)
+        )
+        self.prediction = normed_projector(dimension + width, [dimension])
+
+    @in_float32
+    def forward(self, embeddings: Tensor, transformation: Tensor) -> Tensor:
+        """As ``HypernetworkPredictor.forward``."""
+        return self.prediction(torch.cat((embeddings, self.parameters_embedding(transformation)), dim=1))
+
+
+class EquiMod(Method):
+    """The module, beside a base method that a subclass adds. The base method sees the augmented views only.
+
+    The loss is that of the base method + equivariance * NT-Xent between both views and their predictions.
 
     Args:
         config: sizes, groups and weights.
         sizes: Sizes of representations.
-        base: the invariant method, with its own projector.
+        embedding_dimension: Width of the base method's embeddings.
     """
 
-    def __init__(self, config: EquiModConfig, sizes: Sizes, base: Method) -> None:
-        super().__init__(config, sizes)
-        self.equivariance = config.equivariance
-        self.base = base
-        self.embedding_dimension += base.embedding_dimension
-        self.base_momentum = base.base_momentum
+    view_count = 3
+    target_views = (1, 2)
+    predictor: nn.Module
 
-    def follow(self, momentum: float) -> None:
-        """Moves the base method's target networks."""
-        self.base.follow(momentum)
+    def __init__(self, config: EquiModConfig, sizes: Sizes, embedding_dimension: int) -> None:
+        super().__init__(sizes, embedding_dimension)
+        self.groups = tuple(config.groups)
+        self.equivariance = config.equivariance
+        self.equivariant_temperature = config.equivariant_temperature
+        dimension = config.equivariant_projector[-1]
+        self.equivariant_projector = normed_projector(sizes.representation, config.equivariant_projector)
+        told = sum(DIMENSIONS[group] for group in config.groups)
+        self.predictor = ParameterPredictor(dimension, told, config.parameter_width)
+
+    def relations(self) -> tuple[Relation, ...]:
+        """What made each augmented view of the original."""
+        return Relation(0, 1, self.groups), Relation(0, 2, self.groups)
+
+    def steered_embeddings(self, representations: Tensor) -> Tensor:
+        """The module's embeddings of (batch, dimension) representations."""
+        return self.equivariant_projector(representations)
+
+    @abstractmethod
+    def base_loss(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The base method's loss, and its embeddings of the augmented views, gathered."""
+
+    def forward(self, batch: Batch) -> Outcome:
+        """The loss: repr_loss_inv + equivariance * repr_loss_equi."""
+        invariant, embeddings = self.base_loss(batch)
+        original, first, second = self.equivariant_projector(torch.cat(batch.views)).chunk(3)
+        steered_first, steered_second = self.predictor(
+            torch.cat((original, original)), torch.cat(batch.told)
+        ).chunk(2)
+        first, second, steered_first, steered_second = gather_each(
+            first, second, steered_first, steered_second
+        )
+        equivariant = contrastive_loss(
+            torch.cat((first, second)),
+            torch.cat((steered_first, steered_second)),
+            self.equivariant_temperature,
+        )
+        loss = invariant + self.equivariance * equivariant
+        terms = {"loss": loss, "repr_loss_inv": invariant, "repr_loss_equi": equivariant}
+        return Outcome(terms, embeddings)
 
 
 @register("equimod_simclr", EquiModSimCLRConfig)
 class EquiModSimCLR(EquiMod):
-    """EquiMod on SimCLR: the prediction is contrasted as the base method's embeddings are."""
+    """EquiMod on SimCLR."""
 
     def __init__(self, config: EquiModSimCLRConfig, sizes: Sizes) -> None:
-        super().__init__(config, sizes, SimCLR(config, sizes))
+        super().__init__(config, sizes, config.projector[-1])
         self.temperature = config.temperature
+        self.projector = normed_projector(sizes.representation, config.projector)
 
-    def forward(self, batch: Batch) -> Outcome:
-        """The loss: that of SimCLR + equivariance * repr_loss_equi."""
-        invariant = self.base(batch)
-        first, second, predicted = self.steer(batch)
-        equivariant = contrastive_loss(predicted, second, self.temperature)
-        return _joined(
-            invariant, equivariant, self.equivariance, {"repr_loss_equi": equivariant}, first, second
-        )
-
-
-@register("equimod_vicreg", EquiModVICRegConfig)
-class EquiModVICReg(EquiMod):
-    """EquiMod on VICReg: the module's embeddings are kept from collapse as the base method's are."""
-
-    def __init__(self, config: EquiModVICRegConfig, sizes: Sizes) -> None:
-        super().__init__(config, sizes, VICReg(config, sizes))
-        self.config = config
-
-    def forward(self, batch: Batch) -> Outcome:
-        """The loss: that of VICReg + equivariance * that of VICReg between prediction and second view."""
-        invariant = self.base(batch)
-        first, second, predicted = self.steer(batch)
-        module = {"repr_loss_equi": invariance_loss(predicted, second), **collapse_terms((first, second))}
-        loss = vicreg_loss(module, self.config, "repr_loss_equi")
-        both = {name: value + invariant.terms.get(name, 0) for name, value in module.items()}
-        terms = {"repr_loss_inv": invariant.terms["repr_loss_inv"], **both}
-        return _joined(invariant, loss, self.equivariance, terms, first, second)
+    def base_loss(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """NT-Xent of both augmented views."""
+        first, second = self.projector(torch.cat(batch.views[1:])).chunk(2)
+        first, second = gather_each(first, second)
+        return contrastive_loss(first, second, self.temperature), (first, second)
 
 
 @register("equimod_byol", EquiModBYOLConfig)
 class EquiModBYOL(EquiMod):
-    """EquiMod on BYOL: the prediction agrees with the target network's embedding of the second view."""
+    """EquiMod on BYOL; the module has no target network."""
 
     def __init__(self, config: EquiModBYOLConfig, sizes: Sizes) -> None:
-        super().__init__(config, sizes, BYOL(config, sizes))
+        super().__init__(config, sizes, config.projector[-1])
+        width = config.projector[-1]
+        self.base_momentum = config.momentum
+        self.projector = normed_projector(sizes.representation, config.projector, last="bias")
+        self.prediction = normed_projector(width, (config.prediction_width, width), last="bias")
         self.target_projector = frozen_copy(self.projector)
 
     def follow(self, momentum: float) -> None:
-        """Moves the target projectors of base method and module."""
-        super().follow(momentum)
+        """Moves the target projector after a step."""
         follow(self.target_projector, self.projector, momentum)
 
-    def forward(self, batch: Batch) -> Outcome:
-        """The loss: that of BYOL + equivariance * repr_loss_equi."""
+    def base_loss(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Squared distance on the sphere between predictions and the target's embeddings, of both in either role."""
         assert batch.targets is not None
-        invariant = self.base(batch)
-        first, second, predicted = self.steer(batch)
+        embeddings = self.projector(torch.cat(batch.views[1:]))
         with torch.no_grad():
-            target = gather(self.target_projector(batch.targets[1]))
-        equivariant = alignment_loss(predicted, target)
-        return _joined(
-            invariant, equivariant, self.equivariance, {"repr_loss_equi": equivariant}, first, second
+            targets = self.target_projector(torch.cat(batch.targets)).chunk(2)
+        forth, back = self.prediction(embeddings).chunk(2)
+        forth, back, first, second, target_first, target_second = gather_each(
+            forth, back, *embeddings.chunk(2), *targets
         )
+        loss = alignment_loss(forth, target_second) + alignment_loss(back, target_first)
+        return loss, (first, second)
 
 
-def _joined(
-    invariant: Outcome, module: Tensor, weight: float, terms: dict[str, Tensor], first: Tensor, second: Tensor
-) -> Outcome:
-    """The base method's loss with the module's, and the embeddings of both side by side."""
-    assert invariant.embeddings is not None
-    embeddings = [
-        torch.cat(parts, dim=1) for parts in zip(invariant.embeddings, (first, second), strict=True)
-    ]
-    base = {"repr_loss_inv": invariant.terms["loss"]}
-    return Outcome(
-        {"loss": invariant.terms["loss"] + weight * module, **base, **terms}, (embeddings[0], embeddings[1])
-    )
+@register("equimod_barlow", EquiModBarlowConfig)
+class EquiModBarlow(EquiMod):
+    """EquiMod on Barlow Twins (arXiv 2103.03230)."""
+
+    def __init__(self, config: EquiModBarlowConfig, sizes: Sizes) -> None:
+        super().__init__(config, sizes, config.projector[-1])
+        self.redundancy = config.redundancy
+        self.projector = normed_projector(sizes.representation, config.projector)
+
+    def base_loss(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Distance of the cross-correlation of both augmented views from the identity."""
+        first, second = self.projector(torch.cat(batch.views[1:])).chunk(2)
+        first, second = gather_each(first, second)
+        return redundancy_loss(first, second, self.redundancy), (first, second)

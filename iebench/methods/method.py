@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from iebench.methods.parts.predictors import PredictorConfig
-from iebench.methods.parts.transformations import Group
+from iebench.methods.parts.transformations import AUGMENTATION_GROUPS, Group
 from shards.errors import UsageError
 
 ENTRY_POINTS = "iebench.methods"
@@ -80,7 +80,7 @@ class Batch(NamedTuple):
             feature maps, where the method wants those.
         told: For each relation of the method, (batch, transformation dimension).
         labels: (batch,) classes.
-        targets: The same as ``views`` by the target network; None where the method wants none.
+        targets: The views that the method names as ``target_views``, by the target network; None where there is none.
         latents: For each view, (batch, number of latents) in float64; empty where they are not known.
     """
 
@@ -128,6 +128,7 @@ class Method(nn.Module, ABC):
     Attributes:
         view_count: Number of views of an object that it wants of each draw.
         wants_maps: Whether it wants feature maps, as they are before pooling, instead of representations.
+        target_views: Numbers of the views that the target network encodes, where there is one.
         groups: Groups of the transformation from the first view to the second that it is told.
         predictor: what steers embeddings by a transformation; None where nothing does.
         base_momentum: Momentum of the target network at the start; None if there is no target network.
@@ -135,6 +136,7 @@ class Method(nn.Module, ABC):
 
     view_count = 2
     wants_maps = False
+    target_views: tuple[int, ...] = (0, 1)
 
     def __init__(self, sizes: Sizes, embedding_dimension: int = 0) -> None:
         super().__init__()
@@ -151,6 +153,11 @@ class Method(nn.Module, ABC):
     def relations(self) -> tuple[Relation, ...]:
         """What it is told of its views: ``groups`` from the first to the second, or nothing if it has no groups."""
         return (Relation(0, 1, self.groups),) if self.groups else ()
+
+    def wants_original(self) -> bool:
+        """Whether the first view is to be the picture without augmentations, where views are made by them."""
+        told = {group for relation in self.relations() for group in relation.groups}
+        return bool(told & set(AUGMENTATION_GROUPS))
 
     def parts(self) -> dict[str, tuple[int, int]]:
         """Columns of the representation by the name of the part; ``whole`` first."""

@@ -3,10 +3,11 @@
 import tomllib
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
+from iebench.augmentations.config import AugmentationConfig
 from iebench.backbones.builtin import BackboneConfig
 from iebench.evaluation.protocol import EvaluationConfig
 from iebench.methods import MethodConfig, find_method
@@ -110,6 +111,10 @@ class Recipe(_Section):
     backbone: BackboneConfig = BackboneConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     training: TrainingConfig = TrainingConfig()
+    augmentation: AugmentationConfig | None = Field(
+        default=None,
+        description="views are augmentations of one stored view; without it, they are stored ones",
+    )
     online: OnlineConfig = OnlineConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 
@@ -215,10 +220,15 @@ def _parse_value(text: str) -> Any:
 
 def _field_names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _field_names(field.annotation, f"{prefix}{name}.")
+        section = next(filter(_is_section, (field.annotation, *get_args(field.annotation))), None)
+        if section is not None:
+            yield from _field_names(section, f"{prefix}{name}.")
         else:
             yield prefix + name
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _sentence(error: ValidationError, model: type[Recipe]) -> str:

@@ -23,9 +23,12 @@ METHOD_NAMES = {
     "augself": "AugSelf",
     "steerable": "A steerable representation",
     "supervised": "A supervised network",
-    "equimod_simclr": "EquiMod on SimCLR",
-    "equimod_vicreg": "EquiMod on VICReg",
-    "equimod_byol": "EquiMod on BYOL",
+    "equimod_simclr_3diebench": "EquiMod on SimCLR",
+    "equimod_vicreg_3diebench": "EquiMod on VICReg",
+    "equimod_byol_3diebench": "EquiMod on BYOL",
+    "equimod_simclr": "EquiMod on SimCLR, on augmentations",
+    "equimod_byol": "EquiMod on BYOL, on augmentations",
+    "equimod_barlow": "EquiMod on Barlow Twins, on augmentations",
 }
 
 

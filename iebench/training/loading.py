@@ -10,6 +10,7 @@ from torch import Tensor
 from iebench.recipes.recipe import TrainingConfig
 from iebench.training.online import Views
 from iebench.training.processes import Processes
+from shards.augmented import ViewMaker
 from shards.batches import DrawBatch
 from shards.schema import DatasetIndex
 from shards.stream import DrawSettings, DrawStream
@@ -20,7 +21,12 @@ DeviceBatch = tuple[Views, Views, Tensor]
 
 
 def draw_stream(
-    config: TrainingConfig, index: DatasetIndex, data: Path, processes: Processes, views: int = 2
+    config: TrainingConfig,
+    index: DatasetIndex,
+    data: Path,
+    processes: Processes,
+    views: int = 2,
+    maker: ViewMaker | None = None,
 ) -> DrawStream:
     """The draws of a training, of which this process gets its rows of every batch.
 
@@ -30,6 +36,7 @@ def draw_stream(
         data: Folder of the dataset.
         processes: The processes that share a batch.
         views: Number of views of an object that the method wants of each draw.
+        maker: Makes the views of a draw out of one stored view; None draws stored ones.
 
     Raises:
         UsageError: lanes, batch and processes do not divide, or objects have too few views.
@@ -42,6 +49,7 @@ def draw_stream(
         config.lanes,
         config.interleave,
         views,
+        maker,
     )
     return DrawStream(data, index, "train", settings, processes.rank, processes.count)
 

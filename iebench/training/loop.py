@@ -12,9 +12,11 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from iebench.augmentations.measure import measure_parameters
 from iebench.backbones.builtin import with_stem
 from iebench.methods.parts.gather import gather_each
 from iebench.recipes.recipe import Recipe
+from iebench.training.augmented_views import augmentation_of
 from iebench.training.checkpoints import Checkpoints
 from iebench.training.devices import fast_kernels
 from iebench.training.health import Diverged, Health
@@ -136,7 +138,12 @@ def _train(
         model = build_model(recipe, index)
         if not (resume and run.last_checkpoint.is_file()):
             model.load_initial_weights()
-        stream = draw_stream(recipe.training, index, data, processes, model.method.view_count)
+        maker = augmentation_of(recipe, model.method, index)
+        if maker is not None and not run.last_checkpoint.is_file():
+            measured = measure_parameters(maker, data, index)
+            assert model.standardization is not None
+            model.standardization.set(*map(torch.from_numpy, measured))
+        stream = draw_stream(recipe.training, index, data, processes, model.method.view_count, maker)
         if processes.first:
             open_run(run, recipe, data, resume, model)
     state = TrainingState(model, recipe, precision)

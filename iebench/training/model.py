@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from iebench.augmentations.parameters import PARAMETERS
+from iebench.augmentations.standardization import Standardization
 from iebench.backbones.builtin import REPRESENTATION_DIMENSIONS, build_backbone, load_initial_weights
 from iebench.backbones.feature_maps import feature_maps, require_feature_maps
 from iebench.methods import Batch, Sizes, find_method
@@ -14,11 +16,13 @@ from iebench.methods.parts.gather import own_rows
 from iebench.methods.parts.transformations import (
     DIMENSIONS,
     LATENTS,
+    SCENE_GROUPS,
     Group,
     groups_of,
     relative_transformation,
 )
 from iebench.recipes.recipe import Recipe
+from iebench.training.augmented_views import augmentation_of
 from iebench.training.online import OnlineEvaluation, Views
 from iebench.training.recompute import recompute_stages
 from shards.schema import DatasetIndex
@@ -57,13 +61,17 @@ class Model(nn.Module):
         self.joint_views = recipe.backbone.joint_views
         self._encode: Callable[[nn.Module, Tensor], Tensor] = self._encoded
         self.latent_names = [latent.name for latent in index.latents]
+        self.standardization = None
+        if recipe.augmentation is not None:
+            self.latent_names += PARAMETERS
+            self.standardization = Standardization()
         self.backbone = build_backbone(recipe.backbone, index.image_size)
         self.method = find_method(recipe.method.name).build(recipe.method, sizes)
         if self.method.wants_maps:
             require_feature_maps(self.backbone)
         self.target_backbone = None if self.method.base_momentum is None else frozen_copy(self.backbone)
         spaces = {"representation": sizes.representation, "embedding": self.method.embedding_dimension}
-        self.has_rotation = "rotation" in groups_of(self.latent_names)
+        self.has_rotation = "rotation" in groups_of(self.latent_names) and self.standardization is None
         self.online = OnlineEvaluation(
             {name: dimension for name, dimension in spaces.items() if dimension},
             sizes.classes,
@@ -78,7 +86,12 @@ class Model(nn.Module):
         return self._pooled(self._encode(self.backbone, views))
 
     def transformation(self, first: Tensor, second: Tensor, groups: Sequence[Group]) -> Tensor:
-        """What takes the first (batch, latents) to the second, in the given groups, in the model's own precision."""
+        """What takes the first (batch, latents) to the second, in the given groups, in the model's own precision.
+
+        Parameters of augmentations are standardized.
+        """
+        if self.standardization is not None:
+            second = self.standardization(second)
         between = relative_transformation(first, second, groups, self.latent_names)
         return between.to(self.channel_mean.dtype)
 
@@ -116,7 +129,8 @@ class Model(nn.Module):
         targets = None
         if self.target_backbone is not None:
             with torch.no_grad():
-                targets = self._each(self.target_backbone, views)
+                wanted = tuple(views[number] for number in self.method.target_views)
+                targets = self._each(self.target_backbone, wanted)
         told = tuple(
             self.transformation(latents[relation.source], latents[relation.target], relation.groups)
             for relation in self.method.relations()
@@ -173,6 +187,7 @@ def build_model(recipe: Recipe, index: DatasetIndex, classes: int | None = None)
     """
     torch.manual_seed(recipe.training.seed)
     model = Model(recipe, index, classes or len(index.classes))
+    augmentation_of(recipe, model.method, index)
     groups = {group for relation in model.method.relations() for group in relation.groups}
-    index.latent_index(tuple(name for group in LATENTS if group in groups for name in LATENTS[group]))
+    index.latent_index(tuple(name for group in SCENE_GROUPS if group in groups for name in LATENTS[group]))
     return model.to(memory_format=torch.channels_last)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from iebench.augmentations.config import AugmentationConfig
 from iebench.backbones.encoder import ALL, EmbeddingPredictor, Encoder
 from iebench.recipes.recipe import Recipe
 from iebench.training.model import Model, build_model
@@ -20,17 +21,26 @@ class MethodPredictor(EmbeddingPredictor):
 
     Args:
         model: The run's model, whose method has a predictor.
+        augmentation: The pipeline of its recipe.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, augmentation: AugmentationConfig | None = None) -> None:
         super().__init__()
         self.method = model.method
+        self.augmentation = augmentation
+        self.standardization = model.standardization
         self.groups = model.method.groups
         self.latent_names = tuple(model.latent_names)
 
     def embed(self, representations: Tensor) -> Tensor:
         """Embeds (batch, dimension) representations as the method does."""
         return self.method.steered_embeddings(representations)
+
+    def transformation(self, first: Tensor, second: Tensor) -> Tensor:
+        """What the predictor is told of two views; parameters of augmentations are standardized."""
+        return super().transformation(
+            first, second if self.standardization is None else self.standardization(second)
+        )
 
     def predict(self, embeddings: Tensor, transformation: Tensor) -> Tensor:
         """Predicts the embeddings of the transformed views."""
@@ -56,7 +66,12 @@ def encoder_of_run(run: Run, checkpoint: Path, index: DatasetIndex) -> Encoder:
     model = _restored(checkpoint, run.recipe(), index.model_copy(update={"image_size": size}))
     mean, std = model.channel_mean.flatten().tolist(), model.channel_std.flatten().tolist()
     parts = {name: columns for name, columns in model.method.parts().items() if name not in ("whole", ALL)}
-    predictor = MethodPredictor(model) if model.method.predictor is not None and model.method.groups else None
+    augmentation = run.recipe().augmentation
+    predictor = (
+        MethodPredictor(model, augmentation)
+        if model.method.predictor is not None and model.method.groups
+        else None
+    )
     return Encoder(
         model.backbone,
         str(run.folder),

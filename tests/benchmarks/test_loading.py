@@ -22,6 +22,7 @@ def test_loaders_are_compared_in_one_table():
     small = ("--objects", 12, "--views", 4, "--rounds", 1, "--images", 24, "--batch-size", 4)
     text = output_of("load_speed.py", *small)
     assert text.count("| pair stream") == 3
+    assert "| stream of pictures |" in text and "`ImageFolder`, Pillow" in text
     assert "bare `torchvision.io.decode_jpeg`" in text and "Two workers against one" in text
 
 

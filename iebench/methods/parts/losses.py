@@ -93,6 +93,22 @@ def alignment_loss(first: Tensor, second: Tensor) -> Tensor:
 
 
 @in_float32
+def redundancy_loss(first: Tensor, second: Tensor, off_diagonal: float) -> Tensor:
+    """How far the cross-correlation of two views is from the identity (Barlow Twins, arXiv 2103.03230, eq. 1).
+
+    Args:
+        first: (batch, dimension), batch of at least 2.
+        second: (batch, dimension).
+        off_diagonal: Weight of the numbers off the diagonal; 0.0051 in the paper.
+    """
+    first, second = (F.batch_norm(view, None, None, training=True) for view in (first, second))
+    correlation = first.T @ second / len(first)
+    on = (correlation.diagonal() - 1).pow(2).sum()
+    off = correlation.pow(2).sum() - correlation.diagonal().pow(2).sum()
+    return on + off_diagonal * off
+
+
+@in_float32
 def uniformity_loss(embeddings: Tensor, sharpness: float = 2.0) -> Tensor:
     """Logarithm of the mean Gaussian potential of pairs on the sphere (Wang and Isola, arXiv 2005.10242, sec. 4.1.2).
 

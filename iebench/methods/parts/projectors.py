@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Literal
 
 from torch import nn
 
@@ -21,6 +22,28 @@ def mlp_projector(input_dimension: int, widths: Sequence[int]) -> nn.Sequential:
         layers += [nn.Linear(width_in, width_out), nn.BatchNorm1d(width_out), nn.ReLU()]
     layers.append(nn.Linear(hidden[-1], last, bias=False))
     return nn.Sequential(*layers)
+
+
+def normed_projector(
+    input_dimension: int, widths: Sequence[int], last: Literal["norm", "bias"] = "norm"
+) -> nn.Sequential:
+    """Linear maps without bias, each with batch norm and ReLU but the last.
+
+    Args:
+        input_dimension: Width of the representations.
+        widths: Widths of the layers.
+        last: What follows the last map: a batch norm without affine parameters (EquiMod, arXiv 2211.01244; SimCLR v2),
+            or only a bias (BYOL, arXiv 2006.07733).
+    """
+    layers: list[nn.Module] = []
+    *hidden, width = (input_dimension, *widths)
+    for width_in, width_out in pairwise(hidden):
+        layers += [nn.Linear(width_in, width_out, bias=False), nn.BatchNorm1d(width_out), nn.ReLU()]
+    if last == "bias":
+        return nn.Sequential(*layers, nn.Linear(hidden[-1], width))
+    return nn.Sequential(
+        *layers, nn.Linear(hidden[-1], width, bias=False), nn.BatchNorm1d(width, affine=False)
+    )
 
 
 def mlp(widths: Sequence[int], bias: bool = True) -> nn.Sequential:

@@ -1,22 +1,54 @@
 """What takes one view to another: relative transformations of whole batches of latents."""
 
 from collections.abc import Collection, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-Group = Literal["rotation", "color", "light", "translation"]
+SceneGroup = Literal["rotation", "color", "light", "translation"]
+AugmentationGroup = Literal["crop", "flip", "color_jitter", "grayscale", "blur", "solarize"]
+Group = Literal[
+    "rotation",
+    "color",
+    "light",
+    "translation",
+    "crop",
+    "flip",
+    "color_jitter",
+    "grayscale",
+    "blur",
+    "solarize",
+]
 
 LATENTS: dict[Group, tuple[str, ...]] = {
     "rotation": ("rotation_x", "rotation_y", "rotation_z"),
     "color": ("floor_hue", "light_hue"),
     "light": ("light_theta", "light_phi"),
     "translation": ("translation_x", "translation_y", "translation_z"),
+    "crop": ("crop_top", "crop_left", "crop_height", "crop_width"),
+    "flip": ("flip",),
+    "color_jitter": (
+        *("jitter", "jitter_first", "jitter_second", "jitter_third", "jitter_fourth"),
+        *("brightness", "contrast", "saturation", "hue"),
+    ),
+    "grayscale": ("grayscale",),
+    "blur": ("blur", "blur_sigma"),
+    "solarize": ("solarize",),
 }
 """The latents that each group of transformations changes."""
 
-DIMENSIONS: dict[Group, int] = {"rotation": 4, "color": 2, "light": 3, "translation": 3}
+SCENE_GROUPS: tuple[SceneGroup, ...] = get_args(SceneGroup)
+AUGMENTATION_GROUPS: tuple[AugmentationGroup, ...] = get_args(AugmentationGroup)
+"""Groups of augmentations that were applied to a picture, in the order of EquiMod's vector of parameters."""
+
+DIMENSIONS: dict[Group, int] = {
+    "rotation": 4,
+    "color": 2,
+    "light": 3,
+    "translation": 3,
+    **{group: len(LATENTS[group]) for group in AUGMENTATION_GROUPS},
+}
 """How many numbers describe a transformation of each group."""
 
 
@@ -98,7 +130,8 @@ def relative_transformation(
     Returns:
         (batch, sum of the groups' dimensions) float: a quaternion for ``rotation``; for the others second minus
         first: two hues (floor, light) for ``color``, the unit vector towards the light for ``light``, a
-        position for ``translation``.
+        position for ``translation``. Of augmentations it is the second view's own parameters, as EquiMod is told them;
+        the first view is the original.
     """
     parts = []
     for group in groups:
@@ -106,6 +139,8 @@ def relative_transformation(
         before, after = first[:, columns], second[:, columns]
         if group == "rotation":
             parts.append(relative_rotation(before, after))
+        elif group in AUGMENTATION_GROUPS:
+            parts.append(after)
         elif group == "light":
             parts.append(light_direction(after) - light_direction(before))
         else:

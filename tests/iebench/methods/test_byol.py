@@ -5,7 +5,7 @@ from every_method import small_batch, small_method
 from iebench.methods.parts.losses import alignment_loss
 
 
-@pytest.mark.parametrize("name", ["byol", "equimod_byol"])
+@pytest.mark.parametrize("name", ["byol", "equimod_byol_3diebench"])
 def test_target_networks_get_no_gradient_and_want_none(name: str):
     method = small_method(name)
     batch = small_batch(method)
@@ -27,7 +27,7 @@ def test_both_views_take_either_role():
 
 
 def test_equimod_adds_the_distance_between_prediction_and_target_of_the_second_view():
-    method = small_method("equimod_byol", equivariance=0.5).eval()
+    method = small_method("equimod_byol_3diebench", equivariance=0.5).eval()
     batch = small_batch(method)
     predicted = method.predictor(method.projector(batch.first), batch.transformation)
     distance = alignment_loss(predicted, method.target_projector(batch.targets[1]))
@@ -36,7 +36,7 @@ def test_equimod_adds_the_distance_between_prediction_and_target_of_the_second_v
     torch.testing.assert_close(terms["loss"], method.base(batch).terms["loss"] + 0.5 * distance)
 
 
-@pytest.mark.parametrize("name", ["byol", "equimod_byol"])
+@pytest.mark.parametrize("name", ["byol", "equimod_byol_3diebench"])
 def test_following_moves_every_target_projector(name: str):
     method = small_method(name)
     with torch.no_grad():

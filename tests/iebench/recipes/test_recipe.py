@@ -18,18 +18,35 @@ def test_the_recipe_sie_holds_the_published_hyper_parameters():
 
 
 BOTH = ["rotation", "color"]
+AUGMENTATIONS = ["crop", "flip", "color_jitter", "grayscale"]
+NARROW = {"projector": [512, 128], "equivariant_projector": [512, 128]}
 METHODS = {
     "augself": ("augself", {}),
+    "byol_cifar10": ("byol", {"projector": [4096, 256], "prediction_width": 4096}),
+    "byol_small": ("byol", {"projector": [512, 128], "prediction_width": 512, "momentum": 0.99}),
+    "equimod_barlow_cifar10": ("equimod_barlow", {}),
+    "equimod_barlow_small": ("equimod_barlow", NARROW),
+    "equimod_byol_cifar10": ("equimod_byol", {}),
+    "equimod_byol_imagenet": ("equimod_byol", {}),
+    "equimod_byol_small": ("equimod_byol", {**NARROW, "prediction_width": 512, "momentum": 0.99}),
+    "equimod_simclr_cifar10": ("equimod_simclr", {}),
+    "equimod_simclr_imagenet": (
+        "equimod_simclr",
+        {"groups": [*AUGMENTATIONS, "blur"], "temperature": 0.2},
+    ),
+    "equimod_simclr_small": ("equimod_simclr", NARROW),
+    "simclr_cifar10": ("simclr", {"projector": [2048, 2048, 128], "temperature": 0.5}),
+    "simclr_small": ("simclr", {"projector": [512, 128], "temperature": 0.5}),
     "augself_rotcolor": ("augself", {"groups": BOTH}),
     "byol": ("byol", {}),
     "demo": ("sie", {"projector": [512, 512, 128], "similarity": 1.0, "equivariance": 2.0}),
     "demo_vicreg": ("vicreg", {"projector": [512, 512, 128]}),
-    "equimod_byol": ("equimod_byol", {}),
-    "equimod_byol_rotcolor": ("equimod_byol", {"groups": BOTH}),
-    "equimod_simclr": ("equimod_simclr", {}),
-    "equimod_simclr_rotcolor": ("equimod_simclr", {"groups": BOTH, "equivariance": 1.0}),
-    "equimod_vicreg": ("equimod_vicreg", {}),
-    "equimod_vicreg_rotcolor": ("equimod_vicreg", {"groups": BOTH}),
+    "equimod_byol_3diebench": ("equimod_byol_3diebench", {}),
+    "equimod_byol_3diebench_rotcolor": ("equimod_byol_3diebench", {"groups": BOTH}),
+    "equimod_simclr_3diebench": ("equimod_simclr_3diebench", {}),
+    "equimod_simclr_3diebench_rotcolor": ("equimod_simclr_3diebench", {"groups": BOTH, "equivariance": 1.0}),
+    "equimod_vicreg_3diebench": ("equimod_vicreg_3diebench", {}),
+    "equimod_vicreg_3diebench_rotcolor": ("equimod_vicreg_3diebench", {"groups": BOTH}),
     "sie": ("sie", {}),
     "sie_no_variance": ("sie", {"prediction_variance": False}),
     "sie_only_equivariant": ("sie", {"only_equivariant": True, "equivariance": 1.0}),
@@ -37,6 +54,12 @@ METHODS = {
     "simclr": ("simclr", {}),
     "simclr_only_equivariant": ("simclr_only_equivariant", {}),
     "steerable": ("steerable", {"projector": [2048, 2048, 512]}),
+    "steerable_cifar10": ("steerable", {"groups": AUGMENTATIONS, "projector": [2048, 2048, 128]}),
+    "steerable_small": ("steerable", {"groups": AUGMENTATIONS, "projector": [512, 128]}),
+    "steerable_supervised_small": (
+        "steerable",
+        {"groups": AUGMENTATIONS, "projector": [512, 128], "supervision": 1.0, "uniformity": 0.0},
+    ),
     "supervised": ("supervised", {}),
     "supervised_rotation": ("supervised", {"task": "transformation"}),
     "vicreg": ("vicreg", {}),
@@ -125,7 +148,7 @@ def test_set_overrides_fields_with_values_as_toml_writes_them():
         ("method.predictor.kinds=mlp", ["did you mean 'method.predictor.kind'"]),
         ("method.temperature=0.1", ["has no field 'method.temperature'", "did you mean 'method."]),
         ("training.batch_size=1", ["training.batch_size = 1", "greater than or equal to 2"]),
-        ("method.name=sei", ["there is no method 'sei'", "equimod_byol", "sie"]),
+        ("method.name=sei", ["there is no method 'sei'", "equimod_byol_3diebench", "sie"]),
     ],
 )
 def test_a_wrong_override_is_an_error_that_says_what_is_right(override: str, words: list[str]):
@@ -136,7 +159,9 @@ def test_a_wrong_override_is_an_error_that_says_what_is_right(override: str, wor
 
 def test_set_reaches_the_fields_of_every_method():
     assert load_recipe("byol", ("method.momentum=0.5",)).method.momentum == 0.5
-    equimod = load_recipe("equimod_vicreg", ("method.predictor.kind=mlp", "method.predictor.hidden=[64]"))
+    equimod = load_recipe(
+        "equimod_vicreg_3diebench", ("method.predictor.kind=mlp", "method.predictor.hidden=[64]")
+    )
     assert (equimod.method.predictor.kind, equimod.method.predictor.hidden) == ("mlp", [64])
 
 
@@ -145,7 +170,12 @@ def test_fields_that_do_not_go_together_are_an_error():
         load_recipe("steerable", ("method.predictor.kind=steer", "method.predictor.hidden=[64]"))
 
 
-@pytest.mark.parametrize("name", [name for name in recipe_names() if not name.startswith("demo")])
+RENDERS = [
+    name for name in recipe_names() if not name.startswith("demo") and load_recipe(name).augmentation is None
+]
+
+
+@pytest.mark.parametrize("name", RENDERS)
 def test_all_methods_have_the_published_budget(name: str):
     recipe, sie = load_recipe(name), load_recipe("sie")
     assert (recipe.training, recipe.optimizer, recipe.backbone) == (sie.training, sie.optimizer, sie.backbone)
@@ -181,3 +211,24 @@ def test_a_recipe_of_another_format_is_refused(tmp_path: Path):
     path.write_text("format = 2\n")
     with pytest.raises(UsageError, match="format 2"):
         load_recipe(str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "lr", "batch_size", "epochs", "weight_decay"),
+    [
+        ("equimod_simclr_cifar10", 4.0, 512, 800, 1e-6),
+        ("equimod_byol_cifar10", 2.0, 512, 800, 1e-6),
+        ("equimod_simclr_imagenet", 2.4, 4096, 800, 1e-6),
+        ("equimod_byol_imagenet", 4.8, 4096, 1000, 1.5e-6),
+    ],
+)
+def test_equimods_recipes_have_the_budget_of_its_code(
+    name: str, lr: float, batch_size: int, epochs: int, weight_decay: float
+):
+    """run_*.slurm and src/main.py of EquiMod's code (arXiv 2211.01244)."""
+    recipe = load_recipe(name)
+    optimizer, training = recipe.optimizer, recipe.training
+    assert (optimizer.name, optimizer.lr, optimizer.weight_decay) == ("lars", lr, weight_decay)
+    assert (optimizer.schedule, optimizer.warmup_epochs, optimizer.momentum) == ("cosine", 10, 0.9)
+    assert (training.batch_size, training.epochs) == (batch_size, epochs)
+    assert recipe.backbone.zero_init and recipe.backbone.joint_views

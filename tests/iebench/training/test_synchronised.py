@@ -24,7 +24,7 @@ from shards.schema import DatasetIndex, open_dataset
 PROCESSES, ROWS, STEPS = 2, 4, 2
 RECIPES = {
     "sie": ["method.projector=[64, 64, 32]", "backbone.joint_views=true"],
-    "equimod_byol": ["method.projector=[32, 16]", "method.prediction_width=16"],
+    "equimod_byol_3diebench": ["method.projector=[32, 16]", "method.prediction_width=16"],
     "supervised": [],
 }
 
@@ -200,7 +200,7 @@ def test_a_synchronised_network_is_that_of_one_process_however_it_is_run(spread:
             torch.testing.assert_close(found[way][key], value, msg=key)
 
 
-@pytest.mark.parametrize(("name", "others"), [("sie", 3), ("supervised", 3), ("equimod_byol", 6)])
+@pytest.mark.parametrize(("name", "others"), [("sie", 3), ("supervised", 3), ("equimod_byol_3diebench", 6)])
 def test_a_step_exchanges_no_more_than_norms_and_embeddings_need(spread: list[dict], name: str, others: int):
     """A batch norm exchanges once in each direction, and so does each loss's gather; the scores of the heads once.
 

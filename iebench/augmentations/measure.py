@@ -1,0 +1,59 @@
+"""The statistics of parameters on a dataset, by which predictors are told them standardized."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from iebench.augmentations.pipeline import Augmentation
+from shards.images import jpeg_size
+from shards.lanes import segments_between
+from shards.reader import read_objects
+from shards.schema import DatasetIndex
+
+MEASURED_OBJECTS = 512
+"""Objects whose draws are measured, at most, from all over the training split."""
+MEASURED_EPOCHS = 32
+_RUNS = 32
+
+
+class ParameterStatistics(NamedTuple):
+    """Mean and standard deviation of each parameter over augmented views, (18,) float64 each."""
+
+    mean: np.ndarray
+    std: np.ndarray
+
+
+def measure_parameters(augmentation: Augmentation, data: Path, index: DatasetIndex) -> ParameterStatistics:
+    """Measures the parameters that a training's first epochs draw; pictures are not decoded.
+
+    Args:
+        augmentation: The pipeline with its seed.
+        data: Folder of the dataset.
+        index: Its index.
+
+    Raises:
+        IebenchError: A shard cannot be read.
+    """
+    rows = []
+    for name, (width, height) in _sizes(data, index):
+        for epoch in range(MEASURED_EPOCHS):
+            drawn = augmentation.parameters(*name, epoch, height, width)
+            rows += [row for view, row in zip(augmentation.views, drawn, strict=True) if view]
+    values = np.array(rows)
+    return ParameterStatistics(values.mean(axis=0), values.std(axis=0))
+
+
+def _sizes(data: Path, index: DatasetIndex) -> Iterator[tuple[tuple[str, str], tuple[int, int]]]:
+    """Name of an object, and width and height of its first view, for objects from all over the split."""
+    split = index.split("train")
+    length = max(1, MEASURED_OBJECTS // _RUNS)
+    few = split.objects <= MEASURED_OBJECTS
+    starts = [0] if few else [number * split.objects // _RUNS for number in range(_RUNS)]
+    for start in starts:
+        stop = split.objects if few else start + length
+        for segment in segments_between(split.shards, start, stop):
+            for views in read_objects(data, index, segment.shard, segment.start, segment.stop):
+                metadata = views[0].metadata
+                yield (metadata.synset, metadata.object), jpeg_size(views[0].jpeg, metadata.key)

@@ -127,3 +127,23 @@ def test_recipes_are_searched_and_compared_and_a_stopped_comparison_goes_on(
     assert again.returncode == 0, again.stderr
     assert results.read_text() == text
     assert [path.stat().st_mtime_ns for path in sorted(out.glob("*/evaluations/*.json"))] == times
+
+
+@pytest.mark.slow
+def test_one_recipe_is_measured_over_its_image_views(toy_dataset: Path, tmp_path: Path):
+    overrides = [word for override in SMALL for word in ("--set", override)]
+    command = [sys.executable, SCRIPT.with_name("methods_curve.py"), "--data", toy_dataset, "--out", tmp_path]
+    command += ["--image-views", "40", "80", "--seeds", "1", "--threads", "1", *overrides]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    table = (tmp_path / "curve.md").read_text()
+    assert "| 40 | " in table and "| 80 | " in table and "| chance | " in table
+    assert "rotation R², equivariant part" in table
+    svg = (tmp_path / "curve.svg").read_text()
+    assert svg.count('id="LineCollection') == 2 * 3  # the intervals of three curves, there and in the legend
+    objects = open_dataset(toy_dataset).splits["train"].objects
+    steps = [
+        read_metrics(tmp_path / f"views{views}" / "sie-seed0" / "metrics.jsonl")[-1]["step"]
+        for views in (40, 80)
+    ]
+    assert steps == [max(1, round(views / 2 / objects)) * objects // 4 for views in (40, 80)]

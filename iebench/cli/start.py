@@ -17,7 +17,7 @@ _SIGNS = {True: "ok", False: "!!", None: "--"}
     type=click.IntRange(1),
     help="Processes that make models and render; by default all cores.",
 )
-@click.option("--objects-per-class", default=80, show_default=True, type=click.IntRange(2))
+@click.option("--objects-per-class", default=92, show_default=True, type=click.IntRange(2))
 @click.option("--views", default=6, show_default=True, type=click.IntRange(2), help="Views of each object.")
 @click.option(
     "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a field of the recipes."

@@ -3,9 +3,10 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint docs format benchmark gpu clean
+.PHONY: help setup demo check test lint docs format benchmark gpu clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -15,8 +16,11 @@ setup: $(READY) ## Make .venv with pinned versions and iebench in it (PYTHON= ch
 demo: $(READY) ## From nothing to an evaluated SIE model and runs/demo/report.html, in a quarter of an hour
 	$(BIN)/iebench demo --out runs/demo
 
-test: $(READY) ## Run all tests that need no GPU
-	$(BIN)/python -m pytest
+test: $(READY) ## Run all tests that need no GPU, in as many processes as JOBS says (2)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+check: lint ## For each save: make lint, and the quick tests that start no Blender, browser or other process
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'not (gpu or blender or browser or processes or slow)'
 
 lint: $(READY) ## Check style and types
 	$(BIN)/ruff check .

@@ -2,7 +2,7 @@
 
 import importlib.util
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if "blender" in item.keywords:
                 item.add_marker(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Tests without a mark that allows it start no process, and neither do their fixtures."""
+    from no_processes import MARKS, forbidden_processes
+
+    if any(mark.name in MARKS for mark in item.iter_markers()):
+        return (yield)
+    with forbidden_processes():
+        return (yield)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from iebench.doctor import BLENDER_LIBRARIES
 from wheels import ROOT, build_wheel
 
@@ -20,6 +22,7 @@ def test_the_image_has_every_library_that_blender_loads():
     assert {"python3.11", "python3.11-venv"} <= set(install.split())
 
 
+@pytest.mark.processes
 def test_what_the_image_copies_exists_and_is_all_that_a_wheel_needs(tmp_path: Path):
     copied = [name for word, argument in steps() if word == "COPY" for name in argument.split()[:-1]]
     assert build_wheel(copied, tmp_path).is_file()

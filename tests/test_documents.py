@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "docs" / "tutorials" / "first-look.ipynb"
 
@@ -21,6 +23,7 @@ def run_program(program: str, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.processes
 def test_the_notebook_runs_from_top_to_bottom(indexed_dataset: Path, tmp_path: Path):
     cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
     program = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
@@ -36,6 +39,7 @@ def test_the_notebook_is_stored_without_outputs():
     assert all(not cell["outputs"] for cell in cells if cell["cell_type"] == "code")
 
 
+@pytest.mark.processes
 def test_the_readme_python_runs(indexed_dataset: Path, tmp_path: Path):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     program = re.search(r"## In Python\n```python\n(.*?)```", text, re.DOTALL).group(1)

@@ -88,6 +88,7 @@ def test_a_room_imports_only_what_it_may(room: str):
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_only_the_blender_room_imports_blender():
     wrong = [
         str(path.relative_to(ROOT))

@@ -18,6 +18,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_wheel(names, tmp_path_factory.mktemp("wheel"))
 
 
+@pytest.mark.processes
 def test_the_wheel_holds_every_file_that_the_packages_read(wheel: Path):
     tracked = subprocess.run(
         ["git", "ls-files", *PACKAGES], cwd=ROOT, capture_output=True, text=True, check=True
@@ -26,6 +27,7 @@ def test_the_wheel_holds_every_file_that_the_packages_read(wheel: Path):
         assert sorted(set(tracked) - set(archive.namelist())) == []
 
 
+@pytest.mark.processes
 def test_a_clean_environment_runs_the_wheel_without_the_checkout(wheel: Path, tmp_path: Path):
     """The environment is this one's packages with the wheel's files in front, in a process that sees no checkout."""
     site = tmp_path / "site"

@@ -52,6 +52,7 @@ def test_everything_is_measured_in_one_command(toy_dataset: Path, tmp_path: Path
     assert "| as published | float32 |" in page
 
 
+@pytest.mark.processes
 def test_a_row_that_fails_says_why_and_costs_only_itself(gpu: ModuleType):
     sizes = gpu.Sizes(batch_size=2, image_size=30)  # which the published network does not take
     failed = gpu.measure_arrangement("as published", sizes, "cpu", 300)
@@ -69,6 +70,7 @@ def test_a_row_that_fails_says_why_and_costs_only_itself(gpu: ModuleType):
     assert "| iebench train | bfloat16 | 6,000 | 3.00 | 30.0 | 7.8 | 1.0 |" in page
 
 
+@pytest.mark.processes
 def test_what_takes_too_long_is_ended_with_all_that_it_started(gpu: ModuleType):
     asleep = [
         sys.executable,

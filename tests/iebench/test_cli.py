@@ -86,6 +86,7 @@ def test_a_shown_recipe_is_a_whole_recipe_file(tmp_path: Path):
     )
 
 
+@pytest.mark.processes
 def test_listing_recipes_does_not_wait_for_pytorch():
     program = (
         "import sys; from iebench.recipes import summaries; summaries(); sys.exit('torch' in sys.modules)"
@@ -93,6 +94,7 @@ def test_listing_recipes_does_not_wait_for_pytorch():
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
+@pytest.mark.processes
 def test_help_does_not_wait_for_pytorch():
     program = "import sys, iebench.cli; sys.exit('torch' in sys.modules or 'webdataset' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
@@ -119,6 +121,7 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(
     assert words in result.error
 
 
+@pytest.mark.processes
 def test_an_error_leaves_a_process_without_traceback(tmp_path: Path):
     result = run("verify", tmp_path)
     assert result.code in (1, 2)

@@ -8,12 +8,14 @@ from commands import call
 from iebench import doctor
 
 
+@pytest.mark.processes
 def test_doctor_names_python_blender_libraries_gpu_and_disk():
     result = call("doctor")
     for what in ("Python", "Blender", "system libraries", "torch", "GPU", "disk"):
         assert what in result.out
 
 
+@pytest.mark.processes
 def test_a_library_that_is_missing_comes_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(doctor.BLENDER_LIBRARIES, "libnowhere.so.7", "libnowhere7")
     (problem,) = [problem for problem in doctor.setup_problems() if "libnowhere" in problem]
@@ -28,6 +30,7 @@ def test_another_python_is_told_which_one_blender_needs(monkeypatch: pytest.Monk
     assert any("3.11 only" in problem and "PYTHON=" in problem for problem in doctor.setup_problems())
 
 
+@pytest.mark.processes
 def test_what_set_up_looks_at_needs_nothing_but_python():
     root = Path(__file__).parents[2]
     program = f"import sys; sys.path.insert(0, {str(root)!r}); import iebench.doctor as d; print(d.setup_problems())"
@@ -47,6 +50,7 @@ def apt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return log
 
 
+@pytest.mark.processes
 def test_set_up_installs_the_libraries_that_are_missing_where_it_may(
     apt: Path, monkeypatch: pytest.MonkeyPatch
 ):

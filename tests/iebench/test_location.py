@@ -13,6 +13,7 @@ from unreliable_server import Fault
 pytestmark = pytest.mark.timeout(300)
 
 
+@pytest.mark.processes
 def test_verify_takes_an_address_over_connections_that_drop(cache, server):
     server.faults["train-000000.tar"] = [Fault(drop_after=3_000), Fault(status=503)]
     result = run("verify", server.address)
@@ -21,12 +22,14 @@ def test_verify_takes_an_address_over_connections_that_drop(cache, server):
     assert "Unclosed" not in result.err
 
 
+@pytest.mark.processes
 def test_stats_counts_what_stands_at_an_address(cache, server):
     there = call("stats", server.address, "--json")
     assert there.code == 0, there.err
     assert there.out == call("stats", server.folder, "--json").out
 
 
+@pytest.mark.processes
 def test_verify_names_the_shard_that_is_wrong_at_its_address(cache, server):
     server.always["val-000000.tar"] = Fault(alter=600)
     result = call("verify", server.address)
@@ -53,6 +56,7 @@ def test_other_schemes_are_refused_by_every_command(cache, tmp_path, command, lo
     assert not marker.exists()
 
 
+@pytest.mark.processes
 def test_a_run_records_the_address_and_the_report_shows_it(cache, server, tmp_path):
     settings = {
         "training.epochs": 1,

@@ -87,11 +87,13 @@ def test_a_resumption_that_cannot_be_is_one_sentence(
     assert words in result.error
 
 
+@pytest.mark.processes
 def test_importing_iebench_does_not_wait_for_pytorch():
     program = "import sys, iebench; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
+@pytest.mark.processes
 def test_the_programs_of_the_training_page_run(toy_dataset: Path, tmp_path: Path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "views").symlink_to(toy_dataset)

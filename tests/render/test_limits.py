@@ -16,12 +16,14 @@ HANGS = {
 }
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("how", HANGS)
 def test_a_process_that_hangs_is_ended_by_the_kernel(how):
     script = f"import os\nfrom render.limits import alarm\nwith alarm(0.05):\n    {HANGS[how]}"
     assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == -signal.SIGALRM
 
 
+@pytest.mark.processes
 def test_a_step_that_ends_in_time_has_no_alarm_after_it():
     script = "import time\nfrom render.limits import alarm\nwith alarm(0.05): pass\ntime.sleep(0.1)"
     assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == 0

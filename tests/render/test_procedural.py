@@ -40,6 +40,7 @@ def make_in_another_process(out: Path, hash_seed: str) -> None:
     subprocess.run([sys.executable, "-c", code, str(out)], check=True, env=environment, cwd=ROOT)
 
 
+@pytest.mark.processes
 def test_another_hash_seed_and_two_workers_write_the_same_bytes(tmp_path):
     make_in_another_process(tmp_path / "a", "1")
     seen: list[tuple[int, int]] = []

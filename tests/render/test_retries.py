@@ -30,6 +30,7 @@ def tries(error: BaseException) -> tuple[int, str]:
     return outcome.attempts, outcome.reason
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("error", "attempts", "reason"),
     [
@@ -50,6 +51,7 @@ def test_what_comes_from_outside_is_tried_more_often_than_a_crash(error, attempt
     assert tries(error) == (attempts, reason)
 
 
+@pytest.mark.processes
 def test_a_job_that_was_killed_comes_after_all_others_and_then_alone():
     queue = JobQueue(map(job, "ab"))
     assert queue.failed(queue.take(0), KILLED) is None
@@ -64,6 +66,7 @@ def test_a_job_that_was_killed_comes_after_all_others_and_then_alone():
     assert queue.take(0).number == 3
 
 
+@pytest.mark.processes
 def test_an_innocent_job_that_was_killed_still_has_both_its_tries_at_a_crash():
     queue = JobQueue([job("a")])
     for error in (KILLED, CRASHED, KILLED):

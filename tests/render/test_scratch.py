@@ -34,6 +34,7 @@ def test_a_scratch_folder_goes_with_all_that_is_in_it(temporary):
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.processes
 def test_what_a_killed_process_leaves_the_next_one_removes_and_no_other(temporary):
     def hold():
         process = subprocess.Popen(

@@ -154,6 +154,7 @@ def test_each_shard_says_what_rendered_it_also_after_it_was_mended(paint, plan, 
     assert summary.index.renderer["devices"] == ["cpu", "optix"]
 
 
+@pytest.mark.processes
 def test_parts_find_damage_in_a_share_each_and_mend_it(paint, plan, whole, tmp_path):
     paint(tmp_path / "views")
     out = tmp_path / "views"

@@ -29,6 +29,7 @@ def hold(tmp_path):
         process.communicate()
 
 
+@pytest.mark.processes
 def test_processes_are_numbered_from_zero_and_a_killed_ones_number_is_given_again(hold):
     (_, first), (second, number), (_, third) = hold(), hold(), hold()
     assert (first, number, third) == (0, 1, 2)

@@ -82,6 +82,7 @@ def test_a_transform_makes_the_image_and_a_loader_makes_batches(indexed_dataset)
     assert batch.label.shape == (5,)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("context", ["fork", "spawn"])
 def test_pairs_are_two_views_of_each_object_and_workers_draw_their_own(indexed_dataset, context):
     dataset = Dataset(indexed_dataset, "train")

@@ -3,6 +3,7 @@
 import gc
 import os
 
+import pytest
 import torch
 
 from shards.blocks import Blocks
@@ -31,6 +32,7 @@ def test_each_worker_has_blocks_of_its_own():
     assert len(set(taken)) == 6
 
 
+@pytest.mark.processes
 def test_a_parent_sees_what_a_forked_process_writes_and_the_other_way_round():
     blocks = Blocks(1, 1, 8)
     child = os.fork()

@@ -34,7 +34,7 @@ def written(path, content):
     ("name", "content"),
     [
         ("lvis.json", json.dumps(LVIS)),
-        ("lvis-annotations.json.gz", gzip.compress(json.dumps(LVIS).encode())),
+        ("lvis-annotations.json.gz", gzip.compress(json.dumps(LVIS).encode(), mtime=0)),
         ("classes.json", json.dumps(BY_UID)),
         ("classes.csv", "uid,class\na1,chair\nb2,chair\nc3,mug\n"),
         ("bare.csv", "a1,chair\nb2, chair\n\nc3,mug\n"),

@@ -40,6 +40,7 @@ def same(first, second):
     return all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("start_step", [0, 5])
 def test_pairs_from_a_cold_cache_are_those_from_a_folder_pass_after_pass(server, workers, start_step):
@@ -90,6 +91,7 @@ def test_a_server_without_ranges_and_a_dataset_without_a_table_are_read_by_shard
             assert torch.equal(all_views(folder, "val"), all_views(source, "val"))
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("workers", [0, 2])
 def test_what_cannot_be_read_is_one_sentence(server, workers):
     for shard in open_dataset(server.folder).split("train").shards:

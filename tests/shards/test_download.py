@@ -27,6 +27,7 @@ LINGER = 0.5
 """Seconds in which a client reads what it was sent before the connection drops."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranges", [True, False])
 @settings(max_examples=30, deadline=None)
 @given(
@@ -81,6 +82,7 @@ def test_a_connection_that_drops_again_and_again_is_one_sentence_and_what_came_i
     assert server.asked(shard.name)[-1] == f"bytes={10 * download.ATTEMPTS}-"
 
 
+@pytest.mark.slow
 def test_drops_without_ranges_come_to_an_end_however_much_each_brings(cache, toy_dataset, monkeypatch):
     monkeypatch.setattr(download, "WORTH_IT", 1_000)
     with serving(toy_dataset, ranges=False) as server:
@@ -92,6 +94,7 @@ def test_drops_without_ranges_come_to_an_end_however_much_each_brings(cache, toy
         assert len(server.asked(shard.name)) <= 2 * download.ATTEMPTS
 
 
+@pytest.mark.slow
 def test_a_long_download_survives_more_drops_than_attempts(cache, server, monkeypatch):
     monkeypatch.setattr(download, "WORTH_IT", 100)
     folder = dataset_folder(server.address)
@@ -214,6 +217,7 @@ for shard in open_dataset(folder).split("train").shards:
 """
 
 
+@pytest.mark.processes
 def test_processes_and_threads_that_ask_for_one_shard_fetch_it_once(cache, server):
     folder = dataset_folder(server.address)
     names = [shard.name for shard in open_dataset(folder).split("train").shards]
@@ -240,6 +244,7 @@ def test_processes_and_threads_that_ask_for_one_shard_fetch_it_once(cache, serve
     assert not list(folder.glob(".*"))
 
 
+@pytest.mark.processes
 def test_a_killed_process_leaves_no_lock_and_what_it_fetched_is_taken_up(cache, server):
     folder = dataset_folder(server.address)
     shard = first_shard(folder)
@@ -254,6 +259,7 @@ def test_a_killed_process_leaves_no_lock_and_what_it_fetched_is_taken_up(cache, 
     assert server.asked(shard.name) == ["", "bytes=300-"]
 
 
+@pytest.mark.processes
 def test_a_process_that_forks_while_it_fetches_does_not_keep_the_lock(cache, server):
     folder = dataset_folder(server.address)
     shard = first_shard(folder)
@@ -280,6 +286,7 @@ def test_a_process_that_forks_while_it_fetches_does_not_keep_the_lock(cache, ser
         os.waitpid(child, 0)
 
 
+@pytest.mark.processes
 def test_workers_of_a_loader_read_a_mirror_that_their_parent_has_read_from(cache, server):
     from shards.loader import draw_batches
     from shards.stream import DrawSettings, DrawStream
@@ -296,6 +303,7 @@ def test_workers_of_a_loader_read_a_mirror_that_their_parent_has_read_from(cache
     assert batches == expected != []
 
 
+@pytest.mark.processes
 def test_a_full_disk_is_one_sentence_and_the_download_goes_on_once_there_is_room(
     tmp_path, server, monkeypatch
 ):

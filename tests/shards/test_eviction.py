@@ -97,6 +97,7 @@ def test_the_command_line_limits_the_cache_of_one_command(cache, server, monkeyp
     assert len(tars(dataset_folder(server.address))) == 1
 
 
+@pytest.mark.processes
 def test_the_cache_is_shown_and_cleared(cache, server):
     assert call("cache").out.endswith(f"0.000 GB in {cache} (no limit)\n")
     assert call("stats", server.address).code == 0

@@ -33,6 +33,7 @@ def test_an_error_leaves_what_stood_there_and_nothing_else(tmp_path, error):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.processes
 def test_a_killed_process_leaves_no_half_file_under_the_name(tmp_path):
     path = tmp_path / "file"
     script = (

@@ -67,6 +67,7 @@ def opened(address: str, cache: Path, trusted: Path | None) -> subprocess.Comple
     )
 
 
+@pytest.mark.processes
 def test_a_certificate_decides_whether_a_dataset_is_read(server, certificate, tmp_path):
     stranger = opened(server.address, tmp_path, None)
     assert "the server's certificate is not trusted" in stranger.stderr
@@ -74,6 +75,7 @@ def test_a_certificate_decides_whether_a_dataset_is_read(server, certificate, tm
     assert opened(server.address, tmp_path, certificate).returncode == 0
 
 
+@pytest.mark.processes
 def test_what_a_redirect_from_https_to_http_leads_to_is_not_read(server, certificate, tmp_path, toy_dataset):
     with serving(toy_dataset) as plain:
         server.always["dataset.json"] = Fault(location=f"{plain.address}/dataset.json")

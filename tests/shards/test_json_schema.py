@@ -21,6 +21,7 @@ def content_of(folder) -> dict:
     return json.loads((folder / INDEX_NAME).read_text())
 
 
+@pytest.mark.processes
 def test_the_schema_that_is_kept_is_the_one_of_the_data_contract():
     assert SCHEMA_PATH.read_text() == schema_text()
 

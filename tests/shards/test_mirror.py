@@ -51,6 +51,7 @@ def test_a_mirror_has_the_views_of_the_dataset_and_only_the_shards_that_were_rea
     assert all(len(server.asked(path.name)) == 1 for path in toy_copy.glob("*.tar"))
 
 
+@pytest.mark.processes
 def test_a_cache_on_a_full_disk_is_one_sentence_and_goes_on_once_there_is_room(
     server, cache, tmp_path, monkeypatch
 ):

@@ -25,6 +25,7 @@ def there(cache, monkeypatch, tmp_path):
         yield state
 
 
+@pytest.mark.processes
 def test_what_was_pushed_is_read_back_by_its_address(there, indexed_copy):
     result = call("push", indexed_copy, ADDRESS)
     assert result.code == 0, result.err

@@ -72,6 +72,7 @@ def test_what_was_fetched_of_an_object_is_taken_up(bucket, toy_dataset):
     assert local_shard(folder, shard).read_bytes() == (toy_dataset / shard.name).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cuts", [1, 20])
 def test_a_connection_that_drops_again_and_again_yields_the_whole_object(
     bucket, endpoint, toy_dataset, monkeypatch, cuts
@@ -114,6 +115,7 @@ def test_no_bucket_and_no_dataset_are_one_sentence(bucket):
             dataset_folder(address)
 
 
+@pytest.mark.processes
 def test_verify_takes_an_address_in_a_bucket(bucket):
     result = run("verify", ADDRESS)
     assert result.code == 0, result.err

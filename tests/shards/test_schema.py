@@ -56,6 +56,7 @@ class TestLatents:
         drawn = draw_latents(VARIANTS[variant], 7, "03797390", "mug0", 2)
         assert drawn.tolist() == GOLDEN_LATENTS[variant]
 
+    @pytest.mark.processes
     def test_are_the_same_in_any_order_and_in_another_process(self):
         views = range(5)
         forwards = [draw_latents(VARIANTS["3diebench"], 1, "a", "b", view).tolist() for view in views]

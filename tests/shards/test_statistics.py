@@ -14,6 +14,7 @@ from shards.statistics import dataset_statistics
 from toys import reseal, rewrite_index, toy_samples
 
 
+@pytest.mark.processes
 def test_one_json_document_counts_what_the_views_say(toy_dataset):
     result = call("stats", toy_dataset, "--json")
     assert result.code == 0, result.err
@@ -44,6 +45,7 @@ def test_one_json_document_counts_what_the_views_say(toy_dataset):
         assert counts.tolist() == histogram["counts"] and sum(counts) == 84 and histogram["outside"] == 0
 
 
+@pytest.mark.processes
 def test_text_names_every_class_and_draws_a_bar_for_every_bin(toy_dataset):
     result = call("stats", toy_dataset)
     assert result.code == 0, result.err
@@ -54,11 +56,13 @@ def test_text_names_every_class_and_draws_a_bar_for_every_bin(toy_dataset):
     assert len(bars) == 20 and set(bars) <= set(" ▁▂▃▄▅▆▇█") and "█" in bars
 
 
+@pytest.mark.processes
 def test_two_processes_count_as_one_does(toy_dataset):
     index = open_dataset(toy_dataset)
     assert dataset_statistics(toy_dataset, index, workers=2) == dataset_statistics(toy_dataset, index)
 
 
+@pytest.mark.processes
 def test_latents_that_lie_nowhere_are_counted_as_such(toy_copy):
     content = json.loads((toy_copy / INDEX_NAME).read_text())
     content["latents"][3]["intervals"] = [[0.0, 0.5]]
@@ -69,6 +73,7 @@ def test_latents_that_lie_nowhere_are_counted_as_such(toy_copy):
     assert f"{histogram.outside} outside" in call("stats", toy_copy).out
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_a_broken_shard_is_one_sentence(toy_copy, options):
     path = toy_copy / "train-000000.tar"
@@ -79,6 +84,7 @@ def test_a_broken_shard_is_one_sentence(toy_copy, options):
     assert result.code == 1 and "train-000000.tar" in result.error and result.out == ""
 
 
+@pytest.mark.processes
 def test_metadata_that_cannot_be_read_is_one_sentence(toy_copy):
     samples = list(toy_samples("03797390", "mug1"))
     samples[2]["json"] = b"{}"

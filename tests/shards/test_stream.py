@@ -136,6 +136,7 @@ def test_a_stream_that_is_taken_up_at_a_step_goes_on_as_one_that_was_not_left(to
     assert drawn(toy_dataset, owner_of, 15, step=step, **settings) == whole[step:]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_batches_are_the_same_whatever_the_number_of_processes_and_workers(
@@ -172,6 +173,7 @@ def test_lanes_processes_and_batches_that_do_not_divide_are_told_with_what_would
         stream_of(toy_dataset, **settings)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_broken_shard_arrives_as_its_one_sentence(toy_copy, workers):
     shard = toy_copy / "train-000001.tar"
@@ -181,6 +183,7 @@ def test_a_broken_shard_arrives_as_its_one_sentence(toy_copy, workers):
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_view_that_does_not_decode_arrives_as_its_one_sentence(toy_copy, workers):
     samples = list(toy_samples("03797390", "mug1"))
@@ -203,6 +206,7 @@ def test_a_dataset_of_one_view_an_object_makes_no_pairs(toy_copy):
         DrawStream(toy_copy, index, "train", DrawSettings(1))
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("together", [1, 3, 4])
 def test_draws_of_any_number_of_views_are_the_same_from_any_step_and_any_worker(
     toy_dataset, owner_of, objects, together
@@ -217,6 +221,7 @@ def test_draws_of_any_number_of_views_are_the_same_from_any_step_and_any_worker(
         assert pairs_of(again, owner_of) == found[step : step + 4]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("ranks", [1, 2, 3, 20])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_views_come_once_over_all_processes_and_workers_and_tell_their_place(
@@ -297,6 +302,7 @@ def test_seeds_do_not_touch_the_generator_of_others(toy_dataset):
     assert random.random() == expected
 
 
+@pytest.mark.processes
 def test_the_memory_of_a_loader_worker_stays_flat_over_passes(toy_dataset, objects):
     """Compared after the first of ten passes and after the last; a worker that kept views would hold megabytes."""
     stream = stream_of(toy_dataset, 4, held_objects=4)
@@ -315,12 +321,14 @@ def test_the_memory_of_a_loader_worker_stays_flat_over_passes(toy_dataset, objec
     assert sizes[-1] - sizes[0] < 1000  # pages of 4 KiB
 
 
+@pytest.mark.processes
 def test_workers_write_into_the_same_blocks_over_and_over(toy_dataset):
     with draw_batches(stream_of(toy_dataset, 4), 1) as batches:
         places = [part.views.data_ptr() for (part,) in islice(batches, 50)]
     assert len(set(places)) <= 6
 
 
+@pytest.mark.processes
 def test_workers_are_gone_after_an_error_whoever_holds_on_to_it(toy_dataset):
     held = None
     try:
@@ -333,6 +341,7 @@ def test_workers_are_gone_after_an_error_whoever_holds_on_to_it(toy_dataset):
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.processes
 def test_the_program_in_the_documentation_gives_pairs(toy_dataset, tmp_path, monkeypatch):
     (program,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     (tmp_path / "data").mkdir()

@@ -78,6 +78,7 @@ def test_a_row_group_is_a_shard_and_pandas_and_hugging_face_read_it(indexed_data
     assert [row["key"] for row in loaded] == frame["key"].tolist()
 
 
+@pytest.mark.processes
 def test_the_same_dataset_has_the_same_table(indexed_dataset, tmp_path):
     make_toy_dataset(tmp_path / "views")
     index_dataset(tmp_path / "views", workers=2)
@@ -86,10 +87,12 @@ def test_the_same_dataset_has_the_same_table(indexed_dataset, tmp_path):
     assert digests(tmp_path / "views") == digests(indexed_dataset)
 
 
+@pytest.mark.processes
 def test_a_whole_table_is_verified(indexed_dataset):
     assert problems(indexed_dataset) == problems(indexed_dataset, workers=2) == []
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("damage", ["cut", "flipped", "missing", "garbage"])
 def test_a_broken_table_is_told_by_verify_refused_by_others_and_made_anew(
     indexed_copy, indexed_dataset, damage
@@ -168,6 +171,7 @@ def test_what_is_no_folder_of_a_dataset_is_not_indexed(tmp_path, monkeypatch, pl
     assert result.code == 2 and said in result.error
 
 
+@pytest.mark.processes
 def test_statistics_come_from_the_table_and_are_those_of_the_shards(indexed_copy, toy_dataset):
     expected = call("stats", toy_dataset, "--json")
     for path in indexed_copy.glob("*.tar"):

@@ -48,6 +48,7 @@ def images() -> torch.Tensor:
     return torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8, generator=generator)
 
 
+@pytest.mark.processes
 def test_the_lines_in_the_readme_load_an_exported_backbone_without_iebench(run, exported, images, tmp_path):
     readme = (Path(__file__).parents[3] / "README.md").read_text()
     (lines,) = re.findall(

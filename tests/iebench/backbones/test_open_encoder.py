@@ -29,6 +29,7 @@ def test_weights_of_torchvision_load_without_their_classifier_and_it_is_said(tmp
     torch.testing.assert_close(encoder(IMAGES), network((IMAGES / 255 - mean) / std), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_timm_model_gets_its_own_size_and_normalization(tmp_path: Path, capsys):
     timm = pytest.importorskip("timm")
     encoder = load_encoder("timm:vit_small_patch16_224")

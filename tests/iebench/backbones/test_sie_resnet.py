@@ -14,6 +14,7 @@ from parity_files import parity_folder, published_weights
 FILES = sorted(parity_folder("parity_images").glob("resnet*.npz"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_outputs_and_gradients_equal_the_published_code_to_1e_10(path: Path):
     arrays = np.load(path, allow_pickle=False)

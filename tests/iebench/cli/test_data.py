@@ -43,6 +43,7 @@ def break_picture(folder):
     reseal(folder, SHARD, samples, objects=1)
 
 
+@pytest.mark.processes
 def test_a_whole_dataset_is_verified(toy_dataset):
     result = call("verify", toy_dataset)
     assert (result.code, result.out) == (
@@ -55,6 +56,7 @@ EARLIER = {"render": {"samples": 5}, "views": 3}
 """What the renderer recorded before it counted the changes of what a view shows."""
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("renderer", "noted"),
     [
@@ -136,6 +138,7 @@ def test_a_broken_dataset_cannot_be_shown(toy_copy, tmp_path, damage, code, said
     assert not (tmp_path / "sheet.png").exists()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [
@@ -183,6 +186,7 @@ def test_wrong_options_of_show_are_one_sentence(toy_dataset, tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
+@pytest.mark.processes
 def test_showing_and_verifying_change_nothing(toy_copy, tmp_path):
     before = digests(toy_copy)
     call("show", toy_copy, "--out", tmp_path / "sheet.png")
@@ -190,6 +194,7 @@ def test_showing_and_verifying_change_nothing(toy_copy, tmp_path):
     assert digests(toy_copy) == before
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("arguments", [["verify"], ["show"], ["models", "check"]], ids=" ".join)
 def test_a_process_of_its_own_says_the_same(tmp_path, arguments):
     result = run(*arguments, tmp_path / "nowhere")

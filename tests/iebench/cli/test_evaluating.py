@@ -76,6 +76,7 @@ def test_a_timm_model_is_evaluated_by_its_name(toy_dataset: Path, tmp_path: Path
     assert "random weights" in result.err
 
 
+@pytest.mark.slow
 def test_a_published_checkpoint_is_evaluated_with_its_parts(
     toy_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -91,6 +92,7 @@ def test_a_published_checkpoint_is_evaluated_with_its_parts(
     }
 
 
+@pytest.mark.slow
 def test_probes_are_fitted_to_the_dataset_of_fit_and_what_needs_another_is_named(
     toy_dataset: Path, toy_copy: Path, tmp_path: Path
 ):

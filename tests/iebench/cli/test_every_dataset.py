@@ -43,6 +43,7 @@ def test_no_command_that_takes_a_dataset_is_forgotten_here():
     assert found == ARGUMENTS.keys() | TRAINING
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("command", ARGUMENTS)
 def test_an_address_with_a_cold_cache_gives_what_the_folder_gives(cache, server, tmp_path, command):
     there = called(command, server.address, tmp_path / "there")
@@ -56,6 +57,7 @@ def test_an_address_with_a_cold_cache_gives_what_the_folder_gives(cache, server,
     assert files_of(tmp_path / "there") == files_of(tmp_path / "here")
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("command", ARGUMENTS)
 def test_a_shard_that_does_not_come_is_one_sentence(cache, server, tmp_path, command):
     for path in server.folder.iterdir():
@@ -66,6 +68,7 @@ def test_a_shard_that_does_not_come_is_one_sentence(cache, server, tmp_path, com
     assert "may not be read" in result.out + result.error
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("command", ARGUMENTS)
 def test_what_a_terminal_would_obey_is_never_printed(cache, server, tmp_path, command):
     content = json.loads((server.folder / INDEX_NAME).read_text())

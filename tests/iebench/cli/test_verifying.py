@@ -22,6 +22,7 @@ def damage(folder):
         path.write_bytes(data)
 
 
+@pytest.mark.processes
 def test_any_number_of_processes_says_the_same(toy_copy):
     damage(toy_copy)
     results = [run("verify", toy_copy, "--workers", workers) for workers in ("1", "2", "4")]
@@ -30,6 +31,7 @@ def test_any_number_of_processes_says_the_same(toy_copy):
     assert len(results[0].out.splitlines()) >= 2 * len(list(toy_copy.glob("*.tar")))
 
 
+@pytest.mark.processes
 def test_a_whole_dataset_is_whole_in_several_processes(toy_dataset):
     result = run("verify", toy_dataset, "--workers", "2")
     assert (result.code, result.out) == (
@@ -72,6 +74,7 @@ def reads_a_shard(process: Process) -> bool:
         return False
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("number", "code", "when"),
     [

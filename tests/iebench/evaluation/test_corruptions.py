@@ -35,12 +35,14 @@ def test_the_corruptions_are_those_of_the_package_in_its_order():
     assert list(CORRUPTIONS) == get_corruption_names("common")
 
 
+@pytest.mark.slow
 def test_every_condition_changes_an_image_and_no_two_are_alike(image: np.ndarray):
     seen = {corrupted_image(image, condition, "a-0").tobytes() for condition in CORRUPTED}
     assert len(seen | {image.tobytes()}) == 15 * 5 + 1
     assert corrupted_image(image, CLEAN, "a-0") is image
 
 
+@pytest.mark.slow
 def test_a_corruption_depends_on_the_name_alone(image: np.ndarray):
     np.random.seed(0)
     expected = np.random.rand(16)

@@ -148,6 +148,7 @@ def test_what_objects_contribute_stands_beside_the_scores(evaluated: Path):
         assert contributions[score.key].value == score.estimate.value
 
 
+@pytest.mark.slow
 def test_a_method_without_a_predictor_has_no_retrieval_and_all_else(toy_dataset: Path, tmp_path: Path):
     small = ["backbone.name=resnet18", "training.batch_size=4", "training.epochs=1", "training.workers=0"]
     probes = ["evaluation.epochs=1", "evaluation.hidden_width=8", "evaluation.linear_color_epochs=1"]
@@ -249,6 +250,7 @@ def test_datasets_without_a_common_class_are_not_classified(toy_dataset: Path, t
     }
 
 
+@pytest.mark.slow
 def test_several_runs_are_evaluated_in_one_pass(
     trained: Path, toy_dataset: Path, tmp_path: Path, monkeypatch
 ):
@@ -272,6 +274,7 @@ def test_several_runs_are_evaluated_in_one_pass(
     assert f"== {runs[1]}" in result.out
 
 
+@pytest.mark.slow
 def test_the_untrained_network_is_measured_once_for_all_runs(
     trained: Path, toy_dataset: Path, tmp_path: Path, monkeypatch
 ):
@@ -295,6 +298,7 @@ def test_the_untrained_network_is_measured_once_for_all_runs(
     assert found.of(TRAINED) != expected.of(TRAINED)
 
 
+@pytest.mark.slow
 def test_a_killed_evaluation_goes_on_where_it_was(
     run_folder: Path, evaluated: Path, toy_dataset: Path, monkeypatch
 ):
@@ -334,6 +338,7 @@ def test_a_killed_evaluation_goes_on_where_it_was(
     assert not (run_folder / "features").exists()
 
 
+@pytest.mark.slow
 def test_features_are_kept_if_asked_for(run_folder: Path, toy_dataset: Path):
     result = call("eval", run_folder, "--data", toy_dataset, "--device", "cpu", "--keep-features")
     assert result.code == 0, result.err
@@ -434,6 +439,7 @@ def enlarge(folder: Path, size: int) -> None:
             reseal(folder, shard.name, samples)
 
 
+@pytest.mark.slow
 def test_a_run_is_evaluated_on_a_dataset_of_other_classes_and_size(
     toy_copy: Path, toy_dataset: Path, tmp_path: Path
 ):
@@ -456,6 +462,7 @@ def test_a_run_without_checkpoint_is_one_sentence(toy_dataset: Path, tmp_path: P
     assert "no checkpoint" in result.error
 
 
+@pytest.mark.processes
 def test_a_folder_that_is_no_run_is_one_sentence(toy_dataset: Path, tmp_path: Path):
     result = run("eval", tmp_path, "--data", toy_dataset)
     assert result.code == 2

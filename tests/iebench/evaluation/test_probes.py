@@ -106,6 +106,7 @@ def test_a_share_of_the_objects_is_the_same_in_every_epoch():
     assert len(shown[0]) == 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["published", "thorough"])
 def test_a_stack_of_probes_equals_each_probe_fitted_alone(protocol: str):
     config = EvaluationConfig(epochs=6, batch_size=32, hidden_width=16, protocol=protocol)

@@ -179,6 +179,7 @@ def test_a_stopped_suite_goes_on_behind_its_last_chunk(
     assert evaluate() == resumed
 
 
+@pytest.mark.slow
 def test_the_command_measures_corruptions_and_views_outside_the_range(
     toy_dataset: Path, ood_dataset: Path, tmp_path: Path
 ):

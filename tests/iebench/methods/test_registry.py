@@ -41,6 +41,7 @@ def worked_recipe() -> str:
     return text
 
 
+@pytest.mark.processes
 def test_the_worked_example_trains_and_is_evaluated(toy_dataset: Path, tmp_path: Path):
     program = blocks("python")[0]
     code = [line for line in program.splitlines() if line and not line.startswith(("from", "import", '"""'))]
@@ -59,6 +60,7 @@ def test_the_worked_example_trains_and_is_evaluated(toy_dataset: Path, tmp_path:
     assert loss.item() < 0.01
 
 
+@pytest.mark.processes
 def test_the_example_of_three_views_trains_and_its_predictor_is_evaluated(toy_dataset: Path, tmp_path: Path):
     exec(compile(blocks("python")[1], "docs/methods.md", "exec"), {"__name__": "example"})
     recipe = tmp_path / "path.toml"
@@ -79,6 +81,7 @@ def with_views(data: Path, folder: Path, views: int) -> Path:
     return folder
 
 
+@pytest.mark.processes
 def test_a_package_makes_its_method_known_by_an_entry_point(tmp_path: Path):
     (tmp_path / "barlow.py").write_text(blocks("python")[0])
     info = tmp_path / "mine-1.0.dist-info"

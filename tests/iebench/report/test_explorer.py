@@ -161,6 +161,7 @@ parent.document.title = document.title;
 </script>"""
 
 
+@pytest.mark.browser
 @pytest.mark.skipif(not CHROMIUM.is_file(), reason="Chromium is not installed")
 def test_sliders_keyboard_and_both_widths_work_in_a_browser(page: str, runs: list[Path], tmp_path: Path):
     (tmp_path / "page.html").write_text(

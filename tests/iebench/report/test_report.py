@@ -223,6 +223,7 @@ def test_two_runs_share_their_panels_and_their_questions(
     assert f"Their recipes differ in training.epochs ({epochs}, 7)." in page.text
 
 
+@pytest.mark.slow
 def test_many_runs_are_compared_a_run_a_row(toy_dataset: Path, tmp_path: Path):
     runs = [write_run(tmp_path / f"run{number}", toy_dataset, -number / 50) for number in range(14)]
     runs.append(without_predictor(tmp_path / "invariant", toy_dataset))
@@ -324,6 +325,7 @@ def test_words_are_enumerated_as_in_speech():
     ]
 
 
+@pytest.mark.browser
 @pytest.mark.skipif(not CHROMIUM.is_file(), reason="Chromium is not installed")
 @pytest.mark.parametrize("width", [420, 1100])
 def test_a_browser_loads_every_picture_and_nothing_is_wider_than_the_screen(

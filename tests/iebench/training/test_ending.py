@@ -70,6 +70,7 @@ def two_processes(script: Path, *arguments: str) -> Iterator[list[subprocess.Pop
             process.communicate()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("waits", "ends", "codes", "speaker", "sentence"),
     [

@@ -180,6 +180,7 @@ def require_same_curve(found: Path, expected: Path) -> None:
             )  # a view of six may turn over
 
 
+@pytest.mark.processes
 def test_two_processes_of_torchrun_have_the_curve_of_one_with_the_same_batch(
     alone: dict[str, Path], toy_dataset: Path, tmp_path: Path
 ):
@@ -192,6 +193,7 @@ def test_two_processes_of_torchrun_have_the_curve_of_one_with_the_same_batch(
     assert states[0]["position"] == states[1]["position"]
 
 
+@pytest.mark.processes
 def test_two_tasks_of_srun_have_the_curve_of_one_process(
     alone: dict[str, Path], toy_dataset: Path, tmp_path: Path
 ):
@@ -201,6 +203,7 @@ def test_two_tasks_of_srun_have_the_curve_of_one_process(
     require_same_curve(tmp_path / "run", alone["simclr"])
 
 
+@pytest.mark.slow
 def test_a_job_of_many_tasks_is_trained_in_one_process_where_srun_starts_none(
     alone: dict[str, Path], toy_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -211,6 +214,7 @@ def test_a_job_of_many_tasks_is_trained_in_one_process_where_srun_starts_none(
     assert losses(tmp_path / "run") == losses(alone["byol"])
 
 
+@pytest.mark.processes
 def test_a_run_goes_on_with_another_number_of_processes(
     alone: dict[str, Path], toy_dataset: Path, tmp_path: Path
 ):
@@ -223,6 +227,7 @@ def test_a_run_goes_on_with_another_number_of_processes(
     require_same_curve(folder, alone["byol"])
 
 
+@pytest.mark.processes
 def test_two_processes_evaluate_as_one(alone: dict[str, Path], toy_dataset: Path, tmp_path: Path):
     folder = shutil.copytree(alone["sie"], tmp_path / "run")
     result = under_torchrun(["eval", str(folder), "--data", str(toy_dataset), "--device", "cpu"])
@@ -237,6 +242,7 @@ def test_two_processes_evaluate_as_one(alone: dict[str, Path], toy_dataset: Path
     assert found.examples == expected.examples
 
 
+@pytest.mark.processes
 def test_a_process_that_cannot_read_a_shard_ends_all_with_its_sentence(
     toy_dataset: Path, toy_copy: Path, tmp_path: Path
 ):
@@ -251,6 +257,7 @@ def test_a_process_that_cannot_read_a_shard_ends_all_with_its_sentence(
     assert "iebench verify" in sentence
 
 
+@pytest.mark.processes
 def test_a_process_that_is_killed_ends_all(toy_dataset: Path, tmp_path: Path):
     command = train_command("byol", toy_dataset, tmp_path / "run", "training.epochs=1000")
     with srun(command, command) as (one, other):
@@ -261,6 +268,7 @@ def test_a_process_that_is_killed_ends_all(toy_dataset: Path, tmp_path: Path):
     assert "lost the others" in result.error
 
 
+@pytest.mark.processes
 def test_a_signal_to_one_process_stops_all_after_the_same_step(toy_dataset: Path, tmp_path: Path):
     command = train_command("byol", toy_dataset, tmp_path / "run", "training.epochs=1000")
     with srun(command, command) as processes:
@@ -290,6 +298,7 @@ atexit.register(tell)
 """
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("stop", [False, True])
 def test_no_thread_is_left_when_the_interpreter_is_taken_down(
     toy_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: bool
@@ -307,6 +316,7 @@ def test_no_thread_is_left_when_the_interpreter_is_taken_down(
     assert [(tmp_path / str(rank)).read_text() for rank in range(2)] == ["1", "1"]
 
 
+@pytest.mark.processes
 def test_torchrun_hands_on_an_interrupt_and_the_state_is_saved(toy_dataset: Path, tmp_path: Path):
     more = ["training.epochs=1000", "training.workers=1", "training.checkpoint_every=1000"]
     with running(torchrun(train_command("byol", toy_dataset, tmp_path / "run", *more))) as process:
@@ -319,6 +329,7 @@ def test_torchrun_hands_on_an_interrupt_and_the_state_is_saved(toy_dataset: Path
     assert Run(tmp_path / "run").last_checkpoint.is_file()
 
 
+@pytest.mark.processes
 def test_a_batch_that_cannot_be_shared_out_is_one_sentence(toy_dataset: Path, tmp_path: Path):
     results = under_srun(
         train_command("byol", toy_dataset, tmp_path / "run", "training.batch_size=6", "training.lanes=3")
@@ -328,6 +339,7 @@ def test_a_batch_that_cannot_be_shared_out_is_one_sentence(toy_dataset: Path, tm
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.processes
 def test_a_run_folder_in_use_is_one_sentence(alone: dict[str, Path], toy_dataset: Path):
     result = under_torchrun(train_command("byol", toy_dataset, alone["byol"]))
     assert result.code != 0

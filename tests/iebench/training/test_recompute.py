@@ -47,6 +47,7 @@ def test_outputs_gradients_and_running_statistics_are_those_of_one_computation(n
         assert torch.equal(found[key], value), key
 
 
+@pytest.mark.slow
 def test_torch_compile_takes_a_recomputed_backbone_whole():
     plain, recomputed = backbones("sie_resnet18", compiled=True)
     compiled = torch.compile(recomputed, backend="aot_eager", fullgraph=True)

@@ -178,6 +178,7 @@ def spread(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> list[
     return [torch.load(folder / f"{rank}.pt") for rank in range(PROCESSES)]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("name", RECIPES)
 def test_two_processes_come_to_the_weights_of_one(spread: list[dict], toy_dataset: Path, name: str):
     threads = torch.get_num_threads()
@@ -190,6 +191,7 @@ def test_two_processes_come_to_the_weights_of_one(spread: list[dict], toy_datase
             torch.testing.assert_close(found[name][key], value, rtol=1e-6, atol=1e-7, msg=key)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("way", WAYS)
 def test_a_synchronised_network_is_that_of_one_process_however_it_is_run(spread: list[dict], way: str):
     expected = network_step("plain")
@@ -200,6 +202,7 @@ def test_a_synchronised_network_is_that_of_one_process_however_it_is_run(spread:
             torch.testing.assert_close(found[way][key], value, msg=key)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("name", "others"), [("sie", 3), ("supervised", 3), ("equimod_byol_3diebench", 6)])
 def test_a_step_exchanges_no_more_than_norms_and_embeddings_need(spread: list[dict], name: str, others: int):
     """A batch norm exchanges once in each direction, and so does each loss's gather; the scores of the heads once.

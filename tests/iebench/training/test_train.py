@@ -95,11 +95,13 @@ def test_weights_move_from_the_initial_checkpoint(trained: Path):
     assert not torch.equal(before["backbone.conv1.weight"], after["backbone.conv1.weight"])
 
 
+@pytest.mark.slow
 def test_the_same_recipe_gives_the_same_losses(trained: Path, toy_dataset: Path, tmp_path: Path):
     train(small_recipe("training.epochs=4"), toy_dataset, tmp_path / "run", "cpu")
     assert losses(tmp_path / "run") == losses(trained)
 
 
+@pytest.mark.slow
 def test_a_run_stopped_at_an_epochs_end_and_resumed_has_the_losses_of_one_that_was_not(
     trained: Path, toy_dataset: Path, tmp_path: Path
 ):
@@ -108,6 +110,7 @@ def test_a_run_stopped_at_an_epochs_end_and_resumed_has_the_losses_of_one_that_w
     assert losses(tmp_path / "run") == losses(trained)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_the_state_and_resuming_gives_the_same_losses(
     trained: Path, toy_dataset: Path, tmp_path: Path, number: signal.Signals
@@ -125,6 +128,7 @@ def test_a_signal_saves_the_state_and_resuming_gives_the_same_losses(
     assert losses(folder)[: len(losses(trained))] == losses(trained)
 
 
+@pytest.mark.processes
 def test_a_training_killed_at_any_moment_resumes_from_its_last_checkpoint(
     trained: Path, toy_dataset: Path, tmp_path: Path
 ):
@@ -137,6 +141,7 @@ def test_a_training_killed_at_any_moment_resumes_from_its_last_checkpoint(
     assert losses(folder) == losses(trained)
 
 
+@pytest.mark.slow
 def test_target_networks_heads_and_validation_are_resumed_exactly(
     toy_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -168,6 +173,7 @@ def test_curves_hold_what_watches_for_collapse(trained: Path):
     assert names <= set(record)
 
 
+@pytest.mark.slow
 def test_a_method_is_told_exact_transformations_in_bfloat16(
     toy_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -191,6 +197,7 @@ def test_a_method_is_told_exact_transformations_in_bfloat16(
     torch.testing.assert_close(told[0].double(), expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.processes
 def test_loader_processes_give_every_pair_and_end_with_the_training(toy_dataset: Path, tmp_path: Path):
     train(small_recipe("training.epochs=2", "training.workers=2"), toy_dataset, tmp_path / "run", "cpu")
     assert (
@@ -209,6 +216,7 @@ def test_resuming_with_another_recipe_names_the_difference(trained: Path, toy_da
         train(small_recipe("method.std=5.0"), toy_dataset, trained, "cpu", resume=True)
 
 
+@pytest.mark.slow
 def test_a_diverged_run_keeps_a_good_checkpoint_and_goes_on_from_it(
     trained: Path, toy_dataset: Path, tmp_path: Path
 ):
@@ -228,6 +236,7 @@ def test_a_diverged_run_keeps_a_good_checkpoint_and_goes_on_from_it(
     assert [entry["changes"]["optimizer.lr"] for entry in history] == [[1e-3, 1e30], [1e30, 1e-3]]
 
 
+@pytest.mark.slow
 def test_a_state_is_written_only_once_a_step_from_it_was_good(toy_dataset: Path, tmp_path: Path):
     folder = tmp_path / "run"
     every_step = ["training.batch_size=18", "training.epochs=20", "training.log_every=100"]
@@ -238,6 +247,7 @@ def test_a_state_is_written_only_once_a_step_from_it_was_good(toy_dataset: Path,
     assert [step for step, _ in losses(folder)] == [1, 2]
 
 
+@pytest.mark.slow
 def test_what_the_message_of_a_divergence_advises_works(toy_dataset: Path, tmp_path: Path):
     folder = tmp_path / "run"
     fields = ("training.batch_size=18", "training.epochs=2", "optimizer.lr=1e30")
@@ -252,6 +262,7 @@ def test_what_the_message_of_a_divergence_advises_works(toy_dataset: Path, tmp_p
     assert Run(folder).recipe().optimizer.lr == 1e-4
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_another_optimizer(trained: Path, toy_dataset: Path, tmp_path: Path):
     folder = shutil.copytree(trained, tmp_path / "run")
     before = load_checkpoint(Run(folder).last_checkpoint)
@@ -265,6 +276,7 @@ def test_a_run_goes_on_with_another_optimizer(trained: Path, toy_dataset: Path, 
     assert entry["changes"]["optimizer.name"] == ["adam", "lars"]
 
 
+@pytest.mark.slow
 def test_a_training_starts_from_the_weights_of_a_file(toy_dataset: Path, tmp_path: Path):
     file, folder = tmp_path / "weights.pt", tmp_path / "run"
     weights = {
@@ -334,6 +346,7 @@ def test_a_stopped_training_exits_as_the_shell_expects():
     assert TrainingStopped("").exit_code == 130
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_view_that_does_not_decode_stops_a_training_with_one_sentence(
     toy_copy: Path, tmp_path: Path, workers: int
@@ -348,6 +361,7 @@ def test_a_view_that_does_not_decode_stops_a_training_with_one_sentence(
     assert "iebench verify" in result.error
 
 
+@pytest.mark.processes
 def test_a_killed_loader_worker_stops_a_training_with_one_sentence(toy_dataset: Path, tmp_path: Path):
     folder = tmp_path / "run"
     settings = ("--set", "training.epochs=1000", "--set", "training.workers=2", "--set", "training.lanes=2")
@@ -374,6 +388,7 @@ def tiny_disk(tmp_path: Path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.processes
 def test_a_full_disk_leaves_no_half_checkpoint_and_training_resumes(
     tiny_disk: Path, trained: Path, toy_dataset: Path
 ):

@@ -77,6 +77,7 @@ def test_the_scores_are_of_validation_objects_by_their_neighbors_and_heads(
     assert scores["val_online_top1"] == pytest.approx((guessed == val_pairs.labels).float().mean().item())
 
 
+@pytest.mark.slow
 def test_a_training_has_the_same_losses_with_validation_and_without(toy_dataset: Path, tmp_path: Path):
     quick = ("training.epochs=2", "training.batch_size=18", "training.checkpoint_every=1000")
     for name, epochs in (("with", 1), ("without", 1000)):

@@ -58,6 +58,7 @@ def curves(folder: Path) -> list[list[tuple[int, float]]]:
     return found
 
 
+@pytest.mark.processes
 def test_a_run_and_its_resumption_are_one_run_of_both_logs(toy_dataset: Path, tmp_path: Path):
     folder = tmp_path / "run"
     fields = [word for field in (*SMALL, BIG, "training.epochs=1") for word in ("--set", field)]
@@ -94,6 +95,7 @@ except IebenchError as error:
 """
 
 
+@pytest.mark.processes
 def test_without_a_login_one_sentence_says_what_to_do(tmp_path: Path):
     variables = {name: value for name, value in os.environ.items() if name != "WANDB_API_KEY"}
     variables |= {"WANDB_MODE": "online", "WANDB_BASE_URL": "http://127.0.0.1:9", "HOME": str(tmp_path)}

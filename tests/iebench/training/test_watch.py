@@ -138,6 +138,7 @@ def test_a_stranger_at_the_port_is_not_heard():
         assert list(found[0]._peers) == [1]
 
 
+@pytest.mark.processes
 def test_a_killed_process_ends_one_that_waits_for_something_else():
     """In processes of their own; the kill is that of a system out of memory."""
     ends = Ends()

@@ -120,6 +120,7 @@ def test_a_link_costs_the_object(tmp_path):
         pass
 
 
+@pytest.mark.slow
 def test_a_zip_bomb_costs_the_object_and_leaves_nothing(tmp_path):
     path = tmp_path / "02691156.zip"
     with (

@@ -41,6 +41,7 @@ def failures_of(out: Path) -> dict[str, str]:
     return {f"{line['synset']}/{line['object']}": line["reason"] for line in lines}
 
 
+@pytest.mark.processes
 def test_jpegs_of_any_size_stay_as_they_are_and_are_read_as_squares(tmp_path: Path):
     source, out = write_class_folders(tmp_path / "in"), tmp_path / "out"
     result = pack(source, out, "--crop", "28")
@@ -95,6 +96,7 @@ def test_size_stores_squares(tmp_path: Path):
     assert pack(source, tmp_path / "other", "--size", "16", "--crop", "8").code == 2
 
 
+@pytest.mark.processes
 def test_train_and_val_folders_are_the_splits_and_one_name_may_be_in_both(tmp_path: Path):
     for number, split in enumerate(("train", "val")):
         write_class_folders(tmp_path / "in" / split, per_class=2 + number)
@@ -168,6 +170,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.processes
 def test_pictures_of_every_kind_are_stored_or_named_and_cost_themselves_alone(tmp_path: Path):
     source, out = write_class_folders(tmp_path / "in"), tmp_path / "out"
     for name, (make, _) in {**STORED, **REFUSED}.items():
@@ -248,6 +251,7 @@ def write_archive(path: Path, files: dict[str, bytes], folder: str) -> None:
             archive.addfile(info, io.BytesIO(data))
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("classes", [10, 100])
 @pytest.mark.parametrize("is_archive", [True, False])
 def test_cifar_in_its_binary_version_keeps_pixels_classes_and_splits(
@@ -304,6 +308,7 @@ def test_webdataset_shards_give_pictures_labels_and_splits_by_their_names(tmp_pa
     assert "is damaged" in pack(source, tmp_path / "other").error
 
 
+@pytest.mark.processes
 def test_one_view_of_each_object_of_a_dataset_becomes_pictures(toy_copy: Path, tmp_path: Path):
     out = tmp_path / "out"
     assert "run `iebench index`" in pack(toy_copy, out, "--from-views").error

@@ -91,6 +91,7 @@ def test_an_archive_gives_the_bytes_that_its_folder_gives(
         assert not (out / ".pack").exists()
 
 
+@pytest.mark.processes
 def test_two_workers_give_the_bytes_of_one(source, packed, tmp_path):
     path = write_archive(tmp_path / "a.tar.gz", source)
     assert call("pack", path, tmp_path / "out", "--objects-per-shard", "3", "--workers", "2").code == 0
@@ -178,6 +179,7 @@ def test_another_archive_is_not_added_to_what_was_decompressed(source, packed, t
     assert len(open_archive(path, tmp_path).names()) == len(OBJECTS)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("mode", ["w:", "w:gz"])
 def test_links_duplicates_and_hidden_names_fail_their_objects_only(source, tmp_path, mode):
     path = tmp_path / "a.tar"

@@ -42,6 +42,7 @@ def names_of(out):
     return sorted({f"{view.metadata.synset}/{view.metadata.object}" for view in views})
 
 
+@pytest.mark.processes
 def test_jpeg_bytes_labels_and_latents_are_those_of_the_files(source, tmp_path):
     out = tmp_path / "out"
     result = pack(source, out)
@@ -131,6 +132,7 @@ def pipe(path):
     os.mkfifo(path)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("file", "damage", "reason"),
     [
@@ -204,6 +206,7 @@ def test_latents_that_need_pickle_are_never_unpickled(source, tmp_path):
     assert not trap.exists()
 
 
+@pytest.mark.processes
 def test_an_object_with_more_views_than_the_others_is_named_and_a_number_of_views_can_be_given(
     source, tmp_path
 ):
@@ -256,6 +259,7 @@ def test_a_deleted_shard_is_rebuilt_alone_with_the_same_bytes(source, tmp_path):
     ]
 
 
+@pytest.mark.processes
 def test_two_workers_give_the_bytes_of_one(source, tmp_path):
     (source / VICTIM / "image_1.jpg").unlink()
     pack(source, tmp_path / "one")

@@ -49,6 +49,7 @@ def stopped(arguments, under_way, number):
     return result, children
 
 
+@pytest.mark.processes
 @STOPS
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_stopped_pack_leaves_no_process_and_goes_on_to_the_same_bytes(
@@ -75,6 +76,7 @@ def test_a_stopped_pack_leaves_no_process_and_goes_on_to_the_same_bytes(
     assert not (out / ".pack").exists() and not list(out.glob(".*.part"))
 
 
+@pytest.mark.processes
 @STOPS
 def test_a_stopped_unpack_leaves_no_process_and_goes_on_to_the_same_files(
     source, packed, tmp_path, number, code
@@ -97,6 +99,7 @@ def test_a_stopped_unpack_leaves_no_process_and_goes_on_to_the_same_files(
     assert not (out / ".unpack" / "unfinished").exists()
 
 
+@pytest.mark.processes
 def test_a_worker_that_is_killed_is_one_sentence_and_the_next_run_goes_on(source, packed, tmp_path):
     out = tmp_path / "out"
     arguments = (*packing(source, out), "--workers", "2")
@@ -111,6 +114,7 @@ def test_a_worker_that_is_killed_is_one_sentence_and_the_next_run_goes_on(source
     assert digests(out) == digests(packed)
 
 
+@pytest.mark.processes
 def test_a_second_process_on_the_same_folder_is_refused_and_the_first_goes_on(source, packed, tmp_path):
     out = tmp_path / "out"
     with started(*packing(source, out), "--workers", "1") as process:
@@ -125,6 +129,7 @@ def test_a_second_process_on_the_same_folder_is_refused_and_the_first_goes_on(so
     assert digests(out) == digests(packed)
 
 
+@pytest.mark.processes
 def test_a_full_disk_is_one_sentence(source, tmp_path):
     """A shard does not fit into 8 KiB, which is all that this process may write into a file."""
     import resource

@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -66,6 +67,7 @@ def datasets(draw):
     return variant, {place: draw(one) for place in places}
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(datasets(), st.integers(1, 3), st.sampled_from(["rgb", "bgr"]))
 def test_pack_and_unpack_give_the_same_bytes_of_every_file(content, objects_per_shard, order):

@@ -29,6 +29,7 @@ def renamed(synset, object_id):
         yield encode_sample(metadata, {"jpg": sample["jpg"]})
 
 
+@pytest.mark.processes
 def test_two_workers_write_the_files_of_one(toy_dataset, tmp_path):
     assert unpack(toy_dataset, tmp_path / "one").code == 0
     assert unpack(toy_dataset, tmp_path / "two", "2").code == 0

@@ -38,6 +38,7 @@ def flip(data: bytes, place: int) -> bytes:
     return bytes(changed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["views", "views with passes", "objects with long names"])
 def test_a_flipped_bit_anywhere_is_found_in_its_shard_and_its_sample(toy_copy, kind):
     if kind == "views with passes":

@@ -117,6 +117,7 @@ def test_a_class_that_is_missing_is_found(toy_copy):
     )
 
 
+@pytest.mark.processes
 def test_several_processes_find_the_same_in_the_same_order(toy_copy):
     paths = sorted(toy_copy.glob("*.tar"))
     for number, path in enumerate(paths):
@@ -129,6 +130,7 @@ def test_several_processes_find_the_same_in_the_same_order(toy_copy):
     assert [problems(toy_copy, workers=workers) for workers in (2, 3)] == [alone, alone]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_shard(tmp_path, toy_dataset):
     def peak(objects: int) -> int:
         samples = (sample for number in range(objects) for sample in toy_samples("03797390", f"mug{number}"))

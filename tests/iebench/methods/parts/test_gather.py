@@ -93,6 +93,7 @@ def spread(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     return [torch.load(folder / f"{rank}.pt") for rank in range(PROCESSES)]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("name", SMALL)
 def test_two_processes_with_half_the_batch_give_the_loss_and_gradients_of_one_with_all(
     spread: list[dict], name: str

@@ -47,6 +47,7 @@ GOLDEN_LATENTS = {  # of seed 7, synset 03797390, object mug0, view 2; as first 
         -0.15348199374111338,
     ],
     "ood": [3.1000340570158573, -2.762834859222114, 2.7425405279381123, *LIGHT_AND_HUES],
+    "pictures": [],
 }
 
 

@@ -254,6 +254,14 @@ def run_tests(tests: str, seconds: float) -> dict[str, Any]:
     return {"counts": counts, "failed": failed, "reason": reason, "seconds": ended.seconds}
 
 
+def steering_speed(toy: bool, device: str, seconds: float) -> dict[str, Any]:
+    """The table of ``steering_speed.py``: many encodings against one encoding and as many steps."""
+    views, batch = (2, 1) if toy else (64, 32)
+    script = [sys.executable, str(ROOT / "benchmarks" / "steering_speed.py"), "--device", device]
+    ended = run_bounded([*script, "--views", str(views), "--batch", str(batch)], seconds)
+    return {"table": ended.out.strip()} if ended.code == 0 else {"reason": ended.reason}
+
+
 def small_dataset(folder: Path, objects: int) -> Path:
     """A dataset of 64 px, whose JPEGs are those of tests/data made smaller."""
     data = folder / "views"
@@ -298,6 +306,8 @@ def as_markdown(found: dict[str, Any]) -> str:
     for error in found.get("errors", []):
         ending = "one sentence" if error["one_sentence"] else "NOT one sentence"
         lines.append(f"\nEnded by {error['what']} after {error['seconds']:.0f} s, {ending}: {error['said']}")
+    if steering := found.get("steering"):
+        lines += ["", steering.get("table") or f"Steering: not measured: {steering['reason']}"]
     if tests := found.get("tests"):
         counts = ", ".join(f"{number} {word}" for word, number in tests["counts"].items()) or "none"
         lines += [
@@ -367,6 +377,7 @@ def main(out: Path, data: Path | None, minutes: float, rows: tuple[str, ...], te
         keep(errors=end_on_errors(data.resolve(), out, sizes, device, budget))
     except (UsageError, OSError) as error:
         keep(training={"reason": str(error)})
+    keep(steering=steering_speed(toy, device, budget.share(60)))
     keep(tests=run_tests(tests, budget.share(150)))
     click.echo((out / "gpu.md").read_text(encoding="utf-8"))
 

@@ -120,4 +120,4 @@ def fitted(pixels: np.ndarray, shorter: int, square: int) -> np.ndarray:
     cut = square * side / shorter  # the square's side in the picture's own pixels
     box = ((width - cut) / 2, (height - cut) / 2, (width + cut) / 2, (height + cut) / 2)
     image = Image.fromarray(pixels).resize((square, square), Image.Resampling.BICUBIC, box=box)
-    return np.asarray(image)
+    return np.array(image)

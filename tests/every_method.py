@@ -21,7 +21,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "equimod_byol": {"prediction_width": 12},
     "equimod_barlow": {},
     "augself": {},
-    "steerable": {"groups": ["rotation", "color"]},
+    "steerable": {"groups": ["rotation", "color"], "supervision": 0.5},
     "supervised": {"task": "transformation"},
 }
 

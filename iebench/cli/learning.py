@@ -135,11 +135,12 @@ def show(recipe: str, overrides: tuple[str, ...]) -> None:
 @click.option(
     "--suite",
     "suites",
-    type=click.Choice(["standard", "robustness"]),
+    type=click.Choice(["standard", "robustness", "steering", "linear"]),
     multiple=True,
     default=["standard"],
     show_default=True,
-    help="What is measured; can be given twice. robustness: accuracy on corrupted views.",
+    help="What is measured; can be given several times. robustness: accuracy on corrupted views. steering: test-time "
+    "augmentation in embedding space. linear: a linear layer on the network, which sees new crops each epoch.",
 )
 @click.option(
     "--ood",
@@ -161,7 +162,7 @@ def evaluate(
     what: tuple[str, ...],
     data: Path,
     fit: Path | None,
-    suites: tuple[Literal["standard", "robustness"], ...],
+    suites: tuple[Literal["standard", "robustness", "steering", "linear"], ...],
     ood: Path | None,
     name: str | None,
     out: Path | None,

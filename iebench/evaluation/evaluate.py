@@ -54,7 +54,7 @@ def evaluate_encoder(
         out: Folder that gets ``evaluations/NAME.json``; by default nothing is kept.
         name: Name of the evaluation; by default that of the dataset.
         device: ``auto``, ``cpu`` or ``cuda``.
-        suites: ``standard``, ``robustness`` or both.
+        suites: ``standard``, ``robustness``, ``steering``, ``linear``, or several of them.
         ood: Folder of a dataset outside the training range, as a further test of ``robustness``.
 
     Raises:

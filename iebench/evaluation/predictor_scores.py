@@ -1,6 +1,6 @@
 """What a predictor is worth: whether an embedding, once moved, lies nearest to the view that it should become."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -147,6 +147,25 @@ class PredictorSpace:
 
 
 @torch.inference_mode()
+def score_retrieval(
+    part: str, spaces: Mapping[str, PredictorSpace]
+) -> tuple[dict[tuple[str, str], Scores], tuple[RetrievalExample, ...]]:
+    """All that is measured with one choice of queries and gallery.
+
+    Args:
+        part: ``val-val``, ``val-all`` or ``train-train``.
+        spaces: The views of ``val``, and of ``train`` where they are asked for.
+
+    Returns:
+        The scores by task and part, and retrieved views of a few objects.
+    """
+    if part == "train-train":
+        return {("retrieval", part): score_training(spaces["train"])}, ()
+    if part == "val-all":
+        return {("retrieval", part): score_galleries(spaces["val"], [spaces["train"], spaces["val"]])}, ()
+    return score_validation(spaces["val"])
+
+
 def score_validation(
     space: PredictorSpace,
 ) -> tuple[dict[tuple[str, str], Scores], tuple[RetrievalExample, ...]]:

@@ -9,8 +9,9 @@ Protocol = Literal["published", "thorough"]
 RetrievalSplits = Literal["val-val", "val-all", "train-train"]
 """Whose views are asked for, and among whose views they are looked for."""
 
-Suite = Literal["standard", "robustness"]
-"""What is measured: probes, neighbors and predictors, or accuracy on views unlike those of training."""
+Suite = Literal["standard", "robustness", "steering", "linear"]
+"""What is measured: probes, neighbors and predictors; accuracy on views unlike those of training; one encoding that is
+steered beside many encodings; a linear layer on a network that sees new crops each epoch."""
 
 
 class EvaluationConfig(BaseModel):
@@ -38,6 +39,12 @@ class EvaluationConfig(BaseModel):
     )
     robustness_views: int = Field(
         default=1, ge=1, description="views of each validation object that are corrupted, 75 times each"
+    )
+    steering_objects: int = Field(
+        default=256, ge=1, description="validation objects of the steering suite, each encoded some 200 times"
+    )
+    linear_evaluation_epochs: int = Field(
+        default=90, ge=1, description="of the suite linear, each of which encodes all training pictures"
     )
     feature_batch_size: int = Field(default=256, ge=1, description="views per step of the frozen encoder")
     workers: int = Field(

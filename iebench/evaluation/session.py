@@ -17,13 +17,12 @@ from iebench.evaluation.fingerprints import (
 )
 from iebench.evaluation.intervals import PerObject
 from iebench.evaluation.ledger import Entry, Existing, NetworkRecord, UntrainedCache
+from iebench.evaluation.own_passes import OWN_TASKS, measure_own, own_left_out, own_tasks
 from iebench.evaluation.predictor_scores import (
     PredictorSpace,
     galleries_left_out,
     predictor_tasks_left_out,
-    score_galleries,
-    score_training,
-    score_validation,
+    score_retrieval,
 )
 from iebench.evaluation.probes import Probe, ProbeInput, fit_probes, group_probes
 from iebench.evaluation.protocol import EvaluationConfig, Suite
@@ -47,8 +46,9 @@ from iebench.evaluation.robustness import (
 )
 from iebench.evaluation.score_exchange import keyed, packed, unpacked
 from iebench.evaluation.scoring import score_neighbors, score_probe
-from iebench.evaluation.splits import NO_TRAINING_SPLIT, Splits
-from iebench.evaluation.tasks import KNN, ProbeTask, probe_tasks
+from iebench.evaluation.splits import Splits
+from iebench.evaluation.splits_tasks import tasks_of
+from iebench.evaluation.tasks import KNN
 from iebench.training.processes import Processes, as_bytes, as_text
 
 RETRIEVAL = "retrieval"
@@ -95,7 +95,8 @@ class Session:
         self.suites = tuple(dict.fromkeys(suites))
         self.tasks, left_out = tasks_of(splits, config)
         shifts_left_out = robustness_left_out(splits) if "robustness" in suites else []
-        self.left_out = [*(left_out if "standard" in suites else ()), *shifts_left_out]
+        of_own = own_left_out(self.suites, splits)
+        self.left_out = [*(left_out if "standard" in suites else ()), *shifts_left_out, *of_own]
         if "robustness" in suites and not shifts_left_out:
             load_corrupt()
         self.entries: list[Entry] = []
@@ -149,7 +150,9 @@ class Session:
         Args:
             keeps_features: Whether features are computed even if all scores are known.
         """
-        waiting = self._waiting()
+        everything = self._waiting()
+        self._measure_own(everything)
+        waiting = {item for item in everything if item[1] not in OWN_TASKS}
         needed = [name for name in self._homes if keeps_features or any(name == item[0] for item in waiting)]
         if not needed:
             return
@@ -234,6 +237,9 @@ class Session:
             impossible = {item.task for item in robustness_left_out(self.splits)}
             shifts = SHIFTS if self.splits.ood else (CORRUPTION,)
             asked += [(task, ALL) for task in shifts if task not in impossible]
+        if title == TRAINED:
+            predictor = self._encoders[subject.fingerprint].predictor
+            asked += [(task, ALL) for task in own_tasks(suites, predictor, self.splits)]
         return asked
 
     def _asked_as_usual(self, subject: NetworkRecord, title: str) -> list[tuple[str, str]]:
@@ -341,23 +347,32 @@ class Session:
                             found |= keyed(name, task, part, scores)
             self._record(found)
 
+    def _measure_own(self, waiting: set[tuple[str, str, str]]) -> None:
+        """Measures what encodes images of its own; processes share networks."""
+        asked = sorted((name, task) for name, task, _ in waiting if task in OWN_TASKS)
+        names = list(dict.fromkeys(name for name, _ in asked))
+        for start in range(0, len(names), self.processes.count):
+            found: dict[str, PerObject] = {}
+            with self.processes.fail_together():
+                if start + self.processes.rank < len(names):
+                    name = names[start + self.processes.rank]
+                    tasks = [task for owner, task in asked if owner == name]
+                    self._say(f"encoding for {', '.join(tasks)}")
+                    encoder, device = self._encoders[name], self.processes.device
+                    for task, part, scores in measure_own(tasks, encoder, self.splits, self.config, device):
+                        found |= keyed(name, task, part, scores)
+            self._record(found)
+
     def _retrieve(
         self, name: str, part: str, features: Mapping[str, Features]
     ) -> tuple[dict[str, PerObject], tuple[RetrievalExample, ...]]:
         """What one predictor retrieves from one gallery."""
         predictor = self._encoders[name].predictor
         assert predictor is not None
-        spaces = {
-            split: PredictorSpace(predictor, some, self.splits.test.latent_names, self.processes.device)
-            for split, some in features.items()
-        }
-        if part == "train-train":
-            return keyed(name, RETRIEVAL, part, score_training(spaces["train"])), ()
-        if part == "val-all":
-            both = [spaces["train"], spaces["val"]]
-            return keyed(name, RETRIEVAL, part, score_galleries(spaces["val"], both)), ()
+        latents, device = self.splits.test.latent_names, self.processes.device
+        spaces = {split: PredictorSpace(predictor, some, latents, device) for split, some in features.items()}
+        measured, examples = score_retrieval(part, spaces)
         found: dict[str, PerObject] = {}
-        measured, examples = score_validation(spaces["val"])
         for (task, place), scores in measured.items():
             found |= keyed(name, task, place, scores)
         return found, examples
@@ -380,16 +395,3 @@ class Session:
     def _say(self, text: str) -> None:
         if self.processes.first:
             print(text, file=sys.stderr)
-
-
-def tasks_of(splits: Splits, config: EvaluationConfig) -> tuple[list[ProbeTask], list[LeftOut]]:
-    """The tasks that the datasets allow, and those that they do not, each with the reason."""
-    tasks, left_out = probe_tasks(splits.latent_names, splits.classes, splits.views_per_object, config)
-    if splits.fit is None:
-        names = dict.fromkeys([*(task.name for task in tasks), *(item.task for item in left_out), KNN])
-        return [], [LeftOut(name, NO_TRAINING_SPLIT) for name in names]
-    if splits.shares_no_class():
-        classes = [task.name for task in tasks if task.target is None]
-        left_out += [LeftOut(name, "the datasets share no class") for name in (*classes, KNN)]
-        return [task for task in tasks if task.target is not None], left_out
-    return tasks, left_out + splits.classes_left_out()

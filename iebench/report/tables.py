@@ -30,6 +30,11 @@ def degrees(value: float) -> str:
     return f"{value:.1f}°"
 
 
+def milliseconds(value: float) -> str:
+    """A time in seconds."""
+    return f"{1000 * value:.2f} ms"
+
+
 HEADINGS = {
     "classification": "Classification, linear",
     "classification_10pct": "Classification, linear, fitted to 10 % of the objects",
@@ -44,6 +49,11 @@ HEADINGS = {
     "latents": "Each latent of a single view",
     "corruption": "Corrupted views: accuracy of the linear probe, and telling them from clean ones",
     "ood": "Views outside the training range: accuracy, and telling them from those within",
+    "linear_evaluation": "Classification, a linear layer on the network with crops and flips",
+    "tta": "Many views of each object: averaged encodings, and one encoding that is steered to them",
+    "tta_corruption": "The same of corrupted views: accuracy",
+    "tta_detection": "The same: telling corrupted views and unknown classes by low confidence",
+    "augmentation_steps": "Predictor, steps by augmentations",
     "retrieval": "Predictor, retrieval",
     "steps": "Predictor, steps in embedding space",
 }
@@ -56,6 +66,17 @@ _KINDS: dict[str, tuple[str, Callable[[float], str], bool]] = {
     "top1_relative": ("top-1 as a share of that on clean views", percent, True),
     "auc_confidence": ("told by low confidence, AUC", three_digits, True),
     "auc_neighbors": ("told by distance to training views, AUC", three_digits, True),
+    "top1_single": ("top-1 of one encoding", percent, True),
+    "top1_images": ("top-1 of averaged encodings", percent, True),
+    "top1_steered": ("top-1 of steered embeddings", percent, True),
+    "seconds_single": ("time of one encoding", milliseconds, False),
+    "seconds_images": ("time of the encodings", milliseconds, False),
+    "seconds_steered": ("time of one encoding and the steps", milliseconds, False),
+    "images_encoded": ("images encoded for a validation object", three_digits, False),
+    "seconds": ("time for a validation object", milliseconds, False),
+    "auc_single": ("AUC of one encoding", three_digits, True),
+    "auc_images": ("AUC of averaged encodings", three_digits, True),
+    "auc_steered": ("AUC of steered embeddings", three_digits, True),
     "r2": ("R²", three_digits, True),
     "r2_per_component": ("R² per component", three_digits, True),
     "median_angle": ("median error", degrees, False),

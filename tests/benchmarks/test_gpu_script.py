@@ -46,6 +46,7 @@ def test_everything_is_measured_in_one_command(toy_dataset: Path, tmp_path: Path
     assert found["training"]["ended_at"] > found["training"]["stopped_at"]
     assert 0 <= found["training"]["data_wait"] <= 1
     assert [error["one_sentence"] for error in found["errors"]] == [True, True]
+    assert "| resnet50, 224 px |" in found["steering"]["table"]
     assert found["tests"]["counts"]
     page = (tmp_path / "gpu.md").read_text()
     assert page.strip() in result.stdout

@@ -56,3 +56,11 @@ def test_parts_begin_with_the_whole_representation(name: str):
     parts = small_method(name).parts()
     assert next(iter(parts.items())) == ("whole", (0, WIDTH))
     assert all(start < stop <= WIDTH for start, stop in parts.values())
+
+
+def test_a_representation_may_be_steered_itself():
+    method = small_method("steerable", space="representation", groups=["crop", "flip"])
+    batch = small_batch(method)
+    assert method.steered_embeddings(batch.first) is batch.first
+    assert method(batch).embeddings[0].shape[1] == WIDTH
+    assert "class_loss" in method(batch).terms

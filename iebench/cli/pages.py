@@ -13,7 +13,7 @@ from iebench.cli.rendering import Running, render_plan_with_bar
 from iebench.report.explorer import write_explorer
 from iebench.report.page import LARGE, Enlarge, write_report
 from iebench.training.run import Run
-from shards.errors import IebenchError
+from shards.errors import IebenchError, UsageError
 from shards.lists import Name
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def _render_again(
     models: Path, beside: Path, workers: int | None, sample: "Sample", owners: Sequence[int]
 ) -> Path:
     """Renders all views of some objects of a sample with their latents, into a folder named by what is in it."""
+    if not sample.has_poses:
+        raise UsageError("the dataset was not rendered from models; leave --models out")
     values = {sample.names[owner]: sample.latents[owner].numpy() for owner in owners}
     digest = hashlib.sha256(repr([(name, rows.tolist()) for name, rows in sorted(values.items())]).encode())
     out = beside.with_name(f"{beside.stem}-views-{digest.hexdigest()[:8]}")

@@ -56,7 +56,7 @@ class Neighbor:
         picture: The view.
         class_name: Name of its class.
         is_alike: Whether it is of the same class; by an equivariant part, whether its pose is within ``SAME_POSE``.
-        angle: Angle between the poses.
+        angle: Angle between the poses; empty where they are not known.
     """
 
     picture: Picture
@@ -116,7 +116,7 @@ class Exhibits:
         queries: Views with their neighbors.
         likeness: A row for each part of each run.
         same_class_by_chance: Share of a random view's class among the views of other objects.
-        angle_by_chance: Mean angle to a random view.
+        angle_by_chance: Mean angle to a random view; empty where poses are not known.
         sheet: Rows of the contact sheet, by label.
     """
 
@@ -173,7 +173,7 @@ def prepare_exhibits(showcase: Showcase, larger: Mapping[ViewName, View]) -> Exh
         [_query(row, showcase.neighborhoods, frames) for row in showcase.queries if first],
         [_likeness(item) for item in showcase.neighborhoods],
         percent(first.same_class.chance or 0) if first else "",
-        degrees(first.angle.chance or 0) if first else "",
+        degrees(first.angle.chance or 0) if first and first.angle else "",
         _sheet(showcase, frames),
     )
 
@@ -211,20 +211,20 @@ def _query(row: int, neighborhoods: Sequence[Neighborhood], frames: Frames) -> Q
     rows = []
     for item in neighborhoods:
         nearest = item.nearest[row]
-        angles = angles_between(sample.poses[row], sample.poses[nearest]).tolist()
-        neighbors = [
-            Neighbor(
-                frames.picture(other),
-                sample.class_name(sample.views[other].metadata.label),
-                angle < SAME_POSE
-                if item.part == "equivariant"
-                else sample.views[other].metadata.label == view.metadata.label,
-                f"{angle:.0f}°",
-            )
-            for other, angle in zip(nearest.tolist(), angles, strict=True)
-        ]
+        neighbors = [_neighbor(row, other, item.part, frames) for other in nearest.tolist()]
         rows.append(NeighborRow(item.title, _part(item.part), neighbors))
     return Query(sample.class_name(view.metadata.label), view.metadata.object, frames.picture(row), rows)
+
+
+def _neighbor(row: int, other: int, part: str, frames: Frames) -> Neighbor:
+    """What is shown of a view that lies near another."""
+    sample = frames.sample
+    label, found = (sample.views[place].metadata.label for place in (row, other))
+    is_alike, words = found == label, ""
+    if sample.has_poses:
+        angle = angles_between(sample.poses[row], sample.poses[other]).item()
+        is_alike, words = angle < SAME_POSE if part == "equivariant" else is_alike, f"{angle:.0f}°"
+    return Neighbor(frames.picture(other), sample.class_name(found), is_alike, words)
 
 
 def _likeness(item: Neighborhood) -> Likeness:
@@ -233,8 +233,8 @@ def _likeness(item: Neighborhood) -> Likeness:
         _part(item.part),
         percent(item.same_class.value or 0),
         _interval(item.same_class, percent),
-        degrees(item.angle.value or 0),
-        _interval(item.angle, degrees),
+        degrees(item.angle.value or 0) if item.angle else "",
+        _interval(item.angle, degrees) if item.angle else "",
     )
 
 

@@ -3,7 +3,7 @@
 import base64
 import colorsys
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,9 +29,9 @@ class Picture:
     Attributes:
         uri: The stored JPEG as a ``data:`` URI, untouched unless its channels are stored as blue, green, red.
         number: Number of the view.
-        rotation: x, y and z in whole degrees.
-        floor: CSS colour of the floor.
-        light: CSS colour of the spot.
+        rotation: x, y and z in whole degrees; empty without latents.
+        floor: CSS colour of the floor; empty without latents.
+        light: CSS colour of the spot; empty without latents.
         spot: Position of the spot over the floor as the camera sees it: right and down, each in [-1, 1].
         alternative: all of this in words.
     """
@@ -78,14 +78,32 @@ def name_of(view: View) -> ViewName:
 
 
 def picture(view: View, index: DatasetIndex, class_name: str) -> Picture:
-    """A view with its latents made ready for the page."""
+    """A view with its latents made ready for the page; one without latents, such as a photograph, has only its class."""
     values = {latent.name: value for latent, value in zip(index.latents, view.metadata.latents, strict=True)}
-    rotation = tuple(str(round(math.degrees(values[name]))) for name in LATENTS["rotation"])
+    jpeg = view.jpeg if view.channel_order == "rgb" else encode_jpeg(view.pixels())
+    uri = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+    number = view.metadata.view
+    if not values:
+        return Picture(uri, number, (), "", "", (0.0, 0.0), class_name)
     farthest = max(
         high for latent in index.latents if latent.name == "light_theta" for _, high in latent.intervals
     )
     distance = values["light_theta"] / farthest
-    words = [f"rotated by {rotation[0]}, {rotation[1]}, {rotation[2]} degrees about x, y, z"]
+    return Picture(
+        uri,
+        number,
+        rotation=tuple(str(round(math.degrees(values[name]))) for name in LATENTS["rotation"]),
+        floor=_css_color(values["floor_hue"], 0.6, 0.6),
+        light=_css_color(values["light_hue"], 1.0, 0.8),
+        # the camera stands at +y and looks along -y with -x to its right
+        spot=(-distance * math.cos(values["light_phi"]), distance * math.sin(values["light_phi"])),
+        alternative=f"{class_name}, view {number}: {_latents_in_words(values)}",
+    )
+
+
+def _latents_in_words(values: Mapping[str, float]) -> str:
+    angles = ", ".join(f"{math.degrees(values[name]):.0f}" for name in LATENTS["rotation"])
+    words = [f"rotated by {angles} degrees about x, y, z"]
     words.append(f"floor hue {360 * values['floor_hue']:.0f}°, light hue {360 * values['light_hue']:.0f}°")
     words.append(
         f"light {math.degrees(values['light_theta']):.0f}° from the vertical at azimuth "
@@ -93,17 +111,7 @@ def picture(view: View, index: DatasetIndex, class_name: str) -> Picture:
     )
     if "translation_x" in values:
         words.append("moved by " + ", ".join(f"{values[f'translation_{axis}']:.2f}" for axis in "xyz"))
-    jpeg = view.jpeg if view.channel_order == "rgb" else encode_jpeg(view.pixels())
-    return Picture(
-        uri="data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii"),
-        number=view.metadata.view,
-        rotation=rotation,
-        floor=_css_color(values["floor_hue"], 0.6, 0.6),
-        light=_css_color(values["light_hue"], 1.0, 0.8),
-        # the camera stands at +y and looks along -y with -x to its right
-        spot=(-distance * math.cos(values["light_phi"]), distance * math.sin(values["light_phi"])),
-        alternative=f"{class_name}, view {view.metadata.view}: " + "; ".join(words),
-    )
+    return "; ".join(words)
 
 
 def rotation_in_words(first: View, second: View, index: DatasetIndex) -> tuple[str, str]:

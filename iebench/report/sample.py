@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -60,15 +61,25 @@ class Sample:
         """(views of all objects,) int64 number of the object that each view shows."""
         return torch.arange(self.objects).repeat_interleave(self.views_per_object)
 
+    @property
+    def has_poses(self) -> bool:
+        """Whether views have a known rotation; photographs have none."""
+        names = [latent.name for latent in self.index.latents]
+        return set(LATENTS["rotation"]) <= set(names)
+
     @cached_property
     def poses(self) -> Tensor:
-        """(views of all objects, 4) float64 unit quaternions x y z w."""
+        """(views of all objects, 4) float64 unit quaternions x y z w.
+
+        Raises:
+            UsageError: The dataset has no rotations.
+        """
         angles = self.latents[..., self.index.latent_index(LATENTS["rotation"])]
         return quaternion_from_euler(angles.flatten(0, 1))
 
     def images(self) -> Tensor:
         """(views of all objects, 3, height, width) uint8."""
-        pixels = torch.stack([torch.from_numpy(view.pixels()) for view in self.views])
+        pixels = torch.from_numpy(np.stack([view.pixels() for view in self.views]))
         return pixels.permute(0, 3, 1, 2)
 
     def class_name(self, label: int) -> str:

@@ -65,14 +65,14 @@ class Neighborhood:
         part: Name of the part.
         nearest: (views, neighbors) int64 rows of the sample.
         same_class: Share of the neighbors that are of the view's class; chance is that of a random view.
-        angle: Mean angle to the neighbors' poses in degrees; chance is that of a random view.
+        angle: Mean angle to the neighbors' poses in degrees; chance is that of a random view. None without poses.
     """
 
     title: str
     part: str
     nearest: Tensor
     same_class: Estimate
-    angle: Estimate
+    angle: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -192,17 +192,14 @@ def neighborhood(title: str, part: str, sample: Sample, vectors: Tensor) -> Neig
     nearest = nearest_of_others(vectors, sample.owners)
     labels = sample.labels[sample.owners]
     is_same = (labels[nearest] == labels[:, None]).double()
-    angles = angles_between(sample.poses[:, None], sample.poses[nearest])
     is_other = sample.owners[:, None] != sample.owners[None, :]
     same_by_chance = (labels[:, None] == labels[None, :])[is_other].double().mean().item()
-    by_chance = angles_between(sample.poses[:, None], sample.poses[None, :])[is_other].mean().item()
-    return Neighborhood(
-        title,
-        part,
-        nearest,
-        _estimate(is_same, sample, same_by_chance),
-        _estimate(angles, sample, by_chance),
-    )
+    angle = None
+    if sample.has_poses:
+        angles = angles_between(sample.poses[:, None], sample.poses[nearest])
+        by_chance = angles_between(sample.poses[:, None], sample.poses[None, :])[is_other].mean().item()
+        angle = _estimate(angles, sample, by_chance)
+    return Neighborhood(title, part, nearest, _estimate(is_same, sample, same_by_chance), angle)
 
 
 def _estimate(values: Tensor, sample: Sample, chance: float) -> Estimate:

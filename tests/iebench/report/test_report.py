@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from commands import call
 from evaluations import PATHS, made_up_evaluation, write_evaluation
 from iebench.evaluation.results import EvaluationFile, read_evaluation
 from iebench.recipes.recipe import load_recipe
@@ -23,6 +24,7 @@ from iebench.report.subjects import distinct_titles, read_subjects
 from iebench.report.tables import results_table
 from iebench.report.wording import enumerate_words, minus
 from iebench.training.run import Run
+from picture_files import write_class_folders
 from processes import PATIENCE
 from shards.errors import IebenchError, UsageError
 from shards.reader import read_views
@@ -247,6 +249,19 @@ def test_a_run_without_predictor_is_shown_by_what_it_has(toy_dataset: Path, tmp_
     assert "(equivariant)" not in page.text
     assert "Turned by the predictor" not in page.text
     assert "near it by the whole representation" in page.text
+
+
+def test_photographs_are_shown_by_their_class_without_poses(tmp_path: Path):
+    data = tmp_path / "photographs"
+    packed = call("pack", "pictures", write_class_folders(tmp_path / "source", 14), data, "--workers", "1")
+    assert packed.code == 0, packed.err
+    run = untrained_run(tmp_path / "run", data, load_recipe("vicreg", ["method.projector=[16, 8]"]))
+    write_evaluation(run.folder, made_up_evaluation(data, parts=["all"]))
+    page = report(tmp_path / "report.html", run)
+    assert "neighbors of the same class" in page.text
+    assert "turned against it by" not in page.text
+    assert 'class="latents"' not in page.source
+    assert page.tags.count("img") > 0
 
 
 def test_runs_on_different_datasets_are_told_apart(run: Run, toy_copy: Path, tmp_path: Path):

@@ -73,7 +73,7 @@ def stream_views(data: Path, batch_size: int) -> Iterator[int]:
     index = open_dataset(data)
     maker = Augmentation(PIPELINE, 0, (1, 2), index.image_size)
     lanes = max(2, default_lanes(batch_size, index.split("train").objects))
-    settings = DrawSettings(batch_size, lanes=lanes, held_objects=64, maker=maker)
+    settings = DrawSettings(batch_size, lanes=lanes, buffer_objects=64, maker=maker)
     with draw_batches(DrawStream(data, index, "train", settings), 0) as batches:
         for parts in batches:
             yield 2 * sum(len(part.labels) for part in parts)

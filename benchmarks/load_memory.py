@@ -36,7 +36,7 @@ def main(passes: int, objects: int, views: int, batch_size: int) -> None:
         pack(make_pack_plan(source), data, WORKERS, ViewBar("pack"))
         index = open_dataset(data)
         stream = DrawStream(
-            data, index, "train", DrawSettings(batch_size, lanes=WORKERS, held_objects=objects // 2)
+            data, index, "train", DrawSettings(batch_size, lanes=WORKERS, buffer_objects=objects // 2)
         )
         steps = index.split("train").views // 2 // batch_size
         print("| pass | " + " | ".join(f"worker {number}, MiB" for number in range(WORKERS)) + " |")

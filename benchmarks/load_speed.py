@@ -157,7 +157,7 @@ def bare_images(data: Path, index: DatasetIndex) -> Iterator[int]:
 def stream_images(data: Path, index: DatasetIndex, batch_size: int, workers: int) -> Iterator[int]:
     """Counts images of the stream's batches."""
     lanes = max(2, default_lanes(batch_size, index.split("train").objects))
-    stream = DrawStream(data, index, "train", DrawSettings(batch_size, lanes=lanes, held_objects=64))
+    stream = DrawStream(data, index, "train", DrawSettings(batch_size, lanes=lanes, buffer_objects=64))
     with draw_batches(stream, workers) as batches:
         for parts in batches:
             yield 2 * sum(len(part.labels) for part in parts)

@@ -45,7 +45,7 @@ class DrawSettings:
         batch_size: draws of a batch, over all processes.
         draws_per_object: per pass, at most as many as leave no view drawn twice; None takes that many.
         seed: Seed that, with the number of the pass, decides shards, draws and their order.
-        held_objects: over all lanes, whose views are held for mixing.
+        buffer_objects: over all lanes, whose views are held for mixing.
         lanes: Number of lanes that share a batch; by default what ``shards.lanes.default_lanes`` says.
         interleave: shards of a lane that are read at the same time.
         views: Number of views of an object that a draw has; 2 for pairs.
@@ -55,7 +55,7 @@ class DrawSettings:
     batch_size: int
     draws_per_object: int | None = None
     seed: int = 0
-    held_objects: int = 4096
+    buffer_objects: int = 4096
     lanes: int | None = None
     interleave: int = 4
     views: int = 2
@@ -111,7 +111,7 @@ class DrawStream(torch.utils.data.IterableDataset):
         self._settings = settings
         self._draws = min(settings.draws_per_object or most, most)
         self._share = settings.batch_size // lanes
-        self._held = max(2 * self._share, -(-settings.held_objects // lanes))
+        self._held = max(2 * self._share, -(-settings.buffer_objects // lanes))
         self._lanes = _share_of(list(enumerate(cut_lanes(found.shards, lanes, settings.seed))), rank, ranks)
         self._size = index.image_size if settings.maker is None else settings.maker.size
         self.start_step = 0

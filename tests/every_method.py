@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from iebench.methods import Batch, Method, Sizes, find_method
+from iebench.methods import Batch, Dimensions, Method, find_method
 from iebench.methods.parts.transformations import DIMENSIONS
 
 WIDTH, CLASSES = 16, 3
@@ -35,7 +35,7 @@ def small_method(name: str, **fields: Any) -> Method:
     if "equivariant_projector" in entry.config.model_fields:
         content |= {"equivariant_projector": [16, 8], "parameter_width": 8}
     torch.manual_seed(0)
-    return entry.build(entry.config.model_validate(content), Sizes(WIDTH, CLASSES))
+    return entry.build(entry.config.model_validate(content), Dimensions(WIDTH, CLASSES))
 
 
 def small_batch(method: Method, rows: int = 8, seed: int = 1) -> Batch:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from iebench.methods import Batch, Method, Sizes, find_method
+from iebench.methods import Batch, Dimensions, Method, find_method
 
 SIE = ("sie", ("similarity", "std", "cov", "equivariance"))
 METHODS = {
@@ -98,7 +98,7 @@ def read_case(path: Path) -> Case:
         content["predictor"] = _predictor(published, arrays)
     entry = find_method(ours)
     method = entry.build(
-        entry.config.model_validate(content), Sizes(published["representation_dim"])
+        entry.config.model_validate(content), Dimensions(published["representation_dim"])
     ).double()
     loaded = method.load_state_dict(_weights(ours, arrays), strict=False)
     assert not loaded.unexpected_keys

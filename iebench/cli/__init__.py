@@ -5,8 +5,8 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 
 from iebench import __version__
-from iebench.cli import data, learning, pictures, published, rendering, sharing, start, statistics
-from iebench.cli.errors import FriendlyGroup
+from iebench.cli import data, learning, packing, pictures, rendering, sharing, start, stats
+from iebench.cli.exit_codes import FriendlyGroup
 
 _FIRST = ("demo", "render", "train", "eval", "report")
 
@@ -67,11 +67,11 @@ for command in (
     rendering.render,
     data.show,
     data.verify,
-    statistics.stats,
-    statistics.query,
+    stats.stats,
+    stats.query,
     data.index,
     pictures.pack,
-    published.unpack,
+    packing.unpack,
     learning.recipes,
     sharing.push,
     sharing.cache,

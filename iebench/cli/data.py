@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from iebench.cli.errors import FriendlyGroup, terminate_as_interrupt
+from iebench.cli.exit_codes import FriendlyGroup, terminate_as_interrupt
 from iebench.cli.location import DatasetLocation, takes_dataset
 from shards.errors import IebenchError, UsageError
 from shards.origin import origin_of

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from iebench.cli.data import FOLDER, WORKERS_OPTION
-from iebench.cli.published import describe_packed, pack, pack_with_bar
+from iebench.cli.packing import describe_packed, pack, pack_with_bar
 from shards.child_processes import available_cores
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from iebench.cli.data import FOLDER, MODELS_ARGUMENT
-from iebench.cli.errors import terminate_as_interrupt
+from iebench.cli.exit_codes import terminate_as_interrupt
 from iebench.cli.options import GroupedCommand, GroupedOption, gathered
 from iebench.cli.progress import ViewBar
 from shards.errors import IebenchError, UsageError

@@ -7,7 +7,7 @@ import click
 from tqdm import tqdm
 
 from iebench.cli.data import FOLDER
-from iebench.cli.errors import terminate_as_interrupt
+from iebench.cli.exit_codes import terminate_as_interrupt
 from shards.errors import UsageError
 from shards.eviction import cache_limit, clear, mirrors
 from shards.origin import cache_root

@@ -5,28 +5,28 @@ from pkgutil import iter_modules
 
 from iebench.methods.method import (
     Batch,
+    Dimensions,
     EquivariantConfig,
     Method,
     MethodConfig,
     Outcome,
     ProjectedConfig,
     Relation,
-    Sizes,
-    ToldConfig,
+    TransformationConfig,
     find_method,
     register,
 )
 
 __all__ = [
     "Batch",
+    "Dimensions",
     "EquivariantConfig",
     "Method",
     "MethodConfig",
     "Outcome",
     "ProjectedConfig",
     "Relation",
-    "Sizes",
-    "ToldConfig",
+    "TransformationConfig",
     "find_method",
     "register",
 ]

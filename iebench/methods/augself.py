@@ -3,7 +3,7 @@
 import torch
 from pydantic import Field
 
-from iebench.methods.method import Batch, Method, Outcome, Sizes, ToldConfig, register
+from iebench.methods.method import Batch, Dimensions, Method, Outcome, TransformationConfig, register
 from iebench.methods.parts.gather import gather_each
 from iebench.methods.parts.losses import regression_loss
 from iebench.methods.parts.projectors import mlp
@@ -11,7 +11,7 @@ from iebench.methods.parts.transformations import DIMENSIONS
 from iebench.methods.simclr import SimCLR, SimCLRConfig
 
 
-class AugSelfConfig(SimCLRConfig, ToldConfig):
+class AugSelfConfig(SimCLRConfig, TransformationConfig):
     """What a recipe says about AugSelf."""
 
     equivariance: float = Field(default=1.0, ge=0, description="weight of the regression")
@@ -23,15 +23,15 @@ class AugSelf(Method):
 
     Args:
         config: sizes, groups and weights.
-        sizes: Sizes of representations; the MLP's hidden layers are twice as wide.
+        dimensions: Dimensions of representations; the MLP's hidden layers are twice as wide.
     """
 
-    def __init__(self, config: AugSelfConfig, sizes: Sizes) -> None:
-        super().__init__(sizes, config.projector[-1])
+    def __init__(self, config: AugSelfConfig, dimensions: Dimensions) -> None:
+        super().__init__(dimensions, config.projector[-1])
         self.config = config
         self.groups = tuple(config.groups)
-        self.contrast = SimCLR(config, sizes)
-        width = 2 * sizes.representation
+        self.contrast = SimCLR(config, dimensions)
+        width = 2 * dimensions.representation
         self.regressor = mlp((width, width, width, sum(DIMENSIONS[group] for group in config.groups)))
 
     def forward(self, batch: Batch) -> Outcome:

@@ -3,8 +3,8 @@
 import torch
 from pydantic import Field
 
-from iebench.methods.method import Batch, Method, Outcome, ProjectedConfig, Sizes, register
-from iebench.methods.parts.ema import follow, frozen_copy
+from iebench.methods.method import Batch, Dimensions, Method, Outcome, ProjectedConfig, register
+from iebench.methods.parts.ema import frozen_copy, update_ema
 from iebench.methods.parts.gather import gather_each
 from iebench.methods.parts.losses import alignment_loss
 from iebench.methods.parts.projectors import mlp_projector
@@ -23,21 +23,21 @@ class BYOL(Method):
 
     Args:
         config: sizes and the momentum.
-        sizes: Sizes of representations.
+        dimensions: Dimensions of representations.
     """
 
-    def __init__(self, config: BYOLConfig, sizes: Sizes) -> None:
-        super().__init__(sizes, config.projector[-1])
+    def __init__(self, config: BYOLConfig, dimensions: Dimensions) -> None:
+        super().__init__(dimensions, config.projector[-1])
         self.config = config
         self.base_momentum = config.momentum
         width = config.projector[-1]
-        self.projector = mlp_projector(sizes.representation, config.projector)
+        self.projector = mlp_projector(dimensions.representation, config.projector)
         self.prediction = mlp_projector(width, (config.prediction_width, width))
         self.target_projector = frozen_copy(self.projector)
 
-    def follow(self, momentum: float) -> None:
+    def update_targets(self, momentum: float) -> None:
         """Moves the target projector after a step."""
-        follow(self.target_projector, self.projector, momentum)
+        update_ema(self.target_projector, self.projector, momentum)
 
     def forward(self, batch: Batch) -> Outcome:
         """The loss: squared distance on the sphere, of both views in either role."""

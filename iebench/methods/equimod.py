@@ -10,8 +10,16 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from iebench.methods.method import Batch, Method, Outcome, Relation, Sizes, ToldConfig, register
-from iebench.methods.parts.ema import follow, frozen_copy
+from iebench.methods.method import (
+    Batch,
+    Dimensions,
+    Method,
+    Outcome,
+    Relation,
+    TransformationConfig,
+    register,
+)
+from iebench.methods.parts.ema import frozen_copy, update_ema
 from iebench.methods.parts.full_precision import in_float32
 from iebench.methods.parts.gather import gather_each
 from iebench.methods.parts.losses import alignment_loss, contrastive_loss, redundancy_loss
@@ -19,7 +27,7 @@ from iebench.methods.parts.projectors import normed_projector
 from iebench.methods.parts.transformations import DIMENSIONS, Group
 
 
-class EquiModConfig(ToldConfig):
+class EquiModConfig(TransformationConfig):
     """What a recipe says about the module; the defaults are the published ones."""
 
     groups: list[Group] = Field(default=["crop", "flip", "color_jitter", "grayscale"], min_length=1)
@@ -85,7 +93,7 @@ class EquiMod(Method):
 
     Args:
         config: sizes, groups and weights.
-        sizes: Sizes of representations.
+        dimensions: Dimensions of representations.
         embedding_dimension: Width of the base method's embeddings.
     """
 
@@ -93,13 +101,13 @@ class EquiMod(Method):
     target_views = (1, 2)
     predictor: nn.Module
 
-    def __init__(self, config: EquiModConfig, sizes: Sizes, embedding_dimension: int) -> None:
-        super().__init__(sizes, embedding_dimension)
+    def __init__(self, config: EquiModConfig, dimensions: Dimensions, embedding_dimension: int) -> None:
+        super().__init__(dimensions, embedding_dimension)
         self.groups = tuple(config.groups)
         self.equivariance = config.equivariance
         self.equivariant_temperature = config.equivariant_temperature
         dimension = config.equivariant_projector[-1]
-        self.equivariant_projector = normed_projector(sizes.representation, config.equivariant_projector)
+        self.equivariant_projector = normed_projector(dimensions.representation, config.equivariant_projector)
         told = sum(DIMENSIONS[group] for group in config.groups)
         self.predictor = ParameterPredictor(dimension, told, config.parameter_width)
 
@@ -139,10 +147,10 @@ class EquiMod(Method):
 class EquiModSimCLR(EquiMod):
     """EquiMod on SimCLR."""
 
-    def __init__(self, config: EquiModSimCLRConfig, sizes: Sizes) -> None:
-        super().__init__(config, sizes, config.projector[-1])
+    def __init__(self, config: EquiModSimCLRConfig, dimensions: Dimensions) -> None:
+        super().__init__(config, dimensions, config.projector[-1])
         self.temperature = config.temperature
-        self.projector = normed_projector(sizes.representation, config.projector)
+        self.projector = normed_projector(dimensions.representation, config.projector)
 
     def base_loss(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """NT-Xent of both augmented views."""
@@ -155,17 +163,17 @@ class EquiModSimCLR(EquiMod):
 class EquiModBYOL(EquiMod):
     """EquiMod on BYOL; the module has no target network."""
 
-    def __init__(self, config: EquiModBYOLConfig, sizes: Sizes) -> None:
-        super().__init__(config, sizes, config.projector[-1])
+    def __init__(self, config: EquiModBYOLConfig, dimensions: Dimensions) -> None:
+        super().__init__(config, dimensions, config.projector[-1])
         width = config.projector[-1]
         self.base_momentum = config.momentum
-        self.projector = normed_projector(sizes.representation, config.projector, last="bias")
+        self.projector = normed_projector(dimensions.representation, config.projector, last="bias")
         self.prediction = normed_projector(width, (config.prediction_width, width), last="bias")
         self.target_projector = frozen_copy(self.projector)
 
-    def follow(self, momentum: float) -> None:
+    def update_targets(self, momentum: float) -> None:
         """Moves the target projector after a step."""
-        follow(self.target_projector, self.projector, momentum)
+        update_ema(self.target_projector, self.projector, momentum)
 
     def base_loss(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Squared distance on the sphere between predictions and the target's embeddings, of both in either role."""
@@ -185,10 +193,10 @@ class EquiModBYOL(EquiMod):
 class EquiModBarlow(EquiMod):
     """EquiMod on Barlow Twins (arXiv 2103.03230)."""
 
-    def __init__(self, config: EquiModBarlowConfig, sizes: Sizes) -> None:
-        super().__init__(config, sizes, config.projector[-1])
+    def __init__(self, config: EquiModBarlowConfig, dimensions: Dimensions) -> None:
+        super().__init__(config, dimensions, config.projector[-1])
         self.redundancy = config.redundancy
-        self.projector = normed_projector(sizes.representation, config.projector)
+        self.projector = normed_projector(dimensions.representation, config.projector)
 
     def base_loss(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Distance of the cross-correlation of both augmented views from the identity."""

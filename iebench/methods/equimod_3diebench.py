@@ -8,8 +8,8 @@ from pydantic import Field
 from torch import Tensor
 
 from iebench.methods.byol import BYOL, BYOLConfig
-from iebench.methods.method import Batch, EquivariantConfig, Method, Outcome, Sizes, register
-from iebench.methods.parts.ema import follow, frozen_copy
+from iebench.methods.method import Batch, Dimensions, EquivariantConfig, Method, Outcome, register
+from iebench.methods.parts.ema import frozen_copy, update_ema
 from iebench.methods.parts.gather import gather
 from iebench.methods.parts.losses import alignment_loss, collapse_terms, contrastive_loss, invariance_loss
 from iebench.methods.parts.steering import SteeringMethod
@@ -40,28 +40,28 @@ class RelativeEquiMod(SteeringMethod):
 
     Args:
         config: sizes, groups and weights.
-        sizes: Sizes of representations.
+        dimensions: Dimensions of representations.
         base: the invariant method, with its own projector.
     """
 
-    def __init__(self, config: RelativeEquiModConfig, sizes: Sizes, base: Method) -> None:
-        super().__init__(config, sizes)
+    def __init__(self, config: RelativeEquiModConfig, dimensions: Dimensions, base: Method) -> None:
+        super().__init__(config, dimensions)
         self.equivariance = config.equivariance
         self.base = base
         self.embedding_dimension += base.embedding_dimension
         self.base_momentum = base.base_momentum
 
-    def follow(self, momentum: float) -> None:
+    def update_targets(self, momentum: float) -> None:
         """Moves the base method's target networks."""
-        self.base.follow(momentum)
+        self.base.update_targets(momentum)
 
 
 @register("equimod_simclr_3diebench", RelativeEquiModSimCLRConfig)
 class RelativeEquiModSimCLR(RelativeEquiMod):
     """EquiMod on SimCLR: the prediction is contrasted as the base method's embeddings are."""
 
-    def __init__(self, config: RelativeEquiModSimCLRConfig, sizes: Sizes) -> None:
-        super().__init__(config, sizes, SimCLR(config, sizes))
+    def __init__(self, config: RelativeEquiModSimCLRConfig, dimensions: Dimensions) -> None:
+        super().__init__(config, dimensions, SimCLR(config, dimensions))
         self.temperature = config.temperature
 
     def forward(self, batch: Batch) -> Outcome:
@@ -78,8 +78,8 @@ class RelativeEquiModSimCLR(RelativeEquiMod):
 class RelativeEquiModVICReg(RelativeEquiMod):
     """EquiMod on VICReg: the module's embeddings are kept from collapse as the base method's are."""
 
-    def __init__(self, config: RelativeEquiModVICRegConfig, sizes: Sizes) -> None:
-        super().__init__(config, sizes, VICReg(config, sizes))
+    def __init__(self, config: RelativeEquiModVICRegConfig, dimensions: Dimensions) -> None:
+        super().__init__(config, dimensions, VICReg(config, dimensions))
         self.config = config
 
     def forward(self, batch: Batch) -> Outcome:
@@ -97,14 +97,14 @@ class RelativeEquiModVICReg(RelativeEquiMod):
 class RelativeEquiModBYOL(RelativeEquiMod):
     """EquiMod on BYOL: the prediction agrees with the target network's embedding of the second view."""
 
-    def __init__(self, config: RelativeEquiModBYOLConfig, sizes: Sizes) -> None:
-        super().__init__(config, sizes, BYOL(config, sizes))
+    def __init__(self, config: RelativeEquiModBYOLConfig, dimensions: Dimensions) -> None:
+        super().__init__(config, dimensions, BYOL(config, dimensions))
         self.target_projector = frozen_copy(self.projector)
 
-    def follow(self, momentum: float) -> None:
+    def update_targets(self, momentum: float) -> None:
         """Moves the target projectors of base method and module."""
-        super().follow(momentum)
-        follow(self.target_projector, self.projector, momentum)
+        super().update_targets(momentum)
+        update_ema(self.target_projector, self.projector, momentum)
 
     def forward(self, batch: Batch) -> Outcome:
         """The loss: that of BYOL + equivariance * repr_loss_equi."""

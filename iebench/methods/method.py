@@ -32,20 +32,20 @@ class ProjectedConfig(MethodConfig):
     projector: list[int] = Field(default=[2048, 2048, 2048], min_length=2, description="widths")
 
 
-class ToldConfig(MethodConfig):
+class TransformationConfig(MethodConfig):
     """Of a method that is told the transformation between the views."""
 
     groups: list[Group] = Field(default=["rotation"], min_length=1)
 
 
-class EquivariantConfig(ProjectedConfig, ToldConfig):
+class EquivariantConfig(ProjectedConfig, TransformationConfig):
     """Of a method that steers embeddings by the transformation."""
 
     predictor: PredictorConfig = PredictorConfig()
 
 
 @dataclass(frozen=True)
-class Sizes:
+class Dimensions:
     """What a method is built for.
 
     Attributes:
@@ -122,7 +122,7 @@ class Method(nn.Module, ABC):
     """A loss over representations, with the networks that only it needs.
 
     Args:
-        sizes: what it is built for.
+        dimensions: what it is built for.
         embedding_dimension: Width of the embeddings that forward returns; 0 if it returns none.
 
     Attributes:
@@ -138,9 +138,9 @@ class Method(nn.Module, ABC):
     wants_maps = False
     target_views: tuple[int, ...] = (0, 1)
 
-    def __init__(self, sizes: Sizes, embedding_dimension: int = 0) -> None:
+    def __init__(self, dimensions: Dimensions, embedding_dimension: int = 0) -> None:
         super().__init__()
-        self.sizes = sizes
+        self.dimensions = dimensions
         self.embedding_dimension = embedding_dimension
         self.groups: tuple[Group, ...] = ()
         self.predictor: nn.Module | None = None
@@ -161,7 +161,7 @@ class Method(nn.Module, ABC):
 
     def parts(self) -> dict[str, tuple[int, int]]:
         """Columns of the representation by the name of the part; ``whole`` first."""
-        return {"whole": (0, self.sizes.representation)}
+        return {"whole": (0, self.dimensions.representation)}
 
     def steered_embeddings(self, representations: Tensor) -> Tensor:
         """The embeddings that the predictor steers.
@@ -171,19 +171,19 @@ class Method(nn.Module, ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has a predictor and does not say what it steers")
 
-    def follow(self, momentum: float) -> None:
+    def update_targets(self, momentum: float) -> None:
         """Moves target networks of its own after a step; there are none by default."""
 
 
-class Entry(NamedTuple):
+class RegisteredMethod(NamedTuple):
     """A method with the class of its section in a recipe."""
 
     config: type[MethodConfig]
-    build: Callable[[Any, Sizes], Method]
+    build: Callable[[Any, Dimensions], Method]
 
 
 M = TypeVar("M", bound=type[Method])
-_METHODS: dict[str, Entry] = {}
+_METHODS: dict[str, RegisteredMethod] = {}
 
 
 def register(name: str, config: type[MethodConfig]) -> Callable[[M], M]:
@@ -191,17 +191,17 @@ def register(name: str, config: type[MethodConfig]) -> Callable[[M], M]:
 
     Args:
         name: Name that recipes write as ``method.name``.
-        config: the class of the recipe's section; the method's constructor takes one, and ``Sizes``.
+        config: the class of the recipe's section; the method's constructor takes one, and ``Dimensions``.
     """
 
     def remember(method: M) -> M:
-        _METHODS[name] = Entry(config, method)
+        _METHODS[name] = RegisteredMethod(config, method)
         return method
 
     return remember
 
 
-def find_method(name: str) -> Entry:
+def find_method(name: str) -> RegisteredMethod:
     """The method called ``name``: of this package, registered, or of an installed package's entry point.
 
     Raises:

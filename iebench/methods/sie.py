@@ -4,7 +4,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from iebench.methods.method import Batch, EquivariantConfig, Method, Outcome, Sizes, register
+from iebench.methods.method import Batch, Dimensions, EquivariantConfig, Method, Outcome, register
 from iebench.methods.parts.gather import gather_each
 from iebench.methods.parts.losses import collapse_terms, invariance_loss, variance_loss
 from iebench.methods.parts.predictors import build_predictor
@@ -43,16 +43,16 @@ class SIE(Method):
 
     Args:
         config: sizes and coefficients.
-        sizes: Sizes of representations; their last ``equivariant_dimension`` numbers are the equivariant part.
+        dimensions: Dimensions of representations; their last ``equivariant_dimension`` numbers are the equivariant part.
     """
 
     predictor: nn.Module
 
-    def __init__(self, config: SIEConfig, sizes: Sizes) -> None:
-        super().__init__(sizes, config.projector[-1])
+    def __init__(self, config: SIEConfig, dimensions: Dimensions) -> None:
+        super().__init__(dimensions, config.projector[-1])
         self.config = config
         self.groups = tuple(config.groups)
-        whole = sizes.representation
+        whole = dimensions.representation
         equivariant = whole if config.only_equivariant else config.equivariant_dimension
         self.invariant_dimension = whole - equivariant
         if self.invariant_dimension <= 0 and not config.only_equivariant:
@@ -69,7 +69,7 @@ class SIE(Method):
 
     def parts(self) -> dict[str, tuple[int, int]]:
         """Columns of the whole representation and of its two parts."""
-        split, whole = self.invariant_dimension, self.sizes.representation
+        split, whole = self.invariant_dimension, self.dimensions.representation
         parts = {"invariant": (0, split), "equivariant": (split, whole)} if split else {}
         return {**super().parts(), **parts}
 

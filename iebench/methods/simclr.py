@@ -4,11 +4,11 @@ from pydantic import Field
 
 from iebench.methods.method import (
     Batch,
+    Dimensions,
     EquivariantConfig,
     Method,
     Outcome,
     ProjectedConfig,
-    Sizes,
     register,
 )
 from iebench.methods.parts.gather import gather_each
@@ -29,13 +29,13 @@ class SimCLR(Method):
 
     Args:
         config: sizes and the temperature.
-        sizes: Sizes of representations.
+        dimensions: Dimensions of representations.
     """
 
-    def __init__(self, config: SimCLRConfig, sizes: Sizes) -> None:
-        super().__init__(sizes, config.projector[-1])
+    def __init__(self, config: SimCLRConfig, dimensions: Dimensions) -> None:
+        super().__init__(dimensions, config.projector[-1])
         self.config = config
-        self.projector = mlp_projector(sizes.representation, config.projector)
+        self.projector = mlp_projector(dimensions.representation, config.projector)
 
     def forward(self, batch: Batch) -> Outcome:
         """The loss: NT-Xent of both views."""
@@ -53,11 +53,11 @@ class SimCLROnlyEquivariant(SteeringMethod):
 
     Args:
         config: sizes, groups and the temperature.
-        sizes: Sizes of representations.
+        dimensions: Dimensions of representations.
     """
 
-    def __init__(self, config: SimCLROnlyEquivariantConfig, sizes: Sizes) -> None:
-        super().__init__(config, sizes)
+    def __init__(self, config: SimCLROnlyEquivariantConfig, dimensions: Dimensions) -> None:
+        super().__init__(config, dimensions)
         self.temperature = config.temperature
 
     def forward(self, batch: Batch) -> Outcome:

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from iebench.methods.method import Batch, EquivariantConfig, Method, Outcome, Sizes, register
+from iebench.methods.method import Batch, Dimensions, EquivariantConfig, Method, Outcome, register
 from iebench.methods.parts.gather import gather_each
 from iebench.methods.parts.losses import alignment_loss, classification_loss, uniformity_loss
 from iebench.methods.parts.predictors import PredictorConfig, build_predictor
@@ -37,22 +37,22 @@ class Steerable(Method):
 
     Args:
         config: sizes, groups and weights.
-        sizes: Sizes of representations, and the number of classes.
+        dimensions: Dimensions of representations, and the number of classes.
     """
 
     predictor: nn.Module
 
-    def __init__(self, config: SteerableConfig, sizes: Sizes) -> None:
+    def __init__(self, config: SteerableConfig, dimensions: Dimensions) -> None:
         is_embedded = config.space == "embedding"
-        width = config.projector[-1] if is_embedded else sizes.representation
-        super().__init__(sizes, width)
+        width = config.projector[-1] if is_embedded else dimensions.representation
+        super().__init__(dimensions, width)
         self.config = config
         self.groups = tuple(config.groups)
         self.projector = (
-            mlp_projector(sizes.representation, config.projector) if is_embedded else nn.Identity()
+            mlp_projector(dimensions.representation, config.projector) if is_embedded else nn.Identity()
         )
         self.predictor = build_predictor(config.predictor, width, config.groups)
-        self.classifier = nn.Linear(width, sizes.classes) if config.supervision else None
+        self.classifier = nn.Linear(width, dimensions.classes) if config.supervision else None
 
     def steered_embeddings(self, representations: Tensor) -> Tensor:
         """The embeddings of (batch, dimension) representations, or those as they are."""

@@ -5,14 +5,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from iebench.methods.method import Batch, Method, Outcome, Sizes, ToldConfig, register
+from iebench.methods.method import Batch, Dimensions, Method, Outcome, TransformationConfig, register
 from iebench.methods.parts.gather import gather_each
 from iebench.methods.parts.losses import classification_loss, regression_loss
 from iebench.methods.parts.projectors import mlp
 from iebench.methods.parts.transformations import DIMENSIONS
 
 
-class SupervisedConfig(ToldConfig):
+class SupervisedConfig(TransformationConfig):
     """What a recipe says about supervision."""
 
     task: Literal["class", "transformation"] = "class"
@@ -24,18 +24,18 @@ class Supervised(Method):
 
     Args:
         config: the task, and for transformations their groups.
-        sizes: Sizes of representations, and the number of classes.
+        dimensions: Dimensions of representations, and the number of classes.
     """
 
-    def __init__(self, config: SupervisedConfig, sizes: Sizes) -> None:
-        super().__init__(sizes)
+    def __init__(self, config: SupervisedConfig, dimensions: Dimensions) -> None:
+        super().__init__(dimensions)
         self.config = config
         self.head: nn.Module
         if config.task == "class":
-            self.head = nn.Linear(sizes.representation, sizes.classes)
+            self.head = nn.Linear(dimensions.representation, dimensions.classes)
         else:
             self.groups = tuple(config.groups)
-            width = 2 * sizes.representation
+            width = 2 * dimensions.representation
             self.head = mlp((width, width, width, sum(DIMENSIONS[group] for group in config.groups)))
 
     def forward(self, batch: Batch) -> Outcome:

@@ -3,7 +3,7 @@
 from pydantic import Field
 from torch import Tensor
 
-from iebench.methods.method import Batch, Method, Outcome, ProjectedConfig, Sizes, register
+from iebench.methods.method import Batch, Dimensions, Method, Outcome, ProjectedConfig, register
 from iebench.methods.parts.gather import gather_each
 from iebench.methods.parts.losses import collapse_terms, invariance_loss
 from iebench.methods.parts.projectors import mlp_projector
@@ -27,11 +27,11 @@ class VICReg(Method):
 
     Args:
         config: sizes and coefficients.
-        sizes: Sizes of representations.
+        dimensions: Dimensions of representations.
     """
 
-    def __init__(self, config: VICRegConfig, sizes: Sizes) -> None:
-        super().__init__(sizes, config.projector[-1])
+    def __init__(self, config: VICRegConfig, dimensions: Dimensions) -> None:
+        super().__init__(dimensions, config.projector[-1])
         self.config = config
         self.compared = config.projector[-1] - config.free_dimension
         if self.compared <= 0:
@@ -39,7 +39,7 @@ class VICReg(Method):
                 f"method.free_dimension = {config.free_dimension} leaves nothing of an embedding of "
                 f"{config.projector[-1]} to be invariant; lower it"
             )
-        self.projector = mlp_projector(sizes.representation, config.projector)
+        self.projector = mlp_projector(dimensions.representation, config.projector)
 
     def forward(self, batch: Batch) -> Outcome:
         """The loss: similarity * repr_loss_inv + std * std_loss + cov * cov_loss."""

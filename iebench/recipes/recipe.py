@@ -68,7 +68,7 @@ class TrainingConfig(_Section):
     pairs_per_object: int | None = Field(
         default=None, ge=1, description="draws per pass; by default as many as the views give"
     )
-    held_objects: int = Field(
+    buffer_objects: int = Field(
         default=4096, ge=1, description="objects whose views are held for mixing, over all processes"
     )
     lanes: int | None = Field(

@@ -45,7 +45,7 @@ def draw_stream(
         config.batch_size,
         config.pairs_per_object,
         config.seed,
-        config.held_objects,
+        config.buffer_objects,
         config.lanes,
         config.interleave,
         views,

@@ -26,7 +26,7 @@ from iebench.training.loading import arriving, draw_stream
 from iebench.training.machine import describe_machine, start_line, wants_compile
 from iebench.training.memory import out_of_memory_as_error
 from iebench.training.metrics_log import MetricsLog, ScalarLog, TensorBoardLog, read_metrics
-from iebench.training.model import Model, Step, build_model
+from iebench.training.model import Model, ModelOutput, build_model
 from iebench.training.online import collapse_statistics
 from iebench.training.optimizers import clip_gradients, learning_rate, set_learning_rate
 from iebench.training.pace import TRUSTED_RECORD, Pace
@@ -282,7 +282,7 @@ def restore(run: Run, state: TrainingState, processes: Processes) -> None:
             )
 
 
-def log_record(step: int, outcome: Step, schedule: Schedule) -> dict[str, Any]:
+def log_record(step: int, outcome: ModelOutput, schedule: Schedule) -> dict[str, Any]:
     """One line of ``metrics.jsonl``, about the whole batch: all processes must ask for it."""
     gathered = iter(gather_each(*(view for views in outcome.spaces.values() for view in views)))
     spaces = {name: tuple(islice(gathered, len(views))) for name, views in outcome.spaces.items()}

@@ -10,8 +10,8 @@ from iebench.augmentations.parameters import PARAMETERS
 from iebench.augmentations.standardization import Standardization
 from iebench.backbones.builtin import REPRESENTATION_DIMENSIONS, build_backbone, load_initial_weights
 from iebench.backbones.feature_maps import feature_maps, require_feature_maps
-from iebench.methods import Batch, Sizes, find_method
-from iebench.methods.parts.ema import cosine_momentum, follow, frozen_copy
+from iebench.methods import Batch, Dimensions, find_method
+from iebench.methods.parts.ema import cosine_momentum, frozen_copy, update_ema
 from iebench.methods.parts.gather import own_rows
 from iebench.methods.parts.transformations import (
     DIMENSIONS,
@@ -28,7 +28,7 @@ from iebench.training.recompute import recompute_stages
 from shards.schema import DatasetIndex
 
 
-class Step(NamedTuple):
+class ModelOutput(NamedTuple):
     """What one batch came to.
 
     Attributes:
@@ -56,7 +56,7 @@ class Model(nn.Module):
 
     def __init__(self, recipe: Recipe, index: DatasetIndex, classes: int) -> None:
         super().__init__()
-        sizes = Sizes(REPRESENTATION_DIMENSIONS[recipe.backbone.name], classes)
+        dimensions = Dimensions(REPRESENTATION_DIMENSIONS[recipe.backbone.name], classes)
         self.backbone_config = recipe.backbone
         self.joint_views = recipe.backbone.joint_views
         self._encode: Callable[[nn.Module, Tensor], Tensor] = self._encoded
@@ -66,15 +66,15 @@ class Model(nn.Module):
             self.latent_names += PARAMETERS
             self.standardization = Standardization()
         self.backbone = build_backbone(recipe.backbone, index.image_size)
-        self.method = find_method(recipe.method.name).build(recipe.method, sizes)
+        self.method = find_method(recipe.method.name).build(recipe.method, dimensions)
         if self.method.wants_maps:
             require_feature_maps(self.backbone)
         self.target_backbone = None if self.method.base_momentum is None else frozen_copy(self.backbone)
-        spaces = {"representation": sizes.representation, "embedding": self.method.embedding_dimension}
+        spaces = {"representation": dimensions.representation, "embedding": self.method.embedding_dimension}
         self.has_rotation = "rotation" in groups_of(self.latent_names) and self.standardization is None
         self.online = OnlineEvaluation(
             {name: dimension for name, dimension in spaces.items() if dimension},
-            sizes.classes,
+            dimensions.classes,
             recipe.online,
             DIMENSIONS["rotation"] if self.has_rotation else 0,
         )
@@ -117,7 +117,7 @@ class Model(nn.Module):
         """
         recompute_stages(self.backbone, compiled)
 
-    def forward(self, views: Views, latents: Views, labels: Tensor) -> Step:
+    def forward(self, views: Views, latents: Views, labels: Tensor) -> ModelOutput:
         """The loss and its terms for one batch of draws.
 
         Args:
@@ -142,7 +142,7 @@ class Model(nn.Module):
             spaces["embedding"] = tuple(own_rows(view).detach() for view in outcome.embeddings)
         rotation = self.transformation(latents[0], latents[1], ["rotation"]) if self.has_rotation else None
         reading = self.online(spaces, labels, rotation)
-        return Step(outcome.terms["loss"] + reading.loss, {**outcome.terms, **reading.scores}, spaces)
+        return ModelOutput(outcome.terms["loss"] + reading.loss, {**outcome.terms, **reading.scores}, spaces)
 
     def after_step(self, progress: float) -> None:
         """Moves target networks after an optimizer step.
@@ -152,8 +152,8 @@ class Model(nn.Module):
         """
         if self.target_backbone is not None and self.method.base_momentum is not None:
             momentum = cosine_momentum(self.method.base_momentum, progress)
-            follow(self.target_backbone, self.backbone, momentum)
-            self.method.follow(momentum)
+            update_ema(self.target_backbone, self.backbone, momentum)
+            self.method.update_targets(momentum)
 
     def _each(self, backbone: nn.Module, views: Views) -> Views:
         """What the method wants of each view: its representation or its feature map."""

@@ -14,7 +14,7 @@ from shards.stream import DrawSettings, DrawStream, ViewStream
 from shards.table import TABLE_NAME
 from unreliable_server import Fault, serving
 
-SETTINGS = DrawSettings(batch_size=4, lanes=2, held_objects=4, interleave=2)
+SETTINGS = DrawSettings(batch_size=4, lanes=2, buffer_objects=4, interleave=2)
 
 
 @pytest.fixture

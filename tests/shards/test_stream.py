@@ -96,7 +96,7 @@ def test_pairs_are_different_views_of_one_object(toy_dataset, owner_of):
 def test_a_pass_uses_every_view_of_the_split_once(toy_dataset, owner_of, train_views, held, interleave):
     passes = 3
     count = passes * len(train_views) // 2
-    pairs = flat(drawn(toy_dataset, owner_of, count, held_objects=held, interleave=interleave))
+    pairs = flat(drawn(toy_dataset, owner_of, count, buffer_objects=held, interleave=interleave))
     for number in range(passes):
         part = pairs[number * count // passes : (number + 1) * count // passes]
         assert Counter(view for pair in part for view in pair) == Counter(list(train_views))
@@ -131,7 +131,7 @@ def test_batches_are_a_function_of_the_seed_and_every_pass_is_drawn_anew(toy_dat
 
 @pytest.mark.parametrize("step", [1, 7, 20, 45])
 def test_a_stream_that_is_taken_up_at_a_step_goes_on_as_one_that_was_not_left(toy_dataset, owner_of, step):
-    settings = {"batch_size": 4, "lanes": 2, "held_objects": 5}
+    settings = {"batch_size": 4, "lanes": 2, "buffer_objects": 5}
     whole = drawn(toy_dataset, owner_of, step + 15, **settings)
     assert drawn(toy_dataset, owner_of, 15, step=step, **settings) == whole[step:]
 
@@ -305,7 +305,7 @@ def test_seeds_do_not_touch_the_generator_of_others(toy_dataset):
 @pytest.mark.processes
 def test_the_memory_of_a_loader_worker_stays_flat_over_passes(toy_dataset, objects):
     """Compared after the first of ten passes and after the last; a worker that kept views would hold megabytes."""
-    stream = stream_of(toy_dataset, 4, held_objects=4)
+    stream = stream_of(toy_dataset, 4, buffer_objects=4)
     a_pass = objects * VIEWS // 2 // 4
 
     def own_pages(worker):

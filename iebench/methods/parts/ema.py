@@ -13,7 +13,7 @@ def frozen_copy(network: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def follow(target: nn.Module, network: nn.Module, momentum: float) -> None:
+def update_ema(target: nn.Module, network: nn.Module, momentum: float) -> None:
     """Moves the target's parameters: momentum * target + (1 - momentum) * network.
 
     Buffers, such as batch norm's running statistics, are the target's own.

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from iebench.methods.method import Batch, EquivariantConfig, Method, Sizes
+from iebench.methods.method import Batch, Dimensions, EquivariantConfig, Method
 from iebench.methods.parts.gather import gather_each
 from iebench.methods.parts.predictors import build_predictor
 from iebench.methods.parts.projectors import mlp_projector
@@ -13,15 +13,15 @@ class SteeringMethod(Method):
 
     Args:
         config: sizes, groups and the predictor's kind.
-        sizes: Sizes of representations.
+        dimensions: Dimensions of representations.
     """
 
     predictor: nn.Module
 
-    def __init__(self, config: EquivariantConfig, sizes: Sizes) -> None:
-        super().__init__(sizes, config.projector[-1])
+    def __init__(self, config: EquivariantConfig, dimensions: Dimensions) -> None:
+        super().__init__(dimensions, config.projector[-1])
         self.groups = tuple(config.groups)
-        self.projector = mlp_projector(sizes.representation, config.projector)
+        self.projector = mlp_projector(dimensions.representation, config.projector)
         self.predictor = build_predictor(config.predictor, config.projector[-1], config.groups)
 
     def steered_embeddings(self, representations: Tensor) -> Tensor:

@@ -42,6 +42,6 @@ def test_following_moves_every_target_projector(name: str):
     with torch.no_grad():
         for key, value in method.named_parameters():
             value.fill_(0.0 if "target" in key else 1.0)
-    method.follow(0.75)
+    method.update_targets(0.75)
     moved = [value for key, value in method.named_parameters() if "target" in key]
     assert all(torch.equal(value, torch.full_like(value, 0.25)) for value in moved)

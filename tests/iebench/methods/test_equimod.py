@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from iebench.evaluation.equivariance import equimod_measures
-from iebench.methods import Batch, Method, Sizes, find_method
+from iebench.methods import Batch, Dimensions, Method, find_method
 from parity_files import parity_folder, published_weights
 
 NAMES = {
@@ -36,7 +36,7 @@ def published_case(base: str) -> tuple[Method, Batch, dict, np.lib.npyio.NpzFile
     content["equivariant_temperature"] = config["temperature_y"]
     if "temperature_z" in config:
         content["temperature"] = config["temperature_z"]
-    method = entry.build(entry.config.model_validate(content), Sizes(512)).double()
+    method = entry.build(entry.config.model_validate(content), Dimensions(512)).double()
     weights = published_weights(config["shapes"], config["salt"])
     weights |= published_weights(config.get("target_shapes", {}), config.get("target_salt", ""))
     loaded = method.load_state_dict({ours(name): value for name, value in weights.items()}, strict=False)
@@ -83,7 +83,7 @@ def test_barlow_twins_adds_its_own_loss_of_the_augmented_views():
     entry = find_method("equimod_barlow")
     content = {"name": "equimod_barlow", "projector": [8, 4], "equivariant_projector": [8, 4]}
     torch.manual_seed(0)
-    method = entry.build(entry.config.model_validate(content), Sizes(16))
+    method = entry.build(entry.config.model_validate(content), Dimensions(16))
     views = tuple(torch.randn(32, 16) for _ in range(3))
     told = tuple(torch.randn(32, 15) for _ in range(2))
     alike = method(Batch((views[0], views[1], views[1]), told)).terms["repr_loss_inv"]

@@ -16,7 +16,7 @@ import os, signal, time
 import click
 import torch
 import torch.distributed as dist
-from iebench.cli.errors import FriendlyGroup
+from iebench.cli.exit_codes import FriendlyGroup
 from iebench.training.processes import launched
 from iebench.training.memory import out_of_memory_as_error
 from small_runs import small_recipe

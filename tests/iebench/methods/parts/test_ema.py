@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from iebench.methods.parts.ema import cosine_momentum, follow, frozen_copy
+from iebench.methods.parts.ema import cosine_momentum, frozen_copy, update_ema
 
 
 def test_a_target_is_a_moving_average_of_the_network():
@@ -10,7 +10,7 @@ def test_a_target_is_a_moving_average_of_the_network():
     start = target.weight.clone()
     with torch.no_grad():
         network.weight.add_(1)
-    follow(target, network, 0.9)
+    update_ema(target, network, 0.9)
     torch.testing.assert_close(target.weight, start + 0.1)
 
 

@@ -8,7 +8,7 @@ import click
 from tqdm import tqdm
 
 from iebench.cli.data import DATASET_ARGUMENT, WORKERS_OPTION
-from iebench.cli.errors import terminate_as_interrupt
+from iebench.cli.exit_codes import terminate_as_interrupt
 from shards.printable import printable
 
 

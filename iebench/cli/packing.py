@@ -10,7 +10,7 @@ import click
 from tqdm import tqdm
 
 from iebench.cli.data import DATASET_ARGUMENT, FOLDER, WORKERS_OPTION
-from iebench.cli.errors import FriendlyGroup, terminate_as_interrupt
+from iebench.cli.exit_codes import FriendlyGroup, terminate_as_interrupt
 from iebench.cli.progress import ViewBar
 from shards.child_processes import available_cores
 

@@ -77,6 +77,7 @@ def _usages(jobs: list[Job]) -> Iterator[Usage]:
     there.close()
     for _ in jobs:
         yield here.recv()
+    process.kill()  # Blender 4.5 may wait for a thread of its own for ever when it exits
     process.join()
 
 

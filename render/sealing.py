@@ -94,7 +94,8 @@ class Sealer:
     ) -> None:
         staging, settings = self._staging, self._plan.settings
         staged = [item for item in shard.objects if staging.holds(item)]
-        if staged or (kept and staging.shards.get(shard.name) is None):
+        sealed = staging.shards.get(shard.name)
+        if staged or len(kept) > (sealed.info.objects if sealed is not None else 0):
             records = [staging.staged(item) for item in staged]
             info = join_shard(
                 staging.out / shard.name,

@@ -99,7 +99,7 @@ class FolderLock:
         except FileNotFoundError:
             return False
         require_lock(self._descriptor, kind, problem, self._folder)
-        return _is_at(self._descriptor, path)
+        return is_at(self._descriptor, path)
 
 
 def removed_name(folder: Path) -> Path:
@@ -142,7 +142,8 @@ def require_lock(descriptor: int, kind: int, problem: str, path: Path) -> None:
         raise UsageError(f"{problem}; wait for it or choose another folder") from None
 
 
-def _is_at(descriptor: int, path: Path) -> bool:
+def is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file is the one that stands at a path now."""
     try:
         return os.fstat(descriptor).st_ino == path.stat().st_ino
     except FileNotFoundError:

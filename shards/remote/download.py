@@ -13,6 +13,7 @@ from typing import IO
 
 from shards.errors import IebenchError
 from shards.files import sync_folder
+from shards.locks import is_at
 from shards.remote.connection import Dropped, NoRanges, RemoteFile, Unreachable
 from shards.remote.schemes import open_remote
 
@@ -211,7 +212,7 @@ def _turn(part: Path, is_there: Callable[[], bool]) -> Iterator[IO[bytes] | None
         with os.fdopen(descriptor, "r+b") as stream:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             try:
-                if _is_at(descriptor, part):
+                if is_at(descriptor, part):
                     yield stream
                     return
             finally:
@@ -219,10 +220,3 @@ def _turn(part: Path, is_there: Callable[[], bool]) -> Iterator[IO[bytes] | None
         if is_there():
             yield None
             return
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.fstat(descriptor).st_ino == path.stat().st_ino
-    except FileNotFoundError:
-        return False

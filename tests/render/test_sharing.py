@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import threading
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,9 @@ def plan(tmp_path_factory):
 def paint(plan, monkeypatch):
     """Renders with workers that paint; gives the summary and the names that were tried, in order."""
 
-    def run(out: Path, part: str | None = None, end=lambda name, attempt: None, kind="cpu", **options):
+    def run(
+        out: Path, part: str | None = None, end=lambda name, attempt: None, kind="cpu", plan=plan, **options
+    ):
         engine = PaintingEngine(end, kind=kind)
         monkeypatch.setattr(dataset, "open_engine", lambda *_: engine)
         monkeypatch.setattr(dataset, "require_blender", lambda: None)
@@ -195,3 +198,22 @@ def test_an_object_whose_worker_is_killed_keeps_only_its_own_shard_waiting(paint
     ended = lambda name, attempt: ProcessExpired("", code=-9) if name == killed and attempt < 3 else None  # noqa: E731
     summary, tried = paint(out, "1/1", ended)
     assert tried.count(killed) == 3 and tried[-1] == killed and not summary.failures
+
+
+@pytest.mark.parametrize("parts", [("1/2", "2/2"), (None,)])
+def test_objects_are_added_to_a_whole_dataset_and_only_those_rendered(paint, plan, whole, tmp_path, parts):
+    out = tmp_path / "views"
+    added = {names(plan.shards[0])[1], names(plan.shards[-1])[0]}
+    fewer = [item for item in plan.objects if item.object_id not in added]
+    paint(out, plan=make_plan(fewer, SETTINGS), kind="optix")
+    tried = [paint(out, part, kind="cpu", mix=True, add=True)[1] for part in parts]
+    assert sorted(chain(*tried)) == sorted(added)
+    closing, again = paint(out, kind="cpu", mix=True, add=True)
+    assert again == []
+    there, expected = digests(out), digests(whole)
+    assert {shard.name: there[shard.name] for shard in plan.shards} == {
+        shard.name: expected[shard.name] for shard in plan.shards
+    }
+    infos = {info.name: info.devices for split in closing.index.splits.values() for info in split.shards}
+    assert infos[plan.shards[0].name] == ("cpu", "optix")
+    assert {device for devices in infos.values() for device in devices} == {"cpu", "optix"}

@@ -213,9 +213,9 @@ def number(header: str) -> KeyNumber:
     return next(item for item in KEY_NUMBERS if item.header == header)
 
 
-def put_section(path: Path, text: str) -> None:
+def put_section(path: Path, text: str, begin: str = BEGIN, end: str = END) -> None:
     """Puts the section between its marks, or at the end of the file."""
     old = path.read_text(encoding="utf-8") if path.is_file() else "# What was measured\n"
-    before, _, rest = old.partition(BEGIN)
-    after = rest.partition(END)[2]
-    write_text(path, f"{before.rstrip()}\n\n{BEGIN}\n{text}{END}\n{after.lstrip()}")
+    before, _, rest = old.partition(begin)
+    after = rest.partition(end)[2]
+    write_text(path, f"{before.rstrip()}\n\n{begin}\n{text}{end}\n{after.lstrip()}")

@@ -103,6 +103,7 @@ def test_view_0_is_the_original_and_others_are_made_by_their_parameters(toy_data
                 assert np.array_equal(views[view, number], made.numpy())
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("step", "workers"), [(0, 2), (3, 0), (5, 2)])
 def test_views_are_the_same_from_any_step_and_in_any_worker(toy_dataset: Path, step: int, workers: int):
     expected = batches(toy_dataset, 9, maker())[step:]

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from iebench.cli.evaluating import evaluate_networks
-from iebench.cli.published import pack_with_bar
+from iebench.cli.packing import pack_with_bar
 from iebench.evaluation.steering import MOST_VIEWS
 from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.report.contenders import Contender

@@ -45,9 +45,12 @@ def test_one_command_goes_from_nothing_to_a_report_and_again_does_nothing_twice(
     assert "untrained" in first.out
     page = (out / "report.html").read_text()
     assert "<html" in page
+    assert 'href="report-explorer.html"' in page and (out / "report-explorer.html").is_file()
+    assert {open_dataset(folder).image_size for folder in out.glob("report-views-*")} == {128}
     before = digests(out / "views")
 
     second = run("demo", "--out", out, "--vicreg", *TOY, timeout=500)
     assert second.code == 0, second.err
     assert digests(out / "views") == before
     assert second.out == first.out
+    assert len(list(out.glob("report-views-*"))) == 1  # the same views, which are not rendered again

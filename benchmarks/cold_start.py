@@ -23,7 +23,7 @@ from iebench.cli.progress import ViewBar
 from load_speed import write_published
 from shards.loader import draw_batches, view_batches
 from shards.mirror import dataset_folder
-from shards.packing import pack
+from shards.pack_run import pack
 from shards.published.pack import make_pack_plan
 from shards.schema import INDEX_NAME, open_dataset
 from shards.stream import DrawSettings, DrawStream, ViewStream

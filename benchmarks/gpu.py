@@ -34,7 +34,7 @@ from iebench.training.machine import commit_of
 from iebench.training.metrics_log import read_metrics
 from load_speed import write_published
 from shards.errors import UsageError
-from shards.packing import pack
+from shards.pack_run import pack
 from shards.published.pack import make_pack_plan
 from shards.schema import open_dataset
 

@@ -15,7 +15,7 @@ import click
 from iebench.cli.progress import ViewBar
 from load_speed import write_published
 from shards.loader import draw_batches
-from shards.packing import pack
+from shards.pack_run import pack
 from shards.published.pack import make_pack_plan
 from shards.schema import open_dataset
 from shards.stream import DrawSettings, DrawStream

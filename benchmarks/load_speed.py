@@ -35,8 +35,8 @@ from shards import access
 from shards.images import encode_jpeg
 from shards.lanes import default_lanes
 from shards.loader import draw_batches
-from shards.packing import pack
-from shards.pictures.pack import make_picture_plan, open_pictures
+from shards.pack_run import pack
+from shards.pictures.picture_plan import make_picture_plan, open_pictures
 from shards.published.pack import make_pack_plan
 from shards.reader import read_views
 from shards.schema import VARIANTS, DatasetIndex, draw_latents, open_dataset

@@ -13,7 +13,7 @@ from shards.errors import IebenchError
 from shards.failures import FAILURES_NAME, Failures
 from shards.files import sha256_of, write_text
 from shards.lists import Name
-from shards.packing import FOLDER_NAME, Packed
+from shards.pack_run import FOLDER_NAME, Packed
 from shards.schema import INDEX_NAME, open_dataset
 from shards.table import TABLE_NAME
 

@@ -100,10 +100,6 @@ def test_only_the_blender_room_imports_blender():
     assert wrong == []
 
 
-SHARED_NAMES = {"pack", "views"}
-"""Left as they are: ``pack`` of published views and of pictures, ``views`` of a model and as pictures."""
-
-
 def modules_of(*packages: str) -> dict[str, Path]:
     paths = [path for package in packages for path in (ROOT / package).rglob("*.py")]
     return {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in paths}
@@ -140,4 +136,4 @@ def test_no_two_modules_and_no_two_public_classes_of_shards_and_render_share_a_n
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     )
     shared = {name for name, count in (*stems.items(), *classes.items()) if count > 1} - {"__init__"}
-    assert shared - SHARED_NAMES == set()
+    assert shared == set()

@@ -18,7 +18,7 @@ from shards.child_processes import available_cores
 if TYPE_CHECKING:
     from shards.images import ChannelOrder
     from shards.lists import Name
-    from shards.packing import Packed, PackPlan
+    from shards.pack_run import Packed, PackPlan
     from shards.schema import Variant
 
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -142,7 +142,7 @@ def pack_with_bar(
     plan: "PackPlan[Any]", out: Path, workers: int, repair: bool = False, add: bool = False
 ) -> "Packed":
     """Packs what is missing of a plan under a progress bar."""
-    from shards.packing import pack as run_packing
+    from shards.pack_run import pack as run_packing
 
     bar = ViewBar("pack")
     try:

@@ -52,7 +52,7 @@ def pack_pictures(
     stored is named in OUT/failures.jsonl, and the rest goes on. The same command again goes on where it was stopped.
     """
     from shards.errors import UsageError
-    from shards.pictures.pack import make_picture_plan, open_pictures
+    from shards.pictures.picture_plan import make_picture_plan, open_pictures
 
     if size and crop:
         raise UsageError("--size stores squares, of which --crop cannot take another; give one of them")

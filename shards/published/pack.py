@@ -10,7 +10,7 @@ from shards.errors import UsageError
 from shards.images import ChannelOrder
 from shards.lists import Name
 from shards.locks import sole_process
-from shards.packing import FOLDER_NAME, PackPlan
+from shards.pack_run import FOLDER_NAME, PackPlan
 from shards.pixels import PixelSums
 from shards.published.archive import is_archive, open_archive
 from shards.published.detection import detect
@@ -37,7 +37,7 @@ class PublishedReader:
     settings: PackSettings
 
     def read(self, item: SourceObject) -> tuple[list[Sample], PixelSums]:
-        """As of ``shards.packing.ObjectReader``."""
+        """As of ``shards.pack_run.ObjectReader``."""
         return read_object(self.source, item, self.settings)
 
     def license_text(self) -> str:

@@ -1,9 +1,16 @@
 """Each render process of a machine has a number of its own, free again when the process ends."""
 
+import fcntl
+import os
+import socket
 import subprocess
 import sys
 
 import pytest
+
+from render.device_choice import CPU, Device
+from render.slots import node_folder
+from render.worker import _turn_to_compile
 
 HOLDER = (
     "import sys; from pathlib import Path; from render.slots import take_slot;"
@@ -37,3 +44,25 @@ def test_processes_are_numbered_from_zero_and_a_killed_ones_number_is_given_agai
     second.wait()
     assert hold()[1] == 1
     assert hold()[1] == 3
+
+
+def test_workers_of_one_machine_compile_kernels_in_turn_and_those_of_another_do_not_wait(
+    tmp_path, monkeypatch
+):
+    def is_free(host: str) -> bool:
+        monkeypatch.setattr(socket, "gethostname", lambda: host)
+        descriptor = os.open(node_folder(tmp_path) / "kernels", os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+    monkeypatch.setattr(socket, "gethostname", lambda: "one")
+    with _turn_to_compile(tmp_path, Device("optix", "H100", "0")):
+        assert not is_free("one") and is_free("another")
+    assert is_free("one")
+    with _turn_to_compile(tmp_path, CPU):
+        assert is_free("one")

@@ -6,7 +6,7 @@ import pytest
 
 from commands import call
 from folders import OBJECTS, write_folder
-from shards import packing, writer
+from shards import pack_run, writer
 from shards.schema import open_dataset
 from toys import digests
 
@@ -50,7 +50,7 @@ def interrupted(monkeypatch, source, out, sealed):
             raise KeyboardInterrupt
         return writer.seal_shard(*arguments, **named)
 
-    monkeypatch.setattr(packing, "seal_shard", seal)
+    monkeypatch.setattr(pack_run, "seal_shard", seal)
     assert call("pack", source, out, *PACK, "--add").code == 130
     monkeypatch.undo()
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from commands import call
 from folders import SIZE, files_of, views_of, write_folder
 from shards.images import encode_jpeg
-from shards.packing import pack
+from shards.pack_run import pack
 from shards.published.pack import make_pack_plan
 from shards.published.unpack import unpack
 from shards.reader import read_views

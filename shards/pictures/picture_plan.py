@@ -9,12 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shards.errors import IebenchError, UsageError
 from shards.images import ChannelOrder, fitted
-from shards.packing import PackPlan
+from shards.pack_run import PackPlan
 from shards.pictures.cifar import Cifar, is_cifar
 from shards.pictures.folders import ClassFolders
 from shards.pictures.picture import Picture, picture_size, stored_picture
+from shards.pictures.single_views import ViewsOfDataset
 from shards.pictures.source import PictureSource, catalogue
-from shards.pictures.views import ViewsOfDataset
 from shards.pictures.webdataset import WebDatasetShards
 from shards.pixels import PixelSums
 from shards.samples import Sample, encode_sample
@@ -63,7 +63,7 @@ class PictureReader:
     settings: PictureSettings
 
     def read(self, item: Picture) -> tuple[list[Sample], PixelSums]:
-        """As of ``shards.packing.ObjectReader``."""
+        """As of ``shards.pack_run.ObjectReader``."""
         settings, fit = self.settings, self.settings.fit
         stored = stored_picture(self.source.read(item), settings.size, settings.channel_order)
         pixels = stored.pixels

@@ -29,10 +29,10 @@ RECIPES = {"run": "demo", "vicreg": "demo_vicreg"}
 """The recipe of each run by its folder; the first is the one that the demo is about."""
 
 # Two cores without a GPU. Measured in benchmarks/RESULTS.md, "The demo".
-MODELS_PER_SECOND = 45
-SECONDS_PER_OBJECT, SECONDS_PER_VIEW = 0.03, 0.028
-TRAINED_PER_SECOND, EVALUATED_PER_SECOND = 158, 1000
-PROBING_SECONDS = 85
+MODELS_PER_SECOND = 42
+SECONDS_PER_OBJECT, SECONDS_PER_VIEW = 0.02, 0.0145
+TRAINED_PER_SECOND, EVALUATED_PER_SECOND = 290, 1000
+PROBING_SECONDS = 66
 REPORT_SECONDS = 35
 
 

@@ -38,7 +38,7 @@ def demo(
     overrides: tuple[str, ...],
     compares: bool,
 ) -> None:
-    """From nothing to an evaluated model and a report, in a quarter of an hour on two cores.
+    """From nothing to an evaluated model and a report, in ten minutes on two cores.
 
     Makes procedural models, renders them, trains SIE on the views, evaluates it next to the untrained network and
     writes OUT/report.html. --vicreg sets what is invariant beside what is equivariant. The same command again goes

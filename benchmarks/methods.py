@@ -280,5 +280,8 @@ def small_recipe(
 if __name__ == "__main__":
     try:
         main()
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        sys.exit(130)
     except IebenchError as error:
         sys.exit(str(error))

@@ -145,5 +145,8 @@ def drawn(recipe: str, found: dict[int, Contender]) -> str:
 if __name__ == "__main__":
     try:
         main()
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        sys.exit(130)
     except IebenchError as error:
         sys.exit(str(error))

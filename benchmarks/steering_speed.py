@@ -1,6 +1,6 @@
 """How much faster K steps of one embedding are than K encodings, as test-time augmentation needs them.
 
-Untrained networks, random pixels, in turns within one run::
+Untrained networks, random pixels, in turns within one run; on the CPU, times are of the processor::
 
     python benchmarks/steering_speed.py
     python benchmarks/steering_speed.py --device cuda --batch 64
@@ -77,11 +77,14 @@ def ways(
 
 
 def seconds(work: Callable[[], object], device: str) -> float:
-    """How long some work takes, the device's part included."""
+    """How long some work takes: on a GPU by the clock, on the CPU by processor time, which other programs change little."""
+    if not device.startswith("cuda"):
+        start = time.process_time()
+        work()
+        return time.process_time() - start
     start = time.perf_counter()
     work()
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
+    torch.cuda.synchronize()
     return time.perf_counter() - start
 
 

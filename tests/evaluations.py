@@ -15,7 +15,6 @@ from iebench.evaluation.results import (
     EvaluatedNetwork,
     Evaluation,
     EvaluationFile,
-    RetrievalExample,
     Score,
 )
 from iebench.evaluation.splits import open_splits
@@ -57,8 +56,6 @@ def made_up_evaluation(
             if not parts or part in parts:
                 estimate = Estimate(value, value - 0.01, value + 0.01, CHANCE.get(name), len(names))
                 scores.append(Score(title, task, part, name, estimate))
-    has_predictor = not parts
-    examples = [RetrievalExample(synset, name, 0, 2, 2.0, (1, 2, 3, 0)) for synset, name in list(names)[:3]]
     return Evaluation(
         "views",
         splits.test.describe(),
@@ -66,7 +63,6 @@ def made_up_evaluation(
         EvaluationConfig(),
         tuple(EvaluatedNetwork(title, "run", f"weights of {title}", 512) for title in (TRAINED, UNTRAINED)),
         tuple(scores),
-        examples=tuple(examples) if has_predictor else (),
         complete=True,
     )
 

@@ -14,7 +14,6 @@ from iebench.evaluation.results import (
     Evaluation,
     EvaluationFile,
     LeftOut,
-    RetrievalExample,
     Score,
 )
 from iebench.methods.parts import transformations
@@ -45,7 +44,6 @@ class NetworkRecord:
         encoder_fingerprint: As ``fingerprint_of_encoder`` gives it.
         predictor_fingerprint: As ``fingerprint_of_predictor`` gives it.
         known: What objects contribute to each score.
-        examples: Retrieved views of a few objects.
         left_out: Tasks of the standard suite that cannot be asked of this network, though the dataset has them.
     """
 
@@ -54,7 +52,6 @@ class NetworkRecord:
     encoder_fingerprint: str
     predictor_fingerprint: str
     known: dict[Key, PerObject] = field(default_factory=dict)
-    examples: tuple[RetrievalExample, ...] = ()
     left_out: list[LeftOut] = field(default_factory=list)
     _estimates: dict[Key, Estimate] = field(default_factory=dict)
 
@@ -123,9 +120,6 @@ class Entry:
             subject = self.subjects.get(score.network)
             if subject is not None and score.key in contributions:
                 subject.known[(score.task, score.part, score.metric)] = contributions[score.key]
-        trained = next(iter(self.subjects.values()))
-        if trained.has("retrieval", "val-val"):
-            trained.examples = found.examples
 
     def _discard(self) -> None:
         """Removes the file that is there."""
@@ -145,9 +139,7 @@ class Entry:
         trained = next(iter(self.subjects.values()))
         of_network = trained.left_out if "standard" in self.evaluation.suites else ()
         left_out = dict.fromkeys((*self.evaluation.left_out, *of_network))
-        return replace(
-            self.evaluation, scores=tuple(scores), left_out=tuple(left_out), examples=trained.examples
-        )
+        return replace(self.evaluation, scores=tuple(scores), left_out=tuple(left_out))
 
     def write(self) -> None:
         """Writes the file: first what objects contribute, then the scores."""

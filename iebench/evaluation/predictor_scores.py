@@ -10,7 +10,7 @@ from iebench.backbones.encoder import EmbeddingPredictor
 from iebench.evaluation.equivariance import measure_equivariance
 from iebench.evaluation.features import Features
 from iebench.evaluation.intervals import PerObject
-from iebench.evaluation.results import LeftOut, RetrievalExample
+from iebench.evaluation.results import LeftOut
 from iebench.evaluation.retrieval import (
     constant_pre,
     hits_by_object,
@@ -24,7 +24,6 @@ from iebench.evaluation.retrieval import (
 from iebench.evaluation.scoring import Scores
 from iebench.methods.parts.transformations import LATENTS, relative_transformation
 
-EXAMPLES = 6
 HITS_AT = (1, 2, 5, 10)
 NUMBERS_AT_ONCE = 2**28
 """Numbers that a predictor may hold at once: some kinds make a matrix for each row."""
@@ -147,9 +146,7 @@ class PredictorSpace:
 
 
 @torch.inference_mode()
-def score_retrieval(
-    part: str, spaces: Mapping[str, PredictorSpace]
-) -> tuple[dict[tuple[str, str], Scores], tuple[RetrievalExample, ...]]:
+def score_retrieval(part: str, spaces: Mapping[str, PredictorSpace]) -> dict[tuple[str, str], Scores]:
     """All that is measured with one choice of queries and gallery.
 
     Args:
@@ -157,26 +154,24 @@ def score_retrieval(
         spaces: The views of ``val``, and of ``train`` where they are asked for.
 
     Returns:
-        The scores by task and part, and retrieved views of a few objects.
+        The scores by task and part.
     """
     if part == "train-train":
-        return {("retrieval", part): score_training(spaces["train"])}, ()
+        return {("retrieval", part): score_training(spaces["train"])}
     if part == "val-all":
-        return {("retrieval", part): score_galleries(spaces["val"], [spaces["train"], spaces["val"]])}, ()
+        return {("retrieval", part): score_galleries(spaces["val"], [spaces["train"], spaces["val"]])}
     return score_validation(spaces["val"])
 
 
-def score_validation(
-    space: PredictorSpace,
-) -> tuple[dict[tuple[str, str], Scores], tuple[RetrievalExample, ...]]:
+def score_validation(space: PredictorSpace) -> dict[tuple[str, str], Scores]:
     """Retrieval of validation views, and how well the predictor's steps follow the views.
 
     Returns:
         Scores by (task, part): retrieval among the views of the object and PRE (``val-val``), retrieval among all
-        validation views (``val-gallery``) and ``steps``; and a few objects with what was retrieved.
+        validation views (``val-gallery``) and ``steps``.
     """
     features = space.features
-    ranks, ranked = space.rank()
+    ranks, _ = space.rank()
     within = _rank_scores(ranks, features.views)
     embeddings = space.all_embeddings()
     count = features.objects * features.views
@@ -188,14 +183,13 @@ def score_validation(
         within["pre"] = pre_by_object(errors, constant_pre(angles, angles).mean().item())
         by_chance = random_pre(angles, angles).unflatten(0, ranks.shape)
         within["pre_random_view"] = PerObject.mean_of(by_chance.cpu().numpy())
-    scores = {
+    return {
         ("retrieval", "val-val"): within,
         ("retrieval", "val-gallery"): _rank_scores(found.ranks.unflatten(0, ranks.shape), count),
         ("steps", "val-val"): measure_equivariance(
             space.predictor.predict, space.told, embeddings, features.latents
         ),
     }
-    return scores, _examples(ranks, ranked, features)
 
 
 @torch.inference_mode()
@@ -235,19 +229,3 @@ def _rank_scores(ranks: Tensor, candidates: int) -> Scores:
     """MRR and H@k of (objects, views) ranks among so many views."""
     hits = {f"h@{k}": hits_by_object(ranks, k, candidates) for k in HITS_AT if k < candidates}
     return {"mrr": mrr_by_object(ranks, candidates), **hits}
-
-
-def _examples(ranks: Tensor, ranked: Tensor, val: Features) -> tuple[RetrievalExample, ...]:
-    """A few objects of different classes, with the views that the predictor retrieves for one target each."""
-    chosen: dict[int, int] = {}
-    for position, label in enumerate(val.labels.tolist()):
-        chosen.setdefault(label, position)
-    positions = list(chosen.values())
-    step = max(1, len(positions) // EXAMPLES)
-    examples = []
-    for number, position in enumerate(positions[::step][:EXAMPLES]):
-        target = 1 + number % (val.views - 1)
-        synset, object_id = val.names[position]
-        rank, retrieved = ranks[position, target].item(), tuple(ranked[position, target].tolist())
-        examples.append(RetrievalExample(synset, object_id, 0, target, rank, retrieved))
-    return tuple(examples)

@@ -100,27 +100,6 @@ class EvaluatedData:
 
 
 @dataclass(frozen=True)
-class RetrievalExample:
-    """The views that a predictor retrieves for one question.
-
-    Attributes:
-        synset: Class of the object.
-        object: The object's id.
-        source: View that is steered.
-        target: View that it should become.
-        rank: Rank of the target among the object's views; 1 is best.
-        retrieved: The first views by similarity, best first.
-    """
-
-    synset: str
-    object: str
-    source: int
-    target: int
-    rank: float
-    retrieved: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """Everything that one evaluation found.
 
@@ -132,7 +111,6 @@ class Evaluation:
         networks: The networks that were evaluated, the trained one first.
         scores: Every number, in the order in which it became known.
         left_out: Tasks that could not be done.
-        examples: Retrieved views of a few objects.
         complete: Whether everything of its suites that can be measured was.
         suites: The suites that were asked for.
         ood: The split outside the training range that the robustness suite used; None if there was none.
@@ -145,7 +123,6 @@ class Evaluation:
     networks: tuple[EvaluatedNetwork, ...] = ()
     scores: tuple[Score, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
-    examples: tuple[RetrievalExample, ...] = ()
     complete: bool = False
     suites: tuple[Suite, ...] = ("standard",)
     ood: EvaluatedData | None = None

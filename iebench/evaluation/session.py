@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from iebench.backbones.encoder import ALL, EmbeddingPredictor, Encoder
@@ -33,7 +33,6 @@ from iebench.evaluation.results import (
     Evaluation,
     EvaluationFile,
     LeftOut,
-    RetrievalExample,
 )
 from iebench.evaluation.robustness import (
     CLEAN_VIEWS,
@@ -49,7 +48,7 @@ from iebench.evaluation.scoring import score_neighbors, score_probe
 from iebench.evaluation.splits import Splits
 from iebench.evaluation.splits_tasks import tasks_of
 from iebench.evaluation.tasks import KNN
-from iebench.training.processes import Processes, as_bytes, as_text
+from iebench.training.processes import Processes
 
 RETRIEVAL = "retrieval"
 
@@ -296,7 +295,6 @@ class Session:
         items = sorted(item for item in waiting if item[1] in (KNN, RETRIEVAL))
         for start in range(0, len(items), self.processes.count):
             found: dict[str, PerObject] = {}
-            examples: tuple[RetrievalExample, ...] = ()
             with self.processes.fail_together():
                 name, task, part = ("", "", "")
                 if start + self.processes.rank < len(items):
@@ -308,15 +306,7 @@ class Session:
                     found = keyed(name, task, part, scores)
                 elif task == RETRIEVAL:
                     self._say(f"retrieval by the predictor: {part}")
-                    found, examples = self._retrieve(name, part, features[name])
-            told = self.processes.collect(as_bytes(json.dumps([name, [asdict(item) for item in examples]])))
-            for text in told:
-                owner, contents = json.loads(as_text(text))
-                if contents:
-                    self.subjects[owner].examples = tuple(
-                        RetrievalExample(**{**item, "retrieved": tuple(item["retrieved"])})
-                        for item in contents
-                    )
+                    found = self._retrieve(name, part, features[name])
             self._record(found)
 
     def _measure_shifts(
@@ -363,19 +353,16 @@ class Session:
                         found |= keyed(name, task, part, scores)
             self._record(found)
 
-    def _retrieve(
-        self, name: str, part: str, features: Mapping[str, Features]
-    ) -> tuple[dict[str, PerObject], tuple[RetrievalExample, ...]]:
+    def _retrieve(self, name: str, part: str, features: Mapping[str, Features]) -> dict[str, PerObject]:
         """What one predictor retrieves from one gallery."""
         predictor = self._encoders[name].predictor
         assert predictor is not None
         latents, device = self.splits.test.latent_names, self.processes.device
         spaces = {split: PredictorSpace(predictor, some, latents, device) for split, some in features.items()}
-        measured, examples = score_retrieval(part, spaces)
         found: dict[str, PerObject] = {}
-        for (task, place), scores in measured.items():
+        for (task, place), scores in score_retrieval(part, spaces).items():
             found |= keyed(name, task, place, scores)
-        return found, examples
+        return found
 
     def _record(self, found: Mapping[str, PerObject]) -> None:
         """Sends what each process found to rank 0, which writes it."""

@@ -239,7 +239,6 @@ def test_two_processes_evaluate_as_one(alone: dict[str, Path], toy_dataset: Path
         {score.key: score.estimate.value for score in content.scores} for content in (found, expected)
     )
     assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-4)
-    assert found.examples == expected.examples
 
 
 @pytest.mark.processes

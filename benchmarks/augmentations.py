@@ -102,7 +102,7 @@ def parse_options() -> argparse.Namespace:
 
 def pictures_of(views: Path, out: Path) -> Path:
     """Packs one view of each object, where that is not done yet."""
-    from shards.pictures.pack import make_picture_plan, open_pictures
+    from shards.pictures.picture_plan import make_picture_plan, open_pictures
 
     pack_with_bar(make_picture_plan(open_pictures(views, from_views=True)), out, workers=2)
     return out

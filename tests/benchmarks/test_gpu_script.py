@@ -55,7 +55,7 @@ def test_everything_is_measured_in_one_command(toy_dataset: Path, tmp_path: Path
 
 @pytest.mark.processes
 def test_a_row_that_fails_says_why_and_costs_only_itself(gpu: ModuleType):
-    sizes = gpu.Dimensions(batch_size=2, image_size=30)  # which the published network does not take
+    sizes = gpu.Sizes(batch_size=2, image_size=30)  # which the published network does not take
     failed = gpu.measure_arrangement("as published", sizes, "cpu", 300)
     assert "takes sizes that 32 divides, not 30 px" in failed["reason"]
     good = {

@@ -21,16 +21,22 @@ def job(name: str) -> Job:
     return Job(ObjectRef("03797390", name, Path(name), 0, "train"), PlanSettings(), Path())
 
 
+def queue_of(*names: str) -> JobQueue:
+    """A queue from which all jobs were asked for."""
+    queue = JobQueue(map(job, names))
+    queue.fill(len(names))
+    return queue
+
+
 def tries(error: BaseException) -> tuple[int, str]:
     """How often a job is tried that always ends so, and why it is given up."""
-    queue = JobQueue([job("a")])
+    queue = queue_of("a")
     while attempt := queue.take(0):
         outcome = queue.failed(attempt, error)
     assert outcome is not None and len(queue) == 0
     return outcome.attempts, outcome.reason
 
 
-@pytest.mark.processes
 @pytest.mark.parametrize(
     ("error", "attempts", "reason"),
     [
@@ -51,9 +57,8 @@ def test_what_comes_from_outside_is_tried_more_often_than_a_crash(error, attempt
     assert tries(error) == (attempts, reason)
 
 
-@pytest.mark.processes
 def test_a_job_that_was_killed_comes_after_all_others_and_then_alone():
-    queue = JobQueue(map(job, "ab"))
+    queue = queue_of(*"ab")
     assert queue.failed(queue.take(0), KILLED) is None
     names = []
     second = queue.take(0)
@@ -66,9 +71,8 @@ def test_a_job_that_was_killed_comes_after_all_others_and_then_alone():
     assert queue.take(0).number == 3
 
 
-@pytest.mark.processes
 def test_an_innocent_job_that_was_killed_still_has_both_its_tries_at_a_crash():
-    queue = JobQueue([job("a")])
+    queue = queue_of("a")
     for error in (KILLED, CRASHED, KILLED):
         assert queue.failed(queue.take(0), error) is None
     assert queue.failed(queue.take(0), CRASHED).attempts == 4

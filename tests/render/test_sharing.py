@@ -200,6 +200,7 @@ def test_an_object_whose_worker_is_killed_keeps_only_its_own_shard_waiting(paint
     assert tried.count(killed) == 3 and tried[-1] == killed and not summary.failures
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("parts", [("1/2", "2/2"), (None,)])
 def test_objects_are_added_to_a_whole_dataset_and_only_those_rendered(paint, plan, whole, tmp_path, parts):
     out = tmp_path / "views"

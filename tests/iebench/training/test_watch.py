@@ -83,7 +83,13 @@ def test_all_end_when_one_dies_and_one_of_them_says_so(rank: int, speaker: int, 
 def test_an_error_that_one_tells_ends_the_others_with_its_code_and_without_a_word(rank: int, capfd):
     with watches(3) as (found, ends):
         found[rank].leave(4)
-        time.sleep(0.1)
+        others = [watch for number, watch in enumerate(found) if number != rank]
+        heard = [
+            watch for watch in others if rank == 0 or watch.rank == 0
+        ]  # the connections are those of rank 0
+        until = time.monotonic() + 60
+        while not all(rank in watch._failed for watch in heard) and time.monotonic() < until:
+            time.sleep(0.01)
         assert not any(end.codes for end in ends)  # it is still telling its error
         die(found[rank])
         assert [ends[number].wait() for number in range(3) if number != rank] == [4, 4]

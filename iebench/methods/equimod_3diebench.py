@@ -12,7 +12,7 @@ from iebench.methods.method import Batch, Dimensions, EquivariantConfig, Method,
 from iebench.methods.parts.ema import frozen_copy, update_ema
 from iebench.methods.parts.gather import gather
 from iebench.methods.parts.losses import alignment_loss, collapse_terms, contrastive_loss, invariance_loss
-from iebench.methods.parts.steering import SteeringMethod
+from iebench.methods.parts.steered import SteeringMethod
 from iebench.methods.simclr import SimCLR, SimCLRConfig
 from iebench.methods.vicreg import VICReg, VICRegConfig, vicreg_loss
 

@@ -14,7 +14,7 @@ from iebench.methods.method import (
 from iebench.methods.parts.gather import gather_each
 from iebench.methods.parts.losses import contrastive_loss
 from iebench.methods.parts.projectors import mlp_projector
-from iebench.methods.parts.steering import SteeringMethod
+from iebench.methods.parts.steered import SteeringMethod
 
 
 class SimCLRConfig(ProjectedConfig):

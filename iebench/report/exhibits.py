@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from iebench.evaluation.intervals import Estimate
 from iebench.report import wording
 from iebench.report.gallery import (
-    Picture,
+    ShownView,
     ViewName,
     changes_in_words,
     name_of,
@@ -30,7 +30,7 @@ class Answer:
 
     title: str
     rank: str
-    retrieved: list[Picture]
+    retrieved: list[ShownView]
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Example:
     why: Why
     class_name: str
     object: str
-    source: Picture
-    target: Picture
+    source: ShownView
+    target: ShownView
     angle: str
     axis: str
     changes: str
@@ -59,7 +59,7 @@ class Neighbor:
         angle: Angle between the poses; empty where they are not known.
     """
 
-    picture: Picture
+    picture: ShownView
     class_name: str
     is_alike: bool
     angle: str
@@ -80,7 +80,7 @@ class Query:
 
     class_name: str
     object: str
-    picture: Picture
+    picture: ShownView
     rows: list[NeighborRow]
 
 
@@ -102,7 +102,7 @@ class SheetRow:
 
     class_name: str
     object: str
-    pictures: list[Picture]
+    pictures: list[ShownView]
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class Frames:
         self.sample = sample
         self._larger = larger
 
-    def picture(self, row: int) -> Picture:
+    def picture(self, row: int) -> ShownView:
         """The picture of a view of the sample."""
         view = self.sample.views[row]
         name = self.sample.class_name(view.metadata.label)

@@ -23,7 +23,7 @@ _SAME_LATENT = 1e-9
 
 
 @dataclass(frozen=True)
-class Picture:
+class ShownView:
     """One view as the page shows it.
 
     Attributes:
@@ -77,19 +77,19 @@ def name_of(view: View) -> ViewName:
     return view.metadata.synset, view.metadata.object, view.metadata.view
 
 
-def picture(view: View, index: DatasetIndex, class_name: str) -> Picture:
+def picture(view: View, index: DatasetIndex, class_name: str) -> ShownView:
     """A view with its latents made ready for the page; one without latents, such as a photograph, has only its class."""
     values = {latent.name: value for latent, value in zip(index.latents, view.metadata.latents, strict=True)}
     jpeg = view.jpeg if view.channel_order == "rgb" else encode_jpeg(view.pixels())
     uri = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
     number = view.metadata.view
     if not values:
-        return Picture(uri, number, (), "", "", (0.0, 0.0), class_name)
+        return ShownView(uri, number, (), "", "", (0.0, 0.0), class_name)
     farthest = max(
         high for latent in index.latents if latent.name == "light_theta" for _, high in latent.intervals
     )
     distance = values["light_theta"] / farthest
-    return Picture(
+    return ShownView(
         uri,
         number,
         rotation=tuple(str(round(math.degrees(values[name]))) for name in LATENTS["rotation"]),

@@ -141,8 +141,8 @@ def _train(
         maker = augmentation_of(recipe, model.method, index)
         if maker is not None and not run.last_checkpoint.is_file():
             measured = measure_parameters(maker, data, index)
-            assert model.standardization is not None
-            model.standardization.set(*map(torch.from_numpy, measured))
+            assert model.parameter_scale is not None
+            model.parameter_scale.set(*map(torch.from_numpy, measured))
         stream = draw_stream(recipe.training, index, data, processes, model.method.view_count, maker)
         if processes.first:
             open_run(run, recipe, data, resume, model)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from iebench.augmentations.parameter_scale import ParameterScale
 from iebench.augmentations.parameters import PARAMETERS
-from iebench.augmentations.standardization import Standardization
 from iebench.backbones.builtin import REPRESENTATION_DIMENSIONS, build_backbone, load_initial_weights
 from iebench.backbones.feature_maps import feature_maps, require_feature_maps
 from iebench.methods import Batch, Dimensions, find_method
@@ -61,17 +61,17 @@ class Model(nn.Module):
         self.joint_views = recipe.backbone.joint_views
         self._encode: Callable[[nn.Module, Tensor], Tensor] = self._encoded
         self.latent_names = [latent.name for latent in index.latents]
-        self.standardization = None
+        self.parameter_scale = None
         if recipe.augmentation is not None:
             self.latent_names += PARAMETERS
-            self.standardization = Standardization()
+            self.parameter_scale = ParameterScale()
         self.backbone = build_backbone(recipe.backbone, index.image_size)
         self.method = find_method(recipe.method.name).build(recipe.method, dimensions)
         if self.method.wants_maps:
             require_feature_maps(self.backbone)
         self.target_backbone = None if self.method.base_momentum is None else frozen_copy(self.backbone)
         spaces = {"representation": dimensions.representation, "embedding": self.method.embedding_dimension}
-        self.has_rotation = "rotation" in groups_of(self.latent_names) and self.standardization is None
+        self.has_rotation = "rotation" in groups_of(self.latent_names) and self.parameter_scale is None
         self.online = OnlineEvaluation(
             {name: dimension for name, dimension in spaces.items() if dimension},
             dimensions.classes,
@@ -90,8 +90,8 @@ class Model(nn.Module):
 
         Parameters of augmentations are standardized.
         """
-        if self.standardization is not None:
-            second = self.standardization(second)
+        if self.parameter_scale is not None:
+            second = self.parameter_scale(second)
         between = relative_transformation(first, second, groups, self.latent_names)
         return between.to(self.channel_mean.dtype)
 

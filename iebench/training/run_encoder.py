@@ -28,7 +28,7 @@ class MethodPredictor(EmbeddingPredictor):
         super().__init__()
         self.method = model.method
         self.augmentation = augmentation
-        self.standardization = model.standardization
+        self.parameter_scale = model.parameter_scale
         self.groups = model.method.groups
         self.latent_names = tuple(model.latent_names)
 
@@ -39,7 +39,7 @@ class MethodPredictor(EmbeddingPredictor):
     def transformation(self, first: Tensor, second: Tensor) -> Tensor:
         """What the predictor is told of two views; parameters of augmentations are standardized."""
         return super().transformation(
-            first, second if self.standardization is None else self.standardization(second)
+            first, second if self.parameter_scale is None else self.parameter_scale(second)
         )
 
     def predict(self, embeddings: Tensor, transformation: Tensor) -> Tensor:

@@ -150,7 +150,7 @@ def test_parameters_are_standardized_by_what_the_training_draws(toy_dataset: Pat
     assert told.mean(dim=0).abs().max() < 0.2
     assert (told.std(dim=0) - 1).abs().max() < 0.2
     measured = measure_parameters(augmentation, toy_dataset, index)
-    assert np.array_equal(state["standardization.mean"].numpy(), measured.mean)
+    assert np.array_equal(state["parameter_scale.mean"].numpy(), measured.mean)
 
 
 def test_a_run_on_augmentations_resumes_to_the_same_weights(toy_dataset: Path, tmp_path: Path):

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from iebench.augmentations.parameters import PARAMETERS
 
 
-class Standardization(nn.Module):
+class ParameterScale(nn.Module):
     """Standardizes the parameters of augmentations, which are the last latents of a view.
 
     The statistics are in double precision and part of a checkpoint. Before they are set, nothing changes.

@@ -23,7 +23,7 @@ from iebench.evaluation.intervals import PerObject
 from iebench.evaluation.protocol import EvaluationConfig
 from iebench.evaluation.results import LeftOut
 from iebench.evaluation.scoring import Scores, score_classes
-from iebench.evaluation.splits import NO_TRAINING_SPLIT, Splits
+from iebench.evaluation.splits import Splits
 from shards.loader import draw_batches, view_batches
 from shards.stream import DrawSettings, DrawStream, ViewStream
 
@@ -38,11 +38,8 @@ _TOP = 5
 
 def linear_left_out(splits: Splits) -> list[LeftOut]:
     """The task with the reason why the datasets do not allow it; nothing where they do."""
-    if splits.fit is None:
-        return [LeftOut(LINEAR, NO_TRAINING_SPLIT)]
-    if splits.classes < 2:
-        return [LeftOut(LINEAR, "the dataset has one class only")]
-    return [LeftOut(LINEAR, "the datasets share no class")] if splits.shares_no_class() else []
+    reason = splits.why_not_classified()
+    return [LeftOut(LINEAR, reason)] if reason else []
 
 
 class LinearEvaluation:

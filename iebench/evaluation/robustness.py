@@ -19,7 +19,7 @@ from iebench.evaluation.protocol import EvaluationConfig
 from iebench.evaluation.results import LeftOut
 from iebench.evaluation.scores import majority_chance
 from iebench.evaluation.scoring import Scores
-from iebench.evaluation.splits import NO_TRAINING_SPLIT, Split, Splits
+from iebench.evaluation.splits import Split, Splits
 from iebench.evaluation.tasks import ProbeTask
 from iebench.evaluation.view_draws import train_draws
 
@@ -58,14 +58,7 @@ def shown_views(split: Split, views: int, conditions: tuple[Condition, ...]) -> 
 
 def robustness_left_out(splits: Splits) -> list[LeftOut]:
     """Tasks of the robustness suite that the datasets do not allow, each with the reason."""
-    reason = ""
-    if splits.fit is None:
-        reason = NO_TRAINING_SPLIT
-    elif splits.classes < 2:
-        reason = "the dataset has one class only"
-    elif splits.shares_no_class():
-        reason = "the datasets share no class"
-    if reason:
+    if reason := splits.why_not_classified():
         return [LeftOut(task, reason) for task in SHIFTS if task == CORRUPTION or splits.ood]
     if splits.test.index.image_size < SMALLEST:
         return [LeftOut(CORRUPTION, f"images below {SMALLEST} px cannot be corrupted")]

@@ -141,6 +141,14 @@ class Splits:
         known = {item.synset for item in self.fit.index.classes}
         return not any(item.synset in known for item in self.test.index.classes)
 
+    def why_not_classified(self) -> str:
+        """Says why no classifier can be fitted and tested; empty if one can."""
+        if self.fit is None:
+            return NO_TRAINING_SPLIT
+        if self.classes < 2:
+            return "the dataset has one class only"
+        return "the datasets share no class" if self.shares_no_class() else ""
+
 
 def open_splits(data: Path, fit: Path | None = None, ood: Path | None = None) -> Splits:
     """Opens the datasets of an evaluation.

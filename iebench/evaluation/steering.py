@@ -24,7 +24,7 @@ from iebench.evaluation.results import LeftOut
 from iebench.evaluation.robustness import detection
 from iebench.evaluation.scores import majority_chance
 from iebench.evaluation.scoring import Scores
-from iebench.evaluation.splits import NO_TRAINING_SPLIT, Splits
+from iebench.evaluation.splits import Splits
 from iebench.evaluation.steered_pass import SteeredPass, linear_classifier, objects_of
 from iebench.methods.parts.transformations import AUGMENTATION_GROUPS
 
@@ -46,14 +46,7 @@ TRAINED_ON = 4096
 
 def steering_left_out(splits: Splits) -> list[LeftOut]:
     """Tasks of the steering suite that the datasets do not allow, each with the reason."""
-    reason = ""
-    if splits.fit is None:
-        reason = NO_TRAINING_SPLIT
-    elif splits.classes < 2:
-        reason = "the dataset has one class only"
-    elif splits.shares_no_class():
-        reason = "the datasets share no class"
-    if reason:
+    if reason := splits.why_not_classified():
         return [LeftOut(task, reason) for task in (TTA, TTA_CORRUPTION, TTA_DETECTION)]
     if splits.test.index.image_size < SMALLEST:
         reason = f"images below {SMALLEST} px cannot be corrupted"

@@ -61,7 +61,9 @@ def watches(count: int, grace: float = 0.0) -> Iterator[tuple[list[Watch], list[
 def die(lost: Watch) -> None:
     """What the kernel does for a process that dies, which then says nothing more."""
     lost._left.set()
-    for connection in list(lost._peers.values()):
+    connections = list(lost._peers.values())
+    lost._peers.clear()  # the dead have no thread that tells of the connections that end first
+    for connection in connections:
         connection.shutdown(2)
 
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import click
 import torch
 
+from iebench.augmentations.parameter_scale import ParameterScale
 from iebench.augmentations.parameters import PARAMETERS
-from iebench.augmentations.standardization import Standardization
 from iebench.backbones.builtin import REPRESENTATION_DIMENSIONS, BackboneConfig, build_backbone
 from iebench.methods.parts.predictors import PredictorConfig, build_predictor
 from iebench.methods.parts.projectors import mlp_projector
@@ -54,7 +54,7 @@ def ways(
     backbone = build_backbone(BackboneConfig(name=name), size).eval().to(device)
     projector = mlp_projector(REPRESENTATION_DIMENSIONS[name], [512, EMBEDDING]).eval().to(device)
     predictor = build_predictor(PredictorConfig(kind="steer"), EMBEDDING, GROUPS).eval().to(device)
-    standardization = Standardization().to(device)
+    standardization = ParameterScale().to(device)
     pixels = torch.rand(batch, 3, size, size, device=device)
     latents = torch.rand(batch, len(PARAMETERS), dtype=torch.float64, device=device)
 

@@ -18,7 +18,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -277,7 +277,8 @@ def small_recipe(
     return parse_recipe(content, f"recipe {name}")
 
 
-if __name__ == "__main__":
+def run_script(main: Callable[[], None]) -> None:
+    """Runs a script; Ctrl-C and an error meant for the person are one sentence each."""
     try:
         main()
     except KeyboardInterrupt:
@@ -285,3 +286,7 @@ if __name__ == "__main__":
         sys.exit(130)
     except IebenchError as error:
         sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -20,10 +20,9 @@ from matplotlib.figure import Figure
 
 from iebench.report.contenders import Contender, ScorePath
 from iebench.report.tables import WHOLE, interval_text, metric_at
-from methods import MORE_TO_DO, Comparison, TimeIsUp, time_limit
+from methods import MORE_TO_DO, Comparison, TimeIsUp, run_script, time_limit
 from methods_data import split_validation
 from methods_table import contenders_by_recipe
-from shards.errors import IebenchError
 from shards.files import write_text
 from shards.schema import open_dataset
 
@@ -143,10 +142,4 @@ def drawn(recipe: str, found: dict[int, Contender]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on", file=sys.stderr)
-        sys.exit(130)
-    except IebenchError as error:
-        sys.exit(str(error))
+    run_script(main)

@@ -91,12 +91,14 @@ class Comparison:
         index: Index of the dataset.
         tuning: Folder of the dataset whose validation objects are for the search.
         test: Folder of the one whose validation objects are for the test.
+        is_over: Set when the minutes of ``--minutes`` have passed.
     """
 
     options: argparse.Namespace
     index: DatasetIndex
     tuning: Path
     test: Path
+    is_over: threading.Event
 
     def choose(self, name: str) -> Choice:
         """Searches the values of one recipe; trials that are done are not done again."""
@@ -109,6 +111,7 @@ class Comparison:
         recipe = small_recipe(name, self.index, self.options, self.options.tuning_views, TUNING_SEED, values)
         print(f"   {name}: trying {trial_name(values)}", file=sys.stderr)
         train(recipe, self.tuning, run.folder, self.options.device, resume=run.config_path.is_file())
+        self._check_time()
         return tuning_score(run, recipe, self.tuning)
 
     def measure(self, name: str, seed: int, values: Values) -> Path:
@@ -117,8 +120,18 @@ class Comparison:
         run = Run(options.out / f"{name}-seed{seed}")
         recipe = small_recipe(name, self.index, options, options.image_views, seed, values)
         train(recipe, self.test, run.folder, options.device, resume=run.config_path.is_file())
+        self._check_time()
         evaluate_run(run, self.test, options.device)
         return run.folder
+
+    def _check_time(self) -> None:
+        """Ends a comparison whose time was up during the last step of a training, which then ends as any other.
+
+        Raises:
+            TimeIsUp: The minutes are over.
+        """
+        if self.is_over.is_set():
+            raise TimeIsUp
 
 
 def main() -> None:
@@ -128,12 +141,12 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     names = options.recipes or in_order(name for name in recipe_names() if is_on_renders(name))
     tuning, test = split_validation(options.data, options.out / "data")
-    comparison = Comparison(options, open_dataset(options.data), tuning, test)
+    comparison = Comparison(options, open_dataset(options.data), tuning, test, threading.Event())
     folders: dict[str, list[Path]] = {}
     choices: dict[str, Choice] = {}
     left_out: list[str] = []
     try:
-        with time_limit(options.minutes):
+        with time_limit(options.minutes, comparison.is_over):
             for name in names:
                 measure_recipe(comparison, name, folders, choices, left_out)
     except TimeIsUp:
@@ -183,13 +196,12 @@ def measure_recipe(
 
 
 @contextmanager
-def time_limit(minutes: float | None) -> Iterator[None]:
-    """Stops what is under way after some minutes, as Ctrl-C does; trainings save their state.
+def time_limit(minutes: float | None, is_over: threading.Event) -> Iterator[None]:
+    """Sets an event after some minutes and stops what is under way, as Ctrl-C does; trainings save their state.
 
     Raises:
         TimeIsUp: The minutes are over.
     """
-    is_over = threading.Event()
 
     def interrupt() -> None:
         is_over.set()

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import threading
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,31 @@ def test_every_method_has_its_own_weight_to_search(recipe: str, weight: str | No
         assert all(value > 0 for value in values) and (weight != "momentum" or max(values) < 1)
 
 
+def test_a_time_limit_that_a_training_ends_upon_still_ends_the_comparison(
+    toy_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    import methods
+
+    comparison = methods.Comparison(
+        Namespace(out=tmp_path, device="cpu", tuning_views=36, image_views=36, set=[]),
+        open_dataset(toy_dataset),
+        toy_dataset,
+        toy_dataset,
+        threading.Event(),
+    )
+
+    def train(*_: object, **__: object) -> None:
+        """A training whose last step is over when the signal comes."""
+        comparison.is_over.set()
+
+    monkeypatch.setattr(methods, "train", train)
+    with pytest.raises(methods.TimeIsUp):
+        comparison.measure("sie", 0, {})
+    comparison.is_over.clear()
+    with pytest.raises(methods.TimeIsUp):
+        comparison.choose("sie")
+
+
 @pytest.mark.slow
 def test_recipes_are_searched_and_compared_and_a_stopped_comparison_goes_on(
     toy_dataset: Path, tmp_path: Path
@@ -98,7 +125,7 @@ def test_recipes_are_searched_and_compared_and_a_stopped_comparison_goes_on(
     command += ["--tuning-views", "36", "--threads", "1", "--seeds", "2", "--results", results]
     command += ["--recipes", "sie", "vicreg", *overrides]
 
-    stopped = subprocess.run([*map(str, command), "--minutes", "0.1"], capture_output=True, text=True)
+    stopped = subprocess.run([*map(str, command), "--minutes", "0.02"], capture_output=True, text=True)
     assert stopped.returncode == 75, stopped.stderr
     assert "the same command goes on" in stopped.stderr
     assert not (out / "report.html").exists()

@@ -13,13 +13,10 @@ something is left to do. On a GPU: ``--device cuda --image-views 6000000``.
 """
 
 import argparse
-import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -47,11 +44,9 @@ from methods_search import (
 from methods_table import Tuning, contenders_by_recipe, put_section, section
 from shards.errors import IebenchError
 from shards.schema import DatasetIndex, open_dataset
+from time_limit import MORE_TO_DO, TimeIsUp, TimeLimit
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-MORE_TO_DO = 75
-"""Exit code where the time was up before all was done; that of a temporary failure."""
-
 HEADLINES = (
     "vicreg",
     "sie",
@@ -78,10 +73,6 @@ target network that is fast enough for a few hundred steps. The search starts he
 SMALL_SIE = {"equivariance": 2.0}
 
 
-class TimeIsUp(Exception):
-    """The minutes that were given have passed."""
-
-
 @dataclass(frozen=True)
 class Comparison:
     """What is compared on what.
@@ -91,14 +82,14 @@ class Comparison:
         index: Index of the dataset.
         tuning: Folder of the dataset whose validation objects are for the search.
         test: Folder of the one whose validation objects are for the test.
-        is_over: Set when the minutes of ``--minutes`` have passed.
+        limit: The minutes of ``--minutes``.
     """
 
     options: argparse.Namespace
     index: DatasetIndex
     tuning: Path
     test: Path
-    is_over: threading.Event
+    limit: TimeLimit
 
     def choose(self, name: str) -> Choice:
         """Searches the values of one recipe; trials that are done are not done again."""
@@ -111,7 +102,7 @@ class Comparison:
         recipe = small_recipe(name, self.index, self.options, self.options.tuning_views, TUNING_SEED, values)
         print(f"   {name}: trying {trial_name(values)}", file=sys.stderr)
         train(recipe, self.tuning, run.folder, self.options.device, resume=run.config_path.is_file())
-        self._check_time()
+        self.limit.check()
         return tuning_score(run, recipe, self.tuning)
 
     def measure(self, name: str, seed: int, values: Values) -> Path:
@@ -120,18 +111,9 @@ class Comparison:
         run = Run(options.out / f"{name}-seed{seed}")
         recipe = small_recipe(name, self.index, options, options.image_views, seed, values)
         train(recipe, self.test, run.folder, options.device, resume=run.config_path.is_file())
-        self._check_time()
+        self.limit.check()
         evaluate_run(run, self.test, options.device)
         return run.folder
-
-    def _check_time(self) -> None:
-        """Ends a comparison whose time was up during the last step of a training, which then ends as any other.
-
-        Raises:
-            TimeIsUp: The minutes are over.
-        """
-        if self.is_over.is_set():
-            raise TimeIsUp
 
 
 def main() -> None:
@@ -141,12 +123,12 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     names = options.recipes or in_order(name for name in recipe_names() if is_on_renders(name))
     tuning, test = split_validation(options.data, options.out / "data")
-    comparison = Comparison(options, open_dataset(options.data), tuning, test, threading.Event())
+    comparison = Comparison(options, open_dataset(options.data), tuning, test, TimeLimit(options.minutes))
     folders: dict[str, list[Path]] = {}
     choices: dict[str, Choice] = {}
     left_out: list[str] = []
     try:
-        with time_limit(options.minutes, comparison.is_over):
+        with comparison.limit.running():
             for name in names:
                 measure_recipe(comparison, name, folders, choices, left_out)
     except TimeIsUp:
@@ -193,33 +175,6 @@ def measure_recipe(
         choices[name] = choice
     write_section(comparison, folders, choices)
     print(f"   {name}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
-
-
-@contextmanager
-def time_limit(minutes: float | None, is_over: threading.Event) -> Iterator[None]:
-    """Sets an event after some minutes and stops what is under way, as Ctrl-C does; trainings save their state.
-
-    Raises:
-        TimeIsUp: The minutes are over.
-    """
-
-    def interrupt() -> None:
-        is_over.set()
-        os.kill(os.getpid(), signal.SIGINT)
-
-    timer = threading.Timer(60 * minutes, interrupt) if minutes else None
-    if timer:
-        timer.daemon = True
-        timer.start()
-    try:
-        yield
-    except (TrainingStopped, KeyboardInterrupt):
-        if not is_over.is_set():
-            raise
-        raise TimeIsUp from None
-    finally:
-        if timer:
-            timer.cancel()
 
 
 def write_section(comparison: Comparison, folders: dict[str, list[Path]], choices: dict[str, Choice]) -> str:

@@ -20,11 +20,12 @@ from matplotlib.figure import Figure
 
 from iebench.report.contenders import Contender, ScorePath
 from iebench.report.tables import WHOLE, interval_text, metric_at
-from methods import MORE_TO_DO, Comparison, TimeIsUp, run_script, time_limit
+from methods import Comparison, run_script
 from methods_data import split_validation
 from methods_table import contenders_by_recipe
 from shards.files import write_text
 from shards.schema import open_dataset
+from time_limit import MORE_TO_DO, TimeIsUp, TimeLimit
 
 COLUMNS: dict[str, ScorePath] = {
     "rotation R², whole": ("rotation", WHOLE, "r2"),
@@ -44,8 +45,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     tuning, test = split_validation(options.data, options.out / "data")
     found: dict[int, Contender] = {}
+    limit = TimeLimit(options.minutes)
     try:
-        with time_limit(options.minutes):
+        with limit.running():
             for views in sorted(set(options.image_views)):
                 one = Namespace(
                     out=options.out / f"views{views}",
@@ -53,7 +55,7 @@ def main() -> None:
                     set=options.set,
                     device=options.device,
                 )
-                comparison = Comparison(one, open_dataset(options.data), tuning, test)
+                comparison = Comparison(one, open_dataset(options.data), tuning, test, limit)
                 folders = [comparison.measure(options.recipe, seed, {}) for seed in range(options.seeds)]
                 found |= {views: contenders_by_recipe({options.recipe: folders})[options.recipe]}
                 write_curve(options.out, options.recipe, found)

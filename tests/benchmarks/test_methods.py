@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import threading
 from argparse import Namespace
 from pathlib import Path
 
@@ -93,23 +92,23 @@ def test_a_time_limit_that_a_training_ends_upon_still_ends_the_comparison(
     toy_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     import methods
+    from time_limit import TimeLimit
 
     comparison = methods.Comparison(
         Namespace(out=tmp_path, device="cpu", tuning_views=36, image_views=36, set=[]),
         open_dataset(toy_dataset),
         toy_dataset,
         toy_dataset,
-        threading.Event(),
+        TimeLimit(None),
     )
 
     def train(*_: object, **__: object) -> None:
         """A training whose last step is over when the signal comes."""
-        comparison.is_over.set()
+        comparison.limit._is_over.set()
 
     monkeypatch.setattr(methods, "train", train)
     with pytest.raises(methods.TimeIsUp):
         comparison.measure("sie", 0, {})
-    comparison.is_over.clear()
     with pytest.raises(methods.TimeIsUp):
         comparison.choose("sie")
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from iebench.methods import find_method
 from iebench.report.contenders import Contender, contenders_of, untrained_of
 from iebench.report.subjects import read_subjects
 from iebench.report.tables import KEY_NUMBERS, Cell, KeyNumber, Overview, overview
@@ -12,18 +13,10 @@ from shards.files import write_text
 from shards.schema import DatasetIndex
 
 BEGIN, END = "<!-- methods: begin -->", "<!-- methods: end -->"
-INVARIANT = ("vicreg", "vicreg_part", "simclr", "byol")
-BASES = {
-    "sie": "vicreg",
-    "sie_only_equivariant": "vicreg",
-    "equimod_vicreg_3diebench": "vicreg",
-    "equimod_simclr_3diebench": "simclr",
-    "simclr_only_equivariant": "simclr",
-    "augself": "simclr",
-    "equimod_byol_3diebench": "byol",
-    "steerable": "simclr",
-}
-"""Equivariant methods, each with the invariant one that it is compared to."""
+ABLATIONS = {"sie_no_variance": "sie"}
+"""Recipes that are compared with the recipe from which they leave something out, and with no other."""
+ROTCOLOR = "_rotcolor"
+"""End of the names of recipes that are told color beside rotation."""
 
 PUBLISHED = (
     "Published, on 3DIEBench, for the scale: SIE rotation R² 0.73 (pooled), after 168 million image views; EquiCaps 0.78 "
@@ -133,9 +126,14 @@ def _cell(cell: Cell) -> str:
 
 def expectations(contenders: dict[str, Contender]) -> dict[str, list[Finding]]:
     """What the papers find, each with the comparisons that bear on it."""
-    pairs = list(BASES.items())
-    told = [(f"{name}_rotcolor", name) for name in ("sie", "augself", *(n for n in BASES if "equimod" in n))]
-    methods = (*INVARIANT, *BASES)
+    told = [(name, name.removesuffix(ROTCOLOR)) for name in contenders if name.endswith(ROTCOLOR)]
+    methods = {
+        name: contender.subjects[0].recipe["method"]["name"]
+        for name, contender in contenders.items()
+        if not name.endswith(ROTCOLOR) and name not in ABLATIONS
+    }
+    methods = {name: method for name, method in methods.items() if method != "supervised"}
+    pairs = [(name, find_method(method).method.baseline) for name, method in methods.items()]
     return {
         "Equivariant methods hold more rotation than invariant ones": compare(
             "rotation R²", contenders, pairs
@@ -148,7 +146,7 @@ def expectations(contenders: dict[str, Contender]) -> dict[str, list[Finding]]:
         ),
         "Those that are told colour hold more of it": compare("colour R²", contenders, told),
         "The variance of predictions keeps up SIE's rotation": compare(
-            "rotation R²", contenders, [("sie", "sie_no_variance")]
+            "rotation R²", contenders, [(base, name) for name, base in ABLATIONS.items()]
         ),
         "Supervision by classes is an upper bound of classification": compare(
             "top-1", contenders, [("supervised", name) for name in methods]

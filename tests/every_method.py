@@ -5,22 +5,21 @@ from typing import Any
 import torch
 
 from iebench.methods import Batch, Dimensions, Method, find_method
+from iebench.methods.method import method_names
 from iebench.methods.parts.transformations import DIMENSIONS
 
 WIDTH, CLASSES = 16, 3
-SMALL: dict[str, dict[str, Any]] = {
-    "vicreg": {},
-    "simclr": {},
-    "byol": {"prediction_width": 12},
-    "sie": {"equivariant_dimension": 8},
-    "simclr_only_equivariant": {},
-    "equimod_simclr_3diebench": {},
-    "equimod_vicreg_3diebench": {},
-    "equimod_byol_3diebench": {"prediction_width": 12},
+METHODS = method_names()
+SMALL: dict[str, Any] = {
+    "projector": [16, 8],
+    "equivariant_projector": [16, 8],
+    "equivariant_dimension": 8,
+    "parameter_width": 8,
+    "prediction_width": 12,
+}
+"""Values of every method that has such a field."""
+OWN: dict[str, dict[str, Any]] = {
     "equimod_simclr": {"groups": ["crop", "blur"]},
-    "equimod_byol": {"prediction_width": 12},
-    "equimod_barlow": {},
-    "augself": {},
     "steerable": {"groups": ["rotation", "color"], "supervision": 0.5},
     "supervised": {"task": "transformation"},
 }
@@ -29,11 +28,8 @@ SMALL: dict[str, dict[str, Any]] = {
 def small_method(name: str, **fields: Any) -> Method:
     """A method with small networks, always the same weights."""
     entry = find_method(name)
-    content = {"name": name, **SMALL[name], **fields}
-    if "projector" in entry.config.model_fields:
-        content["projector"] = [16, 8]
-    if "equivariant_projector" in entry.config.model_fields:
-        content |= {"equivariant_projector": [16, 8], "parameter_width": 8}
+    small = {field: value for field, value in SMALL.items() if field in entry.config.model_fields}
+    content = {"name": name, **small, **OWN.get(name, {}), **fields}
     torch.manual_seed(0)
     return entry.build(entry.config.model_validate(content), Dimensions(WIDTH, CLASSES))
 

@@ -1,4 +1,4 @@
-"""Methods: each a file with its own formulas over shared parts. Every module of this package is imported."""
+"""Methods. Each is one file with its own formulas over shared parts; importing the package registers all of them."""
 
 from importlib import import_module
 from pkgutil import iter_modules
@@ -6,13 +6,10 @@ from pkgutil import iter_modules
 from iebench.methods.method import (
     Batch,
     Dimensions,
-    EquivariantConfig,
     Method,
     MethodConfig,
     Outcome,
-    ProjectedConfig,
     Relation,
-    TransformationConfig,
     find_method,
     register,
 )
@@ -20,13 +17,10 @@ from iebench.methods.method import (
 __all__ = [
     "Batch",
     "Dimensions",
-    "EquivariantConfig",
     "Method",
     "MethodConfig",
     "Outcome",
-    "ProjectedConfig",
     "Relation",
-    "TransformationConfig",
     "find_method",
     "register",
 ]

@@ -1,30 +1,33 @@
 """BYOL: Bootstrap Your Own Latent (Grill et al., NeurIPS 2020, arXiv 2006.07733)."""
 
 import torch
-from pydantic import Field
 
-from iebench.methods.method import Batch, Dimensions, Method, Outcome, ProjectedConfig, register
+from iebench.methods.method import Batch, Dimensions, Method, MethodConfig, Outcome, register
 from iebench.methods.parts.ema import frozen_copy, update_ema
+from iebench.methods.parts.fields import Momentum, PredictionWidth, Widths
 from iebench.methods.parts.gather import gather_each
 from iebench.methods.parts.losses import alignment_loss
 from iebench.methods.parts.projectors import mlp_projector
 
 
-class BYOLConfig(ProjectedConfig):
-    """What a recipe says about BYOL; the momentum is the published one."""
+class BYOLConfig(MethodConfig):
+    """Fields of BYOL in a recipe; the momentum is the published one."""
 
-    prediction_width: int = Field(default=2048, ge=1, description="hidden, of the MLP after the projector")
-    momentum: float = Field(default=0.996, ge=0, le=1, description="of the target network at the start")
+    projector: Widths = [2048, 2048, 2048]
+    prediction_width: PredictionWidth = 2048
+    momentum: Momentum = 0.996
 
 
 @register("byol", BYOLConfig)
 class BYOL(Method):
-    """A prediction from one view's embedding agrees with the other view's embedding by a slow target network.
+    """Predicts, from one view's embedding, the other view's embedding by a slow target network.
 
     Args:
-        config: sizes and the momentum.
-        dimensions: Dimensions of representations.
+        config: Fields of the recipe's section.
+        dimensions: Sizes of the representations.
     """
+
+    title = "BYOL"
 
     def __init__(self, config: BYOLConfig, dimensions: Dimensions) -> None:
         super().__init__(dimensions, config.projector[-1])
@@ -36,11 +39,11 @@ class BYOL(Method):
         self.target_projector = frozen_copy(self.projector)
 
     def update_targets(self, momentum: float) -> None:
-        """Moves the target projector after a step."""
+        """Moves the target projector towards the projector after a step."""
         update_ema(self.target_projector, self.projector, momentum)
 
     def forward(self, batch: Batch) -> Outcome:
-        """The loss: squared distance on the sphere, of both views in either role."""
+        """Computes the loss: squared distances on the sphere, with each view as the target once."""
         assert batch.targets is not None
         first, second = (self.projector(view) for view in (batch.first, batch.second))
         with torch.no_grad():

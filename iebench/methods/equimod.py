@@ -10,67 +10,62 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from iebench.methods.method import (
-    Batch,
-    Dimensions,
-    Method,
-    Outcome,
-    Relation,
-    TransformationConfig,
-    register,
-)
+from iebench.methods.method import Batch, Dimensions, Method, MethodConfig, Outcome, Relation, register
 from iebench.methods.parts.ema import frozen_copy, update_ema
+from iebench.methods.parts.fields import Groups, Momentum, PredictionWidth, Temperature, Weight, Widths
 from iebench.methods.parts.full_precision import in_float32
 from iebench.methods.parts.gather import gather_each
 from iebench.methods.parts.losses import alignment_loss, contrastive_loss, redundancy_loss
 from iebench.methods.parts.projectors import normed_projector
-from iebench.methods.parts.transformations import DIMENSIONS, Group
+from iebench.methods.parts.transformations import DIMENSIONS
 
 
-class EquiModConfig(TransformationConfig):
-    """What a recipe says about the module; the defaults are the published ones."""
+class EquiModConfig(MethodConfig):
+    """Fields of the module in a recipe; the defaults are the published ones."""
 
-    groups: list[Group] = Field(default=["crop", "flip", "color_jitter", "grayscale"], min_length=1)
-    equivariance: float = Field(default=1.0, ge=0, description="weight of the module beside the base method")
-    equivariant_projector: list[int] = Field(
-        default=[2048, 2048, 128], min_length=2, description="widths, of the module"
+    groups: Groups = ["crop", "flip", "color_jitter", "grayscale"]
+    equivariance: Weight = Field(default=1.0, description="weight of the module beside the base method")
+    equivariant_projector: Widths = Field(
+        default=[2048, 2048, 128], description="widths of the layers of the module's projector"
     )
-    equivariant_temperature: float = Field(default=0.2, gt=0, description="of the module")
-    parameter_width: int = Field(default=128, ge=1, description="to which parameters are embedded")
+    equivariant_temperature: Temperature = Field(
+        default=0.2, description="divides the cosine similarities of the module's NT-Xent"
+    )
+    parameter_width: int = Field(
+        default=128, ge=1, description="width to which the parameters of augmentations are embedded"
+    )
 
 
 class EquiModSimCLRConfig(EquiModConfig):
-    """EquiMod on SimCLR; the temperature is that of CIFAR-10."""
+    """Fields of EquiMod on SimCLR in a recipe; the temperature is that of CIFAR-10."""
 
-    projector: list[int] = Field(default=[2048, 2048, 128], min_length=2, description="widths")
-    temperature: float = Field(default=0.5, gt=0)
+    projector: Widths = [2048, 2048, 128]
+    temperature: Temperature = 0.5
 
 
 class EquiModBYOLConfig(EquiModConfig):
-    """EquiMod on BYOL."""
+    """Fields of EquiMod on BYOL in a recipe."""
 
-    groups: list[Group] = Field(
-        default=["crop", "flip", "color_jitter", "grayscale", "blur", "solarize"], min_length=1
-    )
-    projector: list[int] = Field(default=[4096, 256], min_length=2, description="widths")
-    prediction_width: int = Field(default=4096, ge=1, description="hidden, of the MLP after the projector")
-    momentum: float = Field(default=0.996, ge=0, le=1, description="of the target network at the start")
+    groups: Groups = ["crop", "flip", "color_jitter", "grayscale", "blur", "solarize"]
+    projector: Widths = [4096, 256]
+    prediction_width: PredictionWidth = 4096
+    momentum: Momentum = 0.996
 
 
 class EquiModBarlowConfig(EquiModConfig):
-    """EquiMod on Barlow Twins; how the two are weighted in the paper could not be checked."""
+    """Fields of EquiMod on Barlow Twins in a recipe; how the paper weights the two could not be checked."""
 
-    projector: list[int] = Field(default=[2048, 2048, 2048], min_length=2, description="widths")
-    redundancy: float = Field(default=0.0051, ge=0, description="weight off the diagonal")
+    projector: Widths = [2048, 2048, 2048]
+    redundancy: Weight = Field(default=0.0051, description="weight of the correlations off the diagonal")
 
 
 class ParameterPredictor(nn.Module):
-    """Embeds parameters by a linear map with batch norm, and maps them with an embedding to a prediction.
+    """Embeds the parameters of augmentations by a linear map with batch norm, and predicts an embedding with them.
 
     Args:
         dimension: Width of the embeddings.
         parameters: Number of parameters.
-        width: To which parameters are embedded.
+        width: Width to which the parameters are embedded.
     """
 
     def __init__(self, dimension: int, parameters: int, width: int) -> None:
@@ -82,21 +77,22 @@ class ParameterPredictor(nn.Module):
 
     @in_float32
     def forward(self, embeddings: Tensor, transformation: Tensor) -> Tensor:
-        """As ``HypernetworkPredictor.forward``."""
+        """Predicts where ``transformation`` takes ``embeddings``; shapes as in ``HypernetworkPredictor.forward``."""
         return self.prediction(torch.cat((embeddings, self.parameters_embedding(transformation)), dim=1))
 
 
 class EquiMod(Method):
-    """The module, beside a base method that a subclass adds. The base method sees the augmented views only.
+    """The equivariance module beside a base method, which a subclass adds and which sees the augmented views only.
 
     The loss is that of the base method + equivariance * NT-Xent between both views and their predictions.
 
     Args:
-        config: sizes, groups and weights.
-        dimensions: Dimensions of representations.
+        config: Fields of the recipe's section.
+        dimensions: Sizes of the representations.
         embedding_dimension: Width of the base method's embeddings.
     """
 
+    term_names = {"repr_loss_inv": "invariance", "repr_loss_equi": "equivariance"}
     view_count = 3
     target_views = (1, 2)
     predictor: nn.Module
@@ -112,19 +108,19 @@ class EquiMod(Method):
         self.predictor = ParameterPredictor(dimension, told, config.parameter_width)
 
     def relations(self) -> tuple[Relation, ...]:
-        """What made each augmented view of the original."""
+        """Returns the relations from the original to both augmented views."""
         return Relation(0, 1, self.groups), Relation(0, 2, self.groups)
 
     def steered_embeddings(self, representations: Tensor) -> Tensor:
-        """The module's embeddings of (batch, dimension) representations."""
+        """Returns the module's embeddings of representations (batch, dimension)."""
         return self.equivariant_projector(representations)
 
     @abstractmethod
     def base_loss(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """The base method's loss, and its embeddings of the augmented views, gathered."""
+        """Computes the base method's loss, and its embeddings of the augmented views, gathered."""
 
     def forward(self, batch: Batch) -> Outcome:
-        """The loss: repr_loss_inv + equivariance * repr_loss_equi."""
+        """Computes the loss: repr_loss_inv + equivariance * repr_loss_equi."""
         invariant, embeddings = self.base_loss(batch)
         original, first, second = self.equivariant_projector(torch.cat(batch.views)).chunk(3)
         steered_first, steered_second = self.predictor(
@@ -147,13 +143,16 @@ class EquiMod(Method):
 class EquiModSimCLR(EquiMod):
     """EquiMod on SimCLR."""
 
+    title = "EquiMod on SimCLR, on augmentations"
+    baseline = "simclr"
+
     def __init__(self, config: EquiModSimCLRConfig, dimensions: Dimensions) -> None:
         super().__init__(config, dimensions, config.projector[-1])
         self.temperature = config.temperature
         self.projector = normed_projector(dimensions.representation, config.projector)
 
     def base_loss(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """NT-Xent of both augmented views."""
+        """Computes NT-Xent of both augmented views."""
         first, second = self.projector(torch.cat(batch.views[1:])).chunk(2)
         first, second = gather_each(first, second)
         return contrastive_loss(first, second, self.temperature), (first, second)
@@ -162,6 +161,9 @@ class EquiModSimCLR(EquiMod):
 @register("equimod_byol", EquiModBYOLConfig)
 class EquiModBYOL(EquiMod):
     """EquiMod on BYOL; the module has no target network."""
+
+    title = "EquiMod on BYOL, on augmentations"
+    baseline = "byol"
 
     def __init__(self, config: EquiModBYOLConfig, dimensions: Dimensions) -> None:
         super().__init__(config, dimensions, config.projector[-1])
@@ -172,11 +174,11 @@ class EquiModBYOL(EquiMod):
         self.target_projector = frozen_copy(self.projector)
 
     def update_targets(self, momentum: float) -> None:
-        """Moves the target projector after a step."""
+        """Moves the target projector towards the projector after a step."""
         update_ema(self.target_projector, self.projector, momentum)
 
     def base_loss(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Squared distance on the sphere between predictions and the target's embeddings, of both in either role."""
+        """Computes squared distances on the sphere between predictions and the target's embeddings of the other view."""
         assert batch.targets is not None
         embeddings = self.projector(torch.cat(batch.views[1:]))
         with torch.no_grad():
@@ -193,13 +195,15 @@ class EquiModBYOL(EquiMod):
 class EquiModBarlow(EquiMod):
     """EquiMod on Barlow Twins (arXiv 2103.03230)."""
 
+    title = "EquiMod on Barlow Twins, on augmentations"
+
     def __init__(self, config: EquiModBarlowConfig, dimensions: Dimensions) -> None:
         super().__init__(config, dimensions, config.projector[-1])
         self.redundancy = config.redundancy
         self.projector = normed_projector(dimensions.representation, config.projector)
 
     def base_loss(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Distance of the cross-correlation of both augmented views from the identity."""
+        """Computes how far the cross-correlation of both augmented views is from the identity."""
         first, second = self.projector(torch.cat(batch.views[1:])).chunk(2)
         first, second = gather_each(first, second)
         return redundancy_loss(first, second, self.redundancy), (first, second)

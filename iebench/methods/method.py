@@ -1,16 +1,15 @@
-"""What every method is: a module over representations, and what training and evaluation ask of it."""
+"""The base class of methods, the batches that methods get, and the registry in which recipes find them."""
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from iebench.methods.parts.predictors import PredictorConfig
 from iebench.methods.parts.transformations import AUGMENTATION_GROUPS, Group
 from shards.errors import UsageError
 
@@ -19,37 +18,19 @@ ENTRY_POINTS = "iebench.methods"
 
 
 class MethodConfig(BaseModel):
-    """What a recipe says about a method; subclasses add fields."""
+    """The section ``[method]`` of a recipe. Each method has one subclass with all of its fields and defaults."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    name: str
-
-
-class ProjectedConfig(MethodConfig):
-    """Of a method whose loss is on embeddings."""
-
-    projector: list[int] = Field(default=[2048, 2048, 2048], min_length=2, description="widths")
-
-
-class TransformationConfig(MethodConfig):
-    """Of a method that is told the transformation between the views."""
-
-    groups: list[Group] = Field(default=["rotation"], min_length=1)
-
-
-class EquivariantConfig(ProjectedConfig, TransformationConfig):
-    """Of a method that steers embeddings by the transformation."""
-
-    predictor: PredictorConfig = PredictorConfig()
+    name: str = Field(description="name under which the method is registered")
 
 
 @dataclass(frozen=True)
 class Dimensions:
-    """What a method is built for.
+    """Sizes that the backbone and the dataset give to a method.
 
     Attributes:
-        representation: dimension of the backbone's output.
+        representation: Width of the backbone's output.
         classes: Number of classes of the dataset.
     """
 
@@ -76,12 +57,12 @@ class Batch(NamedTuple):
     """One process's share of a batch of draws, as a method sees it.
 
     Attributes:
-        views: For each view of a draw, (batch, dimension) representations; or (batch, dimension, height, width)
-            feature maps, where the method wants those.
-        told: For each relation of the method, (batch, transformation dimension).
-        labels: (batch,) classes.
-        targets: The views that the method names as ``target_views``, by the target network; None where there is none.
-        latents: For each view, (batch, number of latents) in float64; empty where they are not known.
+        views: Representations (batch, dimension) of each view of the draws; feature maps (batch, dimension, height,
+            width) if the method sets ``wants_maps``.
+        told: Transformations (batch, transformation dimension) of each of the method's relations.
+        labels: Classes (batch,).
+        targets: Representations of ``target_views`` by the target network; None if the method has none.
+        latents: Latents (batch, number of latents) of each view, in float64; empty if they are not known.
     """
 
     views: tuple[Tensor, ...]
@@ -92,25 +73,25 @@ class Batch(NamedTuple):
 
     @property
     def first(self) -> Tensor:
-        """The first view."""
+        """The first view's representations."""
         return self.views[0]
 
     @property
     def second(self) -> Tensor:
-        """The second view."""
+        """The second view's representations."""
         return self.views[1]
 
     @property
     def transformation(self) -> Tensor:
-        """What the method is told of its first relation: of a pair, from the first view to the second."""
+        """The transformations of the first relation; for a pair, from the first view to the second."""
         return self.told[0]
 
 
 class Outcome(NamedTuple):
-    """What a method makes of a batch.
+    """The loss of a batch and the embeddings that it was computed from.
 
     Attributes:
-        terms: scalars by name; ``loss`` is the one to minimise.
+        terms: Scalars by name. The training minimizes ``loss`` and logs all of them.
         embeddings: Embeddings of the views, gathered from all processes; None if there are only representations.
     """
 
@@ -119,21 +100,27 @@ class Outcome(NamedTuple):
 
 
 class Method(nn.Module, ABC):
-    """A loss over representations, with the networks that only it needs.
+    """A loss over representations, together with the networks that this loss needs.
 
     Args:
-        dimensions: what it is built for.
+        dimensions: Sizes that the backbone and the dataset give.
         embedding_dimension: Width of the embeddings that forward returns; 0 if it returns none.
 
     Attributes:
-        view_count: Number of views of an object that it wants of each draw.
-        wants_maps: Whether it wants feature maps, as they are before pooling, instead of representations.
-        target_views: Numbers of the views that the target network encodes, where there is one.
-        groups: Groups of the transformation from the first view to the second that it is told.
-        predictor: what steers embeddings by a transformation; None where nothing does.
+        title: Name of the method in reports; empty to show the name that recipes use.
+        baseline: Registered name of the invariant method that this one is compared with; empty if there is none.
+        term_names: Words that reports show for the terms of the loss, by the terms' names.
+        view_count: Number of views in each draw.
+        wants_maps: Whether the method takes feature maps, as they are before pooling, instead of representations.
+        target_views: Numbers of the views that the target network encodes, if there is one.
+        groups: Groups of the transformation from the first view to the second that the method is told.
+        predictor: Module that steers embeddings by a transformation; None if there is none.
         base_momentum: Momentum of the target network at the start; None if there is no target network.
     """
 
+    title = ""
+    baseline = ""
+    term_names: ClassVar[Mapping[str, str]] = {}
     view_count = 2
     wants_maps = False
     target_views: tuple[int, ...] = (0, 1)
@@ -148,38 +135,48 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, batch: Batch) -> Outcome:
-        """The loss, its terms, and the embeddings that they are of."""
+        """Computes the loss, its terms and the embeddings."""
 
     def relations(self) -> tuple[Relation, ...]:
-        """What it is told of its views: ``groups`` from the first to the second, or nothing if it has no groups."""
+        """Returns the pairs of views between which the method is told a transformation.
+
+        By default this is ``groups`` from the first view to the second, or nothing if the method has no groups.
+        """
         return (Relation(0, 1, self.groups),) if self.groups else ()
 
     def wants_original(self) -> bool:
-        """Whether the first view is to be the picture without augmentations, where views are made by them."""
+        """Returns whether the first of several augmented views has to be the picture without augmentations."""
         told = {group for relation in self.relations() for group in relation.groups}
         return bool(told & set(AUGMENTATION_GROUPS))
 
     def parts(self) -> dict[str, tuple[int, int]]:
-        """Columns of the representation by the name of the part; ``whole`` first."""
+        """Returns the columns (start, stop) of each named part of the representation, ``whole`` first."""
         return {"whole": (0, self.dimensions.representation)}
 
     def steered_embeddings(self, representations: Tensor) -> Tensor:
-        """The embeddings that the predictor steers.
+        """Returns the embeddings that the predictor steers.
 
         Args:
-            representations: (batch, dimension).
+            representations: Representations (batch, dimension).
+
+        Raises:
+            NotImplementedError: The method sets a predictor and does not override this.
         """
         raise NotImplementedError(f"{type(self).__name__} has a predictor and does not say what it steers")
 
     def update_targets(self, momentum: float) -> None:
-        """Moves target networks of its own after a step; there are none by default."""
+        """Moves the method's own target networks after a step; by default there are none."""
 
 
 class RegisteredMethod(NamedTuple):
-    """A method with the class of its section in a recipe."""
+    """A method's class, and the class of its section in a recipe."""
 
     config: type[MethodConfig]
-    build: Callable[[Any, Dimensions], Method]
+    method: type[Method]
+
+    def build(self, config: MethodConfig, dimensions: Dimensions) -> Method:
+        """Creates the method with its networks; ``config`` is an instance of this method's own class."""
+        return self.method(config, dimensions)  # type: ignore[arg-type]
 
 
 M = TypeVar("M", bound=type[Method])
@@ -187,11 +184,11 @@ _METHODS: dict[str, RegisteredMethod] = {}
 
 
 def register(name: str, config: type[MethodConfig]) -> Callable[[M], M]:
-    """Decorates a method so that recipes know it: ``@register("mine", MyConfig)``.
+    """Makes a method known to recipes when used as a decorator: ``@register("mine", MyConfig)``.
 
     Args:
         name: Name that recipes write as ``method.name``.
-        config: the class of the recipe's section; the method's constructor takes one, and ``Dimensions``.
+        config: Class of the recipe's section. The method's constructor takes an instance of it, and ``Dimensions``.
     """
 
     def remember(method: M) -> M:
@@ -201,18 +198,24 @@ def register(name: str, config: type[MethodConfig]) -> Callable[[M], M]:
     return remember
 
 
+def method_names() -> list[str]:
+    """Lists the names of all registered methods."""
+    return sorted(_METHODS)
+
+
 def find_method(name: str) -> RegisteredMethod:
-    """The method called ``name``: of this package, registered, or of an installed package's entry point.
+    """Finds a method among the registered ones and the entry points of installed packages.
 
     Raises:
-        UsageError: there is none.
+        UsageError: There is no method of this name.
     """
     if name not in _METHODS:
         for point in entry_points(group=ENTRY_POINTS, name=name):
             point.load()
     if name not in _METHODS:
-        (nearest, *_) = difflib.get_close_matches(name, sorted(_METHODS), n=1, cutoff=0.0)
+        names = method_names()
+        (nearest,) = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
         raise UsageError(
-            f"there is no method {name!r}; did you mean {nearest!r}? There are: {', '.join(sorted(_METHODS))}"
+            f"there is no method {name!r}; did you mean {nearest!r}? There are: {', '.join(names)}"
         )
     return _METHODS[name]

@@ -4,37 +4,43 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from iebench.methods.method import Batch, Dimensions, EquivariantConfig, Method, Outcome, register
+from iebench.methods.method import Batch, Dimensions, Method, MethodConfig, Outcome, register
+from iebench.methods.parts.fields import Groups, Weight, Widths
 from iebench.methods.parts.gather import gather_each
-from iebench.methods.parts.losses import collapse_terms, invariance_loss, variance_loss
-from iebench.methods.parts.predictors import build_predictor
+from iebench.methods.parts.losses import COLLAPSE_TERM_NAMES, collapse_terms, invariance_loss, variance_loss
+from iebench.methods.parts.predictors import PredictorConfig, build_predictor
 from iebench.methods.parts.projectors import mlp_projector
 from shards.errors import UsageError
 
 
-class SIEConfig(EquivariantConfig):
-    """What a recipe says about SIE; the defaults are the published ones."""
+class SIEConfig(MethodConfig):
+    """Fields of SIE in a recipe; the defaults are the published ones."""
 
-    name: str = "sie"
+    name: str = Field(default="sie", description="name under which the method is registered")
+    groups: Groups = ["rotation"]
     equivariant_dimension: int = Field(
-        default=256, ge=1, description="of the representation; the rest is invariant"
+        default=256,
+        ge=1,
+        description="columns of the representation that are equivariant; the rest is invariant",
     )
-    only_equivariant: bool = Field(default=False, description="the whole representation is equivariant")
-    projector: list[int] = Field(
-        default=[2048, 2048, 2048], min_length=2, description="widths, shared out by part"
+    only_equivariant: bool = Field(default=False, description="whether all columns are equivariant")
+    projector: Widths = Field(
+        default=[2048, 2048, 2048],
+        description="widths of the projectors' layers, which both parts share by their columns",
     )
-    similarity: float = Field(default=10.0, ge=0)
-    equivariance: float = Field(
-        default=0.45, ge=0, description="weight of the equivariant part within similarity"
+    predictor: PredictorConfig = PredictorConfig()
+    similarity: Weight = Field(default=10.0, description="weight of invariance and equivariance together")
+    equivariance: Weight = Field(default=0.45, description="weight of equivariance within similarity")
+    std: Weight = Field(default=10.0, description="weight of the variance of embeddings and predictions")
+    cov: Weight = Field(default=1.0, description="weight of the covariance of embeddings")
+    prediction_variance: bool = Field(
+        default=True, description="whether the loss has the variance of predictions"
     )
-    std: float = Field(default=10.0, ge=0)
-    cov: float = Field(default=1.0, ge=0)
-    prediction_variance: bool = Field(default=True, description="whether predictions are kept from collapse")
 
 
 @register("sie", SIEConfig)
 class SIE(Method):
-    """One part of the representation is trained to be invariant, the other to follow transformations.
+    """Trains one part of the representation to be invariant, and the other to follow transformations.
 
     The loss is, with the published names of its terms::
 
@@ -42,10 +48,21 @@ class SIE(Method):
             + std * (std_loss + pred_std_loss) + cov * cov_loss
 
     Args:
-        config: sizes and coefficients.
-        dimensions: Dimensions of representations; their last ``equivariant_dimension`` numbers are the equivariant part.
+        config: Fields of the recipe's section.
+        dimensions: Sizes of the representations; their last ``equivariant_dimension`` columns are the equivariant part.
+
+    Raises:
+        UsageError: The equivariant part leaves no invariant one, or the projector's widths do not divide.
     """
 
+    title = "SIE"
+    baseline = "vicreg"
+    term_names = {
+        "repr_loss_inv": "invariance",
+        "repr_loss_equi": "equivariance",
+        **COLLAPSE_TERM_NAMES,
+        "pred_std_loss": "prediction variance",
+    }
     predictor: nn.Module
 
     def __init__(self, config: SIEConfig, dimensions: Dimensions) -> None:
@@ -61,24 +78,24 @@ class SIE(Method):
                 f"representation of {whole}"
             )
         if self.invariant_dimension:
-            widths = shared_out(config.projector, self.invariant_dimension, whole)
+            widths = split_widths(config.projector, self.invariant_dimension, whole)
             self.invariant_projector = mlp_projector(self.invariant_dimension, widths)
-        widths = shared_out(config.projector, equivariant, whole)
+        widths = split_widths(config.projector, equivariant, whole)
         self.equivariant_projector = mlp_projector(equivariant, widths)
         self.predictor = build_predictor(config.predictor, widths[-1], config.groups)
 
     def parts(self) -> dict[str, tuple[int, int]]:
-        """Columns of the whole representation and of its two parts."""
+        """Returns the columns of the whole representation and of its two parts."""
         split, whole = self.invariant_dimension, self.dimensions.representation
         parts = {"invariant": (0, split), "equivariant": (split, whole)} if split else {}
         return {**super().parts(), **parts}
 
     def steered_embeddings(self, representations: Tensor) -> Tensor:
-        """The embeddings of the equivariant part of (batch, dimension) representations."""
+        """Returns the embeddings of the equivariant part of representations (batch, dimension)."""
         return self.equivariant_projector(representations[:, self.invariant_dimension :])
 
     def forward(self, batch: Batch) -> Outcome:
-        """The loss and its terms."""
+        """Computes the loss and its terms."""
         views = (batch.first, batch.second)
         equivariant = [self.steered_embeddings(view) for view in views]
         predicted = self.predictor(equivariant[0], batch.transformation)
@@ -98,23 +115,28 @@ class SIE(Method):
         return Outcome({"loss": self.loss(terms), **terms}, (first, second))
 
     def loss(self, terms: dict[str, Tensor]) -> Tensor:
-        """The weighted sum of the terms."""
+        """Computes the weighted sum of the terms."""
         config = self.config
         similarity = terms["repr_loss_inv"] + config.equivariance * terms["repr_loss_equi"]
         variance = terms["std_loss"] + terms.get("pred_std_loss", 0)
         return config.similarity * similarity + config.std * variance + config.cov * terms["cov_loss"]
 
 
-def shared_out(widths: list[int], part: int, whole: int) -> list[int]:
-    """A projector's widths for a part of the representation, by its share.
+def split_widths(widths: list[int], part: int, whole: int) -> list[int]:
+    """Scales a projector's widths to a part of the representation, by the part's share of the columns.
+
+    Args:
+        widths: Widths for the whole representation.
+        part: Number of columns of the part.
+        whole: Number of columns of the representation.
 
     Raises:
-        UsageError: they do not divide.
+        UsageError: A width times ``part`` is not a multiple of ``whole``.
     """
     uneven = [width for width in widths if width * part % whole]
     if uneven:
         raise UsageError(
-            f"method.projector: a width of {uneven[0]} cannot be shared out to {part} of the {whole} numbers of the "
+            f"method.projector: a width of {uneven[0]} cannot be split for {part} of the {whole} columns of the "
             "representation; choose widths that divide"
         )
     return [width * part // whole for width in widths]

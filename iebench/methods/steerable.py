@@ -1,7 +1,7 @@
 """Steerable Equivariant Representations (Bhardwaj et al., 2023, arXiv 2302.11349).
 
 Only the paper's abstract could be read: learned linear maps steer an embedding, in supervised and self-supervised
-settings. The loss and its weights are ours.
+settings. The loss and its weights are this project's.
 """
 
 from typing import Literal
@@ -10,35 +10,48 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from iebench.methods.method import Batch, Dimensions, EquivariantConfig, Method, Outcome, register
+from iebench.methods.method import Batch, Dimensions, Method, MethodConfig, Outcome, register
+from iebench.methods.parts.fields import Groups, Weight, Widths
 from iebench.methods.parts.gather import gather_each
 from iebench.methods.parts.losses import alignment_loss, classification_loss, uniformity_loss
 from iebench.methods.parts.predictors import PredictorConfig, build_predictor
 from iebench.methods.parts.projectors import mlp_projector
 
 
-class SteerableConfig(EquivariantConfig):
-    """What a recipe says about steerable representations."""
+class SteerableConfig(MethodConfig):
+    """Fields of steerable representations in a recipe."""
 
+    projector: Widths = [2048, 2048, 2048]
+    groups: Groups = ["rotation"]
     predictor: PredictorConfig = PredictorConfig(kind="steer")
     space: Literal["embedding", "representation"] = Field(
         default="embedding", description="what is steered; a representation has no projector"
     )
-    supervision: float = Field(default=0.0, ge=0, description="weight of the classes; 0 learns without them")
-    equivariance: float = Field(default=1.0, ge=0)
-    uniformity: float = Field(default=1.0, ge=0, description="against collapse")
+    supervision: Weight = Field(default=0.0, description="weight of the classes; 0 learns without them")
+    equivariance: Weight = Field(
+        default=1.0, description="weight of the distance between prediction and view"
+    )
+    uniformity: Weight = Field(default=1.0, description="weight of the uniformity, which prevents collapse")
 
 
 @register("steerable", SteerableConfig)
 class Steerable(Method):
-    """Learned linear maps, a function of the transformation, steer an embedding to that of the other view.
+    """Steers an embedding to that of the other view by learned linear maps of the transformation.
 
     The maps of several groups are applied one after another.
 
     Args:
-        config: sizes, groups and weights.
-        dimensions: Dimensions of representations, and the number of classes.
+        config: Fields of the recipe's section.
+        dimensions: Sizes of the representations, and the number of classes.
     """
+
+    title = "A steerable representation"
+    baseline = "simclr"
+    term_names = {
+        "repr_loss_equi": "equivariance",
+        "uniformity_loss": "uniformity",
+        "class_loss": "classification",
+    }
 
     predictor: nn.Module
 
@@ -55,11 +68,11 @@ class Steerable(Method):
         self.classifier = nn.Linear(width, dimensions.classes) if config.supervision else None
 
     def steered_embeddings(self, representations: Tensor) -> Tensor:
-        """The embeddings of (batch, dimension) representations, or those as they are."""
+        """Returns the embeddings of representations (batch, dimension), or the representations themselves."""
         return self.projector(representations)
 
     def forward(self, batch: Batch) -> Outcome:
-        """The loss: equivariance * repr_loss_equi + uniformity * uniformity_loss + supervision * class_loss."""
+        """Computes the loss: equivariance * repr_loss_equi + uniformity * uniformity_loss + supervision * class_loss."""
         first, second = (self.projector(view) for view in batch.views)
         predicted = self.predictor(first, batch.transformation)
         gathered = gather_each(first, second, predicted)

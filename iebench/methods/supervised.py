@@ -1,31 +1,38 @@
-"""Supervised upper bounds: a network that is told the classes, or the transformations between views."""
+"""Supervised upper bounds: networks trained on the classes, or on the transformations between views."""
 
 from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from iebench.methods.method import Batch, Dimensions, Method, Outcome, TransformationConfig, register
+from iebench.methods.method import Batch, Dimensions, Method, MethodConfig, Outcome, register
+from iebench.methods.parts.fields import Groups
 from iebench.methods.parts.gather import gather_each
 from iebench.methods.parts.losses import classification_loss, regression_loss
 from iebench.methods.parts.projectors import mlp
 from iebench.methods.parts.transformations import DIMENSIONS
 
 
-class SupervisedConfig(TransformationConfig):
-    """What a recipe says about supervision."""
+class SupervisedConfig(MethodConfig):
+    """Fields of supervision in a recipe."""
 
-    task: Literal["class", "transformation"] = "class"
+    task: Literal["class", "transformation"] = Field(
+        default="class", description="what is learned: the class of a view, or the transformation between two"
+    )
+    groups: Groups = ["rotation"]
 
 
 @register("supervised", SupervisedConfig)
 class Supervised(Method):
-    """Classes of single views by a linear map, or transformations between views by an MLP.
+    """Learns the classes of single views by a linear map, or the transformations between views by an MLP.
 
     Args:
-        config: the task, and for transformations their groups.
-        dimensions: Dimensions of representations, and the number of classes.
+        config: Fields of the recipe's section.
+        dimensions: Sizes of the representations, and the number of classes.
     """
+
+    title = "A supervised network"
 
     def __init__(self, config: SupervisedConfig, dimensions: Dimensions) -> None:
         super().__init__(dimensions)
@@ -39,7 +46,7 @@ class Supervised(Method):
             self.head = mlp((width, width, width, sum(DIMENSIONS[group] for group in config.groups)))
 
     def forward(self, batch: Batch) -> Outcome:
-        """The loss: cross-entropy of both views, or the regression's squared error."""
+        """Computes the loss: cross-entropy of both views, or the squared error of the transformation."""
         loss = self._class_loss(batch) if self.config.task == "class" else self._transformation_loss(batch)
         return Outcome({"loss": loss})
 

@@ -3,32 +3,37 @@
 from pydantic import Field
 from torch import Tensor
 
-from iebench.methods.method import Batch, Dimensions, Method, Outcome, ProjectedConfig, register
+from iebench.methods.method import Batch, Dimensions, Method, MethodConfig, Outcome, register
+from iebench.methods.parts.fields import Weight, Widths
 from iebench.methods.parts.gather import gather_each
-from iebench.methods.parts.losses import collapse_terms, invariance_loss
+from iebench.methods.parts.losses import COLLAPSE_TERM_NAMES, collapse_terms, invariance_loss
 from iebench.methods.parts.projectors import mlp_projector
 from shards.errors import UsageError
 
 
-class VICRegConfig(ProjectedConfig):
-    """What a recipe says about VICReg; the defaults are those of the SIE paper."""
+class VICRegConfig(MethodConfig):
+    """Fields of VICReg in a recipe; the defaults are those of the SIE paper."""
 
-    similarity: float = Field(default=10.0, ge=0)
-    std: float = Field(default=10.0, ge=0)
-    cov: float = Field(default=1.0, ge=0)
+    projector: Widths = [2048, 2048, 2048]
+    similarity: Weight = Field(default=10.0, description="weight of the invariance of embeddings")
+    std: Weight = Field(default=10.0, description="weight of the variance of embeddings")
+    cov: Weight = Field(default=1.0, description="weight of the covariance of embeddings")
     free_dimension: int = Field(
-        default=0, ge=0, description="numbers at the end of the embedding that need not be invariant"
+        default=0, ge=0, description="columns at the end of the embedding that need not be invariant"
     )
 
 
 @register("vicreg", VICRegConfig)
 class VICReg(Method):
-    """Embeddings of both views agree, vary over the batch, and have dimensions that do not repeat one another.
+    """Makes the embeddings of both views agree, vary over the batch, and have columns that do not repeat each other.
 
     Args:
-        config: sizes and coefficients.
-        dimensions: Dimensions of representations.
+        config: Fields of the recipe's section.
+        dimensions: Sizes of the representations.
     """
+
+    title = "VICReg"
+    term_names = {"repr_loss_inv": "invariance", **COLLAPSE_TERM_NAMES}
 
     def __init__(self, config: VICRegConfig, dimensions: Dimensions) -> None:
         super().__init__(dimensions, config.projector[-1])
@@ -42,7 +47,7 @@ class VICReg(Method):
         self.projector = mlp_projector(dimensions.representation, config.projector)
 
     def forward(self, batch: Batch) -> Outcome:
-        """The loss: similarity * repr_loss_inv + std * std_loss + cov * cov_loss."""
+        """Computes the loss: similarity * repr_loss_inv + std * std_loss + cov * cov_loss."""
         first, second = gather_each(*(self.projector(view) for view in (batch.first, batch.second)))
         terms = {
             "repr_loss_inv": invariance_loss(first[:, : self.compared], second[:, : self.compared]),
@@ -52,12 +57,12 @@ class VICReg(Method):
 
 
 def vicreg_loss(terms: dict[str, Tensor], config: VICRegConfig, agreement: str = "repr_loss_inv") -> Tensor:
-    """The weighted sum of VICReg's three terms.
+    """Computes the weighted sum of VICReg's three terms.
 
     Args:
         terms: Terms of the loss by name, with ``std_loss`` and ``cov_loss``.
-        config: the weights.
-        agreement: the term that is weighted by ``similarity``.
+        config: Fields with the weights.
+        agreement: Name of the term that is weighted by ``similarity``.
     """
     return (
         config.similarity * terms[agreement] + config.std * terms["std_loss"] + config.cov * terms["cov_loss"]

@@ -18,7 +18,7 @@ from iebench import __version__
 from iebench.backbones.encoder import EmbeddingPredictor, Encoder
 from iebench.methods.parts.transformations import DIMENSIONS, LATENTS
 from iebench.report.sample import Sample, nearest_of_others, read_sample, represent
-from iebench.report.subjects import METHOD_NAMES, distinct_titles
+from iebench.report.subjects import distinct_titles, method_title
 from iebench.training.run import Run
 from iebench.training.run_encoder import encoder_of_run
 from shards.errors import UsageError
@@ -117,10 +117,9 @@ def described_run(title: str, run: Run, sample: Sample, images: Tensor) -> dict[
             "map": packed(principal_components(columns, 2).numpy()),
             "nearest": nearest_of_others(columns, sample.owners).tolist(),
         }
-    method = run.recipe().method.name
     return {
         "title": title,
-        "method": METHOD_NAMES.get(method, method.replace("_", " ")),
+        "method": method_title(run.recipe().method.name),
         "parts": parts,
         "predictor": described_predictor(encoder, representations),
         "without": why_not_steered(encoder),

@@ -119,7 +119,10 @@ def write_report(
         r2_note=R2_NOTE,
         told_note=TOLD_NOTE,
         styles=styles,
-        panels=training_panels([(subject.run_title, subject.records) for subject in runs]),
+        panels=training_panels(
+            [(subject.run_title, subject.records) for subject in runs],
+            {term: word for subject in runs for term, word in subject.term_names.items()},
+        ),
         without_curve=[subject.run_title for subject in runs if subject.recipe and not subject.records],
         configuration=configuration(parts),
         papers=papers(runs),

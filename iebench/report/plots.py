@@ -3,7 +3,7 @@
 import io
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +15,7 @@ from matplotlib.ticker import MaxNLocator
 POINTS = 400
 """Points of a curve at most; more are averaged in bins."""
 
-TERM_NAMES = {
-    "loss": "loss",
-    "repr_loss_inv": "invariance",
-    "repr_loss_equi": "equivariance",
-    "std_loss": "variance",
-    "pred_std_loss": "prediction variance",
-    "cov_loss": "covariance",
-    "uniformity_loss": "uniformity",
+LOGGED_NAMES = {
     "online_representation_top1": "online top-1",
     "online_representation_rotation_r2": "online rotation R²",
     "online_embedding_top1": "online top-1, embedding",
@@ -40,6 +33,7 @@ TERM_NAMES = {
     "data_wait": "share of time waiting for data",
     "peak_memory_gib": "peak memory, GiB",
 }
+"""Words for what every training logs beside the terms of its method's loss."""
 
 HELD_OUT = "val_"
 """Beginning of the names of scores on validation objects."""
@@ -103,11 +97,14 @@ def line_style(number: int) -> LineStyle:
     return LineStyle(1 + number % _COLORS, _DASHES[(number + number // period) % len(_DASHES)])
 
 
-def training_panels(curves: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> list[Panel]:
-    """The loss and each of its terms over the epochs.
+def training_panels(
+    curves: Sequence[tuple[str, Sequence[dict[str, Any]]]], term_names: Mapping[str, str]
+) -> list[Panel]:
+    """Draws the loss and each of its terms over the epochs.
 
     Args:
-        curves: (title, records of ``metrics.jsonl``) of each run.
+        curves: Title of each run, and the records of its ``metrics.jsonl``.
+        term_names: Words for the terms of the runs' losses; a term without one keeps its own name.
 
     Returns:
         Scores on held-out objects first, then the loss, then the terms in the order in which they are first met.
@@ -115,12 +112,13 @@ def training_panels(curves: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> l
     found = {key: None for _, records in curves for record in records for key in record}
     held_out = {key: None for key in found if key.startswith(HELD_OUT)}
     keys = held_out | {"loss": None} | found
+    names = {**LOGGED_NAMES, **term_names}
     panels: list[Panel] = []
     for key in keys:
         lines = [(title, *_points(records, key)) for title, records in curves]
         if (key == "loss" or key not in _NOT_TERMS) and any(epochs.size for _, epochs, _ in lines):
             svg = _draw(f"panel{len(panels)}", [(epochs, values) for _, epochs, values in lines])
-            panels.append(Panel(key, TERM_NAMES.get(key, key), _describe(lines), svg))
+            panels.append(Panel(key, names.get(key, key), _describe(lines), svg))
     return panels
 
 

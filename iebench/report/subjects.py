@@ -8,28 +8,12 @@ from typing import Any
 
 from iebench.evaluation.intervals import Bootstrap, PerObject, bootstrap_all
 from iebench.evaluation.results import Evaluation, EvaluationFile, read_evaluations
+from iebench.methods import find_method
 from iebench.training.metrics_log import read_metrics
 from iebench.training.run import Run, dataset_sha256
 from shards.errors import UsageError
 from shards.origin import folder_at
 from shards.schema import INDEX_NAME
-
-METHOD_NAMES = {
-    "sie": "SIE",
-    "vicreg": "VICReg",
-    "simclr": "SimCLR",
-    "simclr_only_equivariant": "SimCLR with the predictor only",
-    "byol": "BYOL",
-    "augself": "AugSelf",
-    "steerable": "A steerable representation",
-    "supervised": "A supervised network",
-    "equimod_simclr_3diebench": "EquiMod on SimCLR",
-    "equimod_vicreg_3diebench": "EquiMod on VICReg",
-    "equimod_byol_3diebench": "EquiMod on BYOL",
-    "equimod_simclr": "EquiMod on SimCLR, on augmentations",
-    "equimod_byol": "EquiMod on BYOL, on augmentations",
-    "equimod_barlow": "EquiMod on Barlow Twins, on augmentations",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +64,22 @@ class Subject:
         """The method's name, as one writes it; the encoder's, if it was not trained here."""
         if not self.recipe:
             return self.evaluation.networks[0].encoder
-        name = self.recipe["method"]["name"]
-        return METHOD_NAMES.get(name, name.replace("_", " "))
+        return method_title(self.recipe["method"]["name"])
+
+    @property
+    def term_names(self) -> Mapping[str, str]:
+        """Words for the terms of its method's loss; empty for an encoder that was not trained here."""
+        return find_method(self.recipe["method"]["name"]).method.term_names if self.recipe else {}
 
     @cached_property
     def bootstraps(self) -> dict[str, Bootstrap]:
         """The resamples of each score, by its key."""
         return bootstrap_all(self.per_object)
+
+
+def method_title(name: str) -> str:
+    """Returns a registered method's name, as one writes it."""
+    return find_method(name).method.title or name.replace("_", " ")
 
 
 def read_subjects(folders: Sequence[Path]) -> list[Subject]:

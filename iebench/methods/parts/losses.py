@@ -1,4 +1,4 @@
-"""The terms that losses are made of: pure functions of embeddings.
+"""The terms of losses, as pure functions of embeddings.
 
 Embeddings are (batch, dimension), already gathered from all processes. Everything is computed in float32 at
 least, whatever autocast is on: products of many numbers in bfloat16 would drown variances and covariances.
@@ -14,25 +14,27 @@ from torch import Tensor
 from iebench.methods.parts.full_precision import in_float32
 
 VARIANCE_EPSILON = 1e-4
+COLLAPSE_TERM_NAMES = {"std_loss": "variance", "cov_loss": "covariance"}
+"""Words for the terms of ``collapse_terms`` in reports."""
 
 
 @in_float32
 def invariance_loss(first: Tensor, second: Tensor) -> Tensor:
-    """Mean squared error between two batches of embeddings (VICReg, arXiv 2105.04906, eq. 5).
+    """Computes the mean squared error between two batches of embeddings (VICReg, arXiv 2105.04906, eq. 5).
 
     Args:
-        first: (batch, dimension).
-        second: (batch, dimension).
+        first: Embeddings (batch, dimension) of the first views.
+        second: Embeddings (batch, dimension) of the second views.
     """
     return F.mse_loss(first, second)
 
 
 @in_float32
 def variance_loss(embeddings: Tensor) -> Tensor:
-    """Hinge that keeps each dimension's standard deviation at 1 or above (VICReg, eq. 1 and 2).
+    """Computes the hinge that keeps each column's standard deviation at 1 or above (VICReg, eq. 1 and 2).
 
     Args:
-        embeddings: (batch, dimension), batch of at least 2.
+        embeddings: Embeddings (batch, dimension), with a batch of at least 2.
     """
     deviation = torch.sqrt(embeddings.var(dim=0) + VARIANCE_EPSILON)
     return F.relu(1 - deviation).mean()
@@ -40,22 +42,22 @@ def variance_loss(embeddings: Tensor) -> Tensor:
 
 @in_float32
 def covariance_loss(embeddings: Tensor) -> Tensor:
-    """Sum of squared covariances between different dimensions, over the dimension (VICReg, eq. 3 and 4).
+    """Computes the sum of squared covariances between different columns, over their number (VICReg, eq. 3 and 4).
 
     Args:
-        embeddings: (batch, dimension), batch of at least 2.
+        embeddings: Embeddings (batch, dimension), with a batch of at least 2.
     """
-    centred = embeddings - embeddings.mean(dim=0)
-    batch, dimension = centred.shape
-    covariance = centred.T @ centred / (batch - 1)
+    centered = embeddings - embeddings.mean(dim=0)
+    batch, dimension = centered.shape
+    covariance = centered.T @ centered / (batch - 1)
     return (covariance.pow(2).sum() - covariance.diagonal().pow(2).sum()) / dimension
 
 
 def collapse_terms(views: Sequence[Tensor]) -> dict[str, Tensor]:
-    """What VICReg holds against collapse: variance, the mean of two views, and covariance, their sum.
+    """Computes VICReg's two terms against collapse: the mean variance loss and the summed covariance loss of two views.
 
     Args:
-        views: the embeddings of both views, (batch, dimension) each.
+        views: Embeddings (batch, dimension) of both views.
     """
     first, second = views
     return {
@@ -66,12 +68,12 @@ def collapse_terms(views: Sequence[Tensor]) -> dict[str, Tensor]:
 
 @in_float32
 def contrastive_loss(first: Tensor, second: Tensor, temperature: float) -> Tensor:
-    """NT-Xent: each embedding finds its partner among all others of both batches (SimCLR, arXiv 2002.05709, eq. 1).
+    """Computes NT-Xent, by which each embedding finds its partner among all others (SimCLR, arXiv 2002.05709, eq. 1).
 
     Args:
-        first: (batch, dimension); row i is the partner of row i of ``second``.
-        second: (batch, dimension).
-        temperature: divides cosine similarities.
+        first: Embeddings (batch, dimension); row i is the partner of row i of ``second``.
+        second: Embeddings (batch, dimension).
+        temperature: Number that divides the cosine similarities.
     """
     embeddings = F.normalize(torch.cat((first, second)), dim=1)
     similarity = embeddings @ embeddings.T / temperature
@@ -83,22 +85,22 @@ def contrastive_loss(first: Tensor, second: Tensor, temperature: float) -> Tenso
 
 @in_float32
 def alignment_loss(first: Tensor, second: Tensor) -> Tensor:
-    """Mean squared distance between normalised embeddings, in [0, 4] (BYOL, arXiv 2006.07733, eq. 2).
+    """Computes the mean squared distance between normalized embeddings, in [0, 4] (BYOL, arXiv 2006.07733, eq. 2).
 
     Args:
-        first: (batch, dimension).
-        second: (batch, dimension).
+        first: Embeddings (batch, dimension).
+        second: Embeddings (batch, dimension) of the same objects.
     """
     return (F.normalize(first, dim=1) - F.normalize(second, dim=1)).pow(2).sum(dim=1).mean()
 
 
 @in_float32
 def redundancy_loss(first: Tensor, second: Tensor, off_diagonal: float) -> Tensor:
-    """How far the cross-correlation of two views is from the identity (Barlow Twins, arXiv 2103.03230, eq. 1).
+    """Computes how far the cross-correlation of two views is from the identity (Barlow Twins, arXiv 2103.03230, eq. 1).
 
     Args:
-        first: (batch, dimension), batch of at least 2.
-        second: (batch, dimension).
+        first: Embeddings (batch, dimension), with a batch of at least 2.
+        second: Embeddings (batch, dimension) of the same objects.
         off_diagonal: Weight of the numbers off the diagonal; 0.0051 in the paper.
     """
     first, second = (F.batch_norm(view, None, None, training=True) for view in (first, second))
@@ -110,27 +112,27 @@ def redundancy_loss(first: Tensor, second: Tensor, off_diagonal: float) -> Tenso
 
 @in_float32
 def uniformity_loss(embeddings: Tensor, sharpness: float = 2.0) -> Tensor:
-    """Logarithm of the mean Gaussian potential of pairs on the sphere (Wang and Isola, arXiv 2005.10242, sec. 4.1.2).
+    """Computes the log of the mean Gaussian potential of pairs on the sphere (Wang and Isola, arXiv 2005.10242, 4.1.2).
 
-    0 where all embeddings are one, less the more evenly they are spread.
+    The loss is 0 if all embeddings are the same, and smaller the more evenly they are spread.
 
     Args:
-        embeddings: (batch, dimension), batch of at least 2.
-        sharpness: the paper's t.
+        embeddings: Embeddings (batch, dimension), with a batch of at least 2.
+        sharpness: Factor of the squared distances; the paper's t.
     """
-    normalised = F.normalize(embeddings, dim=1)
-    rows, columns = torch.triu_indices(len(normalised), len(normalised), 1, device=normalised.device)
-    squared_distances = 2 - 2 * (normalised @ normalised.T)[rows, columns]
+    normalized = F.normalize(embeddings, dim=1)
+    rows, columns = torch.triu_indices(len(normalized), len(normalized), 1, device=normalized.device)
+    squared_distances = 2 - 2 * (normalized @ normalized.T)[rows, columns]
     return (-sharpness * squared_distances).logsumexp(dim=0) - math.log(len(rows))
 
 
 @in_float32
 def regression_loss(predicted: Tensor, expected: Tensor) -> Tensor:
-    """Mean squared error of predicted numbers (batch, numbers)."""
+    """Computes the mean squared error of predicted numbers (batch, numbers)."""
     return F.mse_loss(predicted, expected)
 
 
 @in_float32
 def classification_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of (batch, classes) logits with (batch,) labels."""
+    """Computes the cross-entropy of logits (batch, classes) with labels (batch,)."""
     return F.cross_entropy(logits, labels)

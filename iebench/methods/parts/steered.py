@@ -1,35 +1,46 @@
-"""What methods share that steer an embedding of the whole representation."""
+"""The base class of methods that steer embeddings of the whole representation."""
+
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from iebench.methods.method import Batch, Dimensions, EquivariantConfig, Method
+from iebench.methods.method import Batch, Dimensions, Method
 from iebench.methods.parts.gather import gather_each
-from iebench.methods.parts.predictors import build_predictor
+from iebench.methods.parts.predictors import PredictorConfig, build_predictor
 from iebench.methods.parts.projectors import mlp_projector
+from iebench.methods.parts.transformations import Group
 
 
 class SteeringMethod(Method):
     """A projector, and a predictor that steers its embeddings by the transformation.
 
     Args:
-        config: sizes, groups and the predictor's kind.
-        dimensions: Dimensions of representations.
+        dimensions: Sizes of the representations.
+        projector: Widths of the projector's layers.
+        groups: Groups of the transformations that the predictor is told.
+        predictor: Fields of the predictor.
     """
 
     predictor: nn.Module
 
-    def __init__(self, config: EquivariantConfig, dimensions: Dimensions) -> None:
-        super().__init__(dimensions, config.projector[-1])
-        self.groups = tuple(config.groups)
-        self.projector = mlp_projector(dimensions.representation, config.projector)
-        self.predictor = build_predictor(config.predictor, config.projector[-1], config.groups)
+    def __init__(
+        self,
+        dimensions: Dimensions,
+        projector: Sequence[int],
+        groups: Sequence[Group],
+        predictor: PredictorConfig,
+    ) -> None:
+        super().__init__(dimensions, projector[-1])
+        self.groups = tuple(groups)
+        self.projector = mlp_projector(dimensions.representation, projector)
+        self.predictor = build_predictor(predictor, projector[-1], groups)
 
     def steered_embeddings(self, representations: Tensor) -> Tensor:
-        """The embeddings of (batch, dimension) representations."""
+        """Returns the embeddings of representations (batch, dimension)."""
         return self.projector(representations)
 
     def steer(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """The embeddings of both views, and the prediction of the second from the first, gathered."""
+        """Returns the embeddings of both views, and the prediction of the second from the first, all gathered."""
         first, second = (self.projector(view) for view in (batch.first, batch.second))
         predicted = self.predictor(first, batch.transformation)
         first, second, predicted = gather_each(first, second, predicted)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from every_method import SMALL, WIDTH, small_batch, small_method
+from every_method import METHODS, WIDTH, small_batch, small_method
 from iebench.methods import Batch, Method
 
 
@@ -11,7 +11,7 @@ def constant(batch: Batch) -> Batch:
     return batch._replace(views=tuple(torch.ones_like(view, requires_grad=True) for view in batch.views))
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", METHODS)
 def test_the_loss_reaches_all_representations_and_every_weight_that_is_trained(name: str):
     method = small_method(name)
     batch = small_batch(method)
@@ -22,7 +22,7 @@ def test_the_loss_reaches_all_representations_and_every_weight_that_is_trained(n
     assert not without
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", METHODS)
 def test_collapsed_representations_give_a_finite_loss_and_gradient(name: str):
     method = small_method(name)
     batch = constant(small_batch(method))
@@ -34,7 +34,7 @@ def test_collapsed_representations_give_a_finite_loss_and_gradient(name: str):
     assert all(torch.isfinite(value).all() for value in (*gradients, *(view.grad for view in batch.views)))
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", METHODS)
 def test_embeddings_are_as_wide_as_the_method_says(name: str):
     method = small_method(name)
     embeddings = method(small_batch(method)).embeddings
@@ -42,7 +42,7 @@ def test_embeddings_are_as_wide_as_the_method_says(name: str):
     assert widths == ({method.embedding_dimension} if method.embedding_dimension else set())
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", METHODS)
 def test_a_predictor_steers_the_embeddings_that_the_method_names(name: str):
     method: Method = small_method(name).eval()
     batch = small_batch(method)
@@ -51,7 +51,7 @@ def test_a_predictor_steers_the_embeddings_that_the_method_names(name: str):
         assert method.predictor(embeddings, batch.transformation).shape == embeddings.shape
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", METHODS)
 def test_parts_begin_with_the_whole_representation(name: str):
     parts = small_method(name).parts()
     assert next(iter(parts.items())) == ("whole", (0, WIDTH))

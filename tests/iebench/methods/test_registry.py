@@ -5,14 +5,18 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
 
+import iebench.methods
+from every_method import METHODS, small_batch, small_method
 from iebench.cli.evaluating import evaluate_run
-from iebench.methods import find_method
+from iebench.methods import find_method, method
 from iebench.recipes.recipe import load_recipe
+from iebench.report.page import write_report
 from iebench.training.loop import train
 from iebench.training.metrics_log import read_metrics
 from iebench.training.run import Run
@@ -71,6 +75,61 @@ def test_the_example_of_three_views_trains_and_its_predictor_is_evaluated(toy_da
     train(loaded, toy_dataset, out, "cpu")
     assert "embedding_std" in read_metrics(out / "metrics.jsonl")[-1]
     assert "retrieval" in {score.task for score in evaluate_run(Run(out), toy_dataset, "cpu").scores}
+
+
+METHOD = '''"""A method of one file: the distance of both views."""
+
+from iebench.methods import Batch, Dimensions, Method, MethodConfig, Outcome, register
+from iebench.methods.parts.losses import invariance_loss, variance_loss
+
+
+@register("distance", MethodConfig)
+class Distance(Method):
+    title = "The distance method"
+    baseline = "vicreg"
+    term_names = {"far": "distance of two views", "flat": "lack of variance"}
+
+    def __init__(self, config: MethodConfig, dimensions: Dimensions) -> None:
+        super().__init__(dimensions)
+
+    def forward(self, batch: Batch) -> Outcome:
+        terms = {"far": invariance_loss(batch.first, batch.second), "flat": variance_loss(batch.first)}
+        return Outcome({"loss": terms["far"] + terms["flat"], **terms})
+'''
+
+
+@pytest.mark.processes
+def test_one_file_and_one_recipe_make_a_method_that_trains_and_is_named_in_the_report(
+    toy_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "distance.py").write_text(METHOD)
+    (tmp_path / "distance.toml").write_text('extends = "sie"\n[method]\nname = "distance"\n')
+    monkeypatch.setattr(method, "_METHODS", dict(method._METHODS))
+    monkeypatch.setattr(iebench.methods, "__path__", [*iebench.methods.__path__, str(tmp_path)])
+    import_module("iebench.methods.distance")
+    monkeypatch.delitem(sys.modules, "iebench.methods.distance")
+
+    recipe, out = load_recipe(str(tmp_path / "distance.toml"), SMALL[1:]), tmp_path / "run"
+    train(recipe, toy_dataset, out, "cpu")
+    assert read_metrics(out / "metrics.jsonl")[-1]["far"] > 0
+    evaluate_run(Run(out), toy_dataset, "cpu")
+    write_report([out], tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    for words in ("The distance method was trained for", "distance of two views", "lack of variance"):
+        assert words in page
+
+
+def test_every_method_names_itself_and_an_existing_baseline():
+    for name in METHODS:
+        found = find_method(name).method
+        assert found.title
+        assert not found.baseline or not find_method(found.baseline).method.baseline
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_term_of_a_loss_has_a_word_for_the_report(name: str):
+    built = small_method(name)
+    assert set(built(small_batch(built)).terms) - {"loss"} <= set(built.term_names)
 
 
 def with_views(data: Path, folder: Path, views: int) -> Path:

@@ -23,7 +23,7 @@ def test_without_an_invariant_part_the_whole_representation_is_steered():
         ({"equivariant_dimension": 8}, "equivariant_dimension = 8 leaves nothing for the invariant part"),
         (
             {"equivariant_dimension": 3, "projector": [16, 20]},
-            "a width of 20 cannot be shared out to 5 of the 8",
+            "a width of 20 cannot be split for 5 of the 8",
         ),
     ],
 )

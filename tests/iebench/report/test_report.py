@@ -321,7 +321,7 @@ def test_the_same_runs_give_the_same_bytes(run: Run, other_run: Run, tmp_path: P
 
 def test_a_long_curve_is_thinned_to_its_means():
     records = [{"step": step, "epoch": float(step), "loss": float(step % 2)} for step in range(40 * POINTS)]
-    (panel,) = training_panels([("run", records)])
+    (panel,) = training_panels([("run", records)], {})
     assert "from 0.5 at epoch" in panel.description
     assert len(panel.svg) < 40 * POINTS
 

@@ -92,7 +92,7 @@ def test_a_training_has_the_same_losses_with_validation_and_without(toy_dataset:
     validated = [record["epoch"] for record in records if set(record) >= SCORES]
     assert len(validated) == 2
     assert validated[-1] == pytest.approx(2, abs=0.3)
-    keys = [panel.key for panel in training_panels([("run", records)])]
+    keys = [panel.key for panel in training_panels([("run", records)], {})]
     assert set(keys[:3]) == SCORES
     assert keys[3] == "loss"
 

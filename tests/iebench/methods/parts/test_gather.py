@@ -10,7 +10,7 @@ import torch.distributed as dist
 import torch.multiprocessing
 from torch.nn.parallel import DistributedDataParallel
 
-from every_method import SMALL, small_batch, small_method
+from every_method import METHODS, small_batch, small_method
 from iebench.methods import Batch, Method
 from iebench.methods.parts.gather import gather, own_rows, world_size
 from iebench.training.synchronised import synchronise_batch_norm
@@ -75,7 +75,7 @@ def process(rank: int, port: int, folder: str) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     dist.init_process_group("gloo", rank=rank, world_size=PROCESSES)
     found = {}
-    for name in SMALL:
+    for name in METHODS:
         batch = double(small_batch(small_method(name), ROWS))
         found[name] = result_of(name, share(batch, rank), wrap=True)
     torch.save(found, Path(folder) / f"{rank}.pt")
@@ -94,7 +94,7 @@ def spread(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", METHODS)
 def test_two_processes_with_half_the_batch_give_the_loss_and_gradients_of_one_with_all(
     spread: list[dict], name: str
 ):
@@ -105,7 +105,7 @@ def test_two_processes_with_half_the_batch_give_the_loss_and_gradients_of_one_wi
             torch.testing.assert_close(found[name][key], value, rtol=1e-9, atol=1e-12, msg=key)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", METHODS)
 def test_every_parameter_that_learns_takes_part_in_the_loss(name: str):
     """DistributedDataParallel waits for all of them."""
     method = small_method(name)

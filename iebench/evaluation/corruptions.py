@@ -48,7 +48,7 @@ _SEEDED_BY_ARGUMENT = ("impulse_noise", "glass_blur")  # they do not draw from N
 
 
 class Condition(NamedTuple):
-    """How a view is shown: corrupted, or as it is with severity 0."""
+    """A corruption with its severity; severity 0 shows the view as it is."""
 
     corruption: str
     severity: int
@@ -60,11 +60,11 @@ CORRUPTED = tuple(Condition(name, severity) for name in CORRUPTIONS for severity
 
 @dataclass(frozen=True)
 class ShownViews:
-    """A few views of each object, each in several conditions.
+    """Says how many views of each object are shown, and in which conditions.
 
     Attributes:
         views: Number of views of each object.
-        conditions: The conditions in which each is shown.
+        conditions: Conditions in which each view is shown.
     """
 
     views: int
@@ -72,7 +72,7 @@ class ShownViews:
 
     @property
     def rows_per_object(self) -> int:
-        """Images that are shown of each object."""
+        """Number of images that are shown of each object."""
         return self.views * len(self.conditions)
 
     def __str__(self) -> str:
@@ -83,10 +83,10 @@ class ShownViews:
 
 @lru_cache(maxsize=1)
 def load_corrupt() -> Any:
-    """The function that corrupts an image, from a package that not everybody has.
+    """Imports the function that corrupts an image from an optional package.
 
-    Its one compiled corruption is compiled here, once: loader workers that are forked later have it already. OpenCV
-    gets no threads of its own, which do not outlive a fork.
+    The package's one compiled corruption is compiled here, once, so that loader workers forked later have it. OpenCV
+    gets no threads of its own, because threads do not survive a fork.
 
     Raises:
         UsageError: The package is not installed, or lacks a library of the system.
@@ -104,10 +104,10 @@ def load_corrupt() -> Any:
 
 
 def corrupted_image(image: np.ndarray, condition: Condition, name: str) -> np.ndarray:
-    """An image in a condition; what is random in it is seeded by the image's name and the condition.
+    """Shows an image in a condition; randomness is seeded by the image's name and the condition.
 
     Args:
-        image: (height, width, 3) uint8, at least 32 pixels each way.
+        image: Pixels (height, width, 3) uint8, at least 32 each way.
         condition: The condition.
         name: Name of the image.
 
@@ -132,16 +132,16 @@ def corrupted_image(image: np.ndarray, condition: Condition, name: str) -> np.nd
 
 
 def chosen_views(synset: str, object_id: str, views: int, count: int) -> list[int]:
-    """The views of an object that are shown, drawn by the object's name.
+    """Chooses the views of an object that are shown, by the object's name.
 
     Args:
         synset: The object's class.
         object_id: The object's id.
-        views: Views that it has.
-        count: Views that are shown; all if it has no more.
+        views: Number of views that the object has.
+        count: Number of views to choose; all views if the object has no more.
 
     Returns:
-        The places of the views, ascending.
+        Numbers of the views, ascending.
     """
     digest = hashlib.sha256(f"{synset}/{object_id}".encode()).digest()
     generator = np.random.Generator(np.random.Philox(int.from_bytes(digest[:8], "little")))
@@ -149,7 +149,7 @@ def chosen_views(synset: str, object_id: str, views: int, count: int) -> list[in
 
 
 class ShownStream(ViewStream):
-    """A few views of each object of a split, each in several conditions, one after the other.
+    """Reads a few views of each object of a split, each in several conditions, one after the other.
 
     The rows of an object stand together: its first chosen view in each condition, then the next. Reading is as
     ``ViewStream`` does it, and views that are not chosen are not decoded.
@@ -158,10 +158,10 @@ class ShownStream(ViewStream):
         folder: The dataset's folder.
         index: Its index.
         split: ``train`` or ``val``.
-        batch_size: Images of a batch.
+        batch_size: Number of images in a batch.
         rank: Number of this share among those that are read separately.
         ranks: Number of shares.
-        shown: Which views, in which conditions.
+        shown: Views to show, and their conditions.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class ShownStream(ViewStream):
         self._shown = shown
 
     def batches(self, views: Iterator[View], first: int) -> Iterator[ViewBatch]:
-        """The batches of consecutive rows; a batch's ``start`` counts the rows of the objects before it."""
+        """Yields batches of consecutive rows; a batch's ``start`` counts the rows of the objects before it."""
         place = first * self._shown.rows_per_object
         rows = ((view, condition) for view in self._chosen(views) for condition in self._shown.conditions)
         while batch := list(islice(rows, self._most)):
@@ -199,7 +199,7 @@ class ShownStream(ViewStream):
 
 
 def _draw(rows: Sequence[tuple[View, Condition]], pixels: np.ndarray) -> None:
-    """Each view in its condition into its place in (rows, size, size, 3)."""
+    """Writes each view in its condition into its row of ``pixels`` (rows, size, size, 3)."""
     decoded: tuple[str, np.ndarray] | None = None
     for (view, condition), place in zip(rows, pixels, strict=True):
         key = view.metadata.key

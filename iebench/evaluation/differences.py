@@ -1,4 +1,4 @@
-"""Differences between methods on the same objects, and runs that differ only in their seed."""
+"""Differences between methods on the same objects, and means over runs that differ only in their seed."""
 
 import math
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from iebench.evaluation.intervals import LEVEL, Bootstrap, percentile_interval
 
 @dataclass(frozen=True)
 class Difference:
-    """How much more one method scores than another, on the same objects.
+    """A difference between the scores of two methods on the same objects.
 
     Attributes:
-        value: First minus second.
-        low: Lower end of the 95 % interval; None where there is none.
-        high: Upper end of the 95 % interval; None where there is none.
-        seeds: Runs of the first and of the second method.
+        value: Score of the first minus that of the second.
+        low: Lower end of the 95 % interval; None if there is no interval.
+        high: Upper end of the 95 % interval; None if there is no interval.
+        seeds: Number of runs of the first and of the second method.
     """
 
     value: float
@@ -28,21 +28,21 @@ class Difference:
 
     @property
     def is_difference(self) -> bool:
-        """Whether the interval excludes zero; without one, there is nothing to call a difference."""
+        """Whether the interval excludes zero; False if there is no interval."""
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
 
 @dataclass(frozen=True)
 class SeedSummary:
-    """A metric over runs that differ only in their seed.
+    """Summary of a metric over runs that differ only in their seed.
 
     Attributes:
-        mean: Over the runs.
-        spread: Standard deviation over the runs; None of a single one.
-        number: Of the runs.
-        low: Lower end of the mean's 95 % interval; None where there is none.
-        high: Upper end of the mean's 95 % interval; None where there is none.
-        chance: The chance level.
+        mean: Mean over the runs.
+        spread: Standard deviation over the runs; None for a single run.
+        number: Number of runs.
+        low: Lower end of the mean's 95 % interval; None if there is no interval.
+        high: Upper end of the mean's 95 % interval; None if there is no interval.
+        chance: Chance level of the metric.
         objects: Number of objects that were resampled.
     """
 
@@ -60,14 +60,14 @@ def pool_seeds(
 ) -> SeedSummary | None:
     """Summarizes one metric of runs that differ only in seed, evaluated on the same objects.
 
-    The interval of the mean covers both which objects were drawn and, with two runs or more, which seeds.
+    The interval of the mean covers the choice of objects and, with two runs or more, the choice of seeds.
 
     Args:
-        runs: The metric of each run, objects in one order.
-        bounds: The least and the greatest value that the metric can have; the interval ends there.
+        runs: Resamples of the metric of each run, with objects in one order.
+        bounds: Least and greatest value that the metric can have; the interval is cut there.
 
     Returns:
-        None where the metric of a run is undefined.
+        None if the metric of a run is undefined.
     """
     group = _Group.of(runs)
     if group is None:
@@ -94,11 +94,11 @@ def paired_difference(first: Sequence[Bootstrap], second: Sequence[Bootstrap]) -
     t quantile with Welch and Satterthwaite's degrees of freedom accounts for how few they are.
 
     Args:
-        first: The metric of each run of the first method.
-        second: The metric of each run of the second, the same objects in the same order.
+        first: Resamples of the metric of each run of the first method.
+        second: Resamples of each run of the second method, with the same objects in the same order.
 
     Returns:
-        None where the metric of a run is undefined.
+        None if the metric of a run is undefined.
 
     Raises:
         ValueError: The runs have different numbers of objects.
@@ -115,7 +115,7 @@ def paired_difference(first: Sequence[Bootstrap], second: Sequence[Bootstrap]) -
 
 @dataclass(frozen=True)
 class _Group:
-    """One metric of the runs of one method: mean, variance over runs, and the mean of each resample."""
+    """One metric of one method's runs: the mean, the variance over runs, and the mean of each resample."""
 
     mean: float
     variance: float
@@ -138,7 +138,7 @@ class _Group:
 def _combined(
     value: float, resampled: np.ndarray, groups: Sequence[_Group]
 ) -> tuple[float | None, float | None]:
-    """The interval of a value: over objects by bootstrap, and over seeds where a group has several."""
+    """Computes the interval of a value over objects, and over seeds if a group has several."""
     if not resampled.size:
         return None, None
     if all(group.number == 1 for group in groups):

@@ -1,4 +1,4 @@
-"""How well a predictor's steps in embedding space follow the transformations of views.
+"""Measures of how well a predictor's steps in embedding space follow the transformations of views.
 
 For a source view s, a target view t and the prediction p of t's embedding from s's:
 
@@ -21,13 +21,13 @@ from torch import Tensor
 from iebench.evaluation.intervals import PerObject
 
 Predict = Callable[[Tensor, Tensor], Tensor]
-"""From (batch, dimension) embeddings and what they are told, to predicted embeddings."""
+"""A function from embeddings (batch, dimension) and transformations to predicted embeddings."""
 
 Told = Callable[[Tensor, Tensor], Tensor]
-"""From the latents of first and second views, (batch, latents) each, to what the predictor is told."""
+"""A function from latents (batch, latents) of the first and the second views to the transformations between them."""
 
 NUMBERS_AT_ONCE = 2**28
-"""Numbers that a predictor may hold at once: some kinds make a matrix for each row."""
+"""Numbers that a predictor may hold in memory at once; some kinds make a matrix for each row."""
 
 MEASURES = (
     "equivariance_error",
@@ -42,20 +42,20 @@ MEASURES = (
 def measure_equivariance(
     predict: Predict, told: Told, embeddings: Tensor, latents: Tensor, seed: int = 0
 ) -> dict[str, PerObject]:
-    """All measures, from the first view of each object to each of its others.
+    """Computes all measures, from the first view of each object to each of its other views.
 
-    The view through which two steps go is drawn at random from all but source and target; with two views there
-    is none, and no composition error.
+    For two steps, the view in between is drawn at random from all but source and target; with two views there
+    is no such view, and no composition error.
 
     Args:
-        predict: The predictor, on the device of the embeddings.
-        told: What the predictor is told about two views.
-        embeddings: (objects, views, dimension), two views at least.
-        latents: (objects, views, latents) float64, on any device.
-        seed: Of the views in between.
+        predict: Predictor on the device of the embeddings.
+        told: Function that gives the transformation between two views.
+        embeddings: Embeddings (objects, views, dimension) of two views at least.
+        latents: Latents (objects, views, latents) float64, on any device.
+        seed: Seed by which the views in between are drawn.
 
     Returns:
-        The measures by name, of ``MEASURES``.
+        Measures by their names in ``MEASURES``.
     """
     _, views, dimension = embeddings.shape
     between = _between(len(embeddings), views, seed)
@@ -71,12 +71,12 @@ def measure_equivariance(
 
 
 def equimod_measures(predicted: Tensor, target: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
-    """EquiMod's absolute and relative measures of each pair, before their mean.
+    """Computes EquiMod's absolute and relative measures of each pair, before their mean.
 
     Args:
-        predicted: (..., dimension) predicted embeddings of the targets.
-        target: (..., dimension) embeddings of the targets.
-        source: (..., dimension) embeddings of the sources.
+        predicted: Predicted embeddings (..., dimension) of the targets.
+        target: Embeddings (..., dimension) of the targets.
+        source: Embeddings (..., dimension) of the sources.
 
     Returns:
         Two tensors (...).
@@ -89,7 +89,7 @@ def equimod_measures(predicted: Tensor, target: Tensor, source: Tensor) -> tuple
 def _measure(
     predict: Predict, told: Told, embeddings: Tensor, latents: Tensor, via: Tensor
 ) -> dict[str, Tensor]:
-    """(objects, 2) numbers and totals of each measure, for a chunk of objects."""
+    """Computes the numbers and totals (objects, 2) of each measure for a chunk of objects."""
     objects, views, _ = embeddings.shape
     targets = embeddings[:, 1:].double()
     sources = embeddings[:, :1].expand(-1, views - 1, -1)
@@ -118,7 +118,7 @@ def _measure(
 
 
 def _between(objects: int, views: int, seed: int) -> Tensor:
-    """(objects, views - 1) for each target 1, 2, ... a view that is neither it nor the first."""
+    """Draws, for each target 1, 2, ..., a view (objects, views - 1) that is neither the target nor the first."""
     generator = torch.Generator().manual_seed(seed)
     targets = torch.arange(1, views)
     shift = torch.randint(1, max(2, views - 1), (objects, views - 1), generator=generator)
@@ -130,5 +130,5 @@ def _length(vectors: Tensor) -> Tensor:
 
 
 def _ratio(number: Tensor, total: Tensor) -> Tensor:
-    """Sums by object, whose totals are divided by their numbers."""
+    """Puts the numbers and totals of a ratio side by side, object by object."""
     return torch.stack((number.sum(dim=1), total.sum(dim=1)), dim=1)

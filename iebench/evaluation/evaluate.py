@@ -1,4 +1,4 @@
-"""Evaluation: one frozen pass of all encoders, then every probe and metric on the stored features."""
+"""Runs an evaluation: one frozen pass of all encoders, then every probe and metric on the stored features."""
 
 import shutil
 import tempfile
@@ -44,14 +44,14 @@ def evaluate_encoder(
         print(evaluation.find("trained", "rotation", "all", "r2"))
 
     Args:
-        encoder: Network or function from images to (batch, dimension) vectors.
+        encoder: Network or function from images to vectors (batch, dimension).
         data: Folder of a dataset; everything is measured on its validation split.
-        transform: From (batch, 3, height, width) uint8 images to what the encoder takes; by default uint8.
-        parts: Columns (start, stop) of the representation by the name of the part; ``all`` is added.
-        predictor: Moves embeddings by a transformation; adds the retrieval metrics.
+        transform: Function from uint8 images (batch, 3, height, width) to what the encoder takes; by default none.
+        parts: Columns (start, stop) of each named part of the representation; ``all`` is added.
+        predictor: Predictor that moves embeddings by a transformation; it adds the retrieval metrics.
         fit: Folder of the dataset to whose training split probes are fitted; by default ``data``.
-        config: Protocol and lengths; the default is the published protocol.
-        out: Folder that gets ``evaluations/NAME.json``; by default nothing is kept.
+        config: Protocol and lengths of the probes; by default the published protocol.
+        out: Folder in which ``evaluations/NAME.json`` is written; by default nothing is kept.
         name: Name of the evaluation; by default that of the dataset.
         device: ``auto``, ``cpu`` or ``cuda``.
         suites: ``standard``, ``robustness``, ``steering``, ``linear``, or several of them.
@@ -93,22 +93,22 @@ def evaluate_requests(
 ) -> list[Evaluation]:
     """Evaluates encoders together: one pass over the shards, and probes fitted at once.
 
-    Results are written score by score; an evaluation that was stopped goes on where it was.
+    Results are written score by score, so that an evaluation that was stopped resumes with the next score.
 
     Args:
-        requests: The encoders, each with the folder of its result.
+        requests: Encoders, each with the folder of its result.
         data: Folder of the dataset on whose validation split everything is measured.
         fit: Folder of the dataset to whose training split probes are fitted; None for ``data``.
         config: Protocol and lengths.
-        processes: The processes that share the work; all must ask for it.
+        processes: Processes that share the work; each of them must make this call.
         name: Name of the evaluation; by default that of the dataset.
-        keeps_features: Whether the features stay in ``FOLDER/features/NAME``.
-        existing: What becomes of an evaluation of the same name.
-        suites: What is measured; what a file holds of other suites stays.
+        keeps_features: Whether features are kept in ``FOLDER/features/NAME``.
+        existing: Treatment of an earlier evaluation of the same name.
+        suites: Suites to measure; scores of other suites in the file are kept.
         ood: Folder of a dataset outside the training range, as a further test of ``robustness``.
 
     Returns:
-        The results, in all processes.
+        The results, in every process.
 
     Raises:
         UsageError: The dataset has no validation views, or a file of the same name holds another evaluation.
@@ -145,13 +145,13 @@ def as_encoder(
     parts: Mapping[str, tuple[int, int]] | None = None,
     predictor: EmbeddingPredictor | None = None,
 ) -> Encoder:
-    """An encoder of a network or function; an ``Encoder`` without additions is taken as it is.
+    """Wraps a network or function as an encoder; an ``Encoder`` without additions is returned as it is.
 
     Args:
-        network: From images to (batch, dimension) vectors.
-        transform: From uint8 images to what the network takes.
-        parts: Columns (start, stop) of the representation by the name of the part.
-        predictor: Moves embeddings by a transformation.
+        network: Network or function from images to vectors (batch, dimension).
+        transform: Function from uint8 images to what the network takes.
+        parts: Columns (start, stop) of each named part of the representation.
+        predictor: Predictor that moves embeddings by a transformation.
     """
     if isinstance(network, Encoder) and transform is None and parts is None and predictor is None:
         return network
@@ -165,8 +165,8 @@ class Transformed(nn.Module):
     """A network behind a function that prepares its images.
 
     Args:
-        transform: From uint8 images to what the network takes.
-        network: From images to vectors.
+        transform: Function from uint8 images to what the network takes.
+        network: Network or function from images to vectors.
     """
 
     def __init__(self, transform: Callable[[Tensor], Tensor], network: Callable[[Tensor], Tensor]) -> None:
@@ -175,13 +175,13 @@ class Transformed(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        """Applies both."""
+        """Prepares the images and applies the network."""
         return self.network(self.transform(images))
 
 
 @contextmanager
 def _scratch_folder(processes: Processes) -> Iterator[Path]:
-    """A folder for the features of results that are not kept; all processes see the one of rank 0."""
+    """Makes a temporary folder for features that are not kept; all processes use the one of rank 0."""
     made = tempfile.mkdtemp(prefix="iebench-") if processes.first else ""
     folder = Path(processes.from_first(made))
     try:

@@ -1,4 +1,4 @@
-"""The features of several networks on the splits of an evaluation, computed where they are not there yet."""
+"""Reads the features of several networks on the splits of an evaluation, and computes those that are missing."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class SourceNetwork:
 
     Attributes:
         encoder: The network, on the device of this process.
-        fingerprint: As ``fingerprint_of_encoder`` gives it.
+        fingerprint: Hash that ``fingerprint_of_encoder`` gives.
         dimension: Width of the representation.
-        home: Folder that gets its features.
+        home: Folder in which its features are kept.
     """
 
     encoder: Encoder
@@ -33,13 +33,13 @@ class FeatureReader:
     """Reads the features of networks together, in one pass over the shards of each split.
 
     Args:
-        networks: The networks by name.
-        config: How many views go through an encoder at once, and how many processes decode.
-        processes: The processes that share the work; all must ask for each split.
+        networks: Networks by name.
+        config: Settings with the number of views in a batch and of decoding processes.
+        processes: Processes that share the work; each of them must ask for each split.
         shares_features: Whether networks of one fingerprint use the files of the first of them; else each has its own.
 
     Attributes:
-        of: What was read, by network and place.
+        of: Features that were read, by network and place.
     """
 
     def __init__(
@@ -66,13 +66,13 @@ class FeatureReader:
         shown: ShownViews | None = None,
         names: Collection[str] | None = None,
     ) -> None:
-        """Adds the features on a split.
+        """Reads the features on a split into ``of``.
 
         Args:
             split: The split.
-            place: What they are called; by default as the split.
-            shown: A few views in several conditions instead of every view as it is.
-            names: The networks; by default all.
+            place: Name of the features; by default that of the split.
+            shown: Views and conditions to read instead of every view as it is.
+            names: Names of the networks; by default all.
 
         Raises:
             IebenchError: A shard cannot be read, or an encoder fails.

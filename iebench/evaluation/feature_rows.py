@@ -1,4 +1,4 @@
-"""Rows of stored features where they are needed: on the device, standardized by the training split."""
+"""Moves rows of stored features to the device, standardized by the training split."""
 
 from typing import NamedTuple
 
@@ -9,13 +9,13 @@ from iebench.evaluation.features import Features
 
 ROWS_AT_ONCE = 4096
 SHARE_OF_MEMORY = 0.6
-"""Share of the free device memory that features of one split may take; else they stay on the host."""
+"""Share of the free device memory that features of one split may take; larger ones stay on the host."""
 
 
 class Standardization(NamedTuple):
-    """Mean and deviation of each column of the training features; (dimension,) float32 each.
+    """Mean and standard deviation (dimension,) float32 of each column of the training features.
 
-    A column that is constant in training is not scaled: what little it does in validation would drown the rest.
+    A column that is constant in training is not scaled, because scaling would blow up its rounding in validation.
     """
 
     mean: Tensor
@@ -23,11 +23,11 @@ class Standardization(NamedTuple):
 
 
 def standardization_of(representations: Tensor, device: torch.device) -> Standardization:
-    """Computes mean and deviation in chunks, in float64.
+    """Computes the mean and standard deviation in chunks, in float64.
 
     Args:
-        representations: (objects, views, dimension).
-        device: Where they are put.
+        representations: Representations (objects, views, dimension).
+        device: Device of the result.
     """
     dimension = representations.shape[-1]
     total, squares = torch.zeros(2, dimension, dtype=torch.float64)
@@ -45,7 +45,7 @@ def standardization_of(representations: Tensor, device: torch.device) -> Standar
 
 
 class FeatureRows:
-    """Rows of one split's features: on the device if they fit there, else fetched from the host."""
+    """Gives rows of one split's features, which are on the device if they fit there and else fetched from the host."""
 
     def __init__(
         self, features: Features, device: torch.device, standardization: Standardization | None
@@ -59,7 +59,7 @@ class FeatureRows:
                 self._rows = self._rows.to(device)
 
     def __getitem__(self, rows: Tensor) -> Tensor:
-        """(rows, dimension) float32 on the device."""
+        """Returns the rows (rows, dimension) as float32 on the device."""
         found = self._rows[rows.to(self._rows.device)].to(self._device).float()
         if self._standardization is None:
             return found

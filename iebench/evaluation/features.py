@@ -1,6 +1,6 @@
-"""The frozen pass: every view through every encoder once, kept on disk for all probes and metrics.
+"""Runs every view through every frozen encoder once, and keeps the features on disk for all probes and metrics.
 
-The features of one encoder on one split are a folder that a person can use as it is: ``features.npy`` (views,
+The features of one encoder on one split are a folder that can be used by itself: ``features.npy`` (views,
 dimension) float16, ``latents.npy`` (views, number of latents) float64, ``labels.npy`` (views,) int64,
 ``objects.json`` with the (synset, object id) of each object, and ``meta.json``. A pass that was stopped leaves the
 chunks that it had finished in ``chunks/``, and goes on behind them.
@@ -30,7 +30,7 @@ from shards.schema import DatasetIndex
 from shards.stream import ViewStream
 
 CHUNK_VIEWS = 16_384
-"""Views after which a pass keeps what it has; a multiple of the views per object is taken."""
+"""Number of views after which a pass saves a chunk; rounded to a multiple of the views per object."""
 _FORMAT = 1
 _LARGEST = torch.finfo(torch.float16).max
 
@@ -40,10 +40,10 @@ class Features:
     """Frozen representations of one split, object by object.
 
     Attributes:
-        representations: (objects, views, dimension) float16 or float32, perhaps mapped from a file.
-        latents: (objects, views, number of latents) float64.
-        labels: (objects,) int64.
-        names: (synset, object id) of each object.
+        representations: Representations (objects, views, dimension) float16 or float32, perhaps mapped from a file.
+        latents: Latents (objects, views, number of latents) float64.
+        labels: Classes (objects,) int64.
+        names: Pair (synset, object id) of each object.
     """
 
     representations: Tensor
@@ -58,20 +58,20 @@ class Features:
 
     @property
     def views(self) -> int:
-        """Views of each object."""
+        """Number of views of each object."""
         return self.representations.shape[1]
 
 
 @dataclass(frozen=True)
 class FeatureSource:
-    """What features are of; features of another source are not taken for these.
+    """Identity of stored features: they are used only for a request with an equal source.
 
     Attributes:
         fingerprint: SHA-256 of the encoder, as ``fingerprint_of_encoder`` gives it.
         data_sha256: SHA-256 of the dataset's index.
-        split: ``train`` or ``val``, and which of its views if not all as they are.
+        split: Name of the split, ``train`` or ``val``, followed by the shown views unless all are shown as they are.
         objects: Number of objects of the split.
-        views_per_object: Rows of each object.
+        views_per_object: Number of rows of each object.
         latents: Number of latents of a view.
         dimension: Width of the representation.
     """
@@ -91,13 +91,13 @@ class FeatureSource:
 
 
 class Chunk(NamedTuple):
-    """Consecutive objects of a split whose features are kept together.
+    """Consecutive objects of a split whose features are saved together.
 
     Attributes:
-        number: Place among the chunks of the split.
+        number: Number among the chunks of the split, from 0.
         chunks: Number of chunks of the split.
-        start: First object.
-        stop: Object behind the last.
+        start: Number of the first object.
+        stop: Number of the object behind the last.
     """
 
     number: int
@@ -110,8 +110,8 @@ class FeatureStore:
     """The folder with the features of one encoder on one split.
 
     Args:
-        folder: The folder; made by ``prepare``.
-        source: What the features are of.
+        folder: Folder, which ``prepare`` makes.
+        source: Identity of the features.
     """
 
     def __init__(self, folder: Path, source: FeatureSource) -> None:
@@ -120,11 +120,11 @@ class FeatureStore:
 
     @property
     def features_path(self) -> Path:
-        """The (views, dimension) float16 array."""
+        """Path of the float16 array (views, dimension)."""
         return self.folder / "features.npy"
 
     def chunks(self) -> list[Chunk]:
-        """The chunks of the split, as ``ViewStream`` deals objects out."""
+        """Lists the chunks of the split, which hold the objects that ``ViewStream`` gives to each share."""
         objects = self.source.objects
         count = max(1, min(objects, -(-self.source.views // CHUNK_VIEWS)))
         return [
@@ -133,7 +133,7 @@ class FeatureStore:
         ]
 
     def prepare(self) -> None:
-        """Makes the folder ready: keeps what fits the source, clears what does not or is cut short."""
+        """Makes the folder, and deletes features in it that are of another source or cut short."""
         if self._meta() == self._expected_meta() and self._has_whole_arrays():
             return
         self.clear()
@@ -149,7 +149,7 @@ class FeatureStore:
         write_text(self.folder / "meta.json", json.dumps(self._expected_meta(), indent=1) + "\n")
 
     def is_complete(self) -> bool:
-        """Whether all features of the source are there."""
+        """Returns whether all features of the source are stored."""
         return (
             self._meta() == self._expected_meta()
             and self._has_whole_arrays()
@@ -157,15 +157,15 @@ class FeatureStore:
         )
 
     def has(self, chunk: Chunk) -> bool:
-        """Whether a chunk is there."""
+        """Returns whether a chunk is stored."""
         return self._chunk_path(chunk).is_file()
 
     def put(self, chunk: Chunk, representations: np.ndarray, views: "ChunkViews") -> None:
-        """Keeps a chunk: first its features, and once they are on disk, all else.
+        """Saves a chunk: first its features, and once they are on disk, everything else.
 
         Args:
-            chunk: Which one.
-            representations: (views, dimension) float16.
+            chunk: Chunk to save.
+            representations: Representations (views, dimension) float16.
             views: Latents, labels and names of the views.
         """
         with self.features_path.open("r+b") as stream:
@@ -182,7 +182,7 @@ class FeatureStore:
             np.savez(stream, latents=views.latents, labels=views.labels, names=names)
 
     def finish(self) -> None:
-        """Joins what chunks tell about their views, once all are there."""
+        """Joins the latents, labels and names of all chunks, once all chunks are stored."""
         latents, labels, names = [], [], []
         for chunk in self.chunks():
             with np.load(self._chunk_path(chunk), allow_pickle=False) as arrays:
@@ -196,7 +196,7 @@ class FeatureStore:
         shutil.rmtree(self.folder / "chunks")
 
     def read(self) -> Features:
-        """The features; representations are mapped from their file.
+        """Reads the features; representations are mapped from their file.
 
         Raises:
             IebenchError: A file cannot be read.
@@ -237,7 +237,7 @@ class FeatureStore:
             return None
 
     def _has_whole_arrays(self) -> bool:
-        """Whether no array is cut short; opening a map of one that is fails."""
+        """Returns whether every array can be mapped, which fails if its file is cut short."""
         names = ["features.npy"]
         if (self.folder / "objects.json").is_file():
             names += ["latents.npy", "labels.npy"]
@@ -251,12 +251,12 @@ class FeatureStore:
 
 
 class ChunkViews(NamedTuple):
-    """What a chunk of views tells beside its images.
+    """Latents, labels and names of a chunk of views.
 
     Attributes:
-        latents: (views, number of latents) float64.
-        labels: (views,) int64.
-        names: (synset, object id) of each object.
+        latents: Latents (views, number of latents) float64.
+        labels: Classes (views,) int64.
+        names: Pair (synset, object id) of each object.
     """
 
     latents: np.ndarray
@@ -277,18 +277,18 @@ def extract_features(
 ) -> None:
     """Runs encoders over the views of a split in one pass over its shards.
 
-    Chunks that a store has already are not computed again. Processes share the chunks; all of them see the stores.
+    Chunks that a store has already are not computed again. Processes share the chunks and must all see the stores.
 
     Args:
-        encoders: Each with the store of its features on this split; on ``device``.
+        encoders: Encoders on ``device``, each with the store of its features on this split.
         data: The dataset's folder.
         index: The dataset's index.
         split: ``train`` or ``val``.
-        batch_size: Views per step of each process.
+        batch_size: Number of views in a batch of each process.
         processes: The processes that share the work; all must ask for it.
         device: Device of this process.
-        workers: Decoding processes beside each process; 0 for none.
-        shown: A few views in several conditions instead of every view as it is; the stores' sources count them.
+        workers: Number of decoding processes beside each process.
+        shown: Views and conditions to read instead of every view as it is; the stores' sources count their rows.
 
     Raises:
         IebenchError: A shard cannot be read, its objects do not all have the same views, or an encoder fails.
@@ -343,7 +343,7 @@ def _extract_chunk(
     workers: int,
     bar: tqdm,
 ) -> None:
-    """Computes and keeps one chunk for the encoders that lack it."""
+    """Computes and saves one chunk for the encoders that lack it."""
     source = encoders[0][1].source
     count = source.views_per_object
     size, first = (chunk.stop - chunk.start) * count, chunk.start * count
@@ -372,7 +372,7 @@ def _extract_chunk(
 
 
 def _half(vectors: Tensor, name: str) -> np.ndarray:
-    """Vectors as float16.
+    """Converts vectors to float16.
 
     Raises:
         IebenchError: A number is too large.

@@ -1,4 +1,4 @@
-"""What an encoder is, as a hash: results and stored features of one are never taken for those of another."""
+"""Hashes of encoders, so that results and stored features of one are never taken for those of another."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,13 +10,13 @@ from iebench.backbones.encoder import Encoder
 
 
 def fingerprint_of_encoder(encoder: Encoder, image_size: int) -> str:
-    """SHA-256 of everything that decides the representations.
+    """Computes the SHA-256 of everything that decides the representations.
 
-    A module is its weights, its structure as ``repr`` prints it, and how images are prepared for it. A function
-    without weights is its name, and what it makes of two images of noise.
+    The hash of a module covers its weights, its ``repr``, and how images are prepared for it. That of a function
+    without weights covers its name, and its output for two images of noise.
 
     Args:
-        encoder: The encoder, on any device.
+        encoder: Encoder on any device.
         image_size: Height and width of the dataset's images, in pixels.
     """
     digest = hashlib.sha256()
@@ -37,14 +37,14 @@ def fingerprint_of_encoder(encoder: Encoder, image_size: int) -> str:
 
 
 def fingerprint_of_network(encoder: Encoder, image_size: int) -> str:
-    """SHA-256 of everything that decides an encoder's scores: also its parts and its predictor."""
+    """Computes the SHA-256 of everything that decides an encoder's scores, which includes its parts and predictor."""
     digest = hashlib.sha256(fingerprint_of_encoder(encoder, image_size).encode())
     _update(digest, sorted(encoder.parts.items()), fingerprint_of_predictor(encoder))
     return digest.hexdigest()
 
 
 def fingerprint_of_predictor(encoder: Encoder) -> str:
-    """SHA-256 of the predictor; empty if there is none."""
+    """Computes the SHA-256 of the predictor; returns an empty string if there is none."""
     if encoder.predictor is None:
         return ""
     digest = hashlib.sha256()

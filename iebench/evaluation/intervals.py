@@ -1,6 +1,6 @@
-"""Error bars: 95 % intervals by bootstrap over objects.
+"""Computes 95 % intervals by bootstrap over objects.
 
-Views of one object are not independent, so objects are what is drawn. A metric keeps what each object
+Views of one object are not independent, so objects are drawn. A metric keeps what each object
 contributes to it (``PerObject``): a resample is then a weighted sum over objects, and the same resamples serve
 every metric and every network, which pairs their differences.
 """
@@ -18,12 +18,12 @@ RESAMPLES = 1000
 LEVEL = 0.95
 SEED = 0
 CHUNK = 128
-"""Resamples that are computed at once; bounds memory to this times the number of objects."""
+"""Number of resamples computed at once, which bounds memory to this times the number of objects."""
 NUMBERS_AT_ONCE = 2**22
-"""Numbers that AUCs of several resamples hold at once."""
+"""Number of values that the AUCs of several resamples hold in memory at once."""
 
 Statistic = Literal["mean", "class_mean", "r2", "median", "auc"]
-"""How a metric is computed from what objects contribute; see ``PerObject``."""
+"""The ways to compute a metric from what objects contribute; see ``PerObject``."""
 
 NO_INTERVAL = "no interval: it takes at least two objects"
 UNDEFINED = {
@@ -40,12 +40,12 @@ class Estimate:
     """A metric with its 95 % interval over objects and its chance level, ready for JSON: no NaN, no infinity.
 
     Attributes:
-        value: The metric; None where it is undefined.
-        low: Lower end of the interval; None where there is none.
-        high: Upper end of the interval; None where there is none.
-        chance: What a predictor that knows nothing scores; None where there is no such level.
+        value: Value of the metric; None if it is undefined.
+        low: Lower end of the interval; None if there is no interval.
+        high: Upper end of the interval; None if there is no interval.
+        chance: Score of a predictor that knows nothing; None if the metric has no such level.
         objects: Number of objects that were resampled.
-        note: Why value or interval is missing; empty where nothing is.
+        note: Reason why value or interval is missing; empty if neither is.
     """
 
     value: float | None
@@ -58,7 +58,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class PerObject:
-    """What each object contributes to a metric.
+    """The contributions of all objects to one metric.
 
     The columns of ``values`` depend on the statistic:
 
@@ -72,9 +72,9 @@ class PerObject:
       that a usual view scores higher than another one, ties counted half.
 
     Attributes:
-        statistic: How the metric is computed.
-        values: (objects, columns) float.
-        chance: The chance level; None where there is none.
+        statistic: Way in which the metric is computed.
+        values: Contributions (objects, columns) float.
+        chance: Chance level; None if the metric has none.
     """
 
     statistic: Statistic
@@ -83,18 +83,18 @@ class PerObject:
 
     @staticmethod
     def mean_of(values: np.ndarray, chance: float | None = None) -> "PerObject":
-        """A metric that is the mean over all views of all objects.
+        """Returns a metric that is the mean over all views of all objects.
 
         Args:
-            values: (objects, views) float; NaN is left out.
-            chance: The chance level.
+            values: Values (objects, views) float; NaN is left out.
+            chance: Chance level.
         """
         there = np.isfinite(values)
         sums = np.stack((there.sum(axis=1), np.where(there, values, 0).sum(axis=1)), axis=1)
         return PerObject("mean", sums.astype(np.float64), chance)
 
     def with_chance(self, chance: float | None) -> "PerObject":
-        """The same with another chance level."""
+        """Returns this metric with another chance level."""
         return replace(self, chance=chance)
 
     @property
@@ -104,33 +104,33 @@ class PerObject:
 
     @property
     def value(self) -> float | None:
-        """The metric over all objects; None where it is undefined."""
+        """Computes the metric over all objects; returns None if it is undefined."""
         return _finite(self.over(np.ones((1, self.objects)))[0])
 
     def over(self, counts: np.ndarray) -> np.ndarray:
-        """The metric of resamples.
+        """Computes the metric of resamples.
 
         Args:
-            counts: (resamples, objects) how often each object was drawn.
+            counts: Numbers of times (resamples, objects) that each object was drawn.
 
         Returns:
-            (resamples,) float64; NaN where a resample leaves the metric undefined.
+            (resamples,) float64, NaN if a resample leaves the metric undefined.
         """
         if self.statistic in _FROM_PAIRS:
             return _FROM_PAIRS[self.statistic](counts, self.values)
         return self.of_sums(counts @ self.values.astype(np.float64))
 
     def of_sums(self, sums: np.ndarray) -> np.ndarray:
-        """The metric of (..., columns) sums over objects; medians and AUCs have none."""
+        """Computes the metric from sums (..., columns) over objects; medians and AUCs cannot be computed so."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return _FROM_SUMS[self.statistic](sums)
 
     def bootstrap(self, resamples: int = RESAMPLES, seed: int = SEED) -> "Bootstrap":
-        """The metric with its value in each of the resamples."""
+        """Computes the metric, and its value in each of the resamples."""
         return bootstrap_all({"": self}, resamples, seed)[""]
 
     def estimate(self, resamples: int = RESAMPLES, seed: int = SEED) -> Estimate:
-        """The metric with the percentile interval of its bootstrap."""
+        """Computes the metric with the percentile interval of its bootstrap."""
         return self.bootstrap(resamples, seed).estimate()
 
 
@@ -139,11 +139,11 @@ class Bootstrap:
     """A metric of one run, with its value in each resample of objects.
 
     Attributes:
-        value: The metric; None where it is undefined.
-        resampled: (resamples,) float64, NaN where a resample leaves it undefined; empty with fewer than two objects.
-        chance: The chance level; None where there is none.
+        value: Value of the metric; None if it is undefined.
+        resampled: Values (resamples,) float64, NaN if undefined; empty with fewer than two objects.
+        chance: Chance level; None if the metric has none.
         objects: Number of objects.
-        note: Why the value is missing; empty where it is not.
+        note: Reason why the value is missing; empty if it is not.
     """
 
     value: float | None
@@ -153,7 +153,7 @@ class Bootstrap:
     note: str = ""
 
     def estimate(self) -> Estimate:
-        """The metric with its percentile interval."""
+        """Returns the metric with its percentile interval."""
         if self.value is None:
             return Estimate(None, None, None, self.chance, self.objects, self.note)
         if not self.resampled.size:
@@ -167,9 +167,9 @@ def bootstrap_all(
     """Bootstraps many metrics at once, which share their resamples; metrics of as many objects are paired.
 
     Args:
-        metrics: By name.
+        metrics: Metrics by name.
         resamples: Number of resamples.
-        seed: Of the resamples.
+        seed: Seed of the resamples.
     """
     found = {}
     for objects in dict.fromkeys(metric.objects for metric in metrics.values()):
@@ -184,7 +184,7 @@ def bootstrap_all(
 
 
 def _resample(metrics: Sequence[PerObject], resamples: int, seed: int) -> np.ndarray:
-    """(metrics, resamples): all sums of a chunk of resamples are one product of matrices."""
+    """Computes the metrics (metrics, resamples); all sums of a chunk of resamples are one matrix product."""
     drawn = resample_counts(metrics[0].objects, resamples, seed)
     linear = [metric for metric in metrics if metric.statistic not in _FROM_PAIRS]
     columns = (
@@ -206,10 +206,10 @@ def _resample(metrics: Sequence[PerObject], resamples: int, seed: int) -> np.nda
 
 @lru_cache(maxsize=2)
 def resample_counts(objects: int, resamples: int = RESAMPLES, seed: int = SEED) -> np.ndarray:
-    """How often each object is drawn in each resample; a function of its arguments alone.
+    """Draws how often each object is in each resample, as a function of its arguments alone.
 
     Returns:
-        (resamples, objects) uint16; each row sums to the number of objects. Not to be written to.
+        (resamples, objects) uint16; each row sums to the number of objects. The array must not be written to.
     """
     generator = np.random.Generator(np.random.Philox(seed))
     counts = np.empty((resamples, objects), dtype=np.uint16)
@@ -223,8 +223,8 @@ def save_per_object(path: Path, metrics: Mapping[str, PerObject]) -> None:
     """Stores what objects contribute to metrics, as a compressed ``.npz`` that holds arrays and no pickles.
 
     Args:
-        path: The file; written whole or not at all.
-        metrics: By name; a name holds no ``|``.
+        path: File, which is written whole or not at all.
+        metrics: Metrics by name; no name may hold ``|``.
     """
     arrays = {f"{metric.statistic}|{name}": metric.values for name, metric in metrics.items()}
     arrays |= {
@@ -276,7 +276,7 @@ _FROM_SUMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def _median(counts: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Medians of resamples of pairs: the pairs are sorted once, and each is repeated as its object was drawn.
+    """Computes medians of resamples of pairs; pairs are sorted once, and each is repeated as its object was drawn.
 
     Only pairs near the middle are looked at. Of n objects, the share of pairs below a value varies between
     resamples by a standard deviation of at most 0.5 / sqrt(n), so the median of a resample lies within 4 / sqrt(n)
@@ -306,7 +306,7 @@ def _median(counts: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _auc(counts: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """AUCs of resamples: the scores are sorted once, and each counts as often as its object was drawn.
+    """Computes AUCs of resamples; scores are sorted once, and each counts as often as its object was drawn.
 
     Example: usual views score 3 and 1, others 2 and 1. Sorted: 1 (usual), 1 (other), 2 (other), 3 (usual). The usual
     view at 1 is above no other and level with one (0.5), that at 3 is above both (2): AUC = 2.5 / 4.
@@ -334,11 +334,11 @@ def _auc(counts: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 _FROM_PAIRS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {"median": _median, "auc": _auc}
-"""Statistics that are no function of sums over objects."""
+"""Statistics that cannot be computed from sums over objects."""
 
 
 def percentile_interval(resampled: np.ndarray) -> tuple[float | None, float | None]:
-    """The 95 % interval of a bootstrap; None twice where every resample is undefined."""
+    """Computes the 95 % interval of a bootstrap; returns None twice if every resample is undefined."""
     known = resampled[np.isfinite(resampled)]
     if not known.size:
         return None, None

@@ -1,4 +1,4 @@
-"""Classification by the nearest training views, without anything to fit."""
+"""Classification by the nearest training views, which needs no fitting."""
 
 from collections.abc import Iterator
 
@@ -23,20 +23,20 @@ def nearest_classes(
     temperature: float = TEMPERATURE,
     first: int = 5,
 ) -> Tensor:
-    """Classes of views by weighted k-NN, as DINO (arXiv 2104.14294, section 4.1) does it.
+    """Classifies views by weighted k-NN, as DINO (arXiv 2104.14294, section 4.1) does.
 
     Each of the k training views that are nearest by cosine similarity s votes for its class with weight
     exp(s / temperature). Both sides go through the device in chunks: memory does not grow with either.
 
     Args:
-        train: (rows, dimension) representations of training views, on any device, of any float type.
-        labels: (rows,) their classes in [0, classes).
-        queries: (queries, dimension) representations to be classified.
+        train: Representations (rows, dimension) of training views, on any device, of any float type.
+        labels: Classes (rows,) of the training views, in [0, classes).
+        queries: Representations (queries, dimension) to classify.
         classes: Number of classes.
-        device: Where similarities are computed.
+        device: Device on which similarities are computed.
         k: Number of neighbors.
-        temperature: The smaller, the more the nearest views decide.
-        first: How many classes are named for each query.
+        temperature: Divisor of similarities; the smaller it is, the more the nearest views decide.
+        first: Number of classes to name for each query.
 
     Returns:
         (queries, min(first, classes)) int64, best first.
@@ -51,15 +51,15 @@ def nearest_classes(
 
 @torch.inference_mode()
 def kth_similarity(train: Tensor, queries: Tensor, device: torch.device, k: int = NEIGHBORS) -> Tensor:
-    """How near the k-th nearest training view is: what is far from all of training is unlike it.
+    """Computes the similarity of the k-th nearest training view; views unlike all of training have a small one.
 
     Sun et al. (arXiv 2204.06507) tell out-of-distribution inputs by this distance between normalized features.
 
     Args:
-        train: (rows, dimension) representations of training views, on any device, of any float type.
-        queries: (queries, dimension) representations.
-        device: Where similarities are computed.
-        k: Number of the neighbor; the last one if there are fewer.
+        train: Representations (rows, dimension) of training views, on any device, of any float type.
+        queries: Representations (queries, dimension) to compare.
+        device: Device on which similarities are computed.
+        k: Rank of the neighbor; the last one if there are fewer.
 
     Returns:
         (queries,) float32 cosine similarities.
@@ -69,7 +69,7 @@ def kth_similarity(train: Tensor, queries: Tensor, device: torch.device, k: int 
 
 
 def _nearest(train: Tensor, queries: Tensor, device: torch.device, k: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Cosine similarities and rows of the k nearest training views, best first, chunk by chunk of queries."""
+    """Yields cosine similarities and rows of the k nearest training views, best first, chunk by chunk of queries."""
     k = min(k, len(train))
     for chunk in queries.split(QUERIES_AT_ONCE):
         asked = F.normalize(chunk.to(device).float(), dim=1)

@@ -1,4 +1,4 @@
-"""What is known so far: read back from files, extended score by score, and written at once."""
+"""Keeps the scores of evaluations under way: reads them back from files, and writes each new score at once."""
 
 import hashlib
 import json
@@ -24,27 +24,27 @@ Key = tuple[str, str, str]
 """Task, part and metric of a score."""
 
 Existing = Literal["keep", "replace", "redo"]
-"""What becomes of an evaluation of the same name: ``keep`` goes on with it and refuses another one, ``replace``
-goes on with it and replaces another one, ``redo`` begins anew."""
+"""Treatment of an earlier evaluation of the same name: ``keep`` resumes it and refuses one with other settings,
+``replace`` resumes it and replaces one with other settings, ``redo`` begins anew."""
 
 _DECIDES_NO_NUMBER = {"feature_batch_size", "workers"}
 OOD = "ood"
 """The task of views outside the training range."""
 _OF_OTHER_DATA = {OOD}
-"""Tasks on a dataset that the cache's key does not name."""
+"""Tasks that use a dataset which the cache's key does not name."""
 
 
 @dataclass
 class NetworkRecord:
-    """One network under evaluation, with all that is known of it.
+    """One network under evaluation, with all scores that are known of it.
 
     Attributes:
-        fingerprint: As ``fingerprint_of_network`` gives it.
-        parts: Columns of the representation by the name of the part.
-        encoder_fingerprint: As ``fingerprint_of_encoder`` gives it.
-        predictor_fingerprint: As ``fingerprint_of_predictor`` gives it.
-        known: What objects contribute to each score.
-        left_out: Tasks of the standard suite that cannot be asked of this network, though the dataset has them.
+        fingerprint: Hash that ``fingerprint_of_network`` gives.
+        parts: Columns (start, stop) of each named part of the representation.
+        encoder_fingerprint: Hash that ``fingerprint_of_encoder`` gives.
+        predictor_fingerprint: Hash that ``fingerprint_of_predictor`` gives.
+        known: Contributions of objects to each known score.
+        left_out: Tasks of the standard suite that the dataset allows but this network does not.
     """
 
     fingerprint: str
@@ -56,11 +56,11 @@ class NetworkRecord:
     _estimates: dict[Key, Estimate] = field(default_factory=dict)
 
     def has(self, task: str, part: str) -> bool:
-        """Whether a task is done; all its metrics become known together."""
+        """Returns whether a task is done; all of its metrics become known together."""
         return any(key[:2] == (task, part) for key in self.known)
 
     def estimates(self) -> dict[Key, Estimate]:
-        """All scores with their intervals, each of which is computed once."""
+        """Returns all scores with their intervals, each of which is computed once."""
         new = {"/".join(key): key for key in self.known if key not in self._estimates}
         for name, bootstrap in bootstrap_all({name: self.known[key] for name, key in new.items()}).items():
             self._estimates[new[name]] = bootstrap.estimate()
@@ -72,9 +72,9 @@ class Entry:
     """An evaluation that is being written, with the network behind each title.
 
     Attributes:
-        evaluation: Its header; scores are filled in when it is written.
-        file: Where it is kept; None for one that only its caller sees.
-        subjects: The networks by title, the trained one first.
+        evaluation: Header of the evaluation; scores are filled in when it is written.
+        file: File of the evaluation; None if only the caller gets it.
+        subjects: Networks by title, the trained one first.
     """
 
     evaluation: Evaluation
@@ -82,10 +82,10 @@ class Entry:
     subjects: dict[str, NetworkRecord]
 
     def restore(self, existing: Existing) -> None:
-        """Takes up what the file holds of the same evaluation.
+        """Reads the scores of the same evaluation from the file, if it exists.
 
         Args:
-            existing: What becomes of a file that is there.
+            existing: Treatment of an earlier evaluation of the same name.
 
         Raises:
             UsageError: The file holds another evaluation.
@@ -122,13 +122,13 @@ class Entry:
                 subject.known[(score.task, score.part, score.metric)] = contributions[score.key]
 
     def _discard(self) -> None:
-        """Removes the file that is there."""
+        """Removes the existing file."""
         assert self.file is not None
         self.file.path.unlink()
         self.file.objects_path.unlink(missing_ok=True)
 
     def result(self) -> Evaluation:
-        """The evaluation with everything that is known."""
+        """Returns the evaluation with all known scores."""
         if self.evaluation.complete:
             return self.evaluation
         scores = [
@@ -142,7 +142,7 @@ class Entry:
         return replace(self.evaluation, scores=tuple(scores), left_out=tuple(left_out))
 
     def write(self) -> None:
-        """Writes the file: first what objects contribute, then the scores."""
+        """Writes the contributions of objects, and then the scores."""
         if self.file is None or self.evaluation.complete:
             return
         result = self.result()
@@ -165,7 +165,7 @@ class Entry:
 
 
 def difference_between(found: Evaluation, wanted: Evaluation) -> str:
-    """In what a stored evaluation is another than the one that is wanted; empty if in nothing."""
+    """Says in what a stored evaluation differs from the wanted one; empty if it does not."""
     if found.test.sha256 != wanted.test.sha256:
         return f"on the dataset {found.test.place}"
     if (found.fit and found.fit.sha256) != (wanted.fit and wanted.fit.sha256):
@@ -183,13 +183,13 @@ def difference_between(found: Evaluation, wanted: Evaluation) -> str:
 
 
 def deciding_settings(settings: EvaluationConfig) -> dict[str, object]:
-    """The settings that decide numbers."""
+    """Returns the settings that scores depend on."""
     return settings.model_dump(mode="json", exclude=_DECIDES_NO_NUMBER)
 
 
 @lru_cache(maxsize=1)
 def code_sha256() -> str:
-    """SHA-256 of the code that measures, so that what older code cached is not taken for what this code finds."""
+    """Computes the SHA-256 of the code that measures, so that scores cached by other code are not used."""
     folder = Path(__file__).parent
     digest = hashlib.sha256()
     for path in [*sorted(folder.glob("*.py")), Path(transformations.__file__)]:
@@ -198,13 +198,13 @@ def code_sha256() -> str:
 
 
 class UntrainedCache:
-    """Scores of untrained networks, which are the same for every run of one backbone, seed and dataset.
+    """A cache of the scores of untrained networks, which are the same for every run of one backbone, seed and dataset.
 
-    Scores that other code has measured are not among them: the name of a file has the hash of the code in it.
+    The file name contains a hash of the code that measures, so that scores measured by other code are not used.
 
     Args:
-        evaluation: Header of an evaluation; names datasets and settings.
-        subject: The untrained network.
+        evaluation: Header of an evaluation, with its datasets and settings.
+        subject: Untrained network.
     """
 
     def __init__(self, evaluation: Evaluation, subject: NetworkRecord) -> None:
@@ -220,7 +220,7 @@ class UntrainedCache:
         self._subject = subject
 
     def restore(self) -> None:
-        """Takes up what is cached; a cached file that cannot be read is removed."""
+        """Reads the cached scores; a file that cannot be read is removed."""
         try:
             cached = self._file.per_object()
         except (OSError, ValueError, KeyError):
@@ -232,7 +232,7 @@ class UntrainedCache:
                 self._subject.known.setdefault((task, part, metric), contribution)
 
     def store(self) -> None:
-        """Adds what is known to the cache."""
+        """Adds the known scores to the cache."""
         try:
             cached = dict(self._file.per_object())
         except (OSError, ValueError, KeyError):
@@ -245,14 +245,14 @@ class UntrainedCache:
         save_per_object(self._file.objects_path, cached)
 
     def _place(self, part: str) -> tuple[str, ...]:
-        """A part by its columns, since names differ from method to method; what predictors do by the predictor."""
+        """Returns a key for a part: its columns, since names differ between methods, or the predictor's hash."""
         if part in self._subject.parts:
             start, stop = self._subject.parts[part]
             return (f"{start}-{stop}",)
         return self._subject.predictor_fingerprint, part
 
     def _parts_at(self, place: Sequence[str]) -> list[str]:
-        """The subject's parts that a place of the cache is about."""
+        """Lists the subject's parts that a key of the cache stands for."""
         if len(place) == 1:
             return [part for part in self._subject.parts if self._place(part) == tuple(place)]
         fingerprint, part = place

@@ -1,4 +1,4 @@
-"""EquiMod's linear evaluation: a linear layer on the frozen network, which sees new crops of each picture each epoch.
+"""EquiMod's linear evaluation: fits a linear layer on the frozen network, which sees new crops of each picture each epoch.
 
 The probes of the standard suite are fitted to features that were computed once. Here the network encodes every training
 picture once an epoch, 90 times as published (arXiv 2211.01244, its code): SGD with Nesterov momentum 0.9 and a learning
@@ -37,19 +37,19 @@ _TOP = 5
 
 
 def linear_left_out(splits: Splits) -> list[LeftOut]:
-    """The task with the reason why the datasets do not allow it; nothing where they do."""
+    """Lists the task with a reason if the datasets do not allow it."""
     reason = splits.why_not_classified()
     return [LeftOut(LINEAR, reason)] if reason else []
 
 
 class LinearEvaluation:
-    """Fits the layer and measures it.
+    """Fits the linear layer and measures its accuracy and cost.
 
     Args:
-        encoder: The frozen network, on the device.
-        splits: The datasets; there is a training split.
-        config: Says how many epochs and loader workers.
-        device: Where the network runs.
+        encoder: Frozen network on the device.
+        splits: Splits of the evaluation, with a training split.
+        config: Settings with the numbers of epochs and loader workers.
+        device: Device on which the network runs.
 
     Raises:
         IebenchError: A shard cannot be read.
@@ -62,7 +62,7 @@ class LinearEvaluation:
         self._encoded = 0
 
     def measure(self, task: str) -> dict[str, Scores]:
-        """Accuracy on validation views, images that were encoded for an object, and seconds of an object."""
+        """Measures the accuracy on validation views, and the encoded images and seconds per validation object."""
         start = time.perf_counter()
         layer, train_labels = self._fit()
         ranked, labels = self._test(layer)
@@ -108,7 +108,7 @@ class LinearEvaluation:
 
     @torch.no_grad()
     def _test(self, layer: torch.nn.Linear) -> tuple[Tensor, Tensor]:
-        """(objects, views, 5) classes, best first, and (objects,) labels as training numbers them."""
+        """Returns classes (objects, views, 5), best first, and labels (objects,) as training numbers them."""
         test = self._splits.test
         stream = ViewStream(test.folder, test.index, test.name, self._config.feature_batch_size)
         first = min(_TOP, self._splits.classes)

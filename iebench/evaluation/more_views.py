@@ -1,6 +1,6 @@
-"""More views of an object beside one of its views, each with what a predictor is told to move to it.
+"""Draws more views of an object beside one of its views, each with the transformation that leads to it.
 
-A predictor of augmentations gets augmentations of the view; one of scenes the object's other stored views.
+A predictor of augmentations gets augmentations of the view, and one of scenes the object's other stored views.
 """
 
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ from iebench.methods.parts.transformations import LATENTS, Group
 from shards.reader import View
 
 SEED = 0
-"""Of the augmentations, which are a function of it and of the object's name."""
+"""Seed of the augmentations, which are a function of it and of the object's name."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class ManyViews:
     """One view of an object, and more of them.
 
     Attributes:
-        source: (3, height, width) uint8.
-        others: (count, 3, height, width) uint8.
-        latents: (1 + count, number of latents) float64 of the source and the others, as the predictor takes them.
+        source: First view (3, height, width) uint8.
+        others: Further views (count, 3, height, width) uint8.
+        latents: Latents (1 + count, number of latents) float64 of the source and the others, as the predictor takes them.
     """
 
     source: Tensor
@@ -39,10 +39,10 @@ class ManyViews:
 
 
 class MoreViews(ABC):
-    """Where more views of an object come from.
+    """The base class of sources of more views of an object.
 
     Args:
-        most: Number of further views that there can be.
+        most: Largest number of further views.
     """
 
     def __init__(self, most: int) -> None:
@@ -50,23 +50,23 @@ class MoreViews(ABC):
 
     @abstractmethod
     def draw(self, views: Sequence[View], count: int, condition: Condition = CLEAN) -> ManyViews:
-        """The first view of an object and further ones.
+        """Draws the first view of an object and further ones.
 
         Args:
-            views: All stored views of the object.
+            views: Stored views of the object.
             count: Number of further views, at most ``most``.
-            condition: How the stored views are shown.
+            condition: Condition in which stored views are shown.
         """
 
 
 class AugmentedViews(MoreViews):
-    """Augmentations of an object's first view.
+    """Gives augmentations of an object's first view.
 
     Args:
-        config: The pipeline.
+        config: Settings of the augmentations.
         most: Number of augmentations.
-        before: Number of latents that stand before the parameters; they are told as 0.
-        only: The group that alone is applied, to every view; None applies all as the pipeline says.
+        before: Number of latents before the parameters, which are set to 0.
+        only: Only group to apply, to every view; None applies all groups with the pipeline's probabilities.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class AugmentedViews(MoreViews):
         self._columns = [PARAMETERS.index(name) for name in (PARAMETERS if only is None else LATENTS[only])]
 
     def draw(self, views: Sequence[View], count: int, condition: Condition = CLEAN) -> ManyViews:
-        """As of ``MoreViews``; the augmentations are the same under all conditions."""
+        """Draws as ``MoreViews.draw`` says; the augmentations are the same under all conditions."""
         view = views[0]
         pixels = corrupted_image(view.pixels(), condition, view.metadata.key)
         size = len(pixels)
@@ -96,10 +96,10 @@ class AugmentedViews(MoreViews):
 
 
 class StoredViews(MoreViews):
-    """An object's other views.
+    """Gives an object's other stored views.
 
     Args:
-        columns: Places of the predictor's latents among the stored ones.
+        columns: Columns of the predictor's latents among the stored ones.
         views_per_object: Number of views of each object.
     """
 
@@ -108,7 +108,7 @@ class StoredViews(MoreViews):
         self._columns = list(columns)
 
     def draw(self, views: Sequence[View], count: int, condition: Condition = CLEAN) -> ManyViews:
-        """As of ``MoreViews``."""
+        """Draws as ``MoreViews.draw`` says."""
         images = [
             _channels_first(corrupted_image(view.pixels(), condition, view.metadata.key))
             for view in views[: 1 + count]
@@ -120,10 +120,10 @@ class StoredViews(MoreViews):
 def more_views_for(
     predictor: EmbeddingPredictor | None, latent_names: Sequence[str], views_per_object: int, most: int
 ) -> MoreViews:
-    """Where more views come from for a predictor; for a network without one, from the default augmentations.
+    """Chooses the source of more views for a predictor; without a predictor, the default augmentations.
 
     Args:
-        predictor: The predictor; None if there is none.
+        predictor: Predictor of the network; None if there is none.
         latent_names: Latents of the dataset; a predictor of scenes needs those that it was trained with.
         views_per_object: Number of views of each object of the dataset.
         most: Number of augmentations.

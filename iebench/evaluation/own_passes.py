@@ -13,17 +13,17 @@ from iebench.evaluation.splits import Splits
 from iebench.evaluation.steering import STEERING_TASKS, SteeringMeter, steering_left_out, steering_tasks
 
 OWN_TASKS = (*STEERING_TASKS, LINEAR)
-"""Tasks of these suites."""
+"""Tasks of the suites ``steering`` and ``linear``."""
 
 
 def own_left_out(suites: Collection[Suite], splits: Splits) -> list[LeftOut]:
-    """Tasks that the datasets do not allow, each with the reason."""
+    """Lists the tasks that the datasets do not allow, each with the reason."""
     steering = steering_left_out(splits) if "steering" in suites else []
     return [*steering, *(linear_left_out(splits) if "linear" in suites else [])]
 
 
 def own_tasks(suites: Collection[Suite], predictor: EmbeddingPredictor | None, splits: Splits) -> list[str]:
-    """The tasks that can be asked of a network with this predictor."""
+    """Lists the tasks that can be measured of a network with this predictor."""
     steering = steering_tasks(predictor, splits) if "steering" in suites else []
     is_linear = "linear" in suites and not linear_left_out(splits)
     return [*steering, *([LINEAR] if is_linear else [])]
@@ -39,14 +39,14 @@ def measure_own(
     """Measures tasks of one network.
 
     Args:
-        tasks: Some of ``OWN_TASKS``.
-        encoder: The network, on the device.
-        splits: The datasets.
-        config: Lengths.
-        device: Where the network runs.
+        tasks: Names from ``OWN_TASKS``.
+        encoder: Network on the device.
+        splits: Splits of the evaluation.
+        config: Settings with the lengths of passes.
+        device: Device on which the network runs.
 
     Yields:
-        Task, what the scores are of, and the scores.
+        Task, part of the scores, and the scores.
 
     Raises:
         IebenchError: A shard cannot be read.

@@ -1,4 +1,4 @@
-"""What a predictor is worth: whether an embedding, once moved, lies nearest to the view that it should become."""
+"""Scores predictors by whether a moved embedding lies nearest to the view that it should become."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,21 +26,21 @@ from iebench.methods.parts.transformations import LATENTS, relative_transformati
 
 HITS_AT = (1, 2, 5, 10)
 NUMBERS_AT_ONCE = 2**28
-"""Numbers that a predictor may hold at once: some kinds make a matrix for each row."""
+"""Numbers that a predictor may hold in memory at once; some kinds make a matrix for each row."""
 GALLERY_ROWS = 2**18
-"""Views of a gallery that are embedded at once, where not all of it fits: 1 GiB for embeddings of 1024."""
+"""Number of gallery views embedded at once if the whole gallery does not fit: 1 GiB for 1024 columns."""
 _ROWS = 4096
 
 
 def predictor_tasks_left_out(
     predictor: EmbeddingPredictor | None, latent_names: Sequence[str], views_per_object: int
 ) -> list[LeftOut]:
-    """What cannot be measured of a predictor on a dataset; nothing is said of an encoder without one.
+    """Lists the tasks that cannot be measured of a predictor on a dataset; nothing for an encoder without one.
 
     Args:
-        predictor: The predictor.
-        latent_names: Latents of the validation split.
-        views_per_object: Views of each object.
+        predictor: Predictor of the encoder; None if there is none.
+        latent_names: Names of the validation split's latents.
+        views_per_object: Number of views of each object.
     """
     if predictor is None:
         return []
@@ -56,11 +56,11 @@ def predictor_tasks_left_out(
 
 
 def galleries_left_out(asked: Sequence[str], is_own_training: bool) -> list[LeftOut]:
-    """Galleries of training views that a predictor is not asked about, each with the reason.
+    """Lists the galleries of training views that are not searched, each with the reason.
 
     Args:
-        asked: Galleries of the settings.
-        is_own_training: Whether probes are fitted to the training split of the dataset on which is measured.
+        asked: Galleries that the settings name.
+        is_own_training: Whether probes are fitted to the training split of the evaluated dataset.
     """
     if is_own_training:
         return []
@@ -73,10 +73,10 @@ class PredictorSpace:
     """The views of one split in the space in which a predictor moves embeddings.
 
     Attributes:
-        predictor: On ``device``.
+        predictor: Predictor on ``device``.
         features: Representations and latents of the views.
         latent_names: Names of the latents' columns.
-        device: Where embeddings are computed.
+        device: Device on which embeddings are computed.
     """
 
     predictor: EmbeddingPredictor
@@ -86,35 +86,35 @@ class PredictorSpace:
 
     @property
     def is_told_rotation(self) -> bool:
-        """Whether PRE is defined."""
+        """Whether the predictor is told rotations, so that PRE is defined."""
         return "rotation" in self.predictor.groups
 
     def angles(self) -> Tensor:
-        """(views of all objects, 3) rotation angles on the device, rad."""
+        """Returns the rotation angles (views of all objects, 3) on the device, rad."""
         columns = [list(self.latent_names).index(name) for name in LATENTS["rotation"]]
         return self.features.latents[..., columns].flatten(0, 1).to(self.device)
 
     def told(self, first: Tensor, second: Tensor) -> Tensor:
-        """What the predictor is told about pairs of (batch, latents)."""
+        """Returns the transformations between pairs of latents (batch, latents)."""
         return relative_transformation(first, second, self.predictor.groups, self.latent_names).float()
 
     def embed(self, rows: Tensor) -> Tensor:
-        """Embeds (views, dimension) representations in chunks."""
+        """Embeds representations (views, dimension) in chunks."""
         return torch.cat([self.predictor.embed(chunk.to(self.device).float()) for chunk in rows.split(_ROWS)])
 
     def all_embeddings(self) -> Tensor:
-        """(objects, views, embedding dimension) of all views at once."""
+        """Returns the embeddings (objects, views, embedding dimension) of all views at once."""
         rows = self.features.representations.flatten(0, 1)
         return self.embed(rows).unflatten(0, (self.features.objects, self.features.views))
 
     def blocks(self) -> Iterator[tuple[int, Tensor]]:
-        """The embeddings of all views in blocks, each with the row of its first view."""
+        """Yields the embeddings of all views in blocks, each with the row of its first view."""
         rows = self.features.representations.flatten(0, 1)
         for start in range(0, len(rows), GALLERY_ROWS):
             yield start, self.embed(rows[start : start + GALLERY_ROWS])
 
     def steered(self) -> Iterator[tuple[slice, Tensor]]:
-        """The first view of each object moved to each of its views, in chunks of whole objects.
+        """Moves the first view of each object to each of its views, in chunks of whole objects.
 
         Yields:
             The objects of a chunk, and (objects, views, embedding dimension).
@@ -131,11 +131,11 @@ class PredictorSpace:
             yield chunk, moved.unflatten(0, (len(latents), views))
 
     def steered_rows(self) -> Iterator[Tensor]:
-        """The chunks of ``steered`` as (rows, embedding dimension)."""
+        """Yields the chunks of ``steered`` as (rows, embedding dimension)."""
         return (moved.flatten(0, 1) for _, moved in self.steered())
 
     def rank(self) -> tuple[Tensor, Tensor]:
-        """Ranks of the targets among the views of their object, and the first views; see ``rank_views``."""
+        """Ranks the targets among the views of their object; see ``rank_views``."""
         ranks, ranked = [], []
         for chunk, moved in self.steered():
             rows = self.features.representations[chunk].flatten(0, 1)
@@ -147,14 +147,14 @@ class PredictorSpace:
 
 @torch.inference_mode()
 def score_retrieval(part: str, spaces: Mapping[str, PredictorSpace]) -> dict[tuple[str, str], Scores]:
-    """All that is measured with one choice of queries and gallery.
+    """Computes all scores with one choice of queries and gallery.
 
     Args:
         part: ``val-val``, ``val-all`` or ``train-train``.
-        spaces: The views of ``val``, and of ``train`` where they are asked for.
+        spaces: Views of ``val``, and of ``train`` if the part needs them.
 
     Returns:
-        The scores by task and part.
+        Scores by task and part.
     """
     if part == "train-train":
         return {("retrieval", part): score_training(spaces["train"])}
@@ -164,7 +164,7 @@ def score_retrieval(part: str, spaces: Mapping[str, PredictorSpace]) -> dict[tup
 
 
 def score_validation(space: PredictorSpace) -> dict[tuple[str, str], Scores]:
-    """Retrieval of validation views, and how well the predictor's steps follow the views.
+    """Scores the retrieval of validation views, and how well the predictor's steps follow the views.
 
     Returns:
         Scores by (task, part): retrieval among the views of the object and PRE (``val-val``), retrieval among all
@@ -194,11 +194,11 @@ def score_validation(space: PredictorSpace) -> dict[tuple[str, str], Scores]:
 
 @torch.inference_mode()
 def score_galleries(space: PredictorSpace, gallery: Sequence[PredictorSpace]) -> Scores:
-    """PRE in the views of several splits together; empty if the predictor is not told rotations.
+    """Computes PRE in the views of several splits together; returns nothing if the predictor is not told rotations.
 
     Args:
-        space: The split whose views are asked for.
-        gallery: The splits among whose views they are looked for.
+        space: Split with the queries.
+        gallery: Splits whose views are searched.
     """
     if not space.is_told_rotation:
         return {}
@@ -220,12 +220,12 @@ def score_galleries(space: PredictorSpace, gallery: Sequence[PredictorSpace]) ->
 
 @torch.inference_mode()
 def score_training(space: PredictorSpace) -> Scores:
-    """Retrieval of training views among the views of their object, and PRE among all training views."""
+    """Scores the retrieval of training views within their object, and PRE among all training views."""
     ranks, _ = space.rank()
     return _rank_scores(ranks, space.features.views) | score_galleries(space, [space])
 
 
 def _rank_scores(ranks: Tensor, candidates: int) -> Scores:
-    """MRR and H@k of (objects, views) ranks among so many views."""
+    """Computes MRR and H@k of ranks (objects, views) among ``candidates`` views."""
     hits = {f"h@{k}": hits_by_object(ranks, k, candidates) for k in HITS_AT if k < candidates}
     return {"mrr": mrr_by_object(ranks, candidates), **hits}

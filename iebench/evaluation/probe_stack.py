@@ -1,4 +1,4 @@
-"""Probes with layers of the same widths as one network of stacked weights."""
+"""Runs probes with layers of the same widths as one network of stacked weights."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,13 +11,13 @@ from torch import Tensor, nn
 class ProbeStack(nn.Module):
     """Probes with layers of the same widths, whose weights are stacked.
 
-    Each starts as ``nn.Linear`` layers do right after ``torch.manual_seed(0)``. Probes with fewer outputs than the
+    Each probe starts as ``nn.Linear`` layers do right after ``torch.manual_seed(0)``. Probes with fewer outputs than the
     widest have columns that no loss reaches.
 
     Args:
-        width: Numbers that each probe sees.
+        width: Number of inputs of each probe.
         hidden: Widths of the hidden layers; empty for linear probes.
-        outputs: Numbers that each probe gives.
+        outputs: Number of outputs of each probe.
     """
 
     def __init__(self, width: int, hidden: Sequence[int], outputs: Sequence[int]) -> None:
@@ -37,7 +37,7 @@ class ProbeStack(nn.Module):
         """Applies each probe to its own rows.
 
         Args:
-            inputs: (probes, batch, width).
+            inputs: Inputs (probes, batch, width).
 
         Returns:
             (probes, batch, widest output).
@@ -48,7 +48,7 @@ class ProbeStack(nn.Module):
 
 
 def _layers(widths: Sequence[int]) -> list[nn.Linear]:
-    """Linear layers as they start right after ``torch.manual_seed(0)``; the global generator is left as it was."""
+    """Makes linear layers as they start right after ``torch.manual_seed(0)``, without changing the global generator."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         return [

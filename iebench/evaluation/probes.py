@@ -1,6 +1,6 @@
-"""Probes: small networks on frozen features that tell what the features hold.
+"""Fits probes, which are small networks on frozen features that tell what the features hold.
 
-Probes that see as many numbers and have layers of the same widths are fitted together: their weights are stacked,
+Probes with as many inputs and layers of the same widths are fitted together: their weights are stacked,
 and one batched product serves them all. Each is fitted as it would be alone, because Adam treats every weight by
 itself and all probes draw the same views in the same order.
 """
@@ -30,20 +30,20 @@ from shards.errors import IebenchError
 from shards.files import atomic_write
 
 TOP = 5
-"""Classes that a classification probe names, best first."""
+"""Number of classes that a classification probe names, best first."""
 KEEP_EVERY = 60.0
-"""Seconds after which a fit keeps its state, so that a killed one goes on."""
+"""Seconds after which a fit saves its state, from which a killed fit resumes."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A task asked of one part of one network's representation.
+    """One task for one part of one network's representation.
 
     Attributes:
-        network: Which network, as a key of the inputs.
+        network: Name of the network, as a key of the inputs.
         part: Name of the part.
-        columns: First column of the part, and the column behind its last.
-        task: What is asked.
+        columns: Columns (start, stop) of the part.
+        task: Task to fit.
     """
 
     network: str
@@ -53,12 +53,12 @@ class Probe:
 
     @property
     def width(self) -> int:
-        """Numbers that the probe sees."""
+        """Number of inputs of the probe."""
         return self.task.views * (self.columns[1] - self.columns[0])
 
     @property
     def shape(self) -> tuple[Any, ...]:
-        """What probes that are fitted together have in common."""
+        """Properties that all probes of one group share."""
         task = self.task
         is_class = task.target is None
         return task.head, task.views, task.share, task.epochs, self.width, is_class
@@ -66,11 +66,11 @@ class Probe:
 
 @dataclass(frozen=True)
 class ProbeInput:
-    """The features of one network that probes see.
+    """The features of one network on both splits.
 
     Attributes:
         train: Features to which probes are fitted.
-        val: Features on which probes are tested; labels are those of ``train``, -1 for a class that it lacks.
+        val: Features on which probes are tested; labels are numbered as in ``train``, with -1 for a class it lacks.
     """
 
     train: Features
@@ -78,7 +78,7 @@ class ProbeInput:
 
 
 def group_probes(probes: Sequence[Probe]) -> list[list[Probe]]:
-    """The probes that can be fitted together, in the order of the first of each group."""
+    """Groups probes that can be fitted together, in the order of the first of each group."""
     groups: dict[tuple[Any, ...], list[Probe]] = {}
     for probe in probes:
         groups.setdefault(probe.shape, []).append(probe)
@@ -95,11 +95,11 @@ def fit_probes(
     """Fits probes of one group together and applies them to the validation views.
 
     Args:
-        probes: One of the groups of ``group_probes``.
-        inputs: Features by network; all networks have seen the same views.
-        config: Protocol and lengths.
-        device: Where probes are fitted.
-        kept_in: Folder for the state of a fit that takes long; the fit goes on from what is there.
+        probes: Group that ``group_probes`` made.
+        inputs: Features by network, all of the same views.
+        config: Protocol and lengths of the probes.
+        device: Device on which probes are fitted.
+        kept_in: Folder in which a long fit saves its state, and from which it resumes.
 
     Returns:
         For each probe, (objects, views, outputs) float32 predictions, or (objects, views, k) int64 classes, best
@@ -118,11 +118,11 @@ def fit_probes(
 
 
 class Classified(NamedTuple):
-    """What a linear probe says of views.
+    """Predictions of a linear probe.
 
     Attributes:
-        classes: (objects, views) int64, the likeliest class.
-        confidences: (objects, views) float32, its softmax.
+        classes: Likeliest class (objects, views) int64.
+        confidences: Softmax (objects, views) float32 of the likeliest class.
     """
 
     classes: Tensor
@@ -139,14 +139,14 @@ def fit_classifier(
     """Fits one classification probe as ``fit_probes`` does.
 
     Args:
-        probe: The probe.
-        known: Features of its network.
-        config: Protocol and lengths.
-        device: Where it is fitted and applied.
-        kept_in: Folder for the state of a fit that takes long.
+        probe: Probe to fit.
+        known: Features of the probe's network.
+        config: Protocol and lengths of the probes.
+        device: Device on which the probe is fitted and applied.
+        kept_in: Folder in which a long fit saves its state, and from which it resumes.
 
     Returns:
-        What names the classes of any features of the network.
+        A function that classifies any features of the network.
 
     Raises:
         IebenchError: The loss is not finite.
@@ -157,7 +157,7 @@ def fit_classifier(
 
 
 def name_of_fit(probes: Sequence[Probe], config: EvaluationConfig) -> str:
-    """The name under which the state of a fit is kept: a hash of what it fits, and how."""
+    """Names the file of a fit's state by a hash of what is fitted, and how."""
     asked = [
         (probe.network, probe.columns, probe.task.name, probe.task.epochs, probe.task.share)
         for probe in probes
@@ -167,7 +167,7 @@ def name_of_fit(probes: Sequence[Probe], config: EvaluationConfig) -> str:
 
 
 def targets_of_test(task: ProbeTask, val: Features) -> Tensor:
-    """What a regression probe should predict on validation.
+    """Computes the targets of a regression probe on the validation views.
 
     Returns:
         (objects, views, outputs) float32, in the order of the predictions of ``fit_probes``.
@@ -178,7 +178,7 @@ def targets_of_test(task: ProbeTask, val: Features) -> Tensor:
 
 
 class _Fit:
-    """One group of probes being fitted."""
+    """The fit of one group of probes."""
 
     def __init__(
         self,
@@ -218,7 +218,7 @@ class _Fit:
         self.scales = self._target_scales()
 
     def run(self, path: Path | None) -> None:
-        """Trains all epochs, from where a kept state stands."""
+        """Trains all epochs, or those that a saved state lacks."""
         rows = {
             name: FeatureRows(self.inputs[name].train, self.device, standardization)
             for name, standardization in self.standardizations.items()
@@ -255,7 +255,7 @@ class _Fit:
 
     @torch.inference_mode()
     def predict(self) -> list[Tensor]:
-        """What each probe says about the validation views; see ``fit_probes``."""
+        """Returns the predictions of each probe for the validation views; see ``fit_probes``."""
         rows = {
             name: FeatureRows(self.inputs[name].val, self.device, standardization)
             for name, standardization in self.standardizations.items()
@@ -288,7 +288,7 @@ class _Fit:
         return Classified(torch.cat(classes).unflatten(0, shape), torch.cat(confidences).unflatten(0, shape))
 
     def _batches(self, epoch: int, rows: Mapping[str, FeatureRows]) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of an epoch: (probes, batch, width) inputs with labels or (probes, batch, outputs) targets."""
+        """Yields the batches of an epoch: inputs (probes, batch, width), with labels or targets (probes, batch, outputs)."""
         first, second = train_draws(
             self.train.objects, self.train.views, self.config, epoch, self.first.share
         )
@@ -303,7 +303,7 @@ class _Fit:
                 yield inputs, targets[:, start:stop][self.task_of_probe]
 
     def _inputs(self, rows: Mapping[str, FeatureRows], first: Tensor, second: Tensor) -> Tensor:
-        """What each probe sees of the views: (probes, batch, width)."""
+        """Returns the inputs (probes, batch, width) of all probes."""
         seen = {
             name: [some[first], some[second]] if self.first.views == 2 else [some[first]]
             for name, some in rows.items()
@@ -315,7 +315,7 @@ class _Fit:
         return torch.stack(parts)[self.place_of_probe]
 
     def _targets(self, first: Tensor, second: Tensor) -> Tensor:
-        """(rows,) labels, or (tasks, rows, widest output) targets."""
+        """Returns labels (rows,), or targets (tasks, rows, widest output)."""
         if self.first.target is None:
             return self.labels[first]
         widest = max(self.outputs)
@@ -326,7 +326,7 @@ class _Fit:
         return torch.stack(targets)
 
     def _target_scales(self) -> list[Tensor | None]:
-        """The deviation of each target of tasks that are standardized, over the views of the first epoch."""
+        """Computes the standard deviation of each target of standardized tasks, over the views of the first epoch."""
         first, second = train_draws(self.train.objects, self.train.views, self.config, 0)
         first, second = first.to(self.device), second.to(self.device)
         scales: list[Tensor | None] = []
@@ -340,7 +340,7 @@ class _Fit:
         return scales
 
     def _loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The sum of all probes' losses, so that each gets the gradient of its own."""
+        """Computes the sum of all probes' losses, so that each probe gets the gradient of its own."""
         probes, batch, _ = outputs.shape
         if self.first.target is None:
             labels = targets.expand(probes, batch).flatten()
@@ -358,7 +358,7 @@ class _Fit:
             stream.write(buffer.getbuffer())
 
     def _restore(self, path: Path | None, optimizer: torch.optim.Optimizer) -> int:
-        """Takes up a kept state; the number of epochs that it has behind it."""
+        """Loads a saved state, and returns the number of its epochs."""
         if path is None or not path.is_file():
             return 0
         try:

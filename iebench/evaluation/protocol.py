@@ -1,4 +1,4 @@
-"""The settings of an evaluation: which protocol fits the probes, and for how long."""
+"""The settings of an evaluation: the protocol by which probes are fitted, and how long."""
 
 from typing import Literal
 
@@ -7,15 +7,15 @@ from pydantic import BaseModel, ConfigDict, Field
 Protocol = Literal["published", "thorough"]
 
 RetrievalSplits = Literal["val-val", "val-all", "train-train"]
-"""Whose views are asked for, and among whose views they are looked for."""
+"""The splits of the queries and of the gallery of a retrieval."""
 
 Suite = Literal["standard", "robustness", "steering", "linear"]
-"""What is measured: probes, neighbors and predictors; accuracy on views unlike those of training; one encoding that is
-steered beside many encodings; a linear layer on a network that sees new crops each epoch."""
+"""The suites, in order: probes, neighbors and predictors; accuracy on views unlike those of training; one steered
+encoding against many encodings; a linear layer on a network that sees new crops each epoch."""
 
 
 class EvaluationConfig(BaseModel):
-    """How probes are fitted to frozen features; the defaults are the published protocol.
+    """The fields of the section ``[evaluation]`` of a recipe; the defaults are the published protocol.
 
     ``published`` fits as the SIE paper (arXiv 2302.10283) does: an epoch draws one view, or one pair of views, of
     each object, and features are taken as they are. ``thorough`` goes through every view in each epoch and

@@ -1,4 +1,4 @@
-"""The result of an evaluation: typed scores of one or two networks, and the file that keeps them.
+"""The result of an evaluation: typed scores of one or two networks, and the file that stores them.
 
 A run keeps its evaluations side by side, one file for each name: ``RUN/evaluations/NAME.json``, and beside it
 ``NAME.objects.npz`` with what each object contributes to each score, for paired differences.
@@ -29,10 +29,10 @@ class Score:
 
     Attributes:
         network: ``trained`` or ``untrained``; an encoder that is no run counts as ``trained``.
-        task: What is measured, such as ``classification``, ``rotation`` or ``retrieval``.
+        task: Name of the task, such as ``classification``, ``rotation`` or ``retrieval``.
         part: Part of the representation, such as ``all``; for retrieval, queries and gallery, such as ``val-val``.
-        metric: What the number is, such as ``top1`` or ``r2``.
-        estimate: The number with its interval and its chance level.
+        metric: Name of the metric, such as ``top1`` or ``r2``.
+        estimate: Number with its interval and its chance level.
     """
 
     network: str
@@ -60,9 +60,9 @@ class EvaluatedNetwork:
     """One network of an evaluation.
 
     Attributes:
-        title: ``trained`` or ``untrained``.
-        encoder: The encoder's name.
-        fingerprint: SHA-256 of its weights and of how it treats images.
+        title: Name of the network, ``trained`` or ``untrained``.
+        encoder: Name of the encoder.
+        fingerprint: SHA-256 of the weights and of how images are prepared.
         dimension: Width of the representation.
         groups: Groups of transformations that its predictor is told; empty without a predictor.
     """
@@ -79,14 +79,14 @@ class EvaluatedData:
     """A split of a dataset that an evaluation used.
 
     Attributes:
-        place: The dataset's folder or address.
-        sha256: SHA-256 of its index, which holds those of its shards.
+        place: Folder or address of the dataset.
+        sha256: SHA-256 of the dataset's index, which holds those of its shards.
         split: ``train`` or ``val``.
         objects: Number of objects.
-        views_per_object: Views of each.
+        views_per_object: Number of views of each object.
         classes: Number of classes.
         image_size: Height and width of its images in pixels.
-        variant: ``3diebench``, ``translated`` or ``ood``; another one's latents are its own.
+        variant: Variant of the dataset: ``3diebench``, ``translated``, ``ood``, or another name for other latents.
     """
 
     place: str
@@ -101,19 +101,19 @@ class EvaluatedData:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything that one evaluation found.
+    """All results of one evaluation.
 
     Attributes:
         name: Name of the evaluation in its run.
-        test: The split on which everything is measured.
-        fit: The split to which probes were fitted; None if there was none.
+        test: Split on which everything is measured.
+        fit: Split to which probes were fitted; None if there was none.
         settings: Protocol and lengths of the probes.
-        networks: The networks that were evaluated, the trained one first.
-        scores: Every number, in the order in which it became known.
-        left_out: Tasks that could not be done.
-        complete: Whether everything of its suites that can be measured was.
-        suites: The suites that were asked for.
-        ood: The split outside the training range that the robustness suite used; None if there was none.
+        networks: Networks that were evaluated, the trained one first.
+        scores: Scores in the order in which they were measured.
+        left_out: Tasks that could not be measured.
+        complete: Whether every task of the suites that can be measured was.
+        suites: Suites that were asked for.
+        ood: Split outside the training range that the robustness suite used; None if there was none.
     """
 
     name: str
@@ -128,14 +128,14 @@ class Evaluation:
     ood: EvaluatedData | None = None
 
     def find(self, network: str, task: str, part: str, metric: str) -> Estimate | None:
-        """The estimate of one score; None if there is no such score."""
+        """Returns the estimate of one score; None if there is no such score."""
         for score in self.scores:
             if (score.network, score.task, score.part, score.metric) == (network, task, part, metric):
                 return score.estimate
         return None
 
     def of(self, network: str) -> dict[tuple[str, str, str], Estimate]:
-        """The estimates of one network by (task, part, metric)."""
+        """Returns the estimates of one network by (task, part, metric)."""
         return {
             (score.task, score.part, score.metric): score.estimate
             for score in self.scores
@@ -143,17 +143,17 @@ class Evaluation:
         }
 
     def with_scores(self, scores: Iterable[Score]) -> "Evaluation":
-        """The same with more scores."""
+        """Returns this evaluation with more scores."""
         return replace(self, scores=(*self.scores, *scores))
 
     def to_json(self) -> str:
-        """The content of the evaluation's file; it has neither NaN nor infinity."""
+        """Writes the evaluation as JSON without NaN or infinity."""
         content = {"format": FORMAT, **_ADAPTER.dump_python(self, mode="json")}
         return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
     @staticmethod
     def from_json(text: str) -> "Evaluation":
-        """The reverse of ``to_json``.
+        """Reads an evaluation that ``to_json`` wrote.
 
         Raises:
             ValueError: The text is not what ``to_json`` gives.
@@ -180,7 +180,7 @@ class EvaluationFile:
     """The file of one evaluation.
 
     Attributes:
-        folder: The run's folder, or that of another encoder's results.
+        folder: Folder of the run, or of another encoder's results.
         name: Name of the evaluation.
     """
 
@@ -189,12 +189,12 @@ class EvaluationFile:
 
     @property
     def path(self) -> Path:
-        """The JSON file."""
+        """Path of the JSON file."""
         return self.folder / FOLDER / f"{self.name}.json"
 
     @property
     def objects_path(self) -> Path:
-        """What each object contributes to each score."""
+        """Path of the file with the contributions of objects to scores."""
         return self.folder / FOLDER / f"{self.name}{OBJECTS_SUFFIX}"
 
     def read(self) -> Evaluation:
@@ -223,12 +223,12 @@ class EvaluationFile:
         write_text(self.path, evaluation.to_json())
 
     def per_object(self) -> Mapping[str, PerObject]:
-        """What each object contributes to each score, by ``Score.key``; empty if nothing was stored."""
+        """Reads the contributions of objects to each score, by ``Score.key``; empty if none were stored."""
         return load_per_object(self.objects_path) if self.objects_path.is_file() else {}
 
 
 def evaluation_names(folder: Path) -> list[str]:
-    """Names of the evaluations in a run's folder, the oldest first."""
+    """Lists the names of the evaluations in a run's folder, the oldest first."""
     files = sorted((folder / FOLDER).glob("*.json"), key=lambda path: (path.stat().st_mtime_ns, path.name))
     return [path.stem for path in files]
 
@@ -266,18 +266,18 @@ def read_evaluations(folder: Path) -> list[Evaluation]:
 
 
 def default_name(test_place: str, fit_place: str | None = None) -> str:
-    """The name of an evaluation that is given none: the dataset's, and that of the probes if it is another.
+    """Returns the default name of an evaluation: the dataset's, followed by that of the probes if it differs.
 
     Args:
-        test_place: Folder or address of the dataset on which is measured.
-        fit_place: Folder or address of the dataset to which probes are fitted, if it is another.
+        test_place: Folder or address of the dataset that is evaluated.
+        fit_place: Folder or address of the dataset to which probes are fitted, if it differs.
     """
     name = _last_word(test_place)
     return name if fit_place is None else f"{name}-fit-{_last_word(fit_place)}"
 
 
 def checked_name(name: str) -> str:
-    """The name, if it can be a file's.
+    """Returns the name if a file can have it.
 
     Raises:
         UsageError: It cannot.

@@ -1,4 +1,4 @@
-"""Retrieval metrics of a predictor: does the steered embedding lie nearest to the view it should become?
+"""Retrieval metrics of a predictor: whether the steered embedding lies nearest to the view that it should become.
 
 As in the SIE paper (arXiv 2302.10283, section 5.2): the first view of each object is steered by the
 transformation to each of its views, itself included. MRR and H@k rank the object's own views, or the whole
@@ -17,21 +17,21 @@ from iebench.evaluation.intervals import PerObject
 from iebench.methods.parts.transformations import quaternion_from_euler
 
 FIRST = 5
-"""Views that are kept of each ranking, for pictures."""
+"""Number of views that are kept of each ranking, for pictures."""
 
 NUMBERS_AT_ONCE = 2**26
-"""Similarities that are held at once: 256 MiB in float32."""
+"""Number of similarities held in memory at once: 256 MiB in float32."""
 
 
 @dataclass(frozen=True)
 class Retrieval:
-    """What retrieval found, for each object and each of its views as the target.
+    """Results of a retrieval for each object, with each of its views as the target.
 
     Attributes:
-        ranks: (objects, views) float: 1 where the target comes first; among equals, the middle one's, so
+        ranks: Ranks (objects, views) float, 1 if the target comes first; equal views share their middle rank, so
             that collapsed embeddings score no better than chance.
-        ranked: (objects, views, first) int64: the first views by falling similarity to the steered embedding.
-        pre: (objects, views) float: rotation error of the nearest view among all objects, in [0, 1].
+        ranked: First views (objects, views, first) int64 by falling similarity to the steered embedding.
+        pre: Rotation error (objects, views) float of the nearest view among all objects, in [0, 1].
     """
 
     ranks: Tensor
@@ -41,13 +41,13 @@ class Retrieval:
 
 @dataclass(frozen=True)
 class GallerySearch:
-    """What a search of a whole gallery found, for each query.
+    """Results of a search of a whole gallery for each query.
 
     Attributes:
-        ranks: (queries,) float64 ranks of the targets, 1 is best; among equals, the middle one's. Empty if the
+        ranks: Ranks (queries,) float64 of the targets, 1 is best; equal views share their middle rank. Empty if the
             targets are not in the gallery.
-        nearest: (queries,) int64 rows of the most similar views.
-        similarity: (queries,) their cosine similarities.
+        nearest: Rows (queries,) int64 of the most similar views.
+        similarity: Cosine similarities (queries,) of the most similar views.
     """
 
     ranks: Tensor
@@ -56,12 +56,12 @@ class GallerySearch:
 
 
 def retrieve(steered: Tensor, embeddings: Tensor, rotations: Tensor) -> Retrieval:
-    """Ranks views by how near they are to where the predictor says they should be.
+    """Ranks views by how near they are to the predicted embedding.
 
     Args:
-        steered: (objects, views, dimension): the first view's embedding, steered to each of the views.
-        embeddings: (objects, views, dimension): the views' own embeddings.
-        rotations: (objects, views, 3): extrinsic xyz angles, rad.
+        steered: Embeddings (objects, views, dimension) of the first view, steered to each of the views.
+        embeddings: Embeddings (objects, views, dimension) of the views themselves.
+        rotations: Extrinsic xyz angles (objects, views, 3), rad.
     """
     ranks, ranked = rank_views(steered, embeddings)
     nearest = search_gallery([steered.flatten(0, 1)], embeddings.flatten(0, 1)).nearest
@@ -71,7 +71,7 @@ def retrieve(steered: Tensor, embeddings: Tensor, rotations: Tensor) -> Retrieva
 
 
 def retrieval_metrics(found: Retrieval, hits_at: Sequence[int] = (1, 5, 10)) -> dict[str, float]:
-    """MRR, H@k and PRE (lower is better), means over objects and targets."""
+    """Computes MRR, H@k and PRE (lower is better) as means over objects and targets."""
     hits = {f"h@{k}": (found.ranks <= k).double().mean().item() for k in hits_at}
     return {"mrr": (1 / found.ranks).mean().item(), **hits, "pre": found.pre.double().mean().item()}
 
@@ -80,8 +80,8 @@ def rank_views(steered: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
     """Ranks the views of each object by cosine similarity to its steered embeddings, in chunks of objects.
 
     Args:
-        steered: (objects, targets, dimension), target t steered to view t.
-        embeddings: (objects, views, dimension) of the same objects.
+        steered: Embeddings (objects, targets, dimension), of which target t is steered to view t.
+        embeddings: Embeddings (objects, views, dimension) of the same objects.
 
     Returns:
         Ranks of the targets (objects, targets) float64, and the first views of each ranking (objects, targets,
@@ -104,15 +104,15 @@ def rank_views(steered: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
 def search_gallery(
     steered: Iterable[Tensor], gallery: Tensor, targets: Tensor | None = None
 ) -> GallerySearch:
-    """Finds for each steered embedding the most similar view of a gallery, and the rank of its target.
+    """Finds the most similar view of a gallery for each steered embedding, and the rank of its target.
 
-    Neither all steered embeddings nor all similarities are held at once. Similarities that differ by less than
+    Neither all steered embeddings nor all similarities are in memory at once. Similarities that differ by less than
     rounding count as equal.
 
     Args:
-        steered: Chunks (queries, dimension) of steered embeddings, in order.
-        gallery: (rows, dimension) embeddings.
-        targets: (all queries,) row of each query's target; None if the gallery does not hold them.
+        steered: Steered embeddings in chunks (queries, dimension), in order.
+        gallery: Embeddings (rows, dimension).
+        targets: Row (all queries,) of each query's target; None if the gallery does not hold them.
     """
     gallery = F.normalize(gallery, dim=1)
     slack = 8 * torch.finfo(gallery.dtype).eps
@@ -144,31 +144,31 @@ def search_gallery(
 
 
 def rotation_errors(first: Tensor, second: Tensor) -> Tensor:
-    """Rotation errors as PRE counts them: 1 - <q1, q2>², 0 for equal poses, 1 for half a turn.
+    """Computes rotation errors as PRE counts them: 1 - <q1, q2>², 0 for equal poses, 1 for half a turn.
 
     Args:
-        first: (batch, 3) extrinsic xyz angles, rad.
-        second: (batch, 3), as ``first``.
+        first: Extrinsic xyz angles (batch, 3), rad.
+        second: Extrinsic xyz angles (batch, 3), rad.
     """
     overlap = (quaternion_from_euler(first) * quaternion_from_euler(second)).sum(dim=1)
     return 1 - overlap.pow(2)
 
 
 def mrr_by_object(ranks: Tensor, candidates: int) -> PerObject:
-    """Mean reciprocal rank, by object, with the chance level of a random order.
+    """Computes the mean reciprocal rank by object, with the chance level of a random order.
 
     Args:
-        ranks: (objects, targets) ranks, 1 is best.
+        ranks: Ranks (objects, targets), 1 is best.
         candidates: Number of views that were ranked.
     """
     return PerObject.mean_of((1 / ranks.double()).cpu().numpy(), chance_mrr(candidates))
 
 
 def hits_by_object(ranks: Tensor, k: int, candidates: int) -> PerObject:
-    """H@k, the share of targets among the first k, by object, with the chance level of a random order.
+    """Computes H@k, the share of targets among the first k, by object, with the chance level of a random order.
 
     Args:
-        ranks: (objects, targets) ranks, 1 is best.
+        ranks: Ranks (objects, targets), 1 is best.
         k: Number of views that count as found.
         candidates: Number of views that were ranked.
     """
@@ -176,28 +176,28 @@ def hits_by_object(ranks: Tensor, k: int, candidates: int) -> PerObject:
 
 
 def pre_by_object(errors: Tensor, constant: float) -> PerObject:
-    """Prediction retrieval error, the mean rotation error of what is retrieved, by object; lower is better.
+    """Computes the prediction retrieval error (PRE), the mean rotation error of retrieved views, by object.
 
     Args:
-        errors: (objects, targets) from ``rotation_errors``.
-        constant: Its chance level, from ``constant_pre``.
+        errors: Rotation errors (objects, targets) from ``rotation_errors``; lower is better.
+        constant: Chance level, from ``constant_pre``.
     """
     return PerObject.mean_of(errors.double().cpu().numpy(), constant)
 
 
 def chance_mrr(candidates: int) -> float:
-    """The mean reciprocal rank of a target placed at random among ``candidates`` views."""
+    """Computes the mean reciprocal rank of a target at a random place among ``candidates`` views."""
     return float((1 / np.arange(1, candidates + 1)).sum() / candidates)
 
 
 def random_pre(queries: Tensor, gallery: Tensor) -> Tensor:
-    """Expected rotation error of a view drawn at random from the gallery; 0.625 on average on 3DIEBench.
+    """Computes the expected rotation error of a view drawn at random; 0.625 on average on 3DIEBench.
 
-    ``1 - qᵀ M q`` with ``M`` the mean of ``g gᵀ`` over the gallery's quaternions.
+    It is ``1 - qᵀ M q`` with ``M`` the mean of ``g gᵀ`` over the gallery's quaternions.
 
     Args:
-        queries: (queries, 3) angles that are asked for, rad.
-        gallery: (rows, 3) angles of the gallery, rad.
+        queries: Angles (queries, 3) of the targets, rad.
+        gallery: Angles (rows, 3) of the gallery, rad.
 
     Returns:
         (queries,) float64.
@@ -208,11 +208,11 @@ def random_pre(queries: Tensor, gallery: Tensor) -> Tensor:
 
 
 def constant_pre(queries: Tensor, gallery: Tensor) -> Tensor:
-    """Rotation error of always answering with the gallery's pose nearest to no rotation; 0.446 on 3DIEBench.
+    """Computes the rotation error of always answering the gallery's pose nearest to no rotation; 0.446 on 3DIEBench.
 
     Args:
-        queries: (queries, 3) angles that are asked for, rad.
-        gallery: (rows, 3) angles of the gallery, rad.
+        queries: Angles (queries, 3) of the targets, rad.
+        gallery: Angles (rows, 3) of the gallery, rad.
 
     Returns:
         (queries,) float64.

@@ -1,4 +1,4 @@
-"""Robustness: accuracy on views unlike those of training, and whether one can tell such views from usual ones."""
+"""Robustness: accuracy on views unlike those of training, and how well such views are told from usual ones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,13 +31,13 @@ SHIFTS = (CORRUPTION, OOD)
 
 @dataclass(frozen=True)
 class Answers:
-    """What is known of views without looking at their labels, and their labels.
+    """Predictions for views, and whether they are right.
 
     Attributes:
-        hits: (objects, rows) float64, whether the linear probe names the class; NaN where training lacks it.
-        confidences: (objects, rows) float32, the largest softmax of the linear probe.
-        similarities: (objects, rows) float32, cosine similarity to the 20th nearest training view.
-        names: (synset, object id) of each object.
+        hits: Hits (objects, rows) float64, 1 if the linear probe names the class; NaN if training lacks the class.
+        confidences: Largest softmax (objects, rows) float32 of the linear probe.
+        similarities: Cosine similarity (objects, rows) float32 to the 20th nearest training view.
+        names: Pair (synset, object id) of each object.
     """
 
     hits: np.ndarray
@@ -47,17 +47,17 @@ class Answers:
 
 
 def robustness_task(classes: int, config: EvaluationConfig) -> ProbeTask:
-    """The linear classification probe by which robustness is measured: that of the standard suite."""
+    """Returns the linear classification probe by which robustness is measured: that of the standard suite."""
     return ProbeTask("classification", 1, "linear", config.epochs, classes)
 
 
 def shown_views(split: Split, views: int, conditions: tuple[Condition, ...]) -> ShownViews:
-    """The views of a split that are shown: as many as are asked for, or all of an object that has fewer."""
+    """Says which views of a split are shown: as many as asked for, or all views of an object that has fewer."""
     return ShownViews(min(views, split.index.views_per_object), conditions)
 
 
 def robustness_left_out(splits: Splits) -> list[LeftOut]:
-    """Tasks of the robustness suite that the datasets do not allow, each with the reason."""
+    """Lists the tasks of the robustness suite that the datasets do not allow, each with the reason."""
     if reason := splits.why_not_classified():
         return [LeftOut(task, reason) for task in SHIFTS if task == CORRUPTION or splits.ood]
     if splits.test.index.image_size < SMALLEST:
@@ -69,12 +69,12 @@ class ShiftMeter:
     """Measures one network on shifted views, by a linear probe that is fitted to the training split first.
 
     Args:
-        splits: The datasets.
-        config: Protocol and lengths.
-        device: Where the probe is fitted, and similarities are computed.
-        features: Of the network: ``train``, ``clean`` and those of the tasks.
-        kept_in: Folder for the state of a fit that takes long.
-        network: The network, as it is named in ``kept_in``.
+        splits: Splits of the evaluation.
+        config: Protocol and lengths of the probe.
+        device: Device on which the probe is fitted and similarities are computed.
+        features: Features of the network by name: ``train``, ``clean`` and those of the tasks.
+        kept_in: Folder in which a long fit saves its state, and from which it resumes.
+        network: Name of the network in ``kept_in``.
 
     Raises:
         IebenchError: The loss of the probe is not finite.
@@ -101,10 +101,10 @@ class ShiftMeter:
         self._usual = self._answers(CLEAN_VIEWS)
 
     def measure(self, task: str) -> dict[str, Scores]:
-        """The scores of a task by what they are of.
+        """Measures a task; the scores are by part.
 
         Args:
-            task: ``corruption`` or ``ood``.
+            task: Name of the task, ``corruption`` or ``ood``.
         """
         if task == CORRUPTION:
             return score_corruptions(self._usual, self._answers(task), self._chance(CLEAN_VIEWS))
@@ -116,12 +116,12 @@ class ShiftMeter:
         return self._splits.labels_of(self._features[place].labels, split)
 
     def _chance(self, place: str) -> float | None:
-        """Accuracy of always naming the most frequent training class."""
+        """Computes the accuracy of always naming the most frequent training class."""
         labels = self._labels(place)
         return majority_chance(self._features["train"].labels, labels[labels >= 0])
 
     def _answers(self, place: str) -> Answers:
-        """What the linear probe and the nearest training views say."""
+        """Applies the linear probe and the search for the nearest training views to the features at ``place``."""
         features, labels = self._features[place], self._labels(place)
         found = self._classify(features)
         hits = (found.classes == labels[:, None]).double()
@@ -136,15 +136,15 @@ class ShiftMeter:
 
 
 def score_corruptions(clean: Answers, corrupted: Answers, chance: float | None) -> dict[str, Scores]:
-    """Accuracy and detection under corruptions.
+    """Scores accuracy and detection under corruptions.
 
     Args:
-        clean: Of the views as they are.
-        corrupted: Of the same views in all conditions of ``CORRUPTED``: (objects, views * conditions).
-        chance: Accuracy of always naming the most frequent class; None where there is no such class.
+        clean: Answers for the views as they are.
+        corrupted: Answers (objects, views * conditions) for the same views in all conditions of ``CORRUPTED``.
+        chance: Accuracy of always naming the most frequent class; None if there is no such class.
 
     Returns:
-        Scores by what they are of: ``all`` (the mean over all corruptions and severities), ``clean``, each corruption
+        Scores by part: ``all`` (the mean over all corruptions and severities), ``clean``, each corruption
         (the mean over severities), and ``severity_1`` to ``severity_5`` (the mean over corruptions).
     """
     number = np.arange(corrupted.hits.shape[1]) % len(CORRUPTED)
@@ -159,14 +159,14 @@ def score_corruptions(clean: Answers, corrupted: Answers, chance: float | None) 
 
 
 def shift_scores(usual: Answers, other: Answers, chance: float | None) -> Scores:
-    """Accuracy on shifted views, alone and relative to that on usual ones, and how well they are told apart.
+    """Scores accuracy on shifted views, alone and relative to usual views, and how well the two are told apart.
 
     Objects of both are matched by name, so that a resample draws an object with all of its views.
 
     Args:
-        usual: Of views like those of training.
-        other: Of shifted views, of the same objects or of others.
-        chance: Accuracy of always naming the most frequent class; None where there is no such class.
+        usual: Answers for views like those of training.
+        other: Answers for shifted views, of the same objects or of others.
+        chance: Accuracy of always naming the most frequent class; None if there is no such class.
     """
     names = list(dict.fromkeys((*usual.names, *other.names)))
     usual, other = _matched(usual, names), _matched(other, names)
@@ -181,23 +181,23 @@ def shift_scores(usual: Answers, other: Answers, chance: float | None) -> Scores
 
 
 def detection(usual: np.ndarray, other: np.ndarray) -> PerObject:
-    """Probability that a usual view scores higher than another one (AUROC); by chance 0.5.
+    """Computes the probability that a usual view scores higher than another one (AUROC); 0.5 by chance.
 
     Args:
-        usual: (objects, rows) scores of usual views; NaN for an object that has none.
-        other: (objects, other rows) scores of other views; NaN for an object that has none.
+        usual: Scores (objects, rows) of usual views; NaN for an object that has none.
+        other: Scores (objects, other rows) of other views; NaN for an object that has none.
     """
     count = np.full((len(usual), 1), usual.shape[1])
     return PerObject("auc", np.concatenate((count, usual, other), axis=1).astype(np.float32), 0.5)
 
 
 def _views(answers: Answers) -> int:
-    """Number of views whose class training knows."""
+    """Counts the views whose class training has."""
     return int(np.isfinite(answers.hits).sum())
 
 
 def _rows(answers: Answers, chosen: np.ndarray) -> Answers:
-    """The same of some rows of each object."""
+    """Selects some rows of each object."""
     return replace(
         answers,
         hits=answers.hits[:, chosen],
@@ -207,7 +207,7 @@ def _rows(answers: Answers, chosen: np.ndarray) -> Answers:
 
 
 def _matched(answers: Answers, names: Sequence[tuple[str, str]]) -> Answers:
-    """The same with a row for each of the names, NaN for an object that is not among them."""
+    """Selects the objects of the given names, with NaN for one that the answers lack."""
     if list(answers.names) == list(names):
         return answers
     places = {name: place for place, name in enumerate(names)}

@@ -1,4 +1,4 @@
-"""Scores on their way from one process to another."""
+"""Packs scores for sending them from one process to another."""
 
 import tempfile
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from iebench.evaluation.scoring import Scores
 
 
 def keyed(name: str, task: str, part: str, scores: Scores) -> dict[str, PerObject]:
-    """Scores under the keys by which processes exchange them; the part stands last, since anyone names parts."""
+    """Puts scores under the keys by which processes exchange them; the part is last, since its name may hold anything."""
     return {f"{name}/{task}/{metric}/{part}": score for metric, score in scores.items()}
 
 
 def packed(found: Mapping[str, PerObject]) -> Tensor:
-    """Scores as (length,) uint8, for the way to another process; empty for none."""
+    """Packs scores into bytes (length,) uint8; empty for no scores."""
     if not found:
         return torch.empty(0, dtype=torch.uint8)
     with tempfile.TemporaryDirectory() as folder:
@@ -27,7 +27,7 @@ def packed(found: Mapping[str, PerObject]) -> Tensor:
 
 
 def unpacked(content: Tensor) -> dict[str, PerObject]:
-    """The reverse of ``packed``."""
+    """Unpacks what ``packed`` returned."""
     if not len(content):
         return {}
     with tempfile.TemporaryDirectory() as folder:

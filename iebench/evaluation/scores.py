@@ -1,6 +1,6 @@
 """Scores of predicted classes and transformations: accuracies, R² and angles.
 
-Plain functions give one number. Functions that end in ``_by_object`` give what each object contributes to that
+Plain functions return one number. Functions that end in ``_by_object`` return the contribution of each object to that
 number, from which ``intervals`` computes its 95 % interval; their arrays are (objects, pairs or views of each,
 ...).
 """
@@ -15,101 +15,101 @@ from torch import Tensor
 from iebench.evaluation.intervals import PerObject
 
 CONSTANT = 1e-6
-"""A component counts as constant if its range is below this share of the largest target: float32 rounding."""
+"""Range, as a share of the largest target, below which a component counts as constant: float32 rounding."""
 
 
 def r2(predicted: Tensor, expected: Tensor) -> float | None:
-    """Coefficient of determination R² as the 3DIEBench papers define it, pooled over pairs and components.
+    """Computes R² as the 3DIEBench papers define it, pooled over pairs and components.
 
-    ``1 - sum((expected - predicted)²) / sum((expected - m)²)``, where ``m`` is one number: the mean of all
+    It is ``1 - sum((expected - predicted)²) / sum((expected - m)²)``, where ``m`` is one number: the mean of all
     components of all pairs. Components whose means differ, such as the w of a quaternion, give a constant
     predictor a score above 0: see ``constant_r2``. Source: SIE (arXiv 2302.10283), ``r2_score`` of its code.
 
     Args:
-        predicted: (pairs, dimension).
-        expected: (pairs, dimension).
+        predicted: Predictions (pairs, dimension).
+        expected: Targets (pairs, dimension).
 
     Returns:
-        A number of at most 1; None where no target differs from another.
+        A number of at most 1; None if all targets are equal.
     """
     return _r2_sums(predicted, expected, pooled=True).value
 
 
 def r2_per_component(predicted: Tensor, expected: Tensor) -> float | None:
-    """Coefficient of determination R² as scikit-learn defines it: the mean of each component's own R².
+    """Computes R² as scikit-learn defines it: the mean of each component's own R².
 
     A constant predictor scores at most 0. Components that do not vary are left out of the mean. Source:
     seq-JEPA (arXiv 2505.03176) reports this one.
 
     Args:
-        predicted: (pairs, dimension).
-        expected: (pairs, dimension).
+        predicted: Predictions (pairs, dimension).
+        expected: Targets (pairs, dimension).
 
     Returns:
-        A number of at most 1; None where no component varies.
+        A number of at most 1; None if no component varies.
     """
     return _r2_sums(predicted, expected, pooled=False).value
 
 
 def constant_r2(expected: Tensor) -> float | None:
-    """What the best constant predictor, each component's mean, scores by the pooled ``r2``.
+    """Computes the pooled ``r2`` of the best constant predictor, which predicts each component's mean.
 
-    0.23 for 3DIEBench's relative rotations, 0.46 for the rotation of a single view, 0 for differences of hue.
+    It is 0.23 for 3DIEBench's relative rotations, 0.46 for the rotation of a single view, 0 for differences of hue.
 
     Args:
-        expected: (pairs, dimension) or (objects, pairs, dimension).
+        expected: Targets (pairs, dimension) or (objects, pairs, dimension).
     """
     expected = expected.flatten(0, -2).double()
     return r2(expected.mean(dim=0).expand_as(expected), expected)
 
 
 def r2_by_object(predicted: Tensor, expected: Tensor) -> PerObject:
-    """The pooled ``r2``, by object; its chance level is ``constant_r2``.
+    """Computes the pooled ``r2`` by object; its chance level is ``constant_r2``.
 
     Args:
-        predicted: (objects, pairs, dimension).
-        expected: (objects, pairs, dimension).
+        predicted: Predictions (objects, pairs, dimension).
+        expected: Targets (objects, pairs, dimension).
     """
     return _r2_sums(predicted, expected, pooled=True).with_chance(constant_r2(expected))
 
 
 def r2_per_component_by_object(predicted: Tensor, expected: Tensor) -> PerObject:
-    """``r2_per_component``, by object; its chance level is 0.
+    """Computes ``r2_per_component`` by object; its chance level is 0.
 
     Args:
-        predicted: (objects, pairs, dimension).
-        expected: (objects, pairs, dimension).
+        predicted: Predictions (objects, pairs, dimension).
+        expected: Targets (objects, pairs, dimension).
     """
     return _r2_sums(predicted, expected, pooled=False).with_chance(0.0)
 
 
 def rotation_angles(predicted: Tensor, expected: Tensor) -> Tensor:
-    """Angles between predicted and true rotations, in degrees, in [0, 180].
+    """Computes the angles between predicted and true rotations, in degrees, in [0, 180].
 
     Args:
-        predicted: (..., 4) quaternions of any length; q and -q are the same rotation.
-        expected: (..., 4) unit quaternions.
+        predicted: Quaternions (..., 4) of any length; q and -q are the same rotation.
+        expected: Unit quaternions (..., 4).
     """
     cosine = (F.normalize(predicted.double(), dim=-1) * expected.double()).sum(dim=-1).abs().clamp(max=1)
     return torch.rad2deg(2 * torch.acos(cosine))
 
 
 def median_angle_degrees(predicted: Tensor, expected: Tensor) -> float:
-    """Median angle between rotations given as quaternions, in degrees, in [0, 180].
+    """Computes the median angle between rotations given as quaternions, in degrees, in [0, 180].
 
     Args:
-        predicted: (pairs, 4), of any length.
-        expected: (pairs, 4), unit quaternions.
+        predicted: Quaternions (pairs, 4) of any length.
+        expected: Unit quaternions (pairs, 4).
     """
     return float(np.median(rotation_angles(predicted, expected).cpu().numpy()))
 
 
 def median_angle_by_object(predicted: Tensor, expected: Tensor) -> PerObject:
-    """The median angle, by object; its chance level is that of the best constant rotation.
+    """Computes the median angle by object; its chance level is that of the best constant rotation.
 
     Args:
-        predicted: (objects, pairs, 4), of any length.
-        expected: (objects, pairs, 4), unit quaternions.
+        predicted: Quaternions (objects, pairs, 4) of any length.
+        expected: Unit quaternions (objects, pairs, 4).
     """
     angles = rotation_angles(predicted, expected)
     constant = mean_rotation(expected.flatten(0, 1)).expand_as(expected)
@@ -118,32 +118,32 @@ def median_angle_by_object(predicted: Tensor, expected: Tensor) -> PerObject:
 
 
 def mean_rotation(quaternions: Tensor) -> Tensor:
-    """The constant that a probe of quaternions learns: their mean, as a unit quaternion.
+    """Computes the constant that a probe of quaternions learns: their mean, as a unit quaternion.
 
     Args:
-        quaternions: (pairs, 4).
+        quaternions: Unit quaternions (pairs, 4).
     """
     return F.normalize(quaternions.double().mean(dim=0), dim=0)
 
 
 def accuracy_by_object(hits: Tensor, chance: float | None) -> PerObject:
-    """The share of views for which something holds, by object.
+    """Computes the share of hits by object.
 
     Args:
-        hits: (objects, views) bool.
-        chance: Its chance level; None where there is none.
+        hits: Hits (objects, views) bool.
+        chance: Chance level; None if there is none.
     """
     return PerObject.mean_of(hits.double().cpu().numpy(), chance)
 
 
 def class_accuracy_by_object(hits: Tensor, labels: Tensor, classes: int) -> PerObject:
-    """Mean per-class accuracy, by object: each class that has objects counts alike.
+    """Computes the mean per-class accuracy by object; each class that has objects counts alike.
 
     Its chance level is 1 over the number of such classes: what naming one class for all views scores.
 
     Args:
-        hits: (objects, views) bool, whether each view's class was found.
-        labels: (objects,) classes in [0, classes).
+        hits: Hits (objects, views) bool, true if the view's class was found.
+        labels: Classes (objects,) in [0, classes).
         classes: Number of classes.
     """
     members = F.one_hot(labels.cpu(), classes).double()
@@ -154,15 +154,15 @@ def class_accuracy_by_object(hits: Tensor, labels: Tensor, classes: int) -> PerO
 
 
 def majority_chance(train_labels: Tensor, val_labels: Tensor, k: int = 1) -> float | None:
-    """The top-k accuracy of always naming the k most frequent training classes.
+    """Computes the top-k accuracy of always naming the k most frequent training classes.
 
     Args:
-        train_labels: (objects,) classes of the training objects.
-        val_labels: (objects,) classes of the validation objects.
-        k: How many classes are named.
+        train_labels: Classes (objects,) of the training objects.
+        val_labels: Classes (objects,) of the validation objects.
+        k: Number of classes that are named.
 
     Returns:
-        A share; None where there is no validation object.
+        A share; None if there is no validation object.
     """
     if not len(val_labels):
         return None
@@ -171,14 +171,14 @@ def majority_chance(train_labels: Tensor, val_labels: Tensor, k: int = 1) -> flo
 
 
 def batch_r2(predicted: Tensor, expected: Tensor) -> Tensor:
-    """The pooled ``r2`` of a training batch, left on its device so that nothing waits for it.
+    """Computes the pooled ``r2`` of a training batch on its device, so that nothing waits for it.
 
     Args:
-        predicted: (pairs, dimension).
-        expected: (pairs, dimension).
+        predicted: Predictions (pairs, dimension).
+        expected: Targets (pairs, dimension).
 
     Returns:
-        A scalar; NaN where no target differs from another.
+        A scalar; NaN if all targets are equal.
     """
     expected = expected.double()
     residual = (expected - predicted.double()).pow(2).sum()
@@ -187,13 +187,13 @@ def batch_r2(predicted: Tensor, expected: Tensor) -> Tensor:
 
 
 def _r2_sums(predicted: Tensor, expected: Tensor, pooled: bool) -> PerObject:
-    """Per object: number of targets, sums of centered targets, of their squares and of squared residuals.
+    """Computes, by object, the number of targets and the sums of centered targets, their squares and squared residuals.
 
     Targets are centered by the mean of all, which leaves R² as it is and keeps its sums exact.
 
     Args:
-        predicted: (objects, pairs, dimension), or (pairs, dimension) of one object.
-        expected: As ``predicted``.
+        predicted: Predictions (objects, pairs, dimension), or (pairs, dimension) of one object.
+        expected: Targets in the shape of ``predicted``.
         pooled: Whether all components count as one.
     """
     targets, guesses = (

@@ -1,4 +1,4 @@
-"""From what probes predict to scores by object."""
+"""Computes scores by object from what probes predict."""
 
 import numpy as np
 import torch
@@ -21,19 +21,19 @@ from iebench.evaluation.tasks import ProbeTask
 from iebench.evaluation.view_draws import train_draws
 
 Scores = dict[str, PerObject]
-"""What objects contribute to each metric of one task and part, by the metric's name."""
+"""Contributions of objects to each metric of one task and part, by the metric's name."""
 
 
 def score_probe(
     task: ProbeTask, predictions: Tensor, train: Features, val: Features, latent_names: list[str]
 ) -> Scores:
-    """All metrics of one probe.
+    """Computes all metrics of one probe.
 
     Args:
-        task: What was asked.
-        predictions: What ``fit_probes`` gave for the probe.
-        train: Features to which it was fitted.
-        val: Features on which it was tested.
+        task: Task of the probe.
+        predictions: Predictions that ``fit_probes`` returned for the probe.
+        train: Features to which the probe was fitted.
+        val: Features on which the probe was tested.
         latent_names: Names of the latents' columns.
     """
     if task.target is None:
@@ -56,16 +56,16 @@ def score_probe(
 def score_neighbors(
     inputs: ProbeInput, columns: tuple[int, int], classes: int, config: EvaluationConfig, device: torch.device
 ) -> Scores:
-    """Accuracies of a vote of the 20 nearest training views.
+    """Computes the accuracies of a vote of the 20 nearest training views.
 
     By the published protocol the gallery is one random view of each training object, by the thorough one all.
 
     Args:
         inputs: Features of one network.
-        columns: The part of the representation.
+        columns: Columns (start, stop) of the part of the representation.
         classes: Number of classes.
-        config: Names the protocol.
-        device: Where similarities are computed.
+        config: Settings with the protocol.
+        device: Device on which similarities are computed.
     """
     train, val = inputs.train, inputs.val
     rows, _ = train_draws(train.objects, train.views, config, 0)
@@ -82,12 +82,12 @@ def score_neighbors(
 
 
 def score_classes(ranked: Tensor, train_labels: Tensor, val_labels: Tensor, classes: int) -> Scores:
-    """Accuracies of classes named best first.
+    """Computes the accuracies of classes that are named best first.
 
     Args:
-        ranked: (objects, views, k) classes.
-        train_labels: (training objects,) classes.
-        val_labels: (objects,) classes; -1 for one that training lacks, which no metric counts.
+        ranked: Classes (objects, views, k).
+        train_labels: Classes (training objects,).
+        val_labels: Classes (objects,); -1 for one that training lacks, which no metric counts.
         classes: Number of classes.
     """
     is_known = val_labels >= 0
@@ -103,7 +103,7 @@ def score_classes(ranked: Tensor, train_labels: Tensor, val_labels: Tensor, clas
 
 
 def _with_unknown(score: PerObject, is_known: Tensor) -> PerObject:
-    """The same for all objects, of which those that are not known contribute nothing."""
+    """Extends a score to all objects, of which those with an unknown class contribute nothing."""
     if bool(is_known.all()):
         return score
     values = np.zeros((len(is_known), score.values.shape[1]))

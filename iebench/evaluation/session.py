@@ -55,12 +55,12 @@ RETRIEVAL = "retrieval"
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be evaluated, and where its result is kept.
+    """One encoder to evaluate, and the folder of its result.
 
     Attributes:
-        encoder: The encoder, called ``trained`` in the result.
-        untrained: The same encoder before training, evaluated beside it; None if there is none.
-        folder: Folder that gets ``evaluations/NAME.json``; None keeps nothing.
+        encoder: Encoder, called ``trained`` in the result.
+        untrained: Encoder before training, evaluated beside the other; None if there is none.
+        folder: Folder in which ``evaluations/NAME.json`` is written; None keeps nothing.
     """
 
     encoder: Encoder
@@ -72,11 +72,11 @@ class Session:
     """One evaluation of several networks; every process has one, and rank 0 knows the scores.
 
     Args:
-        splits: The datasets.
-        config: Protocol and lengths.
-        processes: The processes that share the work.
+        splits: Splits of the evaluation.
+        config: Protocol and lengths of the probes.
+        processes: Processes that share the work.
         name: Name of the evaluation.
-        suites: What is measured.
+        suites: Suites to measure.
     """
 
     def __init__(
@@ -104,12 +104,12 @@ class Session:
         self._homes: dict[str, Path] = {}
 
     def enter(self, request: Request, features_folder: Path, existing: Existing = "keep") -> None:
-        """Opens the result of a request; rank 0 takes up what is known of it.
+        """Opens the result of a request; rank 0 reads the scores that are stored.
 
         Args:
-            request: What is evaluated.
-            features_folder: Gets the features of its networks.
-            existing: What becomes of a result of the same name.
+            request: Encoder and folder.
+            features_folder: Folder for the features of the networks.
+            existing: Treatment of an earlier evaluation of the same name.
 
         Raises:
             UsageError: A file of the same name holds another evaluation.
@@ -144,10 +144,10 @@ class Session:
         self.entries.append(entry)
 
     def run(self, keeps_features: bool = False) -> None:
-        """Measures what is not known yet, and writes each score once it is.
+        """Measures the missing scores, and writes each one as soon as it is known.
 
         Args:
-            keeps_features: Whether features are computed even if all scores are known.
+            keeps_features: Whether to compute features even if all scores are known.
         """
         everything = self._waiting()
         self._measure_own(everything)
@@ -176,7 +176,7 @@ class Session:
         self._measure_shifts(waiting, features, kept_in)
 
     def finish(self) -> list[Evaluation]:
-        """Completes the results and the cache of untrained networks; all processes get the results."""
+        """Completes the results and the cache of untrained networks, and returns the results in every process."""
         texts = []
         with self.processes.fail_together():
             if self.processes.first:
@@ -189,7 +189,7 @@ class Session:
         return [Evaluation.from_json(text) for text in texts]
 
     def _subject(self, encoder: Encoder) -> NetworkRecord:
-        """The network of an encoder; encoders with the same weights are one."""
+        """Returns the record of an encoder's network; encoders with the same weights share one."""
         test = self.splits.test
         encoder.to(self.processes.device)
         encoder.try_out(test.index.image_size)
@@ -206,7 +206,7 @@ class Session:
         return self.subjects[fingerprint]
 
     def _left_out_of(self, predictor: EmbeddingPredictor | None) -> list[LeftOut]:
-        """What the standard suite cannot ask of a predictor."""
+        """Lists the tasks of the standard suite that a predictor does not allow."""
         test = self.splits.test
         left_out = predictor_tasks_left_out(predictor, test.latent_names, test.index.views_per_object)
         if predictor is not None and all(item.task != RETRIEVAL for item in left_out):
@@ -219,7 +219,7 @@ class Session:
         return SourceNetwork(self._encoders[name], record.encoder_fingerprint, dimension, self._homes[name])
 
     def _waiting(self) -> set[tuple[str, str, str]]:
-        """(fingerprint, task, part) of all that is not known; rank 0 says so to all."""
+        """Returns (fingerprint, task, part) of all missing scores, which rank 0 sends to all."""
         waiting = []
         if self.processes.first:
             for entry in self.entries:
@@ -230,7 +230,7 @@ class Session:
         return {(fingerprint, task, part) for fingerprint, task, part in told}
 
     def _asked(self, subject: NetworkRecord, title: str, suites: Collection[Suite]) -> list[tuple[str, str]]:
-        """Everything that is asked of a network, by task and part."""
+        """Lists all tasks and parts that are measured of a network."""
         asked = self._asked_as_usual(subject, title) if "standard" in suites else []
         if "robustness" in suites:
             impossible = {item.task for item in robustness_left_out(self.splits)}
@@ -242,9 +242,9 @@ class Session:
         return asked
 
     def _asked_as_usual(self, subject: NetworkRecord, title: str) -> list[tuple[str, str]]:
-        """What the standard suite asks of a network, by task and part.
+        """Lists the tasks and parts that the standard suite measures of a network.
 
-        The predictor of an untrained network moves embeddings at random, so it is tried on validation views only.
+        The predictor of an untrained network moves embeddings at random, so it is measured on validation views only.
         """
         names = [task.name for task in self.tasks]
         if "classification" in names:
@@ -291,7 +291,7 @@ class Session:
         features: Mapping[str, dict[str, Features]],
         inputs: Mapping[str, ProbeInput],
     ) -> None:
-        """Measures what has nothing to fit, item by item; each process takes one of as many as there are."""
+        """Measures tasks without a fit; each process takes every n-th of them, for n processes."""
         items = sorted(item for item in waiting if item[1] in (KNN, RETRIEVAL))
         for start in range(0, len(items), self.processes.count):
             found: dict[str, PerObject] = {}
@@ -312,7 +312,7 @@ class Session:
     def _measure_shifts(
         self, waiting: set[tuple[str, str, str]], features: FeatureReader, kept_in: Path
     ) -> None:
-        """Measures accuracy on corrupted views and on those outside the training range; processes share networks."""
+        """Measures accuracy on corrupted views and on those outside the training range; processes share the networks."""
         asked = sorted((name, task) for name, task, _ in waiting if task in SHIFTS)
         if not asked:
             return
@@ -338,7 +338,7 @@ class Session:
             self._record(found)
 
     def _measure_own(self, waiting: set[tuple[str, str, str]]) -> None:
-        """Measures what encodes images of its own; processes share networks."""
+        """Measures tasks that encode images of their own; processes share the networks."""
         asked = sorted((name, task) for name, task, _ in waiting if task in OWN_TASKS)
         names = list(dict.fromkeys(name for name, _ in asked))
         for start in range(0, len(names), self.processes.count):
@@ -354,7 +354,7 @@ class Session:
             self._record(found)
 
     def _retrieve(self, name: str, part: str, features: Mapping[str, Features]) -> dict[str, PerObject]:
-        """What one predictor retrieves from one gallery."""
+        """Scores what one predictor retrieves from one gallery."""
         predictor = self._encoders[name].predictor
         assert predictor is not None
         latents, device = self.splits.test.latent_names, self.processes.device
@@ -365,7 +365,7 @@ class Session:
         return found
 
     def _record(self, found: Mapping[str, PerObject]) -> None:
-        """Sends what each process found to rank 0, which writes it."""
+        """Sends the scores of each process to rank 0, which writes them."""
         with self.processes.fail_together():
             content = packed(found)
         shares = self.processes.collect(content)

@@ -1,4 +1,4 @@
-"""The two splits of an evaluation: one to which probes are fitted, one on which everything is measured."""
+"""The splits of an evaluation: one to which probes are fitted, and one on which everything is measured."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -22,9 +22,9 @@ class Split:
     """One split of a dataset.
 
     Attributes:
-        folder: The dataset's folder.
-        index: Its index.
-        name: ``train`` or ``val``.
+        folder: Folder of the dataset.
+        index: Index of the dataset.
+        name: Name of the split, ``train`` or ``val``.
     """
 
     folder: Path
@@ -42,7 +42,7 @@ class Split:
         return [latent.name for latent in self.index.latents]
 
     def describe(self) -> EvaluatedData:
-        """What results say about the split."""
+        """Describes the split for results."""
         index = self.index
         return EvaluatedData(
             place_of(self.folder),
@@ -61,9 +61,9 @@ class Splits:
     """The splits of an evaluation.
 
     Attributes:
-        test: The validation split on which everything is measured.
-        fit: The training split to which probes are fitted; None if there is none.
-        ood: The validation split of a dataset outside the training range; None if none is asked for.
+        test: Validation split on which everything is measured.
+        fit: Training split to which probes are fitted; None if there is none.
+        ood: Validation split of a dataset outside the training range; None if none is asked for.
     """
 
     test: Split
@@ -72,12 +72,12 @@ class Splits:
 
     @property
     def is_own_training(self) -> bool:
-        """Whether probes are fitted to the training split of the dataset on which is measured."""
+        """Whether probes are fitted to the training split of the evaluated dataset."""
         return self.fit is not None and self.fit.folder == self.test.folder
 
     @property
     def latent_names(self) -> list[str]:
-        """Latents that both splits have, in the order of the one to which probes are fitted."""
+        """Names of latents that both splits have, in the order of the split to which probes are fitted."""
         if self.fit is None:
             return self.test.latent_names
         known = set(self.test.latent_names)
@@ -90,7 +90,7 @@ class Splits:
 
     @property
     def views_per_object(self) -> int:
-        """Views of an object, in the split that has fewer."""
+        """Number of views of an object, in the split that has fewer."""
         views = self.test.index.views_per_object
         return min(views, self.fit.index.views_per_object) if self.fit else views
 
@@ -109,11 +109,11 @@ class Splits:
         )
 
     def labels_of(self, labels: Tensor, split: Split) -> Tensor:
-        """The labels of a split as training numbers its classes; -1 for a class that training lacks.
+        """Renumbers a split's labels as training numbers its classes; -1 stands for a class that training lacks.
 
         Args:
-            labels: (objects,) as the split's own dataset numbers them.
-            split: The split.
+            labels: Labels (objects,) as the split's own dataset numbers them.
+            split: Split of the labels.
         """
         assert self.fit is not None
         known = {item.synset: item.label for item in self.fit.index.classes}
@@ -123,7 +123,7 @@ class Splits:
         return table[labels]
 
     def classes_left_out(self) -> list[LeftOut]:
-        """What is said of classes that training lacks."""
+        """Says, as an item of ``left_out``, which classes training lacks."""
         if self.fit is None:
             return []
         known = {item.synset for item in self.fit.index.classes}
@@ -135,7 +135,7 @@ class Splits:
         return [LeftOut("classification", reason)]
 
     def shares_no_class(self) -> bool:
-        """Whether training knows none of the validation split's classes."""
+        """Returns whether training has none of the validation split's classes."""
         if self.fit is None:
             return False
         known = {item.synset for item in self.fit.index.classes}

@@ -1,4 +1,4 @@
-"""The tasks of the standard suite that the datasets of an evaluation allow."""
+"""Lists the tasks of the standard suite that the datasets of an evaluation allow."""
 
 from iebench.evaluation.protocol import EvaluationConfig
 from iebench.evaluation.results import LeftOut
@@ -7,7 +7,7 @@ from iebench.evaluation.tasks import KNN, ProbeTask, probe_tasks
 
 
 def tasks_of(splits: Splits, config: EvaluationConfig) -> tuple[list[ProbeTask], list[LeftOut]]:
-    """The tasks that the datasets allow, and those that they do not, each with the reason."""
+    """Lists the tasks that the datasets allow, and those that they do not, each with the reason."""
     tasks, left_out = probe_tasks(splits.latent_names, splits.classes, splits.views_per_object, config)
     if splits.fit is None:
         names = dict.fromkeys([*(task.name for task in tasks), *(item.task for item in left_out), KNN])

@@ -1,4 +1,4 @@
-"""One encoding steered to many views, beside as many encodings of those views, with the time of each."""
+"""Steers one encoding to many views, and encodes those views as well, with the time of each."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,16 +21,16 @@ _ITERATIONS = 200
 _RUNS = 64  # places of a split that objects are taken from, because they may stand in the order of classes
 
 Classify = Callable[[Tensor], Tensor]
-"""From (rows, dimension) embeddings to (rows, classes) probabilities."""
+"""A function from embeddings (rows, dimension) to probabilities (rows, classes)."""
 
 
 def objects_of(split: Split, most: int, views: int | None = None) -> list[list[View]]:
-    """The stored views of objects from all over a split; pictures are not decoded.
+    """Reads the stored views of objects spread over a split; images are not decoded.
 
     Args:
-        split: The split.
-        most: Number of objects, at most.
-        views: Number of views of each that are kept; None keeps all.
+        split: Split to read.
+        most: Largest number of objects.
+        views: Number of views of each object; None reads all.
 
     Raises:
         IebenchError: A shard cannot be read.
@@ -49,11 +49,11 @@ def objects_of(split: Split, most: int, views: int | None = None) -> list[list[V
 
 
 def linear_classifier(embeddings: Tensor, labels: Tensor, classes: int) -> Classify:
-    """Multinomial logistic regression on standardized embeddings, fitted by L-BFGS from zero.
+    """Fits a multinomial logistic regression on standardized embeddings, by L-BFGS from zero.
 
     Args:
-        embeddings: (objects, dimension).
-        labels: (objects,) classes.
+        embeddings: Embeddings (objects, dimension).
+        labels: Classes (objects,).
         classes: Number of classes.
     """
     mean, std = embeddings.mean(dim=0), embeddings.std(dim=0).clamp(min=1e-6)
@@ -78,15 +78,15 @@ def linear_classifier(embeddings: Tensor, labels: Tensor, classes: int) -> Class
 
 
 class SteeredPass:
-    """Encodes objects once and steers, and encodes their further views one by one.
+    """Encodes objects once and steers the encodings, and encodes further views one by one.
 
     Args:
-        encoder: The network, on the device.
-        more: Where further views come from.
-        device: Where it runs.
+        encoder: Network on the device.
+        more: Source of further views.
+        device: Device on which the network runs.
 
     Attributes:
-        classify: The classifier; set before ``run``.
+        classify: Classifier, which the caller sets before ``run``.
     """
 
     classify: Classify
@@ -96,7 +96,7 @@ class SteeredPass:
 
     @torch.no_grad()
     def embed_first(self, objects: Sequence[Sequence[View]]) -> Tensor:
-        """(objects, dimension) embeddings of the first view of each object."""
+        """Returns the embeddings (objects, dimension) of the first view of each object."""
         parts = []
         for chunk in _chunks(objects):
             images = np.stack([views[0].pixels() for views in chunk])
@@ -107,12 +107,12 @@ class SteeredPass:
     def run(
         self, objects: Sequence[Sequence[View]], count: int, condition: Condition = CLEAN
     ) -> dict[str, np.ndarray]:
-        """What the classifier says of each object, and the seconds that it took.
+        """Classifies each object by one encoding, by many and by steering, and measures the seconds of each.
 
         Args:
-            objects: Stored views of each object.
+            objects: Lists of the stored views of each object.
             count: Number of further views.
-            condition: How stored views are shown.
+            condition: Condition in which stored views are shown.
 
         Returns:
             ``single`` (objects, classes) of the first view; ``images`` (objects, count, classes) of further views;
@@ -131,7 +131,7 @@ class SteeredPass:
 
     @torch.no_grad()
     def steps(self, objects: Sequence[Sequence[View]], count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """(objects, count, dimension) embeddings of the first view, of further views, and as they are predicted."""
+        """Returns embeddings (objects, count, dimension) of the first view, of further views, and of their predictions."""
         parts = []
         for many in self._drawn(objects, count, CLEAN):
             source = self._embed(torch.stack([one.source for one in many]))
@@ -176,7 +176,7 @@ class SteeredPass:
         return representations if predictor is None else predictor.embed(representations)
 
     def _steer(self, source: Tensor, many: Sequence[ManyViews], number: int) -> Tensor:
-        """The embeddings of the first views, steered to further view ``number`` of each object."""
+        """Steers the embeddings of the first views to further view ``number`` of each object."""
         predictor = self._encoder.predictor
         assert predictor is not None
         latents = torch.stack([one.latents[[0, 1 + number]] for one in many]).to(self._device)

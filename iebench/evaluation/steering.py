@@ -1,4 +1,4 @@
-"""Steering: what one encoding and a predictor are worth beside many encodings.
+"""Compares one encoding that a predictor steers with many encodings.
 
 Test-time augmentation encodes K views of an object and averages what a classifier says of them. Steerable Equivariant
 Representations (arXiv 2302.11349) move one embedding K times instead. Both are measured here by accuracy and time, on
@@ -34,18 +34,18 @@ STEERING_TASKS = (TTA, TTA_CORRUPTION, TTA_DETECTION, AUGMENTATION_STEPS)
 """Tasks of the steering suite."""
 
 MOST_VIEWS = 64
-"""Views that are averaged, at most: 1, 2, 4 and so on."""
+"""Largest number of views that are averaged; the numbers are 1, 2, 4 and so on."""
 CORRUPTED_VIEWS = 8
-"""Views that are averaged of a corrupted one."""
+"""Number of views that are averaged for a corrupted view."""
 SEVERITY = 3
 STEPS = 4
-"""Augmentations of each object by which the predictor's steps are measured, for each group."""
+"""Number of augmentations of each object and group by which the predictor's steps are measured."""
 TRAINED_ON = 4096
-"""Training objects that the classifier is fitted to, at most."""
+"""Largest number of training objects to which the classifier is fitted."""
 
 
 def steering_left_out(splits: Splits) -> list[LeftOut]:
-    """Tasks of the steering suite that the datasets do not allow, each with the reason."""
+    """Lists the tasks of the steering suite that the datasets do not allow, each with the reason."""
     if reason := splits.why_not_classified():
         return [LeftOut(task, reason) for task in (TTA, TTA_CORRUPTION, TTA_DETECTION)]
     if splits.test.index.image_size < SMALLEST:
@@ -55,7 +55,7 @@ def steering_left_out(splits: Splits) -> list[LeftOut]:
 
 
 def steering_tasks(predictor: EmbeddingPredictor | None, splits: Splits) -> list[str]:
-    """The tasks that can be asked of a network; a predictor of scenes needs its latents and two views of an object."""
+    """Lists the tasks that can be measured; a predictor of scenes needs its latents and two views of an object."""
     impossible = {item.task for item in steering_left_out(splits)}
     test = splits.test
     if predictor is None or predictor.augmentation is None:
@@ -68,13 +68,13 @@ def steering_tasks(predictor: EmbeddingPredictor | None, splits: Splits) -> list
 
 
 class SteeringMeter:
-    """Measures one network.
+    """Measures the tasks of the steering suite for one network.
 
     Args:
-        encoder: The network, on the device.
-        splits: The datasets; a classifier is fitted to single views of training objects.
-        config: Says how many objects are looked at.
-        device: Where it runs.
+        encoder: Network on the device.
+        splits: Splits of the evaluation; a classifier is fitted to single views of training objects.
+        config: Settings with the number of objects.
+        device: Device on which the network runs.
 
     Raises:
         IebenchError: A shard cannot be read.
@@ -94,7 +94,7 @@ class SteeringMeter:
         self._labels = labels if splits.fit is None else splits.labels_of(labels, splits.test)
 
     def measure(self, task: str) -> dict[str, Scores]:
-        """The scores of one of ``STEERING_TASKS`` by what they are of."""
+        """Measures one of ``STEERING_TASKS``; the scores are by part."""
         if task == TTA:
             return self._accuracy_and_time()
         if task == AUGMENTATION_STEPS:
@@ -118,7 +118,7 @@ class SteeringMeter:
 
     @cached_property
     def _corrupted(self) -> list[dict[str, np.ndarray]]:
-        """What is said of the objects in each corruption."""
+        """Classifies the objects in each corruption."""
         load_corrupt()
         count = min(CORRUPTED_VIEWS, self._more.most)
         conditions = [Condition(name, SEVERITY) for name in CORRUPTIONS]
@@ -129,7 +129,7 @@ class SteeringMeter:
         return majority_chance(self._train_labels, known)
 
     def _top1(self, probabilities: np.ndarray) -> np.ndarray:
-        """(objects, 1) whether the class is named; NaN for a class that training lacks."""
+        """Returns hits (objects, 1), 1 if the class is named; NaN for a class that training lacks."""
         labels = self._labels.numpy()
         hits = (probabilities.argmax(axis=-1) == labels).astype(np.float64)
         hits[labels < 0] = np.nan
@@ -171,7 +171,7 @@ class SteeringMeter:
         return scores
 
     def _detection(self) -> dict[str, Scores]:
-        """How well low confidence tells corrupted views, and classes that training lacks, from usual views."""
+        """Scores how well low confidence tells corrupted views, and classes that training lacks, from usual views."""
         is_known = (self._labels >= 0).numpy()[:, None]
         of_corrupted: Scores = {}
         of_unknown: Scores = {}
@@ -185,7 +185,7 @@ class SteeringMeter:
         return {ALL: of_corrupted, **({"unknown_classes": of_unknown} if of_unknown else {})}
 
     def _steps(self) -> dict[str, Scores]:
-        """EquiMod's measures of the predictor, for all augmentations together and for each group alone."""
+        """Computes EquiMod's measures of the predictor, for all augmentations together and for each group alone."""
         predictor = self._encoder.predictor
         assert predictor is not None and predictor.augmentation is not None
         config: AugmentationConfig = predictor.augmentation
@@ -207,12 +207,12 @@ def _kinds(found: dict[str, np.ndarray]) -> Sequence[str]:
 
 
 def _mean(found: dict[str, np.ndarray], kind: str, count: int | None = None) -> np.ndarray:
-    """(objects, classes) mean probabilities of the first so many views."""
+    """Returns the mean probabilities (objects, classes) of the first ``count`` views."""
     return found[kind] if kind == "single" else found[kind][:, :count].mean(axis=1)
 
 
 def _step_scores(source: Tensor, target: Tensor, reached: Tensor) -> Scores:
-    """The measures of (objects, steps, dimension) embeddings."""
+    """Computes the measures of embeddings (objects, steps, dimension)."""
     absolute, relative = equimod_measures(reached, target, source)
     moved, missed = ((start - target).norm(dim=-1).sum(dim=1).numpy() for start in (source, reached))
     return {

@@ -1,4 +1,4 @@
-"""What probes are asked: the class of a view, its pose and latents, and what lies between two views."""
+"""The tasks of probes: the class, pose and latents of a view, and the transformation between two views."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,28 +18,28 @@ from iebench.methods.parts.transformations import (
 )
 
 Target = Callable[[Tensor, Tensor], Tensor]
-"""From the latents of first and second views, (pairs, latents) each, to what is regressed."""
+"""A function from latents (pairs, latents) of first and second views to the regression's targets."""
 
 KNN = "classification_knn"
-"""Classification by the nearest training views, which has nothing to fit."""
+"""The task of classification by the nearest training views, which needs no fitting."""
 
 LOW_SHOT = {"classification_1pct": 0.01, "classification_10pct": 0.1}
-"""Linear classification fitted to a share of the objects, by the name of the task."""
+"""Shares of the objects to which linear classification is fitted, by the name of the task."""
 
 
 @dataclass(frozen=True)
 class ProbeTask:
-    """One question, with the probe that answers it.
+    """One task, with the shape and length of its probe.
 
     Attributes:
         name: The task's name in results.
-        views: Views that the probe sees: 1, or 2 of one object.
-        head: ``linear`` or ``mlp`` (two hidden layers).
-        epochs: Passes over the objects.
-        outputs: Numbers that the probe gives.
-        target: What is regressed; None for classification.
+        views: Number of views that the probe sees: 1, or 2 of one object.
+        head: Kind of probe, ``linear`` or ``mlp`` (two hidden layers).
+        epochs: Number of passes over the objects.
+        outputs: Number of outputs of the probe.
+        target: Function that gives the regression's targets; None for classification.
         share: Share of the training objects to which the probe is fitted.
-        is_standardized: Whether each target is divided by its deviation, so that all weigh alike.
+        is_standardized: Whether each target is divided by its standard deviation, so that all weigh alike.
     """
 
     name: str
@@ -55,13 +55,13 @@ class ProbeTask:
 def probe_tasks(
     latent_names: Sequence[str], classes: int, views_per_object: int, config: EvaluationConfig
 ) -> tuple[list[ProbeTask], list[LeftOut]]:
-    """The tasks that a dataset allows, and those that it does not.
+    """Lists the tasks that a dataset allows, and those that it does not.
 
     Args:
         latent_names: Names of the columns of the latents.
         classes: Number of classes to which probes are fitted.
-        views_per_object: Views of each object; with one there is no pair.
-        config: Lengths of the probes.
+        views_per_object: Number of views of each object; with one there is no pair.
+        config: Settings with the lengths of the probes.
     """
     tasks: list[ProbeTask] = []
     left_out: list[LeftOut] = []
@@ -100,7 +100,7 @@ def probe_tasks(
 
 
 def _between(group: Group, latent_names: Sequence[str]) -> Target:
-    """What leads from one view to another."""
+    """Returns the target that is the transformation from one view to another."""
 
     def target(first: Tensor, second: Tensor) -> Tensor:
         return relative_transformation(first, second, [group], latent_names)
@@ -109,7 +109,7 @@ def _between(group: Group, latent_names: Sequence[str]) -> Target:
 
 
 def _pose(latent_names: Sequence[str]) -> Target:
-    """The rotation of a single view, as a quaternion."""
+    """Returns the target that is the rotation of a single view, as a quaternion."""
     columns = [list(latent_names).index(name) for name in LATENTS["rotation"]]
 
     def target(first: Tensor, second: Tensor) -> Tensor:
@@ -128,6 +128,6 @@ def _missing(names: Sequence[str]) -> str:
 
 
 def targets_of(task: ProbeTask, first: Tensor, second: Tensor) -> Tensor:
-    """The (pairs, outputs) float32 targets of a regression."""
+    """Computes the targets (pairs, outputs) float32 of a regression."""
     assert task.target is not None
     return task.target(first, second).float()

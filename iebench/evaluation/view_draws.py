@@ -1,4 +1,4 @@
-"""Which views probes are shown, and on which they are tested: functions of their arguments alone."""
+"""Draws the views to which probes are fitted and on which they are tested, by functions of their arguments alone."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from iebench.evaluation.protocol import EvaluationConfig
 
 
 def pairs_of_test(objects: int, views: int) -> tuple[Tensor, Tensor]:
-    """The pairs on which probes are tested: every view with another view of its object, drawn once for all.
+    """Draws the pairs on which probes are tested: every view with another view of its object.
 
     Returns:
         Rows of first and second views, (objects * views,) each.
@@ -19,7 +19,7 @@ def pairs_of_test(objects: int, views: int) -> tuple[Tensor, Tensor]:
 def train_draws(
     objects: int, views: int, config: EvaluationConfig, epoch: int, share: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """The views that an epoch shows, a function of its arguments alone.
+    """Draws the views that an epoch shows, as a function of its arguments alone.
 
     By the published protocol an epoch shows one random view of each object, with another of its views beside it;
     by the thorough one, every view. Probes of single views take the first.
@@ -27,7 +27,7 @@ def train_draws(
     Args:
         objects: Number of objects.
         views: Views of each object.
-        config: Names the protocol.
+        config: Settings with the protocol.
         epoch: Number of the epoch.
         share: Share of the objects that are shown, the same in each epoch; at least one object is.
 
@@ -49,7 +49,7 @@ def train_draws(
 
 
 def _partners(first: Tensor, views: int, generator: torch.Generator) -> Tensor:
-    """Another view of the same object for each row; the view itself if there is no other."""
+    """Draws another view of the same object for each row, or the view itself if there is no other."""
     if views < 2:
         return first
     shift = torch.randint(1, views, first.shape, generator=generator)

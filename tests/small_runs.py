@@ -44,6 +44,6 @@ def untrained_run(folder: Path, data: Path, recipe: Recipe) -> Run:
     """A run whose last checkpoint is the network as it was drawn."""
     run = Run(folder)
     model = build_model(recipe, open_dataset(data))
-    run.create(recipe, data)
+    run.create(recipe, data, open_dataset(data))
     save_checkpoint(run.last_checkpoint, {"model": model.state_dict()})
     return run

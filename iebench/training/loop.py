@@ -10,38 +10,34 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
-from iebench.augmentations.measure import measure_parameters
-from iebench.backbones.builtin import with_stem
 from iebench.methods.parts.gather import gather_each
 from iebench.recipes.recipe import Recipe
-from iebench.training.augmented_views import augmentation_of
 from iebench.training.checkpoints import Checkpoints
 from iebench.training.devices import fast_kernels
 from iebench.training.health import Diverged, Health
 from iebench.training.interrupt import stop_on_signals
 from iebench.training.launch import read_launch
-from iebench.training.loading import arriving, draw_stream
+from iebench.training.loading import arriving
 from iebench.training.machine import describe_machine, start_line, wants_compile
 from iebench.training.memory import out_of_memory_as_error
 from iebench.training.metrics_log import MetricsLog, ScalarLog, TensorBoardLog, read_metrics
-from iebench.training.model import Model, ModelOutput, build_model
+from iebench.training.model import ModelOutput
 from iebench.training.online import collapse_statistics
+from iebench.training.opening import Training, open_training
 from iebench.training.optimizers import clip_gradients, learning_rate, set_learning_rate
 from iebench.training.pace import TRUSTED_RECORD, Pace
-from iebench.training.precision import Precision
 from iebench.training.processes import Processes, launched
-from iebench.training.run import Run, load_checkpoint, save_checkpoint
+from iebench.training.run import Run
 from iebench.training.schedule import Schedule
-from iebench.training.state import TrainingState
 from iebench.training.synchronised import synchronise_batch_norm
 from iebench.training.validation import Validation
-from iebench.training.wandb_log import WandbLog, require_wandb
-from shards.errors import IebenchError, UsageError
+from iebench.training.wandb_log import WandbLog
+from shards.errors import IebenchError
 from shards.loader import draw_batches, loader_workers
 from shards.mirror import dataset_folder
-from shards.schema import open_dataset
 
 
 class TrainingStopped(IebenchError):
@@ -105,7 +101,9 @@ def train(
             gpus = [processes.device] if processes.device.type == "cuda" else []
             advice = out_of_memory_as_error(recipe, run.folder, processes.count)
             with torch.random.fork_rng(gpus), fast_kernels(processes.device), advice:
-                step = _train(recipe, folder, run.folder, resume, processes, on_step)
+                training = open_training(recipe, folder, run, resume, processes)
+                if training.state.step < training.schedule.steps:
+                    take_steps(training, processes, on_step)
     except KeyboardInterrupt:
         begun = (
             f"`iebench train --resume {run.folder}` goes on from its last checkpoint"
@@ -116,61 +114,34 @@ def train(
             f"interrupted, and nothing was saved since the last checkpoint; {begun}"
         ) from None
     records = read_metrics(run.metrics_path)
-    return TrainingResult(run.folder, step, records[-1] if records else None, run.last_checkpoint)
+    return TrainingResult(
+        run.folder, training.state.step, records[-1] if records else None, run.last_checkpoint
+    )
 
 
-def _train(
-    recipe: Recipe,
-    data: Path,
-    out: Path,
-    resume: bool,
-    processes: Processes,
-    on_step: StepCallback | None = None,
-) -> int:
-    """Trains in one process of several; returns the number of steps in all."""
-    run, device = Run(out), processes.device
-    with processes.fail_together():
-        precision = Precision(recipe.training.precision, device)
-        if "wandb" in recipe.training.log:
-            require_wandb()
-        index = open_dataset(data)
-        recipe = recipe.model_copy(update={"backbone": with_stem(recipe.backbone, index.image_size)})
-        model = build_model(recipe, index)
-        if not (resume and run.last_checkpoint.is_file()):
-            model.load_initial_weights()
-        maker = augmentation_of(recipe, model.method, index)
-        if maker is not None and not run.last_checkpoint.is_file():
-            measured = measure_parameters(maker, data, index)
-            assert model.parameter_scale is not None
-            model.parameter_scale.set(*map(torch.from_numpy, measured))
-        stream = draw_stream(recipe.training, index, data, processes, model.method.view_count, maker)
-        if processes.first:
-            open_run(run, recipe, data, resume, model)
-    state = TrainingState(model, recipe, precision)
-    restore(run, state, processes)
-    with processes.fail_together():
-        if processes.first and resume:
-            run.write_config(recipe, data, state.step)
-    schedule = Schedule.of(recipe, index, model.method.view_count)
-    if state.step >= schedule.steps:
-        return state.step
-    stream.start_step = state.step
-    if processes.count > 1:
-        synchronise_batch_norm(model)
-    compiles = wants_compile(recipe.training.compile, device, schedule.steps - state.step)
-    if recipe.training.checkpoint_activations:
-        model.recompute_activations(compiles)
-    if compiles:
-        model.compile_backbones()
-    trained, optimizer = processes.replicate(model), state.optimizer
+def take_steps(training: Training, processes: Processes, on_step: StepCallback | None) -> None:
+    """Takes the steps that are left of a training, in one process of several.
+
+    Args:
+        training: An opened training; its state moves on.
+        processes: The processes that take the steps together.
+        on_step: Called after every step.
+
+    Raises:
+        Diverged: The loss or its gradient is not finite.
+        TrainingStopped: Ctrl-C or SIGTERM came; the state is saved.
+        IebenchError: A shard cannot be read.
+    """
+    run, recipe, state, schedule = training.run, training.recipe, training.state, training.schedule
+    model, optimizer, precision, device = state.model, state.optimizer, state.precision, processes.device
+    trained = over_processes(training, processes)
     workers = loader_workers(recipe.training.workers, read_launch().local_count)
     with processes.fail_together():
         if processes.first:
-            machine = describe_machine(device, precision.name, processes.count, workers)
-            run.write_machine(machine)
-            print(start_line(machine, device, schedule, state.step), file=sys.stderr)
+            tell_start(training, processes, workers)
         logging = metrics_log(run, recipe, state.step, processes.first)
-    validation = Validation(data, index, precision) if "val" in index.splits else None
+    has_validation = "val" in training.index.splits
+    validation = Validation(training.data, training.index, precision) if has_validation else None
     pace = Pace(device, schedule.images_per_step)
     health, checkpoints = Health(state), Checkpoints(run, recipe.training.keep)
     record: dict[str, Any] | None = None
@@ -178,7 +149,7 @@ def _train(
 
     with (
         stop_on_signals() as stop,
-        draw_batches(stream, workers, device.type == "cuda") as batches,
+        draw_batches(training.stream, workers, device.type == "cuda") as batches,
         logging as log,
         progress_bar(schedule, state.step, processes.first) as bar,
     ):
@@ -192,7 +163,7 @@ def _train(
                     log_step(record, schedule, log, bar)
                     if pace.records == TRUSTED_RECORD and processes.first:
                         tqdm.write(pace.time_left(schedule.steps - state.step, record), file=sys.stderr)
-                if on_step and state.step > stream.start_step:
+                if on_step and state.step > training.stream.start_step:
                     on_step(state.step, record)
                 batch = next(on_device)
             wants_checkpoint |= any(signals)
@@ -215,7 +186,7 @@ def _train(
                     require_health(health, run, recipe, checkpoints)
                     if processes.first:
                         checkpoints.save(state.content(buffers), state.step, schedule.milestone(state.step))
-                    raise_if_stopped(signals, state.step, schedule, out)
+                    raise_if_stopped(signals, state.step, schedule, run.folder)
                 if state.step == schedule.steps:
                     break
             norm = clip_gradients(optimizer, recipe.optimizer.clip_norm)
@@ -226,27 +197,34 @@ def _train(
 
             wants_checkpoint = schedule.wants_checkpoint(state.step)
             is_logged = state.step % recipe.training.log_every == 0 or state.step in (1, schedule.steps)
-            is_validated = validation is not None and schedule.ends_stretch(
+            is_validated = has_validation and schedule.ends_stretch(
                 state.step, recipe.training.validate_every
             )
             record = log_record(state.step, outcome, schedule) if is_logged or is_validated else None
             if record:
                 record |= {"learning_rate": rate, "gradient_norm": norm.item(), **pace.record()}
-    return state.step
 
 
-def open_run(run: Run, recipe: Recipe, data: Path, resume: bool, model: Model) -> None:
-    """Creates the run's folder, or makes sure that the one that is there may be gone on with.
+def over_processes(training: Training, processes: Processes) -> nn.Module:
+    """The model as the steps call it: over all processes, compiled and with recomputed activations as the recipe says."""
+    model, config = training.state.model, training.recipe.training
+    if processes.count > 1:
+        synchronise_batch_norm(model)
+    steps_left = training.schedule.steps - training.state.step
+    compiles = wants_compile(config.compile, processes.device, steps_left)
+    if config.checkpoint_activations:
+        model.recompute_activations(compiles)
+    if compiles:
+        model.compile_backbones()
+    return processes.replicate(model)
 
-    Raises:
-        UsageError: the folder is in use, or ``resume`` finds nothing that fits.
-    """
-    if resume:
-        run.require_same(recipe, data)
-    else:
-        run.create(recipe, data)
-    if not run.last_checkpoint.is_file():
-        save_checkpoint(run.initial_checkpoint, {"model": model.state_dict()})
+
+def tell_start(training: Training, processes: Processes, workers: int) -> None:
+    """Writes what the run is computed by into its folder, and says so on stderr with how long it is."""
+    device = processes.device
+    machine = describe_machine(device, training.state.precision.name, processes.count, workers)
+    training.run.write_machine(machine)
+    print(start_line(machine, device, training.schedule, training.state.step), file=sys.stderr)
 
 
 def metrics_log(
@@ -261,25 +239,6 @@ def metrics_log(
     if "wandb" in recipe.training.log:
         others.append(WandbLog(run.folder, recipe.model_dump(mode="json")))
     return MetricsLog(run.metrics_path, step, others)
-
-
-def restore(run: Run, state: TrainingState, processes: Processes) -> None:
-    """Loads the last state in a run's folder in all processes, if there is one.
-
-    Raises:
-        UsageError: the processes found different states.
-        IebenchError: the state is broken.
-    """
-    with processes.fail_together():
-        if run.last_checkpoint.is_file():
-            state.load(load_checkpoint(run.last_checkpoint))
-    steps = processes.exchange(state.step)
-    with processes.fail_together():
-        if len(set(steps)) > 1:
-            raise UsageError(
-                f"the processes found different states in {run.folder} (steps {steps}); it must be one folder that "
-                "every node sees under the same path"
-            )
 
 
 def log_record(step: int, outcome: ModelOutput, schedule: Schedule) -> dict[str, Any]:

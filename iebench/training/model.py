@@ -49,6 +49,10 @@ class Model(nn.Module):
         recipe: sizes and coefficients.
         index: Index of the dataset, for its channel statistics and the names of its latents.
         classes: Classes that supervision and the online heads tell apart.
+
+    Attributes:
+        augmentation: Makes the views of a draw out of one stored view; None where views are drawn as they are stored.
+        parameter_scale: Standardizes the parameters of augmentations; None where there are none.
     """
 
     channel_mean: Tensor
@@ -67,6 +71,7 @@ class Model(nn.Module):
             self.parameter_scale = ParameterScale()
         self.backbone = build_backbone(recipe.backbone, index.image_size)
         self.method = find_method(recipe.method.name).build(recipe.method, dimensions)
+        self.augmentation = augmentation_of(recipe, self.method, index)
         if self.method.wants_maps:
             require_feature_maps(self.backbone)
         self.target_backbone = None if self.method.base_momentum is None else frozen_copy(self.backbone)
@@ -187,7 +192,6 @@ def build_model(recipe: Recipe, index: DatasetIndex, classes: int | None = None)
     """
     torch.manual_seed(recipe.training.seed)
     model = Model(recipe, index, classes or len(index.classes))
-    augmentation_of(recipe, model.method, index)
     groups = {group for relation in model.method.relations() for group in relation.groups}
     index.latent_index(tuple(name for group in SCENE_GROUPS if group in groups for name in LATENTS[group]))
     return model.to(memory_format=torch.channels_last)

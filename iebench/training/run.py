@@ -23,7 +23,7 @@ from shards.errors import IebenchError, UsageError
 from shards.files import atomic_write, write_text
 from shards.mirror import dataset_folder
 from shards.origin import origin_of, place_of
-from shards.schema import INDEX_NAME, DatasetIndex, open_dataset
+from shards.schema import INDEX_NAME, DatasetIndex
 
 MAY_CHANGE_ON_RESUME = (
     "about.",
@@ -71,7 +71,7 @@ class Run:
         """The state to go on from."""
         return self.folder / "checkpoints" / "last.pt"
 
-    def create(self, recipe: Recipe, data: Path) -> None:
+    def create(self, recipe: Recipe, data: Path, index: DatasetIndex) -> None:
         """Starts a new run.
 
         Raises:
@@ -82,14 +82,15 @@ class Run:
                 f"{self.folder} is not empty; add --resume to go on with the run in it, or choose another folder"
             )
         (self.folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-        self.write_config(recipe, data)
+        self.write_config(recipe, data, index)
 
-    def write_config(self, recipe: Recipe, data: Path, step: int = 0) -> None:
+    def write_config(self, recipe: Recipe, data: Path, index: DatasetIndex, step: int = 0) -> None:
         """Writes the whole configuration: recipe, dataset and versions, and what was changed when.
 
         Args:
             recipe: The recipe from now on.
-            data: The dataset.
+            data: Folder of the dataset.
+            index: Its index.
             step: The step from which the run goes on.
         """
         history: list[dict[str, Any]] = []
@@ -102,7 +103,7 @@ class Run:
             "recipe": recipe.model_dump(mode="json"),
             "data": place_of(data),
             "data_sha256": dataset_sha256(data),
-            "dataset": open_dataset(data).model_copy(update={"splits": {}}).model_dump(mode="json"),
+            "dataset": index.model_copy(update={"splits": {}}).model_dump(mode="json"),
             "versions": {name: version(name) for name in ("torch", "torchvision")},
             "history": history,
         }

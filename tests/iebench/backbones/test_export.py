@@ -24,7 +24,7 @@ def make_run(folder: Path, data: Path, recipe: Recipe) -> Path:
     """A run whose network is as it was drawn."""
     model = build_model(recipe, open_dataset(data))
     run = Run(folder)
-    run.create(recipe, data)
+    run.create(recipe, data, open_dataset(data))
     for path in (run.initial_checkpoint, run.last_checkpoint):
         save_checkpoint(path, {"model": model.state_dict()})
     return folder

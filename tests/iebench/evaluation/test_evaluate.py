@@ -445,7 +445,7 @@ def test_a_run_is_evaluated_on_a_dataset_of_other_classes_and_size(
 
 
 def test_a_run_without_checkpoint_is_one_sentence(toy_dataset: Path, tmp_path: Path):
-    Run(tmp_path / "run").create(small_recipe(), toy_dataset)
+    Run(tmp_path / "run").create(small_recipe(), toy_dataset, open_dataset(toy_dataset))
     result = call("eval", tmp_path / "run", "--data", toy_dataset, "--device", "cpu")
     assert result.code == 2
     assert "no checkpoint" in result.error
@@ -461,7 +461,7 @@ def test_a_folder_that_is_no_run_is_one_sentence(toy_dataset: Path, tmp_path: Pa
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 half"])
 def test_a_broken_checkpoint_is_one_sentence(toy_dataset: Path, tmp_path: Path, content: bytes):
     run_folder = Run(tmp_path / "run")
-    run_folder.create(small_recipe(), toy_dataset)
+    run_folder.create(small_recipe(), toy_dataset, open_dataset(toy_dataset))
     run_folder.last_checkpoint.write_bytes(content)
     with pytest.raises(IebenchError, match="cannot be read"):
         evaluate_run(run_folder, toy_dataset, "cpu")
@@ -469,7 +469,7 @@ def test_a_broken_checkpoint_is_one_sentence(toy_dataset: Path, tmp_path: Path, 
 
 def test_a_checkpoint_that_would_run_code_is_not_loaded(toy_dataset: Path, tmp_path: Path):
     run_folder = Run(tmp_path / "run")
-    run_folder.create(small_recipe(), toy_dataset)
+    run_folder.create(small_recipe(), toy_dataset, open_dataset(toy_dataset))
     torch.save({"model": {"weight": Path("somewhere")}}, run_folder.last_checkpoint)
     with pytest.raises(IebenchError, match="cannot be read"):
         evaluate_run(run_folder, toy_dataset, "cpu")
@@ -477,7 +477,7 @@ def test_a_checkpoint_that_would_run_code_is_not_loaded(toy_dataset: Path, tmp_p
 
 def test_a_checkpoint_of_another_recipe_is_one_sentence(toy_dataset: Path, tmp_path: Path):
     run_folder = Run(tmp_path / "run")
-    run_folder.create(small_recipe(), toy_dataset)
+    run_folder.create(small_recipe(), toy_dataset, open_dataset(toy_dataset))
     save_checkpoint(run_folder.last_checkpoint, {"model": {"other": torch.zeros(1)}})
     with pytest.raises(IebenchError, match="does not fit"):
         evaluate_run(run_folder, toy_dataset, "cpu")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from iebench.training import loop, precision
+from iebench.training import opening, precision
 from iebench.training.loop import train
 from iebench.training.precision import Precision, has_fast_bfloat16
 from shards.errors import UsageError
@@ -71,7 +71,7 @@ def test_clipping_and_norms_are_of_the_loss_and_not_of_the_scaled_one(
     fields = ("training.batch_size=6", "training.epochs=1", "training.checkpoint_every=1000")
     recipe = small_recipe(*fields, "optimizer.clip_norm=0.5", f"optimizer.name={optimizer}")
     train(recipe, toy_dataset, tmp_path / "plain", "cpu")
-    monkeypatch.setattr(loop, "Precision", Scaled)
+    monkeypatch.setattr(opening, "Precision", Scaled)
     train(recipe, toy_dataset, tmp_path / "scaled", "cpu")
     plain, scaled = numbers(tmp_path / "plain"), numbers(tmp_path / "scaled")
     assert len(plain) == 3

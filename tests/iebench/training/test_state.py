@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from iebench.training.loop import restore
 from iebench.training.model import Model, build_model
+from iebench.training.opening import restore
 from iebench.training.precision import Precision
 from iebench.training.processes import Processes
 from iebench.training.run import Run, save_checkpoint

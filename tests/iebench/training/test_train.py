@@ -316,7 +316,7 @@ def test_a_folder_that_a_kill_left_without_configuration_can_be_used(toy_dataset
     folder = tmp_path / "run"
     (folder / "checkpoints").mkdir(parents=True)
     (folder / ".config.json.01234567.part").touch()
-    Run(folder).create(small_recipe(), toy_dataset)
+    Run(folder).create(small_recipe(), toy_dataset, open_dataset(toy_dataset))
     assert Run(folder).recipe() == small_recipe()
 
 

@@ -137,6 +137,8 @@ const fire = (id, value, kind) => { byId(id).value = value; byId(id).dispatchEve
 const seen = {start: shown(), picked: state.view};
 const angles = () => [...byId("own").querySelectorAll("[data-angle-of]")].map((item) => parseInt(item.textContent));
 seen.before = angles();
+const own = (view) => angleBetween(product([0, 0, 0, 1], poseOf(view)), poseOf(view).map((value) => -0.9999 * value));
+seen.toItself = Math.max(...content.owners.map((owner, view) => own(view)));
 fire("turn-x", 40, "input"); fire("turn-y", -25, "input"); fire("turn-z", 10, "input");
 seen.turned = shown();
 seen.after = angles();
@@ -174,6 +176,7 @@ def test_sliders_keyboard_and_both_widths_work_in_a_browser(page: str, runs: lis
         assert seen["walked"] > 1
         assert seen["own"] == 1
         assert seen["before"][0] == 0 and seen["after"][0] == pytest.approx(turned_by(TURN), abs=1)
+        assert seen["toItself"] == 0
         assert seen["wanted"] == min(seen["after"])
         assert seen["told"] == "−25°"
         assert seen["turned"] != seen["start"]

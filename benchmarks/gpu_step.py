@@ -111,11 +111,11 @@ def measure(
     )
     begin = time.perf_counter()
     loss = step(next(feed))
-    synchronise(device)
+    synchronize(device)
     first_step = time.perf_counter() - begin
     for _ in range(WARMUP_STEPS if device.type == "cuda" else 0):
         step(next(feed))
-    synchronise(device)
+    synchronize(device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     times = list(timed_chunks(step, feed, device, seconds))
@@ -140,7 +140,7 @@ def timed_chunks(
         begin = time.perf_counter()
         for _ in range(CHUNK):
             step(next(feed))
-        synchronise(device)
+        synchronize(device)
         yield (time.perf_counter() - begin) / CHUNK
         if time.perf_counter() > end:
             return
@@ -223,7 +223,7 @@ def random_pair(index: DatasetIndex, batch_size: int, seed: int, device: torch.d
     return pair.pin_memory() if device.type == "cuda" else pair
 
 
-def synchronise(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
     """Waits for the GPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -104,17 +104,17 @@ def in_turns(
     rates: dict[str, list[float]] = {title: [] for title in runs}
     for number in range(rounds + 1):
         for title, (step, feed) in runs.items():
-            synchronise(device)
+            synchronize(device)
             begin = time.perf_counter()
             for _ in range(steps):
                 step(next(feed))
-            synchronise(device)
+            synchronize(device)
             if number:
                 rates[title].append(steps / (time.perf_counter() - begin))
     return rates
 
 
-def synchronise(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
     """Waits for the GPU."""
     if device.type == "cuda":
         torch.cuda.synchronize()

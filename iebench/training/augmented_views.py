@@ -1,4 +1,4 @@
-"""Which augmented views a method of a recipe gets, and whether it can be told what it asks for."""
+"""The augmentations of a recipe, checked against what its method is told."""
 
 from iebench.augmentations.pipeline import Augmentation
 from iebench.methods import Method
@@ -9,17 +9,18 @@ from shards.schema import DatasetIndex
 
 
 def augmentation_of(recipe: Recipe, method: Method, index: DatasetIndex) -> Augmentation | None:
-    """The maker of a recipe's views; None where views are as they are stored.
+    """Creates the augmentation of a recipe; None if views are drawn as they are stored.
 
-    A method that is told augmentations gets the original first; others get augmented views only, the same ones.
+    A method that is told augmentations gets the original picture as view 0. Other methods get augmented views only, which
+    are the same ones.
 
     Args:
-        recipe: Says how views are augmented.
-        method: The recipe's method.
+        recipe: Recipe of the training.
+        method: Method of the recipe.
         index: Index of the dataset.
 
     Raises:
-        UsageError: the method is told a group that is not recorded, or augmentations between augmented views.
+        UsageError: The method asks for a group that is not recorded, or for augmentations between augmented views.
     """
     told = [(relation, group) for relation in method.relations() for group in relation.groups]
     config = recipe.augmentation

@@ -1,4 +1,4 @@
-"""The checkpoints of a run: the last few, and those of milestones."""
+"""The checkpoints of a run: the newest ones, and milestones."""
 
 import os
 import re
@@ -13,13 +13,13 @@ _STEP = re.compile(r"step-(\d+)\.pt")
 
 
 class Checkpoints:
-    """Writes checkpoints and deletes old ones: ``step-00000410.pt``, and ``last.pt`` for the newest of them.
+    """Writes checkpoints such as ``step-00000410.pt``, names the newest ``last.pt`` too, and deletes old ones.
 
-    Both names of the newest are one file where the file system has hard links.
+    The two names of the newest are hard links to one file if the file system has them, and copies otherwise.
 
     Args:
-        run: The run whose folder holds them.
-        keep: How many of the last ones stay.
+        run: Run whose folder holds the checkpoints.
+        keep: Number of the newest checkpoints to keep.
     """
 
     def __init__(self, run: Run, keep: int) -> None:
@@ -31,9 +31,10 @@ class Checkpoints:
         """Writes the checkpoint of a step.
 
         Args:
-            content: What it holds.
-            step: How many steps were taken.
-            milestone: Epoch for whose sake it stays for ever, as ``epoch-0100.pt``.
+            content: Content of the checkpoint.
+            step: Number of steps that were taken.
+            milestone: Epoch of which this is the milestone; it is kept for ever as ``epoch-0100.pt``. None if it is
+                none.
         """
         path = self._folder / f"step-{step:08}.pt"
         save_checkpoint(path, content)
@@ -44,13 +45,13 @@ class Checkpoints:
             (self._folder / f"step-{old:08}.pt").unlink(missing_ok=True)
 
     def steps(self) -> list[int]:
-        """The steps of which there is a checkpoint, in their order."""
+        """Lists the steps that have a checkpoint, in increasing order."""
         names = (_STEP.fullmatch(path.name) for path in self._folder.iterdir())
         return sorted(int(name[1]) for name in names if name)
 
 
 def _link(path: Path, name: Path) -> None:
-    """Gives a file a second name, which another file may have had; copies it where there are no hard links."""
+    """Gives a file a second name by a hard link, or copies it if the file system has none; replaces the old file."""
     temporary = name.with_name(f".{name.name}.link")
     temporary.unlink(missing_ok=True)
     try:

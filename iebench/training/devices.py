@@ -1,4 +1,4 @@
-"""Which device a process computes on, and whether that device works."""
+"""Choice of the device of a process, and a check that the device works."""
 
 import hashlib
 import os
@@ -14,14 +14,14 @@ from iebench.training.launch import Launch
 from shards.errors import UsageError
 
 _HIDDEN = {"", "-1", "NoDevFiles"}
-"""Values of CUDA_VISIBLE_DEVICES by which a person or Slurm keeps all GPUs from a process."""
+"""Values of CUDA_VISIBLE_DEVICES by which a person or Slurm hides all GPUs from a process."""
 
 
 def choose_device(device: str, launch: Launch) -> torch.device:
-    """Chooses the device of one process: of several GPUs, the one with the process's number on its node.
+    """Chooses the device of one process; on a node with several GPUs, the GPU with the number of its local rank.
 
-    ``auto`` takes the CPU only where there is no GPU. A GPU that PyTorch cannot use is an error, because a training
-    that silently runs on the CPU takes a hundred times as long.
+    ``auto`` takes the CPU only if there is no GPU. A GPU that PyTorch cannot use is an error, because a training that
+    silently runs on the CPU takes a hundred times as long.
 
     Args:
         device: ``auto``, ``cpu``, ``cuda``, or one GPU by its number as in ``cuda:1``.
@@ -54,10 +54,10 @@ def choose_device(device: str, launch: Launch) -> torch.device:
 
 
 def claim_gpu(device: torch.device) -> None:
-    """Makes a GPU the current one and has it do something, so that one that is broken is told at the start.
+    """Makes a GPU the current one and computes something on it, so that a broken one is reported at the start.
 
     Raises:
-        UsageError: The GPU does not work, or another program has it to itself.
+        UsageError: The GPU does not work, or another program uses it exclusively.
     """
     try:
         torch.cuda.set_device(device)
@@ -71,9 +71,9 @@ def claim_gpu(device: torch.device) -> None:
 
 @contextmanager
 def fast_kernels(device: torch.device) -> Iterator[None]:
-    """Within it, CUDA takes the fastest of cuDNN's convolutions, and TF32 for products of float32.
+    """Lets CUDA use cuDNN's fastest convolutions, and TF32 for products of float32, within a block.
 
-    TF32 has float32's range and 10 bits of mantissa. What must not be rounded is computed by ``in_float32``.
+    TF32 has float32's range and 10 bits of mantissa. ``in_float32`` marks computations that must not be rounded so.
 
     Args:
         device: Device of this process; on the CPU nothing changes.
@@ -92,7 +92,7 @@ def fast_kernels(device: torch.device) -> Iterator[None]:
 
 
 def gpu_identity(device: torch.device) -> int:
-    """Returns a number that tells one GPU from all others of all nodes."""
+    """Returns a number that identifies a GPU among those of all nodes."""
     uuid = str(torch.cuda.get_device_properties(device).uuid)
     return int.from_bytes(
         hashlib.sha256(uuid.encode()).digest()[:7]
@@ -100,13 +100,13 @@ def gpu_identity(device: torch.device) -> int:
 
 
 def require_own_gpus(identities: Sequence[int]) -> None:
-    """Makes sure that no two processes compute on one GPU, which NCCL cannot do.
+    """Raises an error if two processes have the same GPU, which NCCL does not support.
 
     Args:
-        identities: The GPU of each process by rank, as ``gpu_identity`` gives it.
+        identities: Results of ``gpu_identity`` in all processes, by rank.
 
     Raises:
-        UsageError: Two processes have the same.
+        UsageError: Two processes have the same GPU.
     """
     ranks = defaultdict(list)
     for rank, identity in enumerate(identities):
@@ -120,14 +120,14 @@ def require_own_gpus(identities: Sequence[int]) -> None:
 
 
 def gpu_files() -> list[Path]:
-    """The device files of NVIDIA's driver that this process may open; none where GPUs are kept from it on purpose."""
+    """Lists the device files of NVIDIA's driver that this process may open; none if its GPUs are hidden on purpose."""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "all") in _HIDDEN:
         return []
     return [path for path in Path("/dev").glob("nvidia[0-9]*") if os.access(path, os.R_OK | os.W_OK)]
 
 
 def _usable_gpus() -> tuple[int, str]:
-    """The number of GPUs that PyTorch can use, and where there are none, why."""
+    """Returns the number of GPUs that PyTorch can use, and the reason if there are none."""
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         visible = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -138,12 +138,12 @@ def _usable_gpus() -> tuple[int, str]:
 
 
 def first_line(error: object) -> str:
-    """The first line of an error's message, or its kind where it has none."""
+    """Returns the first line of an error's message, or the name of its class if the message is empty."""
     return (str(error).strip() or type(error).__name__).split("\n")[0]
 
 
 def _gpu_number(device: str) -> int | None:
-    """The number in ``cuda:1``; None for ``auto`` and ``cuda``."""
+    """Returns the number in ``cuda:1``; None for ``auto`` and ``cuda``."""
     kind, colon, number = device.partition(":")
     if device in ("auto", "cuda"):
         return None

@@ -1,4 +1,4 @@
-"""Whether a training still is one: losses and gradients that are finite numbers."""
+"""Detection of losses and gradients that are NaN or infinite."""
 
 from collections.abc import Iterable
 
@@ -9,17 +9,17 @@ from iebench.training.state import TrainingState
 from shards.errors import IebenchError
 
 OVERFLOWS = 20
-"""Steps in a row whose gradients may overflow in float16, while the scale of the loss comes down from 65,536."""
+"""Number of consecutive steps whose gradients may overflow in float16, while the loss scale falls from 65,536."""
 
 
 class Health:
-    """Looks at the loss and the gradients of every step on the device, and tells the CPU only when asked.
+    """Checks the loss and the gradients of every step on the device, and sends the result to the CPU only when asked.
 
     Args:
-        state: What is trained.
+        state: State of the training.
 
     Attributes:
-        gradient_norm: Norm of the gradient of the trained parameters at the last step, on the device.
+        gradient_norm: Norm of the gradients of the last step without the online heads, a scalar on the device.
     """
 
     def __init__(self, state: TrainingState) -> None:
@@ -37,9 +37,9 @@ class Health:
 
     @torch.no_grad()
     def check(self, loss: Tensor) -> None:
-        """Looks at a step between its backward pass and its update; nothing waits for the device.
+        """Checks a step between its backward pass and its update, without waiting for the device.
 
-        Once a step is found bad, so are all that follow.
+        After a bad step, all later steps count as bad.
         """
         self.gradient_norm = gradient_norm(self._trained)
         is_finite = torch.isfinite(self.gradient_norm + gradient_norm(self._heads))
@@ -48,12 +48,12 @@ class Health:
         self._good_steps += self._good
 
     def first_bad_step(self) -> int | None:
-        """The number of the first step whose loss or gradient was not finite; None if all were. Waits for the device."""
+        """Returns the number of the first step that was not finite, or None if all were. Waits for the device."""
         return None if self._good.item() else self._first + int(self._good_steps.item())
 
 
 def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
-    """The Euclidean norm of all gradients together, on their device; 0 where there are none."""
+    """Computes the Euclidean norm of all gradients together, a scalar on their device; 0 if there are none."""
     gradients = [value.grad for value in parameters if value.grad is not None]
     if not gradients:
         return torch.zeros(())
@@ -61,4 +61,4 @@ def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
 
 
 class Diverged(IebenchError):
-    """The loss or its gradient is not a finite number."""
+    """Raised if the loss or its gradient is NaN or infinite."""

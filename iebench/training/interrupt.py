@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request: the loop stops at the next step, where it can save its state."""
+"""Handlers that turn Ctrl-C and SIGTERM into a request, so that the loop can save its state before it stops."""
 
 import signal
 from collections.abc import Iterator
@@ -7,18 +7,18 @@ from types import FrameType
 
 
 class StopRequest:
-    """Set by the first signal; a second one interrupts at once."""
+    """Remembers the first signal; a second one raises KeyboardInterrupt."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
 
     @property
     def number(self) -> int:
-        """The number of the signal; 0 if none came."""
+        """Number of the signal; 0 if none came."""
         return self.signal or 0
 
     def handle(self, number: int, _: FrameType | None) -> None:
-        """The signal handler."""
+        """Handles a signal."""
         if self.signal is not None:
             raise KeyboardInterrupt
         self.signal = signal.Signals(number)
@@ -26,7 +26,7 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Within it, Ctrl-C and SIGTERM set the request that is yielded."""
+    """Installs handlers for Ctrl-C and SIGTERM within a block, and yields the request that they set."""
     request = StopRequest()
     previous = {number: signal.signal(number, request.handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

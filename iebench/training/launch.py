@@ -1,4 +1,4 @@
-"""How this process was started: alone, by torchrun, or as a task of Slurm's srun."""
+"""Finds out whether this process was started alone, by torchrun, or as a task of Slurm's srun."""
 
 import os
 import re
@@ -14,16 +14,16 @@ _PORTS = 10_000
 
 @dataclass(frozen=True)
 class Launch:
-    """One process among those that were started together.
+    """Number and address of one process among those that were started together.
 
     Attributes:
-        rank: its number among all.
-        local_rank: its number on its node.
+        rank: Number of this process among all.
+        local_rank: Number of this process on its node.
         count: Number of all processes.
-        local_count: Number of processes on its node.
-        address: Address of the node of rank 0, where all meet.
+        local_count: Number of processes on this node.
+        address: Address of the node of rank 0, to which all connect.
         port: Port on that node.
-        by_slurm: True if srun started it.
+        by_slurm: True if srun started the process.
     """
 
     rank: int = 0
@@ -36,17 +36,16 @@ class Launch:
 
 
 def read_launch(variables: Mapping[str, str] = os.environ) -> Launch:
-    """What the environment says about this process.
+    """Reads the environment variables that torchrun or srun sets.
 
-    torchrun's variables come before Slurm's, so that srun may start a torchrun on each node. A job of many tasks
-    is no reason to wait for others: only a process that srun started as one of several is one of several, and not
-    the Python of a batch script or of an interactive shell.
+    torchrun's variables come before Slurm's, so that srun may start a torchrun on each node. Slurm's variables count
+    only if srun started this process as one of several; in a batch script or an interactive shell they do not.
 
     Args:
-        variables: Variables of the environment.
+        variables: Environment variables.
 
     Raises:
-        UsageError: the variables are incomplete.
+        UsageError: The variables are incomplete.
     """
     try:
         if "WORLD_SIZE" in variables:
@@ -62,13 +61,13 @@ def read_launch(variables: Mapping[str, str] = os.environ) -> Launch:
 
 
 def first_node(nodes: str) -> str:
-    """The first host of a list as Slurm writes it, such as ``node[07-09,12],login1``."""
+    """Returns the first host of a list as Slurm writes it, such as ``node[07-09,12],login1``."""
     return re.sub(r"\[(\w+)[^]]*]", r"\1", nodes).split(",")[0]
 
 
 @contextmanager
 def said_once_per_node() -> Iterator[None]:
-    """For what fails alike in all processes of a node: the first raises the error, the others end without a word."""
+    """Runs a block that fails alike in all processes of a node: the first raises the error, the others exit silently."""
     try:
         yield
     except IebenchError as error:
@@ -89,7 +88,7 @@ def _from_torchrun(variables: Mapping[str, str]) -> Launch:
 
 
 def _from_slurm(variables: Mapping[str, str]) -> Launch:
-    """Each step of a job meets at a port of its own, unless ``MASTER_PORT`` names one."""
+    """Reads Slurm's variables; each step of a job uses its own port, unless ``MASTER_PORT`` names one."""
     count = int(variables["SLURM_STEP_NUM_TASKS"])
     port = _FIRST_PORT + (int(variables["SLURM_JOB_ID"]) + int(variables.get("SLURM_STEP_ID", "0"))) % _PORTS
     return Launch(

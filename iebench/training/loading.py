@@ -1,4 +1,4 @@
-"""From shards to the device: what a process reads of each batch, and its parts joined on the device."""
+"""From shards to the device: the stream of a process, and the copies of its batches."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,18 +28,18 @@ def draw_stream(
     views: int = 2,
     maker: ViewMaker | None = None,
 ) -> DrawStream:
-    """The draws of a training, of which this process gets its rows of every batch.
+    """Creates the stream of draws, of which this process gets its rows of every batch.
 
     Args:
-        config: Section of the recipe.
+        config: Section ``[training]`` of the recipe.
         index: Index of the dataset.
         data: Folder of the dataset.
-        processes: The processes that share a batch.
-        views: Number of views of an object that the method wants of each draw.
-        maker: Makes the views of a draw out of one stored view; None draws stored ones.
+        processes: Processes that share a batch.
+        views: Number of views in a draw.
+        maker: Makes the views of a draw out of one stored view; None draws stored views.
 
     Raises:
-        UsageError: lanes, batch and processes do not divide, or objects have too few views.
+        UsageError: Lanes, batch and processes do not divide, or objects have too few views.
     """
     settings = DrawSettings(
         config.batch_size,
@@ -61,8 +61,8 @@ def arriving(batches: Iterable[tuple[DrawBatch, ...]], device: torch.device) -> 
     the device only.
 
     Args:
-        batches: Parts on the CPU; only copies of page-locked ones run beside computations.
-        device: Where they go.
+        batches: Batches on the CPU, in parts; only copies from page-locked memory run beside computations.
+        device: Device of this process.
     """
     if device.type != "cuda":
         yield from (on_device(parts, device) for parts in batches)
@@ -92,7 +92,7 @@ def one_ahead(items: Iterable[T]) -> Iterator[T]:
 
 
 def on_device(parts: tuple[DrawBatch, ...], device: torch.device) -> DeviceBatch:
-    """Views, latents and labels of one batch on ``device``; latents stay float64."""
+    """Joins the parts of one batch on ``device``: views, latents (still float64) and labels."""
 
     def joined(tensors: list[Tensor]) -> Tensor:
         moved = [tensor.to(device, non_blocking=True) for tensor in tensors]

@@ -1,4 +1,4 @@
-"""Training: draws from shards, a step, a log, a checkpoint."""
+"""The training loop: draws from shards, steps, logs and checkpoints."""
 
 import signal
 import sys
@@ -32,7 +32,7 @@ from iebench.training.pace import TRUSTED_RECORD, Pace
 from iebench.training.processes import Processes, launched
 from iebench.training.run import Run
 from iebench.training.schedule import Schedule
-from iebench.training.synchronised import synchronise_batch_norm
+from iebench.training.synchronized import synchronize_batch_norm
 from iebench.training.validation import Validation
 from iebench.training.wandb_log import WandbLog
 from shards.errors import IebenchError
@@ -41,24 +41,24 @@ from shards.mirror import dataset_folder
 
 
 class TrainingStopped(IebenchError):
-    """A signal stopped the training; its state is saved."""
+    """Raised if a signal stopped the training."""
 
     exit_code = 130
 
 
 StepCallback = Callable[[int, dict[str, Any] | None], None]
-"""Is told after each step its number, and its record where it is a logged one."""
+"""Function that is called after each step with its number, and with its record if the step is logged, else None."""
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training has come to.
+    """Result of a training.
 
     Attributes:
         run: Folder of the run.
-        step: Number of steps that were taken in all, before a resumption too.
-        record: Last line of ``metrics.jsonl``; None where there is none.
-        checkpoint: File of the last state.
+        step: Number of steps of the run in all, those before it was resumed included.
+        record: Last line of ``metrics.jsonl``; None if there is none.
+        checkpoint: File of the last checkpoint.
     """
 
     run: Path
@@ -77,21 +77,21 @@ def train(
 ) -> TrainingResult:
     """Trains a recipe on a dataset, in one process or in all that torchrun or srun started.
 
-    However many they are, they take the same steps; rank 0 alone writes. On the CPU, a run that is stopped and
-    resumed takes the same steps as one that is not. PyTorch's global random state is left as it was.
+    The steps do not depend on the number of processes; only rank 0 writes. On the CPU, a run that is stopped and resumed
+    takes the same steps as one that is not. PyTorch's global random state is not changed.
 
     Args:
-        recipe: Every number of the run.
+        recipe: Recipe with all settings of the run.
         data: Folder of the dataset, or its http, https or s3 address.
-        out: Folder of the run: new, or with ``resume`` one that was begun.
+        out: Folder of the run; it is new, unless ``resume`` is set.
         device: ``auto``, ``cpu``, ``cuda``, or one GPU by its number as in ``cuda:1``.
-        resume: Goes on from the last checkpoint.
-        on_step: Called after every step, in every process.
+        resume: Whether to continue from the last checkpoint in the folder.
+        on_step: Function that is called after every step, in every process.
 
     Raises:
-        UsageError: the dataset, the run folder or the device is not as needed.
+        UsageError: The dataset, the run's folder or the device does not fit.
         TrainingStopped: Ctrl-C or SIGTERM came; the state is saved.
-        IebenchError: a shard cannot be read, or the loss is not finite.
+        IebenchError: A shard cannot be read, or the loss is not finite.
     """
     run = Run(Path(out))
     try:
@@ -120,12 +120,12 @@ def train(
 
 
 def take_steps(training: Training, processes: Processes, on_step: StepCallback | None) -> None:
-    """Takes the steps that are left of a training, in one process of several.
+    """Takes the remaining steps of a training.
 
     Args:
-        training: An opened training; its state moves on.
-        processes: The processes that take the steps together.
-        on_step: Called after every step.
+        training: Training of ``open_training``, whose state is updated.
+        processes: Processes that train together; each calls this function.
+        on_step: Function that is called after every step.
 
     Raises:
         Diverged: The loss or its gradient is not finite.
@@ -206,10 +206,10 @@ def take_steps(training: Training, processes: Processes, on_step: StepCallback |
 
 
 def over_processes(training: Training, processes: Processes) -> nn.Module:
-    """The model as the steps call it: over all processes, compiled and with recomputed activations as the recipe says."""
+    """Wraps the model for several processes, compilation and activation checkpointing, as the recipe says."""
     model, config = training.state.model, training.recipe.training
     if processes.count > 1:
-        synchronise_batch_norm(model)
+        synchronize_batch_norm(model)
     steps_left = training.schedule.steps - training.state.step
     compiles = wants_compile(config.compile, processes.device, steps_left)
     if config.checkpoint_activations:
@@ -220,7 +220,7 @@ def over_processes(training: Training, processes: Processes) -> nn.Module:
 
 
 def tell_start(training: Training, processes: Processes, workers: int) -> None:
-    """Writes what the run is computed by into its folder, and says so on stderr with how long it is."""
+    """Describes the machine in the run's configuration, and prints it on stderr with the length of the training."""
     device = processes.device
     machine = describe_machine(device, training.state.precision.name, processes.count, workers)
     training.run.write_machine(machine)
@@ -230,7 +230,7 @@ def tell_start(training: Training, processes: Processes, workers: int) -> None:
 def metrics_log(
     run: Run, recipe: Recipe, step: int, first: bool
 ) -> AbstractContextManager[MetricsLog | None]:
-    """Where the first of the processes logs from a step on; the others do not."""
+    """Opens the log of rank 0 for the steps after ``step``; other ranks get None."""
     if not first:
         return nullcontext()
     others: list[ScalarLog] = []
@@ -242,7 +242,7 @@ def metrics_log(
 
 
 def log_record(step: int, outcome: ModelOutput, schedule: Schedule) -> dict[str, Any]:
-    """One line of ``metrics.jsonl``, about the whole batch: all processes must ask for it."""
+    """Computes a line of ``metrics.jsonl`` about the whole batch; all processes have to call this together."""
     gathered = iter(gather_each(*(view for views in outcome.spaces.values() for view in views)))
     spaces = {name: tuple(islice(gathered, len(views))) for name, views in outcome.spaces.items()}
     return {
@@ -254,17 +254,17 @@ def log_record(step: int, outcome: ModelOutput, schedule: Schedule) -> dict[str,
 
 
 def log_step(record: dict[str, Any], schedule: Schedule, log: MetricsLog | None, bar: tqdm) -> None:
-    """Writes a record, and its loss beside the progress bar, in the process that has a log."""
+    """Writes a record to the log, if this process has one, and its loss beside the progress bar."""
     if log:
         log.write(record)
         bar.set_postfix_str(f"epoch {record['epoch']:.0f}/{schedule.epochs}, loss {record['loss']:.3f}")
 
 
 def require_health(health: Health, run: Run, recipe: Recipe, checkpoints: Checkpoints) -> None:
-    """Makes sure that every loss and gradient so far was a finite number. Waits for the device.
+    """Raises an error if a loss or gradient so far was NaN or infinite. Waits for the device.
 
     Raises:
-        Diverged: One was not; the message says what to go on from.
+        Diverged: A loss or gradient was not finite; the message says which checkpoint to continue from.
     """
     step = health.first_bad_step()
     if step is None:
@@ -282,7 +282,7 @@ def require_health(health: Health, run: Run, recipe: Recipe, checkpoints: Checkp
 
 
 def progress_bar(schedule: Schedule, step: int, shown: bool = True) -> tqdm:
-    """Counts images (all views of each draw, in all processes) and estimates the time left from this run's own."""
+    """Creates a progress bar that counts images: all views of all draws, in all processes."""
     images = schedule.images_per_step
     return tqdm(
         total=schedule.steps * images,
@@ -297,13 +297,13 @@ def progress_bar(schedule: Schedule, step: int, shown: bool = True) -> tqdm:
 
 
 def raise_if_stopped(signals: list[int], step: int, schedule: Schedule, out: Path) -> None:
-    """Ends the loop after the checkpoint that a signal asked for.
+    """Raises an error if a signal asked the training to stop; its checkpoint has been written.
 
     Args:
-        signals: The number of the signal that each process got; 0 for none.
-        step: How many steps were taken.
-        schedule: How many there are.
-        out: The run's folder.
+        signals: Number of the signal that each process got; 0 for none.
+        step: Number of steps that were taken.
+        schedule: Schedule of the training.
+        out: Folder of the run.
 
     Raises:
         TrainingStopped: A signal came.

@@ -1,4 +1,4 @@
-"""What a run takes from its machine where the recipe leaves it open."""
+"""Description of the machine that a run is computed on, and whether its networks are compiled there."""
 
 import platform
 import shutil
@@ -12,7 +12,7 @@ from iebench import __version__
 from iebench.training.schedule import Schedule
 
 COMPILED_STEPS = 2_000
-"""Steps from which the minutes that torch.compile takes at the start are worth it."""
+"""Smallest number of steps for which the minutes that torch.compile takes at the start are worth it."""
 
 
 def wants_compile(asked: bool | None, device: torch.device, steps: int) -> bool:
@@ -30,7 +30,7 @@ def wants_compile(asked: bool | None, device: torch.device, steps: int) -> bool:
 
 
 def describe_machine(device: torch.device, precision: str, processes: int, workers: int) -> dict[str, Any]:
-    """Describes what a run is computed by, for its ``config.json``.
+    """Describes the software and the device that compute a run, for its ``config.json``.
 
     Args:
         device: Device of this process.
@@ -52,13 +52,13 @@ def describe_machine(device: torch.device, precision: str, processes: int, worke
 
 
 def start_line(machine: dict[str, Any], device: torch.device, schedule: Schedule, step: int) -> str:
-    """Says in one line what a training runs on and how long it is.
+    """Returns a line that says on what a training runs and how long it is.
 
     Args:
-        machine: What ``describe_machine`` gives.
+        machine: Result of ``describe_machine``.
         device: Device of this process.
-        schedule: Steps and batches.
-        step: Number of steps that are done.
+        schedule: Schedule of the training.
+        step: Number of steps that were taken before.
     """
     place = "the CPU" if device.type == "cpu" else machine["device"]
     count = machine["processes"]
@@ -74,7 +74,7 @@ def start_line(machine: dict[str, Any], device: torch.device, schedule: Schedule
 
 
 def commit_of(folder: Path) -> str | None:
-    """Returns the commit of a checkout, with ``-dirty`` where files differ from it; None where it is none."""
+    """Returns the commit of a checkout, with ``-dirty`` if files were changed; None if the folder is no checkout."""
     if not (folder / ".git").exists():
         return None
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]

@@ -1,4 +1,4 @@
-"""A GPU whose memory does not suffice, and what would need less of it."""
+"""The error that is reported when a GPU runs out of memory, with advice on what needs less."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,15 +19,15 @@ _SIGNS = (
 
 @contextmanager
 def out_of_memory_as_error(recipe: Recipe, run: Path, processes: int) -> Iterator[None]:
-    """Turns the error of a GPU whose memory does not suffice into one sentence that says what to lower.
+    """Turns an out-of-memory error of CUDA, cuDNN or cuBLAS into one sentence that says what to change.
 
     Args:
-        recipe: The recipe that is trained.
+        recipe: Recipe of the training.
         run: Folder of the run.
         processes: Number of processes that share a batch.
 
     Raises:
-        IebenchError: There was no memory left.
+        IebenchError: The GPU ran out of memory.
     """
     try:
         yield
@@ -38,7 +38,7 @@ def out_of_memory_as_error(recipe: Recipe, run: Path, processes: int) -> Iterato
 
 
 def memory_advice(recipe: Recipe, run: Path, processes: int) -> str:
-    """Says in one sentence what needs less memory: first what keeps the numbers of the run, then what does not."""
+    """Returns advice in one sentence: first the changes that keep the results of the run, then the others."""
     training = recipe.training
     pairs = training.batch_size // processes
     changes = [] if training.checkpoint_activations else ["training.checkpoint_activations=true"]

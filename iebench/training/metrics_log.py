@@ -1,4 +1,4 @@
-"""Scalars of a training: a JSON line for each logged step, and the same to TensorBoard, Weights & Biases, or both."""
+"""Writes the scalars of a training as JSON lines, and to TensorBoard and Weights & Biases if asked for."""
 
 import json
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ LogName = Literal["tensorboard", "wandb"]
 
 
 class ScalarLog(Protocol):
-    """Where curves are drawn."""
+    """A further log that takes the scalars of each logged step."""
 
     def write(self, step: int, scalars: dict[str, float]) -> None:
         """Logs the scalars of one step."""
 
     def close(self, failed: bool) -> None:
-        """Writes what is left.
+        """Writes what is not written yet.
 
         Args:
             failed: Whether the training ended with an error.
@@ -25,11 +25,11 @@ class ScalarLog(Protocol):
 
 
 class MetricsLog:
-    """Appends to ``metrics.jsonl`` and writes the same to other logs; a context that closes all at its end.
+    """Appends to ``metrics.jsonl`` and writes the same to other logs. A context manager that closes all of them.
 
     Args:
-        path: File of the JSON lines. Those after ``step`` are dropped, so that a resumed curve has no step twice.
-        step: Step from which training goes on.
+        path: File of the JSON lines. Lines of steps after ``step`` are dropped, so that no step is there twice.
+        step: Step from which the training continues.
         others: Further logs.
     """
 
@@ -40,7 +40,7 @@ class MetricsLog:
         self._others = others
 
     def write(self, record: dict[str, Any]) -> None:
-        """Logs one step; ``record["step"]`` says which."""
+        """Logs the step whose number is ``record["step"]``."""
         self._stream.write(json.dumps(record) + "\n")
         self._stream.flush()
         scalars = {f"train/{name}": value for name, value in record.items() if name != "step"}
@@ -57,11 +57,11 @@ class MetricsLog:
 
 
 class TensorBoardLog:
-    """Writes scalars as TensorBoard's events.
+    """Writes scalars as events of TensorBoard.
 
     Args:
-        folder: TensorBoard's folder.
-        step: Step from which training goes on; TensorBoard drops what it has of later ones.
+        folder: Folder of the events.
+        step: Step from which the training continues; TensorBoard drops events of later steps.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
@@ -75,12 +75,12 @@ class TensorBoardLog:
             self._writer.add_scalar(name, value, step)
 
     def close(self, failed: bool) -> None:
-        """Writes what is left."""
+        """Writes what is not written yet."""
         self._writer.close()
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The records of a ``metrics.jsonl``; a last line that was cut short is left out."""
+    """Reads the records of a ``metrics.jsonl``, up to the first line that is not whole."""
     if not path.is_file():
         return []
     records = []

@@ -1,4 +1,4 @@
-"""The network that is trained: a backbone, a method on it, and heads that watch."""
+"""The network that is trained: a backbone, a method and online heads."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -29,12 +29,12 @@ from shards.schema import DatasetIndex
 
 
 class ModelOutput(NamedTuple):
-    """What one batch came to.
+    """Output of the model for one batch.
 
     Attributes:
-        loss: Loss to minimize: the method's, and that of the online heads, on which nothing else depends.
-        terms: scalars by name: the method's ``loss`` and its terms, and the heads' scores.
-        spaces: detached representations and embeddings of all views, of this process.
+        loss: Loss to minimize: the sum of the method's and that of the online heads.
+        terms: Scalars by name: the method's ``loss`` and its terms, and the scores of the online heads.
+        spaces: Detached representations and embeddings of this process's views, by the name of the space.
     """
 
     loss: Tensor
@@ -43,16 +43,16 @@ class ModelOutput(NamedTuple):
 
 
 class Model(nn.Module):
-    """Normalises images, runs the backbone, and hands representations to the method.
+    """Normalizes images, runs the backbone, and hands representations to the method.
 
     Args:
-        recipe: sizes and coefficients.
-        index: Index of the dataset, for its channel statistics and the names of its latents.
-        classes: Classes that supervision and the online heads tell apart.
+        recipe: Recipe that names the backbone and the method.
+        index: Index of the dataset, which has the channel statistics and the names of the latents.
+        classes: Number of classes for supervision and the online heads.
 
     Attributes:
-        augmentation: Makes the views of a draw out of one stored view; None where views are drawn as they are stored.
-        parameter_scale: Standardizes the parameters of augmentations; None where there are none.
+        augmentation: Makes the views of a draw out of one stored view; None if views are drawn as they are stored.
+        parameter_scale: Standardizes the parameters of augmentations; None if there are none.
     """
 
     channel_mean: Tensor
@@ -87,13 +87,18 @@ class Model(nn.Module):
         self.register_buffer("channel_std", torch.tensor(index.channel_std).view(1, 3, 1, 1))
 
     def represent(self, views: Tensor) -> Tensor:
-        """Representations (batch, dimension) of (batch, 3, height, width) uint8 views."""
+        """Computes representations (batch, dimension) of views (batch, 3, height, width) uint8."""
         return self._pooled(self._encode(self.backbone, views))
 
     def transformation(self, first: Tensor, second: Tensor, groups: Sequence[Group]) -> Tensor:
-        """What takes the first (batch, latents) to the second, in the given groups, in the model's own precision.
+        """Computes the transformation (batch, dimension) from the first views to the second.
 
-        Parameters of augmentations are standardized.
+        Parameters of augmentations are standardized. The result is in the type of the model.
+
+        Args:
+            first: Latents (batch, number of latents) of the first views.
+            second: Latents (batch, number of latents) of the second views.
+            groups: Groups of the transformation, whose numbers stand side by side in this order.
         """
         if self.parameter_scale is not None:
             second = self.parameter_scale(second)
@@ -101,7 +106,7 @@ class Model(nn.Module):
         return between.to(self.channel_mean.dtype)
 
     def load_initial_weights(self) -> None:
-        """Loads the file that ``backbone.weights`` names into the backbone and its target, if it names one.
+        """Loads the file that ``backbone.weights`` names, if it names one, into the backbone and its target network.
 
         Raises:
             UsageError: The file cannot be read, or holds the weights of another network.
@@ -111,11 +116,11 @@ class Model(nn.Module):
             self.target_backbone.load_state_dict(self.backbone.state_dict())
 
     def compile_backbones(self) -> None:
-        """Has torch.compile make kernels for normalization and backbone, and for its target, when they first run."""
+        """Lets torch.compile compile normalization, backbone and target network when they first run."""
         self._encode = torch.compile(self._encoded)
 
     def recompute_activations(self, compiled: bool) -> None:
-        """Has the backbone keep the inputs of its blocks only, and compute the rest again in the backward pass.
+        """Lets the backbone keep only the inputs of its blocks and compute the rest again in the backward pass.
 
         Args:
             compiled: Whether ``compile_backbones`` follows.
@@ -123,12 +128,12 @@ class Model(nn.Module):
         recompute_stages(self.backbone, compiled)
 
     def forward(self, views: Views, latents: Views, labels: Tensor) -> ModelOutput:
-        """The loss and its terms for one batch of draws.
+        """Computes the loss and its terms for one batch of draws.
 
         Args:
-            views: For each view of a draw, (batch, 3, height, width) uint8.
-            latents: For each view of a draw, (batch, number of latents).
-            labels: (batch,) classes.
+            views: Images (batch, 3, height, width) uint8 of each view of the draws.
+            latents: Latents (batch, number of latents) of each view.
+            labels: Classes (batch,).
         """
         encoded = self._each(self.backbone, views)
         targets = None
@@ -153,7 +158,7 @@ class Model(nn.Module):
         """Moves target networks after an optimizer step.
 
         Args:
-            progress: share of the training that is done, in [0, 1].
+            progress: Share of the training that is done, in [0, 1].
         """
         if self.target_backbone is not None and self.method.base_momentum is not None:
             momentum = cosine_momentum(self.method.base_momentum, progress)
@@ -161,34 +166,34 @@ class Model(nn.Module):
             self.method.update_targets(momentum)
 
     def _each(self, backbone: nn.Module, views: Views) -> Views:
-        """What the method wants of each view: its representation or its feature map."""
+        """Encodes each view as the method wants it: as a representation or as a feature map."""
         if self.joint_views:
             return self._encode(backbone, torch.cat(views)).chunk(len(views))
         return tuple(self._encode(backbone, view) for view in views)
 
     def _encoded(self, backbone: nn.Module, views: Tensor) -> Tensor:
-        """The same of uint8 views by a backbone; what torch.compile makes kernels for."""
-        images = self._normalised(views)
+        """Encodes uint8 views by a backbone; this is what torch.compile compiles."""
+        images = self._normalized(views)
         return feature_maps(backbone, images) if self.method.wants_maps else backbone(images)
 
     def _pooled(self, encoded: Tensor) -> Tensor:
         return encoded.mean(dim=(2, 3)) if self.method.wants_maps else encoded
 
-    def _normalised(self, views: Tensor) -> Tensor:
-        normalised = (views.to(self.channel_mean.dtype) / 255 - self.channel_mean) / self.channel_std
-        return normalised.contiguous(memory_format=torch.channels_last)
+    def _normalized(self, views: Tensor) -> Tensor:
+        normalized = (views.to(self.channel_mean.dtype) / 255 - self.channel_mean) / self.channel_std
+        return normalized.contiguous(memory_format=torch.channels_last)
 
 
 def build_model(recipe: Recipe, index: DatasetIndex, classes: int | None = None) -> Model:
-    """The model of a recipe with its initial weights, a function of ``training.seed``.
+    """Builds the model of a recipe with its initial weights, a function of ``training.seed``.
 
     Args:
-        recipe: sizes and coefficients.
+        recipe: Recipe that names the backbone and the method.
         index: Index of the dataset.
-        classes: Classes of the dataset that it is, or was, trained on; by default those of ``index``.
+        classes: Number of classes of the training dataset; by default that of ``index``.
 
     Raises:
-        UsageError: the dataset lacks a latent that the recipe's groups need, or sizes do not fit.
+        UsageError: The dataset lacks a latent that the recipe's groups need, or sizes do not fit.
     """
     torch.manual_seed(recipe.training.seed)
     model = Model(recipe, index, classes or len(index.classes))

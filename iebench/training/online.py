@@ -1,6 +1,6 @@
-"""Online evaluation: small heads that learn beside a training, so that one sees early what it comes to.
+"""Online heads: small probes that learn while a method trains, so that its progress is seen early.
 
-They read detached representations and embeddings, so nothing of the method's networks depends on them.
+They get detached representations and embeddings, so the method's networks do not depend on them.
 """
 
 from collections.abc import Mapping
@@ -16,33 +16,35 @@ from iebench.methods.parts.losses import classification_loss, regression_loss
 from iebench.methods.parts.projectors import mlp
 
 Views = tuple[Tensor, ...]
-"""Something of each view of a batch of draws, (batch, dimension) each."""
+"""One tensor (batch, ...) for each view of a batch of draws."""
 
 
 class OnlineConfig(BaseModel):
-    """The heads that learn beside a training."""
+    """Section ``[online]`` of a recipe: the size and the learning rate of the online heads."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    lr: float = Field(default=1e-3, gt=0, description="constant, with Adam")
-    hidden_width: int = Field(default=256, ge=1, description="of the MLP that regresses rotations")
+    lr: float = Field(default=1e-3, gt=0, description="constant learning rate of Adam")
+    hidden_width: int = Field(
+        default=256, ge=1, description="hidden width of the MLP that regresses rotations"
+    )
 
 
 class Reading(NamedTuple):
-    """What the heads made of a batch: the loss they learn by, and their scores."""
+    """The loss of the online heads on a batch, and their scores by name."""
 
     loss: Tensor
     scores: dict[str, Tensor]
 
 
 class OnlineEvaluation(nn.Module):
-    """For each of several spaces, a linear classifier of views and a rotation head on the first two views.
+    """A linear classifier of views, and a rotation head on the first two views, for each of several spaces.
 
     Args:
         dimensions: Widths of the spaces by name, such as ``representation`` and ``embedding``.
         classes: Number of classes of the dataset.
-        config: sizes.
-        rotation_dimension: numbers of the regressed rotation; 0 where views have no rotation.
+        config: Sizes of the heads.
+        rotation_dimension: Width of the regressed rotation; 0 if views have no rotation.
     """
 
     def __init__(
@@ -61,12 +63,13 @@ class OnlineEvaluation(nn.Module):
         )
 
     def forward(self, spaces: Mapping[str, Views], labels: Tensor, rotation: Tensor | None) -> Reading:
-        """The heads' loss on this process's share of a batch, and how right they are on all of it.
+        """Computes the loss on this process's share of a batch, and scores on the whole batch.
 
         Args:
-            spaces: the views by the name of the space; gradients end here.
-            labels: (batch,) classes.
-            rotation: (batch, rotation dimension) from the first views to the second; None where views have none.
+            spaces: Views by the name of the space; they are detached here.
+            labels: Classes (batch,).
+            rotation: Rotations (batch, rotation dimension) from the first views to the second; None if views have
+                none.
         """
         losses, scores = [], {}
         watched: list[Tensor] = [] if rotation is None else [rotation]
@@ -91,19 +94,20 @@ class OnlineEvaluation(nn.Module):
 
 @torch.no_grad()
 def collapse_statistics(spaces: Mapping[str, Views]) -> dict[str, float]:
-    """How far each space is from collapse: mean standard deviation, and mean absolute correlation of dimensions.
+    """Computes how far each space is from collapse: ``NAME_std`` and ``NAME_correlation``.
 
-    Deviations near 0 tell that all views become one; correlations near 1, that all dimensions do.
+    The first is the mean standard deviation of the dimensions; near 0, all views have one representation. The second is
+    the mean absolute correlation between dimensions; near 1, all dimensions say the same.
 
     Args:
-        spaces: the views by the name of the space.
+        spaces: Views by the name of the space.
     """
     statistics = {}
     for name, views in spaces.items():
         rows = torch.cat(views).float()
         deviation = rows.std(dim=0)
-        standardised = (rows - rows.mean(dim=0)) / deviation.clamp(min=1e-6)
-        correlation = (standardised.T @ standardised / (len(rows) - 1)).abs()
+        standardized = (rows - rows.mean(dim=0)) / deviation.clamp(min=1e-6)
+        correlation = (standardized.T @ standardized / (len(rows) - 1)).abs()
         dimension = len(correlation)
         off_diagonal = correlation.sum() - correlation.diagonal().sum()
         statistics[f"{name}_std"] = deviation.mean().item()

@@ -1,4 +1,4 @@
-"""Optimizers and learning rates: what moves the weights, and how far at each step."""
+"""Optimizers, the schedule of the learning rate, and gradient clipping."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -48,7 +48,7 @@ class LARS(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Updates all weights that have a gradient. Nothing waits for the device."""
+        """Updates all weights that have a gradient, without waiting for the device."""
         for group in self.param_groups:
             weights = [value for value in group["params"] if value.grad is not None]
             if not weights:
@@ -69,7 +69,7 @@ class LARS(Optimizer):
 
 
 def _scaled(weights: list[Tensor], gradients: list[Tensor], decay: float, trust: float) -> list[Tensor]:
-    """Adds decay and scales each layer's step to a share of its weights' norm; a norm of 0 leaves it as it is."""
+    """Adds decay, and scales each layer's step to a share of its weights' norm unless a norm is 0."""
     moves = torch._foreach_add(gradients, weights, alpha=decay)
     lengths, steps = (torch.stack(list(torch._foreach_norm(values))) for values in (weights, moves))
     ratios = torch.where((lengths > 0) & (steps > 0), trust * lengths / steps, 1.0)
@@ -77,10 +77,10 @@ def _scaled(weights: list[Tensor], gradients: list[Tensor], decay: float, trust:
 
 
 class SideBySide(Optimizer):
-    """Several optimizers as one, with the parameter groups of all of them in order.
+    """Combines several optimizers into one that has the parameter groups of all of them in order.
 
     Args:
-        optimizers: Optimizers of different parameters.
+        optimizers: Optimizers that have no parameter in common.
     """
 
     def __init__(self, optimizers: Sequence[Optimizer]) -> None:
@@ -89,17 +89,17 @@ class SideBySide(Optimizer):
         self._share()
 
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Takes the step of each."""
+        """Takes a step with each optimizer."""
         for optimizer in self._optimizers:
             optimizer.step()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Loads the state of all."""
+        """Loads the state of all optimizers."""
         super().load_state_dict(state_dict)
         self._share()
 
     def _share(self) -> None:
-        """Gives each optimizer its groups and the state of all, so that a change here is a change there."""
+        """Lets each optimizer use this one's parameter groups and state, so that a change in one is seen by the other."""
         groups = iter(self.param_groups)
         for optimizer in self._optimizers:
             optimizer.param_groups = [next(groups) for _ in optimizer.param_groups]
@@ -111,7 +111,7 @@ def build_optimizer(model: Model, recipe: Recipe, device: torch.device | None = 
 
     Args:
         model: Network to train. The online heads make up the last parameter group.
-        recipe: Says which optimizer and which rates.
+        recipe: Recipe that names the optimizer and its coefficients.
         device: Device of the model; on CUDA, PyTorch's optimizers run as fused kernels.
     """
     config = recipe.optimizer
@@ -149,10 +149,10 @@ def learning_rate(config: OptimizerConfig, step: int, steps: int, epoch_steps: f
     It rises linearly over the warm-up to ``lr``, and then stays there, or falls along half a cosine to ``final_lr``.
 
     Args:
-        config: The recipe's section.
+        config: Section ``[optimizer]`` of the recipe.
         step: Number of the step, counted from 0.
         steps: Number of steps in all.
-        epoch_steps: Steps of an epoch, by which a warm-up in epochs is counted.
+        epoch_steps: Number of steps in an epoch; used if the warm-up is given in epochs.
     """
     warmup = config.warmup_steps + round(config.warmup_epochs * epoch_steps)
     if step < warmup:
@@ -166,20 +166,20 @@ def learning_rate(config: OptimizerConfig, step: int, steps: int, epoch_steps: f
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
-    """Gives all that is trained a learning rate; that of the online heads stays."""
+    """Sets the learning rate of all parameter groups but the last, which holds the online heads."""
     for group in optimizer.param_groups[:-1]:
         group["lr"] = rate
 
 
 def clip_gradients(optimizer: Optimizer, norm: float | None) -> Tensor:
-    """Scales the gradients of all that is trained down to a common norm. Nothing waits for the device.
+    """Limits the norm of the gradients, without waiting for the device.
 
     Args:
-        optimizer: As ``build_optimizer`` makes it; the online heads are left alone.
-        norm: Largest norm; None leaves the gradients as they are.
+        optimizer: Optimizer of ``build_optimizer``. Gradients of the online heads are neither counted nor changed.
+        norm: Largest norm of all gradients together; None leaves them as they are.
 
     Returns:
-        The norm before, on the device.
+        The norm before clipping, a scalar on the device.
     """
     trained = [value for group in optimizer.param_groups[:-1] for value in group["params"]]
     gradients = [value.grad for value in trained if value.grad is not None]

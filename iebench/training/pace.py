@@ -1,4 +1,4 @@
-"""How fast a training is, where its time goes, and how much memory it takes."""
+"""Speed of a training, the share of time spent waiting for data, and peak memory."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -9,20 +9,20 @@ import torch
 T = TypeVar("T")
 
 TRUSTED_RECORD = 2
-"""Record by which the time left is estimated; the first one has what is done once, such as making kernels."""
+"""Number of the record from which the time left is estimated; the first one includes the start, such as compiling."""
 TIMINGS = ("images_per_second", "data_wait", "peak_memory_gib")
-"""Keys of a record that differ from run to run of one recipe."""
+"""Keys of a record that differ between two runs of one recipe."""
 
 
 class Pace:
-    """Measures a training between one logged step and the next.
+    """Measures speed between one logged step and the next.
 
     Args:
-        device: Device of this process, whose peak memory is asked for.
-        images_per_step: Images of one step in all processes.
+        device: Device of this process.
+        images_per_step: Number of images in one step of all processes together.
 
     Attributes:
-        records: How often it was asked.
+        records: Number of records so far.
     """
 
     def __init__(self, device: torch.device, images_per_step: int) -> None:
@@ -46,7 +46,8 @@ class Pace:
     def record(self) -> dict[str, Any]:
         """Returns images/s, the share of time spent waiting for data, and on CUDA the peak memory in GiB.
 
-        All are since the last record; the device must have finished its work, as it has once a loss was read.
+        All are measured since the last record. The device must have finished its work, for example because a loss was
+        read.
         """
         elapsed = time.perf_counter() - self._start
         found = {
@@ -60,7 +61,7 @@ class Pace:
         return found
 
     def time_left(self, steps: int, record: dict[str, Any]) -> str:
-        """Says in one line how long so many steps will take at the pace of a record."""
+        """Returns a line that says how long ``steps`` steps will take at the speed of a record."""
         images_per_second = record["images_per_second"]
         left = readable_duration(steps * self._images_per_step / images_per_second)
         return f"about {left} left at {images_per_second:,.0f} images/s, {record['data_wait']:.0%} of the time waiting for data"

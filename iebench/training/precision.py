@@ -1,4 +1,4 @@
-"""The precision of the networks' arithmetic: autocast, and gradient scaling for float16."""
+"""Precision of the networks' arithmetic: autocast, and gradient scaling for float16."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,7 +13,7 @@ PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
 
 _AMPERE = (8, 0)
 _CPU_FLAG = "amx_bf16"
-"""What the kernel calls the instructions of x86 CPUs that make bfloat16 faster than float32. With AVX512-BF16 alone
+"""Linux's name for the instructions of x86 CPUs that make bfloat16 faster than float32. With AVX512-BF16 alone
 a ResNet trains at 0.9 of float32's rate (benchmarks/RESULTS.md, "Training: precision on the CPU")."""
 
 
@@ -21,15 +21,15 @@ class Precision:
     """Autocast and gradient scaling for one training. Weights and optimizer state are float32 in all of them.
 
     Args:
-        name: The recipe's ``training.precision``.
-        device: The device of this process.
+        name: Field ``training.precision`` of the recipe.
+        device: Device of this process.
 
     Attributes:
-        dtype: The type that convolutions and matrix products are computed in.
-        scaler: Scales losses where the type is float16, and otherwise does nothing.
+        dtype: Type in which convolutions and matrix products are computed.
+        scaler: Gradient scaler, which is enabled for float16 only.
 
     Raises:
-        UsageError: The device does not compute in this precision.
+        UsageError: The device does not support this precision.
     """
 
     def __init__(self, name: PrecisionName, device: torch.device) -> None:
@@ -39,23 +39,23 @@ class Precision:
 
     @property
     def name(self) -> str:
-        """The name of the type, such as ``bfloat16``."""
+        """Name of the type, such as ``bfloat16``."""
         return str(self.dtype).removeprefix("torch.")
 
     def autocast(self) -> AbstractContextManager[object]:
-        """The context in which the forward pass runs."""
+        """Returns the context in which the forward pass has to run."""
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32)
 
     def backward(self, loss: Tensor) -> None:
-        """Computes gradients, of the scaled loss where the type is float16."""
+        """Computes gradients of the loss, which is scaled first if the type is float16."""
         self.scaler.scale(loss).backward()
 
     def unscale(self, optimizer: torch.optim.Optimizer) -> None:
-        """Turns the gradients of the scaled loss into those of the loss."""
+        """Divides gradients by the scale of the loss, so that they can be clipped."""
         self.scaler.unscale_(optimizer)
 
     def update(self, optimizer: torch.optim.Optimizer) -> None:
-        """Takes the optimizer's step; in float16, skips it where the scaled gradients overflowed."""
+        """Takes the optimizer's step; in float16, skips it if gradients overflowed."""
         self.scaler.step(optimizer)
         self.scaler.update()
 
@@ -78,14 +78,14 @@ def _dtype_of(name: PrecisionName, device: torch.device) -> torch.dtype:
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether a device multiplies in bfloat16 in hardware: GPUs from Ampere on, CPUs with AMX."""
+    """Returns whether a device multiplies in bfloat16 in hardware: GPUs from Ampere on, CPUs with AMX."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= _AMPERE
     return _CPU_FLAG in cpu_flags()
 
 
 def cpu_flags() -> set[str]:
-    """The instruction sets of the CPU as Linux lists them; none where it does not say."""
+    """Returns the names of the CPU's instruction sets as Linux lists them; empty on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""The processes that train or evaluate one model, with torch.distributed, and how they come to an end together."""
+"""The processes that train or evaluate one model together, by torch.distributed, and how they end together."""
 
 import atexit
 import gc
@@ -24,15 +24,14 @@ _NOTICING = 5.0  # seconds until the watch, too, knows of a process whose connec
 
 
 class Processes:
-    """The processes of one job, of which this is one.
+    """The processes of one job, as seen from one of them.
 
-    What they say to each other goes over a group for the CPU, so that no GPU is waited for; tensors on GPUs have a
-    group of their own.
+    Messages between processes use a group on the CPU, so that no GPU is waited for. Tensors on GPUs use another group.
 
     Args:
-        rank: The number of this process.
-        count: How many processes there are; with more than one, ``torch.distributed`` is initialised.
-        device: The device that this process computes on.
+        rank: Number of this process.
+        count: Number of processes; if there are several, ``torch.distributed`` must be initialized.
+        device: Device of this process.
     """
 
     def __init__(self, rank: int, count: int, device: torch.device) -> None:
@@ -43,13 +42,13 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that writes and speaks."""
+        """Whether this process is rank 0, which alone writes and prints."""
         return self.rank == 0
 
     def replicate(self, model: nn.Module) -> nn.Module:
-        """The model, whose gradients are averaged over the processes where there are several.
+        """Returns a model whose gradients are averaged over all processes; with one process, the model itself.
 
-        Buffers are not sent around at each step: synchronized batch norms hold the same everywhere.
+        Buffers are not exchanged at each step, because synchronized batch norms keep them equal.
         """
         if self.count == 1:
             return model
@@ -60,21 +59,21 @@ class Processes:
         )
 
     def exchange(self, value: int) -> list[int]:
-        """What every process says, by rank."""
+        """Returns the values of all processes, by rank."""
         return [said for (said,) in self._exchange(value)]
 
     @contextmanager
     def fail_together(self, word: int = 0) -> Iterator[list[int]]:
-        """Runs a block that may fail in one process: if it does, all processes end and one error is told.
+        """Runs a block that may fail in one process. If it does, all processes exit and one of them reports the error.
 
-        The first process that failed raises its error; the others end, with the same exit code and without a word,
-        once that process is gone. Within the block, nothing may wait for another process.
+        The failed process of the lowest rank raises its error. The others exit silently with the same exit code after
+        that process has ended. The block must not wait for another process.
 
         Args:
-            word: A number to tell the others by the same message.
+            word: Number that is sent to all processes by the same message.
 
         Yields:
-            A list that holds the words of all processes, by rank, once the block has ended.
+            List that holds the words of all processes, by rank, after the block has ended.
         """
         words: list[int] = []
         if self.count == 1:
@@ -101,10 +100,10 @@ class Processes:
         raise SystemExit(codes[speaker])
 
     def collect(self, rows: Tensor) -> list[Tensor]:
-        """In rank 0, the rows (any number, ...) of every process by rank; elsewhere nothing.
+        """Returns the rows of all processes, by rank, in rank 0; an empty list in other ranks.
 
         Args:
-            rows: Tensor on the CPU, of one type and, but for the first dimension, of one shape in all processes.
+            rows: Tensor (any number, ...) on the CPU. Type and other dimensions must be the same in all processes.
         """
         if self.count == 1:
             return [rows]
@@ -122,7 +121,7 @@ class Processes:
         return shares
 
     def from_first(self, text: str) -> str:
-        """What rank 0 says, in all processes."""
+        """Returns the text of rank 0 in all processes."""
         if self.count == 1:
             return text
         content = as_bytes(text if self.first else "-")
@@ -132,7 +131,7 @@ class Processes:
         return as_text(content)
 
     def _exchange(self, *values: int) -> list[tuple[int, ...]]:
-        """What every process says, by rank: as many numbers from each."""
+        """Returns the numbers of all processes, by rank; all must give equally many."""
         if self.count == 1:
             return [values]
         said = [torch.zeros(len(values), dtype=torch.int64) for _ in range(self.count)]
@@ -140,7 +139,7 @@ class Processes:
         return [tuple(map(int, numbers)) for numbers in said]
 
     def _outlast(self, rank: int) -> None:
-        """Waits for the end of another process: launchers end all with the first, perhaps before it has spoken."""
+        """Waits until another process has ended. Launchers kill all with the first, maybe before it has printed its error."""
         with suppress(RuntimeError):  # its connection is closed
             silence = dist.irecv(torch.zeros(1), rank, group=self._group)
             if silence:
@@ -149,14 +148,14 @@ class Processes:
 
 @contextmanager
 def launched(device: str) -> Iterator[Processes]:
-    """The processes that torchrun or srun started, or this one alone; they leave together.
+    """Connects the processes that torchrun or srun started, or runs alone; at the end of the block all leave together.
 
     Args:
         device: ``auto``, ``cpu``, ``cuda``, or one GPU by its number as in ``cuda:1``.
 
     Raises:
-        UsageError: there is no such device, or the environment does not say which process this is.
-        IebenchError: another process is gone.
+        UsageError: There is no such device, or the environment does not say which process this is.
+        IebenchError: Another process has ended.
     """
     processes = start_processes(device)
     if processes.count == 1:
@@ -209,7 +208,7 @@ def start_processes(device: str) -> Processes:
 
 
 def start_watch(processes: Processes, launch: Launch) -> Watch:
-    """Has a thread in each of several processes notice when another one ends.
+    """Starts a thread in each of several processes that notices when another one ends.
 
     Raises:
         IebenchError: A process does not reach rank 0.
@@ -225,12 +224,12 @@ def start_watch(processes: Processes, launch: Launch) -> Watch:
 
 
 def as_bytes(text: str) -> Tensor:
-    """(length,) uint8, UTF-8."""
+    """Returns a text as UTF-8 in a tensor (length,) uint8."""
     return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
 
 
 def as_text(content: Tensor) -> str:
-    """The text of ``as_bytes``."""
+    """Returns the text of a tensor of ``as_bytes``."""
     return content.numpy().tobytes().decode()
 
 
@@ -247,11 +246,11 @@ def _leave() -> None:
 
 @contextmanager
 def _loss_as_error(watch: Watch) -> Iterator[None]:
-    """Turns a collective's error about another process into one sentence, which one process tells.
+    """Turns a collective's error about another process into one sentence, which one process reports.
 
     Raises:
-        IebenchError: Another process has ended without a word.
-        SystemExit: Another process has told its error, or a third one tells of it.
+        IebenchError: Another process has ended without reporting an error.
+        SystemExit: Another process has reported its error, or a third one reports it.
     """
     try:
         yield
@@ -270,13 +269,13 @@ def _loss_as_error(watch: Watch) -> Iterator[None]:
 
 
 def _exit_code(error: BaseException) -> int:
-    """The exit code that a command gives an error."""
+    """Returns the exit code of a command that ends with an error."""
     code = error.code if isinstance(error, SystemExit) else getattr(error, "exit_code", 1)
     return code if isinstance(code, int) and code else 1
 
 
 def _tells_of_loss(error: RuntimeError) -> bool:
-    """Whether an error of PyTorch's collectives is about another process."""
+    """Returns whether an error of PyTorch's collectives is about another process."""
     return isinstance(error, dist.DistError) or any(
         sign in str(error) for sign in ("gloo", "Connection closed", "Connection reset", "Broken pipe")
     )

@@ -1,4 +1,4 @@
-"""Activations that are computed a second time in the backward pass, so that they need not be kept in memory."""
+"""Activation checkpointing: activations are computed again in the backward pass instead of being kept."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from iebench.training.synchronised import Statistics, SynchronisedBatchNorm, synchronise_batch_norm
+from iebench.training.synchronized import Statistics, SynchronizedBatchNorm, synchronize_batch_norm
 
 
 class RecomputedSequential(nn.Sequential):
-    """Blocks of which only the inputs are kept until the backward pass, which computes each block again.
+    """A sequence of blocks that keeps only their inputs, and computes each block again in the backward pass.
 
     Loss and gradients are those of ``nn.Sequential``. The second computation takes the batch norms' statistics of the
     whole batch from the first, so it asks no other process, and leaves the running statistics alone.
@@ -27,17 +27,17 @@ class RecomputedSequential(nn.Sequential):
 
 
 def recompute_stages(backbone: nn.Module, compiled: bool = False) -> None:
-    """Makes a backbone compute its blocks again in the backward pass; names of parameters stay what they are.
+    """Makes a backbone compute its blocks again in the backward pass, without renaming parameters.
 
     The blocks are those of the four stages of a ResNet, or the layers of a vision transformer.
 
     Args:
-        backbone: Network of ``build_backbone``; changed in place.
-        compiled: Whether torch.compile will make its kernels.
+        backbone: Network of ``build_backbone``, which is changed in place.
+        compiled: Whether the network will be compiled by torch.compile.
     """
     if compiled:
-        for module in synchronise_batch_norm(backbone).modules():
-            if isinstance(module, SynchronisedBatchNorm):
+        for module in synchronize_batch_norm(backbone).modules():
+            if isinstance(module, SynchronizedBatchNorm):
                 module.is_explicit = True
     encoder = getattr(backbone, "encoder", None)
     parent = encoder if isinstance(encoder, nn.Module) else backbone
@@ -61,20 +61,20 @@ def _recomputed(block: nn.Module, input: Tensor) -> Tensor:
 
 @contextmanager
 def _first_time(norms: list[_BatchNorm], taken: list[Statistics]) -> Iterator[None]:
-    """Notes the statistics that synchronized batch norms get from all processes."""
-    synchronised = [norm for norm in norms if isinstance(norm, SynchronisedBatchNorm)]
-    for norm in synchronised:
+    """Records the statistics that synchronized batch norms compute, in the order of the norms."""
+    synchronized = [norm for norm in norms if isinstance(norm, SynchronizedBatchNorm)]
+    for norm in synchronized:
         norm.notes = taken
     try:
         yield
     finally:
-        for norm in synchronised:
+        for norm in synchronized:
             norm.notes = None
 
 
 @contextmanager
 def _second_time(norms: list[_BatchNorm], taken: list[Statistics]) -> Iterator[None]:
-    """Hands those statistics out again, in their order, and keeps running statistics as they are.
+    """Gives the recorded statistics to the same batch norms again, and leaves running statistics unchanged.
 
     With a momentum of 0 a running mean m becomes (1 - 0) m + 0 x = m.
     """
@@ -82,12 +82,12 @@ def _second_time(norms: list[_BatchNorm], taken: list[Statistics]) -> Iterator[N
     known = iter(taken)
     for norm in norms:
         norm.momentum, norm.num_batches_tracked = 0.0, None
-        if isinstance(norm, SynchronisedBatchNorm):
+        if isinstance(norm, SynchronizedBatchNorm):
             norm.known = known
     try:
         yield
     finally:
         for norm, momentum, tracked in before:
             norm.momentum, norm.num_batches_tracked = momentum, tracked
-            if isinstance(norm, SynchronisedBatchNorm):
+            if isinstance(norm, SynchronizedBatchNorm):
                 norm.known = None

@@ -1,7 +1,7 @@
-"""A run folder: configuration, checkpoints and metrics of one training.
+"""The folder of a run: configuration, checkpoints and metrics of one training.
 
 ``config.json`` holds the whole recipe, ``checkpoints/initial.pt`` the network before training,
-``checkpoints/last.pt`` the state to go on from, ``metrics.jsonl`` and ``tensorboard/`` the curves.
+``checkpoints/last.pt`` the state from which a training continues, ``metrics.jsonl`` and ``tensorboard/`` the curves.
 """
 
 import hashlib
@@ -42,40 +42,40 @@ MAY_CHANGE_ON_RESUME = (
     "training.validate_every",
     "training.workers",
 )
-"""Fields of a recipe that a run may be resumed with other values of, and whole sections."""
+"""Fields and sections of a recipe that may have other values when a run is resumed."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """The folder of one run."""
+    """Reads and writes the folder of one run."""
 
     folder: Path
 
     @property
     def config_path(self) -> Path:
-        """The configuration."""
+        """File of the configuration."""
         return self.folder / "config.json"
 
     @property
     def metrics_path(self) -> Path:
-        """A JSON line per logged step."""
+        """File with a JSON line for each logged step."""
         return self.folder / "metrics.jsonl"
 
     @property
     def initial_checkpoint(self) -> Path:
-        """The network before training: the baseline of the evaluation."""
+        """Checkpoint of the network before training, which evaluations compare with."""
         return self.folder / "checkpoints" / "initial.pt"
 
     @property
     def last_checkpoint(self) -> Path:
-        """The state to go on from."""
+        """Checkpoint from which a training continues."""
         return self.folder / "checkpoints" / "last.pt"
 
     def create(self, recipe: Recipe, data: Path, index: DatasetIndex) -> None:
-        """Starts a new run.
+        """Creates the folder of a new run, with its configuration.
 
         Raises:
-            UsageError: the folder is not empty.
+            UsageError: The folder is not empty.
         """
         if self.folder.exists() and not (self.folder.is_dir() and _is_unused(self.folder)):
             raise UsageError(
@@ -85,13 +85,13 @@ class Run:
         self.write_config(recipe, data, index)
 
     def write_config(self, recipe: Recipe, data: Path, index: DatasetIndex, step: int = 0) -> None:
-        """Writes the whole configuration: recipe, dataset and versions, and what was changed when.
+        """Writes the configuration: recipe, dataset, versions, and the fields that were changed when it was resumed.
 
         Args:
-            recipe: The recipe from now on.
+            recipe: Recipe from now on.
             data: Folder of the dataset.
-            index: Its index.
-            step: The step from which the run goes on.
+            index: Index of the dataset.
+            step: Step from which the run continues.
         """
         history: list[dict[str, Any]] = []
         if self.config_path.is_file():
@@ -110,16 +110,16 @@ class Run:
         write_text(self.config_path, json.dumps(config, indent=1) + "\n")
 
     def write_machine(self, machine: dict[str, Any]) -> None:
-        """Adds to the configuration what the run is computed by from now on."""
+        """Adds a description of the machine that computes the run from now on to the configuration."""
         config = {**self.read_config(), "machine": machine}
         write_text(self.config_path, json.dumps(config, indent=1) + "\n")
 
     def read_config(self) -> dict[str, Any]:
-        """The configuration as written.
+        """Reads the configuration.
 
         Raises:
-            UsageError: the folder holds no run.
-            IebenchError: the file cannot be read.
+            UsageError: The folder holds no run.
+            IebenchError: The file cannot be read.
         """
         if not self.config_path.is_file():
             raise UsageError(f"{self.folder} holds no run (no config.json); start one with `iebench train`")
@@ -129,11 +129,11 @@ class Run:
             raise IebenchError(f"{self.config_path} cannot be read ({error}); train the run again") from None
 
     def dataset(self) -> DatasetIndex:
-        """The index of the dataset that the run is trained on, without its shards.
+        """Returns the index of the training dataset, without its shards.
 
         Raises:
             UsageError: There is no run.
-            IebenchError: The configuration does not say what the dataset is.
+            IebenchError: The configuration does not describe the dataset.
         """
         try:
             return DatasetIndex.model_validate_json(json.dumps(self.read_config().get("dataset")))
@@ -143,13 +143,13 @@ class Run:
             ) from None
 
     def recipe(self, overrides: Sequence[str] = ()) -> Recipe:
-        """The recipe of the run.
+        """Returns the recipe of the run.
 
         Args:
-            overrides: ``section.field=value`` each, for a run that goes on with other values.
+            overrides: Changes such as ``section.field=value``.
 
         Raises:
-            UsageError: there is no run, its recipe is of another version, or an override has no field.
+            UsageError: There is no run, its recipe is of another version, or an override names no field.
         """
         content = self.read_config().get("recipe", {})
         for override in overrides:
@@ -157,18 +157,18 @@ class Run:
         return parse_recipe(content, str(self.config_path))
 
     def data(self) -> Path:
-        """The dataset of the run: its folder, or of an address the mirror's.
+        """Returns the folder of the training dataset; of a dataset at an address, the folder of its mirror.
 
         Raises:
-            UsageError: there is no run.
+            UsageError: There is no run.
         """
         return dataset_folder(self.read_config()["data"])
 
     def require_same(self, recipe: Recipe, data: Path) -> None:
-        """Makes sure that a run may be resumed with ``recipe`` on ``data``.
+        """Raises an error if the run cannot be resumed with ``recipe`` on ``data``.
 
         Raises:
-            UsageError: something differs that decides the numbers.
+            UsageError: The dataset differs, or a field that changes the results.
         """
         config = self.read_config()
         for name, (old, new) in self._changes(recipe).items():
@@ -183,18 +183,18 @@ class Run:
             )
 
     def _changes(self, recipe: Recipe) -> dict[str, tuple[Any, Any]]:
-        """The fields that differ from the run's recipe, each with its old and its new value."""
+        """Returns the fields that differ from the run's recipe, each with its old and its new value."""
         old, new = (_flat(found.model_dump(mode="json")) for found in (self.recipe(), recipe))
         return {name: (old.get(name), value) for name, value in new.items() if old.get(name) != value}
 
 
 def dataset_sha256(data: Path) -> str:
-    """What a dataset is: the SHA-256 of its index, which holds those of its shards."""
+    """Returns the SHA-256 of a dataset's index, which contains those of its shards."""
     return hashlib.sha256((data / INDEX_NAME).read_bytes()).hexdigest()
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Writes a checkpoint under a temporary name and renames it once it is whole."""
+    """Writes a checkpoint under a temporary name and renames it when it is complete."""
     buffer = io.BytesIO()  # PyTorch turns the error of a full disk into one of its own; a buffer has no disk
     torch.save(state, buffer)
     with atomic_write(path) as stream:
@@ -202,11 +202,11 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint; nothing in it is executed (``weights_only``).
+    """Reads a checkpoint without executing anything in it (``weights_only``).
 
     Raises:
-        UsageError: there is none.
-        IebenchError: it is broken.
+        UsageError: There is no such file.
+        IebenchError: The file is broken.
     """
     if not path.is_file():
         raise UsageError(f"there is no checkpoint {path}; train the run first with `iebench train`")
@@ -225,7 +225,7 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _is_unused(folder: Path) -> bool:
-    """Whether a folder is empty, but for what a kill left before there was a configuration."""
+    """Returns whether a folder is empty except for files of a process that was killed before it wrote a configuration."""
     return all(
         path.name.endswith(".part") or (path.name == "checkpoints" and not any(path.iterdir()))
         for path in folder.iterdir()

@@ -1,4 +1,4 @@
-"""The networks of a run as encoders: trained, and as they were before training."""
+"""Encoders made of a run's checkpoints: the trained network, or the one before training."""
 
 from pathlib import Path
 
@@ -13,15 +13,15 @@ from shards.errors import IebenchError
 from shards.schema import DatasetIndex
 
 CLASSES_KEY = "online.classifiers.representation.bias"
-"""The weights in a checkpoint that are as many as the classes of its training."""
+"""Key of a tensor in checkpoints whose length is the number of classes of the training dataset."""
 
 
 class MethodPredictor(EmbeddingPredictor):
-    """The predictor of a run's method.
+    """Makes the predictor of a run's method available to evaluations.
 
     Args:
-        model: The run's model, whose method has a predictor.
-        augmentation: The pipeline of its recipe.
+        model: Model of the run, whose method has a predictor.
+        augmentation: Section ``[augmentation]`` of the recipe; None if the recipe has none.
     """
 
     def __init__(self, model: Model, augmentation: AugmentationConfig | None = None) -> None:
@@ -37,7 +37,7 @@ class MethodPredictor(EmbeddingPredictor):
         return self.method.steered_embeddings(representations)
 
     def transformation(self, first: Tensor, second: Tensor) -> Tensor:
-        """What the predictor is told of two views; parameters of augmentations are standardized."""
+        """Computes what the predictor is told of two views; parameters of augmentations are standardized."""
         return super().transformation(
             first, second if self.parameter_scale is None else self.parameter_scale(second)
         )
@@ -49,11 +49,11 @@ class MethodPredictor(EmbeddingPredictor):
 
 
 def encoder_of_run(run: Run, checkpoint: Path, index: DatasetIndex) -> Encoder:
-    """Loads a network of a run.
+    """Loads the network of one checkpoint of a run.
 
     Args:
-        run: The run.
-        checkpoint: One of its checkpoints.
+        run: Folder of the run.
+        checkpoint: File of the checkpoint.
         index: Index of the dataset on which the encoder will be used.
 
     Raises:
@@ -84,7 +84,7 @@ def encoder_of_run(run: Run, checkpoint: Path, index: DatasetIndex) -> Encoder:
 
 
 def _restored(path: Path, recipe: Recipe, index: DatasetIndex) -> Model:
-    """The network of a checkpoint, with the normalization and the classes of its own training."""
+    """Loads a checkpoint into a model with the normalization and the classes of its training."""
     state = load_checkpoint(path)
     try:
         model = build_model(recipe, index, len(state["model"][CLASSES_KEY]))

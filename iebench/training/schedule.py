@@ -1,4 +1,4 @@
-"""How long a training is, and at which steps it writes checkpoints."""
+"""Number of steps of a training, and the steps at which it writes checkpoints."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,16 @@ from shards.schema import DatasetIndex
 
 @dataclass(frozen=True)
 class Schedule:
-    """Steps and epochs. An epoch is one draw of views per object, which is a pair in the SIE paper."""
+    """Converts between steps and epochs. An epoch has one draw of views per object; in the SIE paper, a pair.
+
+    Attributes:
+        objects: Number of training objects.
+        batch_size: Number of draws in a batch.
+        epochs: Length of the training in epochs.
+        checkpoint_every: Number of epochs between checkpoints.
+        milestone_every: Number of epochs between checkpoints that are never deleted; None for none.
+        views: Number of views in a draw.
+    """
 
     objects: int
     batch_size: int
@@ -19,12 +28,12 @@ class Schedule:
 
     @classmethod
     def of(cls, recipe: Recipe, index: DatasetIndex, views: int = 2) -> "Schedule":
-        """The schedule of a recipe on a dataset.
+        """Creates the schedule of a recipe on a dataset.
 
         Args:
-            recipe: Says how many epochs and how large batches are.
+            recipe: Recipe of the training.
             index: Index of the dataset.
-            views: Number of views of a draw.
+            views: Number of views in a draw.
         """
         training = recipe.training
         return cls(
@@ -38,29 +47,29 @@ class Schedule:
 
     @property
     def images_per_step(self) -> int:
-        """Images of one step in all processes."""
+        """Number of images in one step of all processes together."""
         return self.views * self.batch_size
 
     @property
     def steps(self) -> int:
-        """Steps in all."""
+        """Number of steps of the whole training, at least 1."""
         return max(1, self.epochs * self.objects // self.batch_size)
 
     def epoch(self, step: int) -> float:
-        """Epochs done after ``step`` steps."""
+        """Returns the number of epochs that ``step`` steps make, a fraction."""
         return step * self.batch_size / self.objects
 
     def ends_stretch(self, step: int, epochs: int) -> bool:
-        """Whether ``step`` is the first to reach a multiple of so many epochs."""
+        """Returns whether ``step`` is the first to reach a multiple of ``epochs`` epochs."""
         return self.epoch(step) // epochs > self.epoch(step - 1) // epochs
 
     def wants_checkpoint(self, step: int) -> bool:
-        """Whether ``step`` ends a stretch of ``checkpoint_every`` epochs, is a milestone, or ends the training."""
+        """Returns whether a checkpoint follows ``step``: a regular one, a milestone or the last."""
         ends_stretch = self.ends_stretch(step, self.checkpoint_every)
         return ends_stretch or self.milestone(step) is not None or step == self.steps
 
     def milestone(self, step: int) -> int | None:
-        """The milestone's epoch, where ``step`` is the first to reach it."""
+        """Returns the milestone's epoch if ``step`` is the first to reach one, and None otherwise."""
         if self.milestone_every is None or not self.ends_stretch(step, self.milestone_every):
             return None
         return int(self.epoch(step) // self.milestone_every) * self.milestone_every

@@ -1,4 +1,4 @@
-"""What a training consists of while it runs, and what of it a checkpoint holds."""
+"""The state of a training, which checkpoints save and restore."""
 
 from typing import Any
 
@@ -11,15 +11,18 @@ from iebench.training.precision import Precision
 
 
 class TrainingState:
-    """A model on its device, its optimizer, the scale of losses, and how many steps they have taken.
+    """A model on its device, its optimizer, its gradient scaler and its number of steps.
 
     The model moves to the device first and the optimizer is built on it there, so that a checkpoint's optimizer
     state is loaded to where the parameters are.
 
     Args:
-        model: Is moved to the device.
-        recipe: Says how it is optimized.
-        precision: Holds the device.
+        model: Model to train, which is moved to the device.
+        recipe: Recipe that names the optimizer.
+        precision: Precision of the training, with its device.
+
+    Attributes:
+        step: Number of steps that were taken.
     """
 
     def __init__(self, model: Model, recipe: Recipe, precision: Precision) -> None:
@@ -30,14 +33,14 @@ class TrainingState:
         self.step = 0
 
     def buffers(self) -> dict[str, Tensor]:
-        """Copies of all running statistics, which the next forward pass changes."""
+        """Copies all running statistics, which the next forward pass will change."""
         return {name: value.clone() for name, value in self.model.named_buffers()}
 
     def content(self, buffers: dict[str, Tensor] | None = None) -> dict[str, Any]:
-        """The content of a checkpoint.
+        """Returns the content of a checkpoint.
 
         Args:
-            buffers: Running statistics to write instead of the present ones.
+            buffers: Running statistics to save instead of the present ones.
         """
         return {
             "model": {**self.model.state_dict(), **(buffers or {})},
@@ -48,10 +51,10 @@ class TrainingState:
         }
 
     def load(self, content: dict[str, Any]) -> None:
-        """Takes up the state of a checkpoint.
+        """Loads a checkpoint.
 
-        What was changed since stays changed: the recipe's hyper-parameters overrule the checkpoint's. Another
-        optimizer, online heads of another width and another precision begin without a past.
+        The recipe's hyper-parameters overrule those of the checkpoint. If the recipe now names another optimizer, another
+        width of the online heads or another precision, that part of the checkpoint is not loaded.
         """
         ours, theirs = self.model.state_dict(), content["model"]
         resized = any(
@@ -66,7 +69,7 @@ class TrainingState:
         self.step = content["position"]["step"]
 
     def _load_optimizer(self, states: dict[int, dict[str, Any]]) -> None:
-        """Loads the state of each parameter whose shape is still what it was."""
+        """Loads the optimizer's state of each parameter that still has the same shape."""
         groups = self.optimizer.state_dict()["param_groups"]
         numbers = [number for group in groups for number in group["params"]]
         parameters = [value for group in self.optimizer.param_groups for value in group["params"]]

@@ -1,4 +1,4 @@
-"""Scores on held-out objects during a training: a learning curve of what counts."""
+"""Scores on validation objects while a training runs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from shards.reader import read_objects
 from shards.schema import DatasetIndex
 
 VALIDATED_OBJECTS = 512
-"""Objects of each split that are looked at, at most; a pair of views of each."""
+"""Largest number of objects of each split that are used, with a pair of views of each."""
 _RUNS = (
     64  # places of a split that they are taken from, because its objects may stand in the order of classes
 )
@@ -30,9 +30,9 @@ class HeldPairs:
     """The first two views of some objects of one split, on the CPU.
 
     Attributes:
-        views: (2 * objects, 3, height, width) uint8, both views of an object one after the other.
-        latents: (2 * objects, number of latents) float64.
-        labels: (2 * objects,) classes.
+        views: Images (2 * objects, 3, height, width) uint8, both views of an object one after the other.
+        latents: Latents (2 * objects, number of latents) float64.
+        labels: Classes (2 * objects,).
     """
 
     views: Tensor
@@ -41,14 +41,14 @@ class HeldPairs:
 
 
 class Validation:
-    """Scores a network by k-NN and by its online heads on validation objects, which nothing was trained on.
+    """Scores a network by k-NN and by its online heads on validation objects.
 
-    The objects are read when first needed and are the same each time. Nothing of the training is touched: the network
-    runs in evaluation mode, draws no random number, and is put back into the modes that it was in.
+    The objects are read when first needed and are the same each time. The training is not affected: the network runs in
+    evaluation mode, draws no random numbers, and returns to the mode that it was in.
 
     Args:
         data: Folder of the dataset.
-        index: Its index, with the splits ``train`` and ``val``.
+        index: Index of the dataset, with the splits ``train`` and ``val``.
         precision: Precision and device of the training.
     """
 
@@ -61,7 +61,7 @@ class Validation:
     def scores(self, model: Model) -> dict[str, float]:
         """Computes ``val_knn_top1``, ``val_online_top1`` and, where views have a rotation, ``val_online_rotation_r2``.
 
-        k-NN looks for the nearest among views of training objects. No other process is needed.
+        k-NN searches views of training objects. No other process is involved.
         """
         for split in ("train", "val"):
             self._pairs.setdefault(split, held_pairs(self._data, self._index, split))
@@ -110,7 +110,7 @@ def held_pairs(data: Path, index: DatasetIndex, split: str) -> HeldPairs:
 
 
 def spread(count: int, wanted: int, runs: int) -> list[tuple[int, int]]:
-    """Chooses ``wanted`` of ``count`` things in order, in evenly spaced runs (first, last + 1)."""
+    """Chooses ``wanted`` of ``count`` positions as evenly spaced ranges (first, last + 1)."""
     if count <= wanted:
         return [(0, count)]
     length = wanted // runs
@@ -123,7 +123,7 @@ def _share(is_right: Tensor) -> float:
 
 @contextmanager
 def _frozen(model: Model) -> Iterator[None]:
-    """Evaluation mode without gradients and without new kernels by torch.compile, which would take minutes."""
+    """Runs a block in evaluation mode, without gradients and without compiling, which would take minutes."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

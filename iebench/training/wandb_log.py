@@ -14,10 +14,10 @@ PROJECT = "iebench"
 
 
 def require_wandb() -> None:
-    """Makes sure that the package is installed, without importing it.
+    """Raises an error if the package ``wandb`` is not installed; does not import it.
 
     Raises:
-        UsageError: It is not.
+        UsageError: The package is not installed.
     """
     if importlib.util.find_spec("wandb") is None:
         raise UsageError("--log wandb needs a package that is not installed: pip install 'iebench[wandb]'")
@@ -30,11 +30,11 @@ class WandbLog:
     W&B takes each step once: what a run that was killed logged after its last checkpoint stays there as it was.
 
     Args:
-        folder: The run's folder; W&B's files and the id of the W&B run go to ``wandb/`` in it.
-        config: The recipe, which W&B shows beside the curves.
+        folder: Folder of the run; W&B's files and the id of the W&B run go to ``wandb/`` in it.
+        config: Content of the recipe, which W&B shows beside the curves.
 
     Raises:
-        IebenchError: W&B does not begin a run.
+        IebenchError: W&B cannot begin a run.
     """
 
     def __init__(self, folder: Path, config: dict[str, Any]) -> None:
@@ -64,12 +64,12 @@ class WandbLog:
         self._run.log(scalars, step=step)
 
     def close(self, failed: bool) -> None:
-        """Sends what is left, and tells W&B how the training ended."""
+        """Sends what is not sent yet, and tells W&B whether the training failed."""
         self._run.finish(exit_code=int(failed))
 
 
 def run_id(folder: Path) -> str:
-    """The id of the W&B run of a run's folder, which is made up once and then read from ``wandb/id``."""
+    """Returns the id of the W&B run: drawn at random the first time, and later read from ``wandb/id``."""
     path = folder / "wandb" / "id"
     if not path.is_file():
         write_text(path, secrets.token_hex(8) + "\n")

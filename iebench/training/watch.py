@@ -39,11 +39,11 @@ _LONGEST = 200  # characters of a line
 
 @dataclass(frozen=True)
 class Loss:
-    """A process that has ended before its time.
+    """A process that ended before the job was done.
 
     Attributes:
-        rank: Its number.
-        code: Exit code of the error that it tells itself; None if it ended without a word.
+        rank: Number of the process.
+        code: Exit code of the error that the process reports itself; None if it ended without a report.
     """
 
     rank: int
@@ -51,17 +51,20 @@ class Loss:
 
 
 class Watch:
-    """Connections between rank 0 and all others, of which each process has a thread that looks at nothing else.
+    """Connections between rank 0 and all other ranks, which a thread of each process listens to.
 
-    A kernel closes the connections of a process that dies, so the others hear of it at once, even where their main
-    threads wait in a collective of GPUs that never comes back. Then they end: by themselves if they can within
-    ``GRACE`` seconds, and otherwise by the thread. One of them says so where the lost process could not.
+    The kernel closes the connections of a process that dies, so the others notice at once, even if their main threads
+    wait in a collective on GPUs that never returns. Then each ends: by itself if it can within ``GRACE`` seconds, and
+    otherwise by its thread. One of them reports the loss if the lost process could not.
 
     Args:
         rank: Number of this process.
         count: Number of processes.
-        end: Ends the process with an exit code, from any thread.
-        grace: Seconds that the main thread has.
+        end: Function that ends the process with an exit code, from any thread.
+        grace: Seconds that the main thread has to end by itself.
+
+    Attributes:
+        loss: The process that was lost; None as long as all are there.
     """
 
     def __init__(
@@ -86,11 +89,11 @@ class Watch:
         os.register_at_fork(after_in_child=lambda: (close := ours()) and close())
 
     def listen(self, address: str, one_node: bool) -> str:
-        """Begins, in rank 0; returns the place that the others are to be told.
+        """Starts the watch of rank 0, and returns what the other ranks need to ``join`` it.
 
         Args:
-            address: Name of this node for the others.
-            one_node: Whether all processes run on this node, which then is spoken to by no other.
+            address: Address of this node as other nodes know it.
+            one_node: Whether all processes run on this node; then only this node can connect.
         """
         if one_node:
             address = "127.0.0.1"
@@ -105,10 +108,10 @@ class Watch:
         return f"{address} {self._listener.getsockname()[1]} {token}"
 
     def join(self, place: str) -> None:
-        """Begins, in all but rank 0.
+        """Starts the watch of a rank other than 0.
 
         Args:
-            place: What ``listen`` returned in rank 0.
+            place: Text that ``listen`` returned in rank 0.
 
         Raises:
             IebenchError: Rank 0 cannot be reached.
@@ -189,7 +192,7 @@ class Watch:
         self._end(loss.code or 1)
 
     def _await_loss(self) -> Loss | None:
-        """Returns the first process that ends before its time; None once all are done or this process is closed."""
+        """Waits for the first process that ends too early; returns None if all are done or this process is closed."""
         with selectors.DefaultSelector() as selector:
             for known in (self._woken, self._listener, *self._peers.values()):
                 if known is not None:
@@ -214,7 +217,7 @@ class Watch:
                         return Loss(rank, code)
 
     def _hear(self, connection: socket.socket) -> bool:
-        """Takes up what another process says; whether there may be more to come from it."""
+        """Handles messages of another process; returns whether more may come from it."""
         heard = _receive(connection)
         rank = self._rank_of(connection)
         if heard is None:
@@ -238,7 +241,7 @@ class Watch:
         return rank is not None or len(self._rests[connection]) < _LONGEST
 
     def _gone(self, connection: socket.socket) -> Loss | None:
-        """The loss of the process whose connection has ended; None for a stranger's, and for one that is done."""
+        """Returns the loss of the process whose connection has ended; None if it was a stranger or is done."""
         rank = self._rank_of(connection)
         self._rests.pop(connection, None)
         if rank is None:
@@ -267,7 +270,7 @@ class Watch:
 
 
 def _receive(connection: socket.socket) -> str | None:
-    """What has come over a connection; None if it has ended."""
+    """Reads from a connection; returns None if it has ended."""
     try:
         return connection.recv(4096).decode(errors="replace") or None
     except OSError:
@@ -275,7 +278,7 @@ def _receive(connection: socket.socket) -> str | None:
 
 
 def _keep_alive(connection: socket.socket) -> None:
-    """Has the kernel ask an idle connection whether it still is one, as a node without power does not close it."""
+    """Enables keep-alive messages, because a node that loses power does not close its connections."""
     connection.settimeout(None)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):

@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from every_method import METHODS, small_batch, small_method
 from iebench.methods import Batch, Method
 from iebench.methods.parts.gather import gather, own_rows, world_size
-from iebench.training.synchronised import synchronise_batch_norm
+from iebench.training.synchronized import synchronize_batch_norm
 
 PROCESSES = 2
 ROWS = 8
@@ -35,7 +35,7 @@ def result_of(name: str, batch: Batch, wrap: bool) -> dict[str, torch.Tensor]:
     """Loss, terms and the gradient of every parameter, in float64."""
     network: torch.nn.Module = OnRepresentations(small_method(name)).double()
     if wrap:
-        synchronise_batch_norm(network)
+        synchronize_batch_norm(network)
     trained = DistributedDataParallel(network) if wrap else network
     terms = trained(batch)
     terms["loss"].backward()

@@ -1,4 +1,4 @@
-"""Batch norm by the statistics of the whole batch, over however many processes it is spread."""
+"""Batch norm whose statistics are those of the whole batch, over all processes that share it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,20 +15,20 @@ Statistics = tuple[Tensor, Tensor]
 """Mean and biased variance of each channel over the whole batch, (channels,) each."""
 
 
-def synchronise_batch_norm(network: nn.Module) -> nn.Module:
-    """A network whose batch norms are synchronized; parameters, buffers and their names stay what they are.
+def synchronize_batch_norm(network: nn.Module) -> nn.Module:
+    """Replaces each batch norm of a network by a synchronized one with the same parameters, buffers and names.
 
     Args:
-        network: Is changed in place, unless it is a batch norm itself.
+        network: Network to change in place. A batch norm itself is not changed; its replacement is returned.
     """
     if isinstance(network, _BatchNorm):
-        return SynchronisedBatchNorm.like(network)
+        return SynchronizedBatchNorm.like(network)
     for name, child in network.named_children():
-        setattr(network, name, synchronise_batch_norm(child))
+        setattr(network, name, synchronize_batch_norm(child))
     return network
 
 
-class SynchronisedBatchNorm(_BatchNorm):
+class SynchronizedBatchNorm(_BatchNorm):
     """Batch norm over shares of one size in all processes, for CPU and CUDA alike.
 
     A forward pass takes one exchange of 2 x channels numbers between the processes, and a backward pass another.
@@ -46,17 +46,17 @@ class SynchronisedBatchNorm(_BatchNorm):
     known: Iterator[Statistics] | None = None
 
     @classmethod
-    def like(cls, other: _BatchNorm) -> "SynchronisedBatchNorm":
-        """One with the very parameters and buffers of another batch norm."""
-        synchronised = cls(
+    def like(cls, other: _BatchNorm) -> "SynchronizedBatchNorm":
+        """Creates a synchronized batch norm that shares the parameters and buffers of another batch norm."""
+        synchronized = cls(
             other.num_features, other.eps, other.momentum, other.affine, other.track_running_stats
         )
-        synchronised._parameters = other._parameters
-        synchronised._buffers = other._buffers
-        return synchronised.train(other.training)
+        synchronized._parameters = other._parameters
+        synchronized._buffers = other._buffers
+        return synchronized.train(other.training)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Normalizes (batch, channels, ...), in the type that it is of; statistics are float32 at least."""
+        """Normalizes rows (batch, channels, ...) in their own type; statistics are computed in float32 or wider."""
         if not self.training or (world_size() == 1 and not self.is_explicit):
             return super().forward(rows)
         statistics = next(self.known) if self.known is not None else batch_statistics(rows)
@@ -67,7 +67,7 @@ class SynchronisedBatchNorm(_BatchNorm):
         return _Normalized.apply(rows, *statistics, self.weight, self.bias, self.eps)
 
     def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Moves the running statistics, the variance unbiased, as PyTorch does."""
+        """Updates the running statistics as PyTorch does, with the unbiased variance."""
         assert self.running_mean is not None and self.running_var is not None
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
@@ -78,7 +78,7 @@ class SynchronisedBatchNorm(_BatchNorm):
         self.running_var.lerp_((variance * count / (count - 1)).to(self.running_var), momentum)
 
     def _check_input_dim(self, rows: Tensor) -> None:
-        """Any shape with channels in the second place will do."""
+        """Accepts every shape whose second dimension is channels."""
 
 
 @torch.no_grad()
@@ -90,7 +90,7 @@ def batch_statistics(rows: Tensor) -> Statistics:
     variances 1 and 1: the mean of the whole is 4, its variance (1 + 1) / 2 + (4 + 4) / 2 = 5.
 
     Args:
-        rows: (batch, channels, ...), this process's share.
+        rows: This process's share (batch, channels, ...) of the batch.
     """
     share = torch.stack(torch.var_mean(_widened(rows), _all_but_channels(rows), correction=0))
     if world_size() == 1:

@@ -18,7 +18,7 @@ from iebench.recipes.recipe import load_recipe
 from iebench.training.model import Model, build_model
 from iebench.training.optimizers import build_optimizer
 from iebench.training.recompute import recompute_stages
-from iebench.training.synchronised import SynchronisedBatchNorm, synchronise_batch_norm
+from iebench.training.synchronized import SynchronizedBatchNorm, synchronize_batch_norm
 from shards.schema import DatasetIndex, open_dataset
 
 PROCESSES, ROWS, STEPS = 2, 4, 2
@@ -68,7 +68,7 @@ def trained(name: str, index: DatasetIndex, rank: int | None = None) -> dict[str
     optimizer = build_optimizer(model, load_recipe(name, RECIPES[name]))
     network: nn.Module = model
     if rank is not None:
-        synchronise_batch_norm(model)
+        synchronize_batch_norm(model)
         network = DistributedDataParallel(model)
         network.broadcast_buffers = False
     found = {}
@@ -102,7 +102,7 @@ def network_step(way: str, rank: int | None = None) -> dict[str, torch.Tensor]:
     """The output of this process, gradients of the mean loss, and running statistics after one step."""
     network = small_network()
     if rank is not None:
-        synchronise_batch_norm(network)
+        synchronize_batch_norm(network)
     if "recomputed" in way:
         recompute_stages(network, compiled="compiled" in way)
     images = torch.randn(
@@ -140,14 +140,14 @@ def exchanges_of_a_step(index: DatasetIndex, rank: int) -> dict[str, int]:
     count_exchanges(counts)
     for name in RECIPES:
         model = double_model(name, index)
-        synchronise_batch_norm(model)
+        synchronize_batch_norm(model)
         of_norms = [0]
 
         def note(norm: nn.Module, rows: tuple[torch.Tensor], output: torch.Tensor, of_norms=of_norms) -> None:
             of_norms[0] += 1 + output.requires_grad  # one forward, one backward
 
         for module in model.modules():
-            if isinstance(module, SynchronisedBatchNorm):
+            if isinstance(module, SynchronizedBatchNorm):
                 module.register_forward_hook(note)
         counts.append(0)
         model(*share(batch(index, 0), rank)).loss.backward()
@@ -193,7 +193,7 @@ def test_two_processes_come_to_the_weights_of_one(spread: list[dict], toy_datase
 
 @pytest.mark.processes
 @pytest.mark.parametrize("way", WAYS)
-def test_a_synchronised_network_is_that_of_one_process_however_it_is_run(spread: list[dict], way: str):
+def test_a_synchronized_network_is_that_of_one_process_however_it_is_run(spread: list[dict], way: str):
     expected = network_step("plain")
     output = torch.cat([found[way].pop("output") for found in spread])
     torch.testing.assert_close(output, expected.pop("output"))
@@ -213,12 +213,12 @@ def test_a_step_exchanges_no_more_than_norms_and_embeddings_need(spread: list[di
     assert counts[name] == counts[f"{name} norms"] + others
 
 
-def test_a_synchronised_network_has_the_very_parameters_and_names_of_the_other():
+def test_a_synchronized_network_has_the_very_parameters_and_names_of_the_other():
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Sequential(nn.BatchNorm1d(4)))
     network[1].requires_grad_(False)
     before = network.state_dict(keep_vars=True)
-    after = synchronise_batch_norm(network).state_dict(keep_vars=True)
-    assert [type(network[1]), type(network[2][0])] == [SynchronisedBatchNorm] * 2
+    after = synchronize_batch_norm(network).state_dict(keep_vars=True)
+    assert [type(network[1]), type(network[2][0])] == [SynchronizedBatchNorm] * 2
     assert list(after) == list(before)
     assert all(after[key] is before[key] for key in before)
 
@@ -227,7 +227,7 @@ def test_a_synchronised_network_has_the_very_parameters_and_names_of_the_other()
 def test_in_one_process_it_is_batch_norm(shape: tuple[int, ...]):
     images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     plain = (nn.BatchNorm1d if len(shape) == 2 else nn.BatchNorm2d)(4)
-    synchronised = SynchronisedBatchNorm(4)
-    assert torch.equal(synchronised(images), plain(images))
-    assert torch.equal(synchronised.running_var, plain.running_var)
-    assert torch.equal(synchronised.eval()(images), plain.eval()(images))
+    synchronized = SynchronizedBatchNorm(4)
+    assert torch.equal(synchronized(images), plain(images))
+    assert torch.equal(synchronized.running_var, plain.running_var)
+    assert torch.equal(synchronized.eval()(images), plain.eval()(images))

@@ -1,7 +1,10 @@
 """The steering suite: one encoding that is steered, beside as many encodings."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,13 +14,15 @@ from iebench.augmentations.config import AugmentationConfig
 from iebench.augmentations.parameters import PARAMETERS
 from iebench.backbones.encoder import EmbeddingPredictor
 from iebench.cli.evaluating import evaluate_networks
-from iebench.evaluation.corruptions import CORRUPTIONS
+from iebench.evaluation.corruptions import CLEAN, CORRUPTIONS, Condition
 from iebench.evaluation.evaluate import evaluate_encoder
 from iebench.evaluation.protocol import EvaluationConfig
 from iebench.evaluation.results import Evaluation
-from iebench.evaluation.steered_pass import linear_classifier
+from iebench.evaluation.steered_pass import SteeredPass, linear_classifier
 from iebench.recipes.recipe import load_recipe
 from iebench.training.loop import train
+from shards.reader import View
+from toys import rewrite_index
 
 CONFIG = EvaluationConfig(steering_objects=8, workers=0)
 COUNTS = ["1", "2", "4", "8", "16", "32", "64"]
@@ -101,6 +106,38 @@ def test_runs_on_augmentations_and_on_renders_are_asked_the_same(
     assert bool(values(found, "augmentation_steps", "color_jitter")) == (recipe == "steerable_small")
     again = evaluate_networks([str(run)], toy_dataset, suites=["steering"], device="cpu")[str(run)]
     assert again == found
+
+
+def test_doubt_about_a_class_that_training_lacks_is_scored_apart_and_no_error(
+    toy_dataset: Path, toy_copy: Path, monkeypatch: pytest.MonkeyPatch
+):
+    content = json.loads((toy_copy / "dataset.json").read_text())
+    content["classes"][0] |= {"synset": "00000001", "name": "gadget"}
+    classes = len(rewrite_index(toy_copy, content).classes)
+
+    def run(
+        _: SteeredPass, objects: Sequence[Sequence[View]], count: int, condition: Condition = CLEAN
+    ) -> dict[str, np.ndarray]:
+        """Names each class, in doubt only about the one that training lacks."""
+        labels = np.array([views[0].metadata.label for views in objects])
+        right = np.where(labels == 0, 0.3, 0.9)[:, None]
+        single = (1 - right) / (classes - 1) + (right - (1 - right) / (classes - 1)) * np.eye(classes)[labels]
+        seconds = np.ones((len(labels), 1))
+        images = np.repeat(single[:, None], count, axis=1)
+        return {
+            "single": single,
+            "single_seconds": seconds,
+            "images": images,
+            "images_seconds": seconds.repeat(count, axis=1),
+        }
+
+    monkeypatch.setattr(SteeredPass, "run", run)
+    found = evaluate_encoder(
+        small_image, toy_dataset, fit=toy_copy, config=CONFIG, suites=["steering"], device="cpu"
+    )
+    assert values(found, "tta_detection", "unknown_classes") == {"auc_single": 1.0, "auc_images": 1.0}
+    assert values(found, "tta_detection", "all") == {"auc_single": 0.5, "auc_images": 0.5}
+    assert values(found, "tta", "all")["top1_single"] == 1.0
 
 
 def test_the_classifier_tells_what_can_be_told():

@@ -78,20 +78,24 @@ def _read(name: str, folder: Path, extending: list[str]) -> dict[str, Any]:
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """Lays the fields of one recipe over those of another.
 
-    Sections are merged field by field, and everything else is replaced. Only a ``[method]`` that names another
-    method starts anew, because the fields of one method mean nothing to another::
+    Sections are merged field by field, and everything else is replaced. If ``[method]`` names another method, it starts
+    anew, because the fields of one method mean nothing to another; so does ``[about]``, which cites the other's paper::
 
-        base      [method] name = "sie", cov = 2.0     [training] epochs = 10, seed = 3
-        changes   [method] name = "simclr"             [training] epochs = 20
-        result    [method] name = "simclr"             [training] epochs = 20, seed = 3
+        base      [about] paper = "SIE"     [method] name = "sie", cov = 2.0     [training] epochs = 10, seed = 3
+        changes                             [method] name = "simclr"             [training] epochs = 20
+        result                              [method] name = "simclr"             [training] epochs = 20, seed = 3
     """
+    before, after = (content.get("method", {}).get("name") for content in (base, changes))
+    if None not in (before, after) and before != after:
+        base = {name: value for name, value in base.items() if name not in ("about", "method")}
+    return _laid_over(base, changes)
+
+
+def _laid_over(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     result = dict(base)
     for name, value in changes.items():
-        before = result.get(name)
-        result[name] = value
-        if isinstance(before, dict) and isinstance(value, dict):
-            is_other_method = name == "method" and value.get("name", before.get("name")) != before.get("name")
-            result[name] = value if is_other_method else merged(before, value)
+        is_section = isinstance(value, dict) and isinstance(result.get(name), dict)
+        result[name] = _laid_over(result[name], value) if is_section else value
     return result
 
 

@@ -104,6 +104,7 @@ def test_a_recipe_with_another_method_takes_no_field_of_the_method_it_extends(tm
     mine = tmp_path / "mine.toml"
     mine.write_text('extends = "base.toml"\n[method]\nname = "simclr"\n')
     assert load_recipe(str(mine)).method.projector == [2048] * 3
+    assert load_recipe(str(mine)).about.paper == ""  # and not SIE's, which the report would cite
 
 
 @pytest.mark.parametrize(

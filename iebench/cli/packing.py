@@ -44,7 +44,7 @@ def pack() -> None:
 
 @pack.command(
     "published",
-    epilog="Example: iebench pack published 3DIEBench.tar.gz data/3diebench --split-files train.npy val.npy --channel-order bgr",
+    epilog="Example: iebench pack published 3DIEBench.tar.gz data/3diebench --split-files train_images.npy val_images.npy --channel-order bgr",
 )
 @click.argument("source", metavar="SRC", type=click.Path(path_type=Path))
 @click.argument("out", type=FOLDER)

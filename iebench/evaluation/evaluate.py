@@ -132,7 +132,7 @@ def evaluate_requests(
         session.run(keeps_features)
         results = session.finish()
     with processes.fail_together():
-        if processes.first and not keeps_features:
+        if processes.is_first and not keeps_features:
             for folder in folders:
                 shutil.rmtree(folder, ignore_errors=True)
                 _remove_if_empty(folder.parent)
@@ -182,12 +182,12 @@ class Transformed(nn.Module):
 @contextmanager
 def _scratch_folder(processes: Processes) -> Iterator[Path]:
     """Makes a temporary folder for features that are not kept; all processes use the one of rank 0."""
-    made = tempfile.mkdtemp(prefix="iebench-") if processes.first else ""
-    folder = Path(processes.from_first(made))
+    made = tempfile.mkdtemp(prefix="iebench-") if processes.is_first else ""
+    folder = Path(processes.broadcast_text(made))
     try:
         yield folder
     finally:
-        if processes.first:
+        if processes.is_first:
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -295,7 +295,7 @@ def extract_features(
         UsageError: The folder of a store is not on a file system that all processes share.
     """
     with processes.fail_together():
-        if processes.first:
+        if processes.is_first:
             for _, store in encoders:
                 store.prepare()
     with processes.fail_together():
@@ -315,7 +315,7 @@ def extract_features(
             desc=f"features of {split}" + (" in other conditions" if shown else ""),
             file=sys.stderr,
             leave=False,
-            disable=not processes.first or not views,
+            disable=not processes.is_first or not views,
         )
         with bar:
             for number in mine:
@@ -327,7 +327,7 @@ def extract_features(
                 )
                 _extract_chunk(waiting[number], data, stream, chunks[number], device, workers, bar)
     with processes.fail_together():
-        if processes.first:
+        if processes.is_first:
             for _, store in encoders:
                 if not store.is_complete():
                     store.finish()

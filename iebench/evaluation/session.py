@@ -137,7 +137,7 @@ class Session:
         )
         file = EvaluationFile(request.folder, self.name) if request.folder else None
         entry = Entry(header, file, subjects)
-        if self.processes.first:
+        if self.processes.is_first:
             entry.restore(existing)
             if UNTRAINED in subjects and not entry.evaluation.complete:
                 UntrainedCache(header, subjects[UNTRAINED]).restore()
@@ -179,13 +179,13 @@ class Session:
         """Completes the results and the cache of untrained networks, and returns the results in every process."""
         texts = []
         with self.processes.fail_together():
-            if self.processes.first:
+            if self.processes.is_first:
                 for entry in self.entries:
                     is_new = not entry.evaluation.complete
                     texts.append(entry.complete().to_json())
                     if is_new and UNTRAINED in entry.subjects:
                         UntrainedCache(entry.evaluation, entry.subjects[UNTRAINED]).store()
-        texts = json.loads(self.processes.from_first(json.dumps(texts)))
+        texts = json.loads(self.processes.broadcast_text(json.dumps(texts)))
         return [Evaluation.from_json(text) for text in texts]
 
     def _subject(self, encoder: Encoder) -> NetworkRecord:
@@ -221,12 +221,12 @@ class Session:
     def _waiting(self) -> set[tuple[str, str, str]]:
         """Returns (fingerprint, task, part) of all missing scores, which rank 0 sends to all."""
         waiting = []
-        if self.processes.first:
+        if self.processes.is_first:
             for entry in self.entries:
                 for title, subject in entry.subjects.items() if not entry.evaluation.complete else ():
                     asked = self._asked(subject, title, entry.evaluation.suites)
                     waiting += [(subject.fingerprint, *item) for item in asked if not subject.has(*item)]
-        told = json.loads(self.processes.from_first(json.dumps(waiting)))
+        told = json.loads(self.processes.broadcast_text(json.dumps(waiting)))
         return {(fingerprint, task, part) for fingerprint, task, part in told}
 
     def _asked(self, subject: NetworkRecord, title: str, suites: Collection[Suite]) -> list[tuple[str, str]]:
@@ -368,9 +368,9 @@ class Session:
         """Sends the scores of each process to rank 0, which writes them."""
         with self.processes.fail_together():
             content = packed(found)
-        shares = self.processes.collect(content)
+        shares = self.processes.gather_rows(content)
         with self.processes.fail_together():
-            if not self.processes.first:
+            if not self.processes.is_first:
                 return
             for share in shares:
                 for key, score in unpacked(share).items():
@@ -380,5 +380,5 @@ class Session:
                 entry.write()
 
     def _say(self, text: str) -> None:
-        if self.processes.first:
+        if self.processes.is_first:
             print(text, file=sys.stderr)

@@ -42,14 +42,14 @@ def draw_stream(
         UsageError: Lanes, batch and processes do not divide, or objects have too few views.
     """
     settings = DrawSettings(
-        config.batch_size,
-        config.pairs_per_object,
-        config.seed,
-        config.buffer_objects,
-        config.lanes,
-        config.interleave,
-        views,
-        maker,
+        batch_size=config.batch_size,
+        draws_per_object=config.pairs_per_object,
+        seed=config.seed,
+        buffer_objects=config.buffer_objects,
+        lanes=config.lanes,
+        interleave=config.interleave,
+        views=views,
+        maker=maker,
     )
     return DrawStream(data, index, "train", settings, processes.rank, processes.count)
 

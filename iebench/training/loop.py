@@ -134,12 +134,12 @@ def take_steps(training: Training, processes: Processes, on_step: StepCallback |
     """
     run, recipe, state, schedule = training.run, training.recipe, training.state, training.schedule
     model, optimizer, precision, device = state.model, state.optimizer, state.precision, processes.device
-    trained = over_processes(training, processes)
+    wrapped_model = wrap_model(training, processes)
     workers = loader_workers(recipe.training.workers, read_launch().local_count)
     with processes.fail_together():
-        if processes.first:
+        if processes.is_first:
             tell_start(training, processes, workers)
-        logging = metrics_log(run, recipe, state.step, processes.first)
+        logging = metrics_log(run, recipe, state.step, processes.is_first)
     has_validation = "val" in training.index.splits
     validation = Validation(training.data, training.index, precision) if has_validation else None
     pace = Pace(device, schedule.images_per_step)
@@ -151,21 +151,21 @@ def take_steps(training: Training, processes: Processes, on_step: StepCallback |
         stop_on_signals() as stop,
         draw_batches(training.stream, workers, device.type == "cuda") as batches,
         logging as log,
-        progress_bar(schedule, state.step, processes.first) as bar,
+        progress_bar(schedule, state.step, processes.is_first) as bar,
     ):
-        on_device = arriving(pace.watched(batches), device)
+        device_batches = arriving(pace.watched(batches), device)
         while True:
             with processes.fail_together(stop.number) as signals:
                 if record:
                     require_health(health, run, recipe, checkpoints)
-                    if is_validated and validation and processes.first:
+                    if is_validated and validation and processes.is_first:
                         record |= validation.scores(model)
                     log_step(record, schedule, log, bar)
-                    if pace.records == TRUSTED_RECORD and processes.first:
+                    if pace.records == TRUSTED_RECORD and processes.is_first:
                         tqdm.write(pace.time_left(schedule.steps - state.step, record), file=sys.stderr)
                 if on_step and state.step > training.stream.start_step:
                     on_step(state.step, record)
-                batch = next(on_device)
+                batch = next(device_batches)
             wants_checkpoint |= any(signals)
 
             # The forward pass changes running statistics; a checkpoint holds those that were there before it.
@@ -173,18 +173,18 @@ def take_steps(training: Training, processes: Processes, on_step: StepCallback |
             rate = learning_rate(recipe.optimizer, state.step, schedule.steps, 1 / schedule.epoch(1))
             set_learning_rate(optimizer, rate)
             with precision.autocast():
-                outcome = trained(*batch)
+                output = wrapped_model(*batch)
             optimizer.zero_grad()
-            precision.backward(outcome.loss)
+            precision.backward(output.loss)
             precision.unscale(optimizer)
-            health.check(outcome.loss)
+            health.check(output.loss)
 
             # A state is known to be good once loss and gradient have been computed from it. So the checkpoint of
             # step 40 is written within step 41, before its update.
             if wants_checkpoint:
                 with processes.fail_together():
                     require_health(health, run, recipe, checkpoints)
-                    if processes.first:
+                    if processes.is_first:
                         checkpoints.save(state.content(buffers), state.step, schedule.milestone(state.step))
                     raise_if_stopped(signals, state.step, schedule, run.folder)
                 if state.step == schedule.steps:
@@ -200,12 +200,12 @@ def take_steps(training: Training, processes: Processes, on_step: StepCallback |
             is_validated = has_validation and schedule.ends_stretch(
                 state.step, recipe.training.validate_every
             )
-            record = log_record(state.step, outcome, schedule) if is_logged or is_validated else None
+            record = log_record(state.step, output, schedule) if is_logged or is_validated else None
             if record:
                 record |= {"learning_rate": rate, "gradient_norm": norm.item(), **pace.record()}
 
 
-def over_processes(training: Training, processes: Processes) -> nn.Module:
+def wrap_model(training: Training, processes: Processes) -> nn.Module:
     """Wraps the model for several processes, compilation and activation checkpointing, as the recipe says."""
     model, config = training.state.model, training.recipe.training
     if processes.count > 1:
@@ -241,14 +241,14 @@ def metrics_log(
     return MetricsLog(run.metrics_path, step, others)
 
 
-def log_record(step: int, outcome: ModelOutput, schedule: Schedule) -> dict[str, Any]:
+def log_record(step: int, output: ModelOutput, schedule: Schedule) -> dict[str, Any]:
     """Computes a line of ``metrics.jsonl`` about the whole batch; all processes have to call this together."""
-    gathered = iter(gather_each(*(view for views in outcome.spaces.values() for view in views)))
-    spaces = {name: tuple(islice(gathered, len(views))) for name, views in outcome.spaces.items()}
+    gathered = iter(gather_each(*(view for views in output.spaces.values() for view in views)))
+    spaces = {name: tuple(islice(gathered, len(views))) for name, views in output.spaces.items()}
     return {
         "step": step,
         "epoch": round(schedule.epoch(step), 4),
-        **{name: term.item() for name, term in outcome.terms.items()},
+        **{name: term.item() for name, term in output.terms.items()},
         **collapse_statistics(spaces),
     }
 

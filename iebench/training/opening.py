@@ -72,7 +72,7 @@ def open_training(recipe: Recipe, data: Path, run: Run, resume: bool, processes:
         begins = not run.last_checkpoint.is_file()
         if begins:
             initialize(model, data, index)
-        if processes.first:
+        if processes.is_first:
             begin_run(run, recipe, data, index, resume)
             if begins:
                 save_checkpoint(run.initial_checkpoint, {"model": model.state_dict()})
@@ -80,7 +80,7 @@ def open_training(recipe: Recipe, data: Path, run: Run, resume: bool, processes:
     restore(run, state, processes)
     stream.start_step = state.step
     with processes.fail_together():
-        if resume and processes.first:
+        if resume and processes.is_first:
             run.write_config(recipe, data, index, state.step)
     return Training(run, recipe, data, index, state, stream, Schedule.of(recipe, index, views))
 
@@ -120,7 +120,7 @@ def restore(run: Run, state: TrainingState, processes: Processes) -> None:
     with processes.fail_together():
         if run.last_checkpoint.is_file():
             state.load(load_checkpoint(run.last_checkpoint))
-    steps = processes.exchange(state.step)
+    steps = processes.gather_integers(state.step)
     with processes.fail_together():
         if len(set(steps)) > 1:
             raise UsageError(

@@ -41,7 +41,7 @@ class Processes:
         self._group: Any = dist.new_group(backend="gloo", timeout=_PATIENCE) if count > 1 else None
 
     @property
-    def first(self) -> bool:
+    def is_first(self) -> bool:
         """Whether this process is rank 0, which alone writes and prints."""
         return self.rank == 0
 
@@ -58,7 +58,7 @@ class Processes:
             broadcast_buffers=False,
         )
 
-    def exchange(self, value: int) -> list[int]:
+    def gather_integers(self, value: int) -> list[int]:
         """Returns the values of all processes, by rank."""
         return [said for (said,) in self._exchange(value)]
 
@@ -99,7 +99,7 @@ class Processes:
         self._outlast(speaker)
         raise SystemExit(codes[speaker])
 
-    def collect(self, rows: Tensor) -> list[Tensor]:
+    def gather_rows(self, rows: Tensor) -> list[Tensor]:
         """Returns the rows of all processes, by rank, in rank 0; an empty list in other ranks.
 
         Args:
@@ -107,8 +107,8 @@ class Processes:
         """
         if self.count == 1:
             return [rows]
-        sizes = self.exchange(len(rows))
-        if not self.first:
+        sizes = self.gather_integers(len(rows))
+        if not self.is_first:
             if len(rows):
                 dist.send(rows.contiguous(), 0, group=self._group)
             return []
@@ -120,13 +120,13 @@ class Processes:
             shares.append(share)
         return shares
 
-    def from_first(self, text: str) -> str:
+    def broadcast_text(self, text: str) -> str:
         """Returns the text of rank 0 in all processes."""
         if self.count == 1:
             return text
-        content = as_bytes(text if self.first else "-")
-        (size, *_) = self.exchange(len(content))
-        content = content if self.first else content.new_empty(size)
+        content = as_bytes(text if self.is_first else "-")
+        (size, *_) = self.gather_integers(len(content))
+        content = content if self.is_first else content.new_empty(size)
         dist.broadcast(content, 0, group=self._group)
         return as_text(content)
 
@@ -169,7 +169,7 @@ def launched(device: str) -> Iterator[Processes]:
     try:
         with _loss_as_error(watch):
             yield processes
-            processes.exchange(0)
+            processes.gather_integers(0)
     except BaseException as error:
         watch.leave(_exit_code(error))
         raise
@@ -201,7 +201,7 @@ def start_processes(device: str) -> Processes:
     if place.type == "cuda":
         with processes.fail_together():
             claim_gpu(place)
-        identities = processes.exchange(gpu_identity(place))
+        identities = processes.gather_integers(gpu_identity(place))
         with processes.fail_together():
             require_own_gpus(identities)
     return processes
@@ -215,10 +215,10 @@ def start_watch(processes: Processes, launch: Launch) -> Watch:
     """
     watch = Watch(processes.rank, processes.count)
     with processes.fail_together():
-        place = watch.listen(launch.address, launch.local_count == launch.count) if processes.first else ""
-    place = processes.from_first(place)
+        place = watch.listen(launch.address, launch.local_count == launch.count) if processes.is_first else ""
+    place = processes.broadcast_text(place)
     with processes.fail_together():
-        if not processes.first:
+        if not processes.is_first:
             watch.join(place)
     return watch
 

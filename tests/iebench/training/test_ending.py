@@ -28,7 +28,7 @@ group = FriendlyGroup()
 @click.argument("ends")
 def work(waits, ends):
     with launched("cpu") as processes, out_of_memory_as_error(small_recipe(), "RUN", 2):
-        if processes.first:
+        if processes.is_first:
             print("waiting", flush=True)
             if waits == "deaf":
                 time.sleep(600)

@@ -1,8 +1,8 @@
-"""Single views of a dataset, in any order: for notebooks, and for training code of other people.
+"""Reads single views of a dataset in any order, for notebooks and for other people's training code.
 
-A dataset is read here as torch reads map-style datasets. Each view is one read of its own: from a file, or, where the
-dataset stands at an address and the shard is not in the cache, over one HTTP range. Streams (``shards.stream``) are
-what reads whole datasets fast.
+``Dataset`` is a map-style dataset of torch. Each view is read by itself: from its shard's file, or with one HTTP range
+request if the dataset is at an address and the shard is not in the cache. To read a whole dataset fast, use a stream
+(``shards.stream``).
 """
 
 from collections.abc import Callable
@@ -24,10 +24,10 @@ from shards.single import read_view
 
 
 class Item(NamedTuple):
-    """One view, as torch's ``default_collate`` takes it.
+    """One view in a form that torch's ``default_collate`` accepts.
 
     Attributes:
-        image: (3, height, width) uint8 tensor, RGB; or what the dataset's ``transform`` made of the Pillow image.
+        image: (3, height, width) uint8 tensor, RGB; or the value that the dataset's ``transform`` returned.
         latents: (number of latents,) float64 tensor, in the order of ``Dataset.latent_names``.
         label: Label of the class.
     """
@@ -38,23 +38,23 @@ class Item(NamedTuple):
 
 
 class Dataset(torch.utils.data.Dataset[Item]):
-    """Every view of a dataset by its place or its name.
+    """A map-style dataset of views, which are found by their position or by their name.
 
-    All methods may be called from several threads and processes at once. Of the table, only the rows of shards that are
-    asked for are read, also from an address.
+    Several threads and processes may use one instance at once. Only those rows of ``latents.parquet`` are read that
+    describe the shards in use, even if the dataset is at an address.
 
     Args:
-        location: A folder, or an address that starts with http://, https://, s3:// or hf://.
+        location: Folder of the dataset, or an address that starts with http://, https://, s3:// or hf://.
         split: ``train`` or ``val``; by default both, one after the other.
-        transform: Called with the RGB Pillow image of each item; by default images are uint8 tensors.
+        transform: Function of each item's RGB Pillow image; by default images become uint8 tensors.
 
     Attributes:
         index: Contents of ``dataset.json``.
         latent_names: Names of the latents, in order.
 
     Raises:
-        UsageError: there is no dataset, or no such split.
-        IebenchError: the dataset has no ``latents.parquet``; ``iebench index`` makes it.
+        UsageError: There is no dataset at the location, or it has no such split.
+        IebenchError: The dataset has no ``latents.parquet``; ``iebench index`` makes one.
     """
 
     def __init__(
@@ -76,18 +76,18 @@ class Dataset(torch.utils.data.Dataset[Item]):
 
     @property
     def objects(self) -> tuple[Name, ...]:
-        """Synset and name of each object; views ``i * views_per_object`` and on are those of object ``i``.
+        """Synset and name of each object; the views of object ``i`` begin at position ``i * views_per_object``.
 
-        The names of all shards are read for it, which from an address is most of the table.
+        This reads the names in all shards. If the dataset is at an address, it downloads most of ``latents.parquet``.
         """
         return tuple(name for shard in self._shards for name in self._rows_of(shard)[0])
 
     def __len__(self) -> int:
-        """How many views there are."""
+        """Returns the number of views."""
         return int(self._stops[-1])
 
     def __getitem__(self, place: int) -> Item:
-        """The view at a place, from 0 on in the order of the index; negative places count from the end."""
+        """Returns the view at position ``place`` in the order of the index; negative ones count from the end."""
         view = self.read(place)
         pixels = view.pixels()
         if self._transform is None:
@@ -97,14 +97,14 @@ class Dataset(torch.utils.data.Dataset[Item]):
         return Item(image, torch.tensor(view.metadata.latents, dtype=torch.float64), view.metadata.label)
 
     def read(self, place: int) -> View:
-        """The view at a place with all that is stored of it, such as its metadata and its passes.
+        """Reads a view with everything that is stored of it, such as its metadata and its passes.
 
         Args:
-            place: Place in the order of the index; negative places count from the end.
+            place: Position of the view in the order of the index; negative ones count from the end.
 
         Raises:
-            IndexError: there is no such place.
-            IebenchError: the shard cannot be read, or says something else than ``latents.parquet``.
+            IndexError: There is no such position.
+            IebenchError: The shard cannot be read, or contradicts ``latents.parquet``.
         """
         if not -len(self) <= place < len(self):
             raise IndexError(f"place {place} of {len(self)} views")
@@ -119,7 +119,7 @@ class Dataset(torch.utils.data.Dataset[Item]):
         return read_view(self._folder, self.index, shard, places[place], (*names[number], view))
 
     def _rows_of(self, shard: ShardInfo) -> tuple[list[Name], np.ndarray]:
-        """The objects of a shard and the places of its views, which are read once."""
+        """Returns the names of a shard's objects and the byte ranges of its views; each shard's are read only once."""
         if shard.name not in self._read:
             names, places = self._rows.of(shard)
             own = [(synset, name) for synset, name, _ in names[:: self.index.views_per_object]]
@@ -127,11 +127,16 @@ class Dataset(torch.utils.data.Dataset[Item]):
         return self._read[shard.name]
 
     def view(self, synset: str, object_id: str, view: int) -> View:
-        """A view by the name of its object and its number.
+        """Reads a view by its object's name and its number.
+
+        Args:
+            synset: Synset of the object's class.
+            object_id: Name of the object.
+            view: Number of the view, from 0 on.
 
         Raises:
-            UsageError: the dataset, or the split, holds no such view.
-            IebenchError: as of ``read``.
+            UsageError: The dataset, or the chosen split, has no such view.
+            IebenchError: The shard cannot be read, or contradicts ``latents.parquet``.
         """
         views = self.index.views_per_object
         if 0 <= view < views:
@@ -142,20 +147,20 @@ class Dataset(torch.utils.data.Dataset[Item]):
         raise UsageError(f"the dataset holds no view {view} of object {synset}/{object_id}")
 
     def pairs(self) -> "PairDataset":
-        """Pairs of views of one object each, one pair per object."""
+        """Returns a dataset of pairs: two random views of each object."""
         return PairDataset(self)
 
 
 class PairDataset(torch.utils.data.Dataset[tuple[Item, Item]]):
-    """Two views of each object, drawn anew each time by torch's generator.
+    """A dataset of pairs: two views of each object, drawn anew at each access by torch's generator.
 
     One pass over it is an epoch in the sense of the SIE paper (arXiv 2302.10283): one random pair per object.
 
     Args:
-        views: The views.
+        views: Dataset of the single views.
 
     Raises:
-        UsageError: objects have one view, which makes no pair.
+        UsageError: The dataset has only one view of each object.
     """
 
     def __init__(self, views: Dataset) -> None:
@@ -164,11 +169,11 @@ class PairDataset(torch.utils.data.Dataset[tuple[Item, Item]]):
         self._views = views
 
     def __len__(self) -> int:
-        """How many objects there are."""
+        """Returns the number of objects."""
         return len(self._views) // self._views.index.views_per_object
 
     def __getitem__(self, number: int) -> tuple[Item, Item]:
-        """A random pair of views of one object."""
+        """Returns a random pair of different views of object ``number``."""
         count = self._views.index.views_per_object
         first, second = torch.randperm(count)[:2].tolist()
         start = range(len(self))[number] * count

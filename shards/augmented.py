@@ -1,4 +1,4 @@
-"""Batches of views that are made as shards are read: augmentations of one stored view, with their parameters."""
+"""Makes batches of augmented views while shards are read: each draw is several augmentations of one stored view."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -12,35 +12,35 @@ from shards.reader import View
 
 
 class ViewMaker(Protocol):
-    """Makes the views of a draw out of one stored view; is handed to loader workers."""
+    """An augmentation that makes the views of a draw from one stored view. Loader workers need it to be picklable."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the parameters, which stand behind the stored latents."""
+        """Names of the augmentation's parameters, which are appended to the stored latents."""
 
     @property
     def size(self) -> int:
         """Height and width of a view in pixels."""
 
     def make(self, view: View, epoch: int, out: np.ndarray) -> np.ndarray:
-        """Makes the views of a draw.
+        """Makes the views of a draw and returns the parameters that they were made with.
 
         Args:
-            view: What is stored.
-            epoch: How often the object was drawn before.
-            out: (views, size, size, 3) uint8 to write to.
+            view: Stored view.
+            epoch: Number of earlier draws of this object.
+            out: (views, size, size, 3) uint8 array to write the views into.
 
         Returns:
-            (views, number of parameters) float64.
+            (views, number of parameters) float64 array of parameters.
         """
 
 
 class SourceView(NamedTuple):
-    """A stored view of which the views of a draw are made.
+    """The stored view from which the views of a draw are made.
 
     Attributes:
-        view: What is stored.
-        epoch: How often its object was drawn before.
+        view: Stored view.
+        epoch: Number of earlier draws of its object.
     """
 
     view: View
@@ -50,13 +50,13 @@ class SourceView(NamedTuple):
 def collate_made(
     sources: Sequence[SourceView], count: int, maker: ViewMaker, blocks: Blocks | None = None
 ) -> DrawBatch:
-    """One batch of draws that are made out of stored views.
+    """Makes one batch of draws from stored views.
 
     Args:
-        sources: A stored view for each draw.
-        count: Number of views of a draw.
-        maker: Makes them.
-        blocks: The blocks of shared memory to write images into, in a loader worker; otherwise None.
+        sources: Stored views, one for each draw.
+        count: Number of views in a draw.
+        maker: Augmentation that makes the views of a draw.
+        blocks: Shared memory that a loader worker writes images into; None to use ordinary memory.
     """
     pixels, block = draw_room(count, len(sources), maker.size, blocks)
     latents = np.empty((count, len(sources), len(sources[0].view.metadata.latents) + len(maker.names)))

@@ -1,18 +1,22 @@
-"""Lanes: the parts of a split that are read apart, each giving its fixed share of every batch.
+"""Divides the objects of a split into lanes. Each lane is read independently and gives a fixed share of every batch.
 
-A batch is the shares of all lanes side by side. So the order of batches is one and the same however many processes
-and loader workers the lanes are dealt to, and no process ever waits for another's shards: a lane has no end, it goes
-from pass to pass by itself.
+A batch consists of the shares of all lanes, side by side. A lane has no end: after a pass over its objects it begins
+the next one by itself. So the batches do not depend on how many processes and loader workers share the lanes, and no
+process waits for another.
 
 Two lanes, three objects a, b, c in two shards (a b | c), batches of two draws, one draw of each object in a pass::
 
-    lane 0 reads a            lane 1 reads b, c          (half of 3 objects, rounded down; the shard "a b" is
-    pass 1: a                 pass 1: b  c                read by both lanes, each its own part)
-    pass 2: a                 pass 2: c  b
-    batches: [a b] [a c] [a c] [a b] ...
+    lane 0 has object a          pass 1 | pass 2 | pass 3 | pass 4
+                                 a      | a      | a      | a
+    lane 1 has objects b and c   pass 1          | pass 2
+                                 b        c      | c        b
+    batches                      [a b]    [a c]    [a c]    [a b]
 
-With one process both lanes are its own; with two, each reads one lane and gives its half of the same batches. Lanes
-differ by one object at most, so with 32 objects or more each object is drawn nearly as often as any other.
+The shard (a b) is read by both lanes, and each takes its own object. A single process reads both lanes; of two
+processes, each reads one lane and gets its half of the same batches.
+
+Lanes differ by at most one object. So a is drawn twice as often as b here, but with lanes of 32 objects or more, an
+object of a smaller lane is drawn at most 1/32 (3.1 %) more often than one of a larger lane.
 """
 
 import random
@@ -26,14 +30,14 @@ from shards.schema import ShardInfo
 
 MOST_LANES = 64
 FEWEST_OBJECTS = 32
-"""Of a lane, by default: lanes may differ by one object, whose weight this bounds to 3 %."""
+"""Fewest objects of a lane by default; with them, no object is drawn 4 % more often than another."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Objects ``start`` to ``stop`` of a shard."""
+    """The objects of a shard from position ``start`` up to, but not including, ``stop``."""
 
     shard: ShardInfo
     start: int
@@ -41,28 +45,36 @@ class Segment:
 
     @property
     def objects(self) -> int:
-        """How many objects it holds."""
+        """Number of objects in the segment."""
         return self.stop - self.start
 
 
 def default_lanes(batch_size: int, objects: int) -> int:
-    """The largest divisor of the batch size that is at most 64 and leaves a lane 32 objects.
+    """Returns the largest number of lanes that divides the batch size, is at most 64, and leaves each lane 32 objects.
 
     Args:
-        batch_size: over all processes.
-        objects: Number of objects of the split.
+        batch_size: Number of draws in a batch, over all processes.
+        objects: Number of objects in the split.
     """
     most = max(1, min(MOST_LANES, objects // FEWEST_OBJECTS))
     return max(number for number in range(1, most + 1) if batch_size % number == 0)
 
 
 def cut_lanes(shards: Sequence[ShardInfo], lanes: int, seed: int) -> list[tuple[Segment, ...]]:
-    """Deals the objects of shards, which are shuffled, out to lanes that differ by one object at most.
+    """Shuffles the shards and divides their objects into lanes whose numbers of objects differ by at most one.
 
-    A shard that two lanes share is read by both, each its own part.
+    A shard may be cut in two: both lanes read it, and each takes its own segment.
+
+    Args:
+        shards: Shards of the split.
+        lanes: Number of lanes.
+        seed: Seed by which the shards are shuffled.
+
+    Returns:
+        The segments of each lane.
 
     Raises:
-        UsageError: there are more lanes than objects.
+        UsageError: There are more lanes than objects.
     """
     objects = sum(shard.objects for shard in shards)
     if lanes > objects:
@@ -77,7 +89,7 @@ def cut_lanes(shards: Sequence[ShardInfo], lanes: int, seed: int) -> list[tuple[
 
 
 def segments_between(shards: Sequence[ShardInfo], first: int, last: int) -> Iterator[Segment]:
-    """The parts of shards that hold the objects from ``first`` up to but not ``last``, counted over all shards."""
+    """Yields the segments that hold the objects ``first`` to ``last - 1``, counted over all shards."""
     begin = 0
     for shard in shards:
         start, stop = max(first - begin, 0), min(last - begin, shard.objects)
@@ -87,7 +99,11 @@ def segments_between(shards: Sequence[ShardInfo], first: int, last: int) -> Iter
 
 
 def interleaved(sources: Iterable[Iterator[T]], width: int) -> Iterator[T]:
-    """Takes one from each of ``width`` sources in turn; where one ends, the next in line takes its place."""
+    """Yields one item from each of ``width`` sources in turn.
+
+    When a source ends, the next one takes its place and a new round begins: the sources 1 2 3 | 4 | 5 6 with width 2
+    give 1 4, 2, 3 5, 6.
+    """
     waiting = iter(sources)
     running = list(islice(waiting, width))
     while running:

@@ -1,4 +1,11 @@
-"""Streams read by worker processes, which give parts of batches, and are gone when they should be."""
+"""Reads streams with worker processes, and stops these processes at the end.
+
+With two workers, worker 0 yields the first half of each batch's lanes and worker 1 the second half. The DataLoader
+gives the halves in turn, and ``whole_batches`` puts them together again::
+
+    DataLoader:     step 0 of worker 0, step 0 of worker 1, step 1 of worker 0, step 1 of worker 1, ...
+    whole_batches: (step 0 of worker 0, step 0 of worker 1), (step 1 of worker 0, step 1 of worker 1), ...
+"""
 
 import multiprocessing
 import signal
@@ -17,18 +24,18 @@ from shards.stream import DrawStream, ViewStream
 T = TypeVar("T")
 
 PREFETCHED = 3
-"""Parts that each loader worker is ahead."""
+"""Number of batches that each loader worker prepares in advance."""
 MOST_WORKERS = 8
-"""Loader workers of a process, unless it is told otherwise."""
-_IN_USE = 3  # parts of a worker that its parent has at hand, or that wait for their turn
+"""Largest number of loader workers that a process starts by default."""
+_IN_USE = 3  # blocks of a worker that the training process still uses, or that wait for their turn
 
 
 def loader_workers(asked: int | None, processes: int = 1) -> int:
     """Returns the number of loader workers of one process.
 
     Args:
-        asked: Number from the recipe; None leaves two cores to each process and takes the rest, at most eight.
-        processes: Number of processes that share this machine.
+        asked: Number in the recipe; None gives each process its share of the cores less two, at most eight workers.
+        processes: Number of training processes that share this machine.
     """
     return min(MOST_WORKERS, max(0, available_cores() // processes - 2)) if asked is None else asked
 
@@ -37,15 +44,18 @@ def loader_workers(asked: int | None, processes: int = 1) -> int:
 def draw_batches(
     stream: DrawStream, workers: int, pin_memory: bool = False
 ) -> Iterator[Iterator[tuple[DrawBatch, ...]]]:
-    """The batches of a stream, without end, in as many parts as there are workers (one for none).
+    """Opens an iterator over the batches of a stream, which has no end.
+
+    Each batch is a tuple with one part from each worker, or a single part without workers. Leaving the context stops
+    the workers.
 
     Args:
-        stream: The stream of pairs; its ``start_step`` is the first step.
-        workers: processes that decode; those without a lane are not started.
-        pin_memory: Whether batches are copied into page-locked memory, as copies to CUDA need it.
+        stream: Stream of draws; the first batch is that of its ``start_step``.
+        workers: Number of processes that read and decode; no more are started than there are lanes.
+        pin_memory: Whether batches are copied into page-locked memory, from which copies to CUDA can be asynchronous.
 
     Raises:
-        IebenchError: a shard cannot be read, or a worker was killed.
+        IebenchError: A shard cannot be read, or a worker was killed.
     """
     workers = min(workers, stream.lanes)
     with _reading(stream, workers, pin_memory) as parts:
@@ -54,16 +64,25 @@ def draw_batches(
 
 @contextmanager
 def view_batches(stream: ViewStream, workers: int, pin_memory: bool = False) -> Iterator[Iterator[ViewBatch]]:
-    """The batches of a stream, each of which tells its place; all else as ``draw_batches``."""
+    """Opens an iterator over the batches of an evaluation's stream, in no fixed order; see ``ViewBatch.start``.
+
+    Args:
+        stream: Stream of views.
+        workers: Number of processes that read and decode.
+        pin_memory: Whether batches are copied into page-locked memory, from which copies to CUDA can be asynchronous.
+
+    Raises:
+        IebenchError: A shard cannot be read, or a worker was killed.
+    """
     with _reading(stream, workers, pin_memory) as parts:
         yield (batch for (batch,) in whole_batches(parts, 1))
 
 
 def whole_batches(parts: Iterable[T | IebenchError], workers: int) -> Iterator[tuple[T, ...]]:
-    """What loader workers give, as many parts at a time as there are workers.
+    """Joins the parts of batches that loader workers yield in turn: one tuple for each ``workers`` parts.
 
     Raises:
-        IebenchError: as a stream met it.
+        IebenchError: The stream yielded this error.
     """
     found: list[T] = []
     for part in parts:
@@ -77,13 +96,13 @@ def whole_batches(parts: Iterable[T | IebenchError], workers: int) -> Iterator[t
 
 @contextmanager
 def _reading(stream: DrawStream | ViewStream, workers: int, pin_memory: bool) -> Iterator[Iterator[Any]]:
-    """What the stream gives, by way of workers that are gone at the end.
+    """Opens an iterator over everything that a stream yields, and kills the loader workers at the end.
 
-    PyTorch ends them with the last reference to them, which the frames of an error may hold up to the end of the
-    interpreter; that would wait for ever for workers that heed no signal.
+    PyTorch would stop the workers only when nothing refers to them any more. The traceback of an error can keep them
+    until the interpreter exits, which would then wait forever for workers that ignore signals.
 
     Raises:
-        IebenchError: a worker was killed; PyTorch interrupts whatever this process is at.
+        IebenchError: A worker was killed. PyTorch raises this at whatever line this process is executing.
     """
     if workers and multiprocessing.get_start_method() == "fork":
         stream.blocks = Blocks(workers, PREFETCHED + _IN_USE, stream.part_bytes(workers))
@@ -110,12 +129,12 @@ def _reading(stream: DrawStream | ViewStream, workers: int, pin_memory: bool) ->
         stream.blocks = None
         if workers and parts is not None:
             parts._shutdown_workers()
-            for worker in parts._workers:  # perhaps in the middle of a download
+            for worker in parts._workers:  # a worker may be in the middle of a download
                 worker.kill()
                 worker.join()
 
 
 def _leave_interrupts_to_parent(_: int) -> None:
-    """Also SIGTERM: torchrun and Slurm send it to every process that they know of."""
+    """Makes a loader worker ignore SIGINT and SIGTERM, which torchrun and Slurm send to every process of a job."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

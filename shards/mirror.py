@@ -1,7 +1,7 @@
-"""Datasets that stand at an address: a folder in the cache is their mirror, and shards come when first read.
+"""Mirrors datasets at an address: a folder in the cache gets the index at once, and each shard when it is first read.
 
-Every shard has its SHA-256 checked against the index before this process reads it; one that is wrong, because it
-was cut short, altered or is of an earlier version of the dataset, is fetched anew.
+Before a process reads a shard, it checks the shard's SHA-256 against the index. A shard that is wrong is downloaded
+again: it may be cut short, altered, or from an earlier version of the dataset.
 """
 
 import json
@@ -21,24 +21,23 @@ from shards.remote.connection import Unreachable
 from shards.schema import INDEX_NAME, SHARD_NAME, ShardInfo, parse_index_text
 
 LARGEST_INDEX = 1 << 25
-"""Bytes; the index of the whole benchmark has 0.1 MB."""
+"""Largest index that is downloaded, in bytes; the index of the whole benchmark has 0.1 MB."""
 
 _checked: dict[Path, tuple[str, int, int, int]] = {}
-"""The shards that this process has checked: SHA-256, bytes, time of change and inode by path."""
+"""Files that this process has checked, by path: SHA-256, bytes, modification time and inode."""
 
 
 def dataset_folder(location: str | Path) -> Path:
-    """The folder of a dataset: the path itself, or the mirror of an address with its index as it is now.
+    """Returns the folder of a dataset. For an address, this is its mirror, whose index is updated first.
 
-    An address that cannot be reached is no error where the mirror has an index already: it is used, and a line on
-    stderr says so.
+    If the address cannot be reached but the mirror has an index, that index is used and a line on stderr says so.
 
     Args:
-        location: a folder's path, or an address that starts with http://, https://, s3:// or hf://.
+        location: Path of a folder, or an address that starts with http://, https://, s3:// or hf://.
 
     Raises:
-        UsageError: it is another kind of address, or one with a password in it.
-        IebenchError: there is no dataset that can be read, or the cache cannot be written.
+        UsageError: The address is of another kind, or has a password in it.
+        IebenchError: There is no readable dataset at the address, or the cache cannot be written.
     """
     if isinstance(location, Path) or not is_address(location):
         return Path(location)
@@ -50,12 +49,12 @@ def dataset_folder(location: str | Path) -> Path:
 
 
 def local_shard(folder: Path, shard: ShardInfo) -> Path:
-    """The file of a shard; in a mirror it is fetched where it is missing or its SHA-256 is wrong.
+    """Returns the path of a shard's file. In a mirror, it is downloaded if it is missing or its SHA-256 is wrong.
 
-    Any number of processes and threads may ask for one shard at once: one fetches it.
+    Several processes and threads may ask for one shard at once; one of them downloads it and the others wait.
 
     Raises:
-        IebenchError: it could not be fetched, or the cache cannot be written.
+        IebenchError: The shard cannot be downloaded, or the cache cannot be written.
     """
     address = origin_of(folder)
     if address is not None and not SHARD_NAME.fullmatch(shard.name):
@@ -64,16 +63,18 @@ def local_shard(folder: Path, shard: ShardInfo) -> Path:
 
 
 def local_file(folder: Path, name: str, size: int, sha256: str) -> Path:
-    """One of a dataset's files; in a mirror it is fetched as ``local_shard`` says, elsewhere it is not looked at.
+    """Returns the path of one of a dataset's files. In a mirror, it is checked and downloaded as by ``local_shard``.
+
+    In a local dataset, the file is not checked and need not exist.
 
     Args:
         folder: Folder of the dataset.
         name: Name of the file.
-        size: its bytes.
-        sha256: hexadecimal.
+        size: Size of the file in bytes.
+        sha256: SHA-256 of the file, hexadecimal.
 
     Raises:
-        IebenchError: it could not be fetched, or the cache cannot be written.
+        IebenchError: The file cannot be downloaded, or the cache cannot be written.
     """
     path = folder / name
     address = origin_of(folder)
@@ -91,7 +92,7 @@ def local_file(folder: Path, name: str, size: int, sha256: str) -> Path:
 
 
 def is_here(folder: Path, shard: ShardInfo) -> bool:
-    """Whether a shard can be read without a connection; that of a mirror has its SHA-256 checked."""
+    """Returns whether a shard can be read without a download; in a mirror, its SHA-256 is checked."""
     path = folder / shard.name
     if origin_of(folder) is None:
         return True
@@ -100,14 +101,14 @@ def is_here(folder: Path, shard: ShardInfo) -> bool:
 
 
 def prefetch(folder: Path, shards: Iterable[ShardInfo], ahead: int = 1) -> Iterator[ShardInfo]:
-    """The shards in order; while one is being read, the next ones of a mirror are fetched in the background.
+    """Yields shards in order and, in a mirror, downloads the next ones in the background meanwhile.
 
-    An error is met again, and raised, by whoever reads the shard.
+    An error of the background download is not raised here. Reading the shard tries again and raises it.
 
     Args:
-        folder: the dataset's folder.
-        shards: The shards, in the order in which they will be read.
-        ahead: Number of shards that are fetched beyond the one that is read.
+        folder: Folder of the dataset.
+        shards: Shards in the order in which they will be read.
+        ahead: Number of shards that are downloaded beyond the one that is being read.
     """
     if origin_of(folder) is None:
         yield from shards
@@ -118,7 +119,7 @@ def prefetch(folder: Path, shards: Iterable[ShardInfo], ahead: int = 1) -> Itera
         new = list(islice(remaining, ahead + 1 - len(coming)))
         coming += new
         for shard in new:
-            # A daemon: whoever stops reading does not wait for it, and what it has fetched is taken up later.
+            # A daemon thread, so that exiting does not wait for it; a later download continues where it stopped.
             threading.Thread(target=_fetch_quietly, args=(folder, shard), daemon=True).start()
         yield coming.pop(0)
 
@@ -129,7 +130,7 @@ def _fetch_quietly(folder: Path, shard: ShardInfo) -> None:
 
 
 def _refresh(address: str, folder: Path) -> None:
-    """Brings the index of a mirror to what stands at its address."""
+    """Updates the index of a mirror from its address."""
     from shards.remote.download import download_small
 
     path = folder / INDEX_NAME
@@ -144,14 +145,14 @@ def _refresh(address: str, folder: Path) -> None:
         return
     parse_index_text(content, url)
     if path.is_file() and origin_of(folder) == address and path.read_bytes() == content:
-        return  # a cache that cannot be written, but has everything, is as good
+        return  # nothing is written, so a read-only cache with all files works too
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / ORIGIN_NAME, json.dumps({"address": address}) + "\n")
     write_text(path, content.decode("utf-8"))
 
 
 def _is_right(path: Path, size: int, sha256: str) -> bool:
-    """Whether the file is there with the right bytes; they are read once by each process, and after a change."""
+    """Returns whether the file exists with the right SHA-256. Each process reads it once, and again after a change."""
     try:
         signature = _signature(path, sha256)
         if _checked.get(path) == signature:
@@ -171,7 +172,7 @@ def _signature(path: Path, sha256: str) -> tuple[str, int, int, int]:
 
 @contextmanager
 def _one_sentence() -> Iterator[None]:
-    """Errors of the disk as a sentence, which crosses a DataLoader's processes as it is."""
+    """Turns errors of the disk into an IebenchError of one sentence, which a DataLoader worker can pass on."""
     try:
         yield
     except OSError as error:

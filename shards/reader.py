@@ -1,7 +1,7 @@
-"""Views out of shards.
+"""Reads views from shards.
 
-A shard is read once, front to back. Shard names come from ``dataset.json`` and are opened as plain files, which
-``shards.mirror`` brings where the dataset stands elsewhere: no URL in a dataset is followed.
+A shard is read once, front to back. Shard names come from ``dataset.json`` and are opened as plain files; if the
+dataset is at an address, ``shards.mirror`` downloads them first. A URL inside a dataset is never followed.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -24,10 +24,15 @@ _BROKEN_SHARD = "run `iebench verify` on the dataset to see what else is wrong"
 
 @dataclass(frozen=True)
 class View:
-    """One view as stored: its metadata, its JPEG bytes, the order of their channels, and the PNG bytes of its passes.
+    """One view as it is stored. Its methods decode the image and the passes.
 
-    The passes' methods raise a UsageError where the view lacks the pass, an IebenchError where its bytes are
-    broken.
+    They raise a UsageError if the pass was not read with the view, and an IebenchError if its bytes are broken.
+
+    Attributes:
+        metadata: Contents of the ``.json`` member.
+        jpeg: JPEG bytes of the image.
+        channel_order: Order of the channels in the JPEG.
+        passes: PNG bytes of each pass that was read.
     """
 
     metadata: SampleMetadata
@@ -36,10 +41,10 @@ class View:
     passes: Mapping[Pass, bytes] = field(default_factory=dict)
 
     def pixels(self, out: np.ndarray | None = None) -> np.ndarray:
-        """(height, width, 3) uint8, RGB whatever the order in which they are stored; of a picture, as it is fitted.
+        """Decodes the image to (height, width, 3) uint8 RGB. A picture of another size is scaled and cut to the view.
 
         Args:
-            out: such an array to decode into.
+            out: (height, width, 3) uint8 array to decode into; by default a new one.
         """
         fit = self.metadata.fit
         if fit is None:
@@ -55,22 +60,22 @@ class View:
         return out
 
     def picture(self) -> np.ndarray:
-        """(height, width, 3) uint8, RGB: all that is stored, in its own size."""
+        """Decodes the image to (height, width, 3) uint8 RGB in its stored size, without scaling or cutting."""
         return decode_jpeg(self.jpeg, self.metadata.key, self.channel_order)
 
     def mask(self) -> np.ndarray:
-        """(height, width) bool: whether the pixel's centre sees the object."""
+        """Decodes the mask to (height, width) bool; True where the object is seen at the pixel's centre."""
         return decode_mask(self._stored("mask"), self.metadata.key)
 
     def depth(self) -> np.ndarray:
-        """(height, width) float32: metres along the camera's axis; infinite where it is too far to be stored."""
+        """Decodes the depth to (height, width) float32 metres along the camera's axis; infinite if too far to store."""
         stored = self._stored("depth")
         if self.metadata.depth_scale is None:
             raise IebenchError(f"{self.metadata.key}: its metadata lacks depth_scale; {_BROKEN_SHARD}")
         return decode_depth(stored, self.metadata.depth_scale, self.metadata.key)
 
     def normal(self) -> np.ndarray:
-        """(height, width, 3) float32: unit vectors; x to the right, y up, z towards the camera."""
+        """Decodes the normals to (height, width, 3) float32 unit vectors: x right, y up, z towards the camera."""
         return decode_normal(self._stored("normal"), self.metadata.key)
 
     def _stored(self, name: Pass) -> bytes:
@@ -84,14 +89,14 @@ class View:
 def read_samples(
     path: Path, wanted: Callable[[int, str], bool] = lambda number, name: True
 ) -> Iterator[Sample]:
-    """The samples of one shard in order: ``__key__`` and the members' bytes by extension.
+    """Reads the samples of one shard in order: each is its ``__key__`` and its members' bytes by extension.
 
     Args:
         path: Path of the shard.
-        wanted: Names to read, as ``shards.tar.read_members`` takes them.
+        wanted: Function of a member's number and name that returns whether to read it (``shards.tar.read_members``).
 
     Raises:
-        IebenchError: the file is no whole tar of samples.
+        IebenchError: The file cannot be read, is cut short, or is not a tar of samples.
     """
     try:
         for sample in walk_samples(path, wanted):
@@ -106,23 +111,23 @@ def read_samples(
 def read_shard(
     folder: Path, shard: ShardInfo, channel_order: ChannelOrder, passes: Collection[Pass] = PASSES
 ) -> Iterator[View]:
-    """The views of one shard in order, with those of their passes that are in ``passes``.
+    """Reads the views of one shard in order, each with those of its passes that are in ``passes``.
 
     Raises:
-        IebenchError: the shard is no whole tar, or a sample lacks a member or breaks the contract, or there
-            are more or fewer views than there should be.
+        IebenchError: The shard is damaged, a sample lacks a member or breaks the dataset format, or the number of views
+            is wrong.
     """
     for sample, path in whole_shard(folder, shard):
         yield parse_view(sample, path, channel_order, passes)
 
 
 def whole_shard(folder: Path, shard: ShardInfo) -> Iterator[tuple[Sample, Path]]:
-    """The samples of a shard, each with the shard's file, as many as there should be.
+    """Reads the samples of a shard, each together with the path of the shard's file.
 
-    The shard of a mirror comes first, and has its SHA-256 checked.
+    A shard of a mirror is downloaded first, and its SHA-256 is checked.
 
     Raises:
-        IebenchError: the shard does not come, or is no whole tar, or holds more or fewer views.
+        IebenchError: The shard cannot be downloaded, is damaged, or the number of its views is wrong.
     """
     path = local_shard(folder, shard)
     count = 0
@@ -138,18 +143,18 @@ def whole_shard(folder: Path, shard: ShardInfo) -> Iterator[tuple[Sample, Path]]
 def read_objects(
     folder: Path, index: DatasetIndex, shard: ShardInfo, start: int = 0, stop: int | None = None
 ) -> Iterator[list[View]]:
-    """All views of each object of a shard, without passes, in order.
+    """Reads the objects of a shard in order. Each is the list of all its views, without passes.
 
     Args:
         folder: Folder of the dataset.
         index: Index of the dataset.
-        shard: The shard to read.
-        start: the first object's place in the shard; the bytes of those before it are not read.
-        stop: the place before which to stop; by default the shard's end.
+        shard: Shard to read.
+        start: Position of the first object to read; the bytes of earlier ones are skipped.
+        stop: Position after the last object to read; by default the shard's end.
 
     Raises:
-        IebenchError: the shard is no whole tar, or a sample lacks a member or breaks the contract, or an object
-            lacks a view, or there are fewer objects than there should be.
+        IebenchError: The shard is damaged, a sample lacks a member or breaks the dataset format, an object lacks a
+            view, or there are too few objects.
     """
     path = local_shard(folder, shard)
     stop = shard.objects if stop is None else stop
@@ -179,10 +184,16 @@ def read_objects(
 def parse_view(
     sample: Sample, path: Path, channel_order: ChannelOrder, passes: Collection[Pass] = PASSES
 ) -> View:
-    """One raw sample as a view, with those of its passes that are in ``passes``.
+    """Makes a view from a sample, with those of its passes that are in ``passes``.
+
+    Args:
+        sample: Members of the sample by extension.
+        path: Path of the shard, for error messages.
+        channel_order: Order of the channels in the JPEG.
+        passes: Names of the passes to keep, if the sample has them.
 
     Raises:
-        IebenchError: a member is missing or breaks the contract.
+        IebenchError: The image or the metadata is missing, or the metadata breaks the dataset format.
     """
     metadata = parse_metadata(sample, path)
     stored = {name: sample[member_of(name)] for name in passes if member_of(name) in sample}
@@ -190,10 +201,10 @@ def parse_view(
 
 
 def parse_metadata(sample: Sample, path: Path) -> SampleMetadata:
-    """The metadata of one raw sample.
+    """Parses the metadata of a sample.
 
     Raises:
-        IebenchError: a member is missing, or the metadata breaks the contract.
+        IebenchError: The image or the metadata is missing, or the metadata breaks the dataset format.
     """
     missing = [extension for extension in ("jpg", "json") if extension not in sample]
     if missing:
@@ -208,7 +219,7 @@ def parse_metadata(sample: Sample, path: Path) -> SampleMetadata:
 
 
 def read_views(folder: Path, index: DatasetIndex, split: str) -> Iterator[View]:
-    """Every view of a split exactly once, in the order of the index."""
+    """Reads every view of a split exactly once, in the order of the index."""
     for shard in index.split(split).shards:
         yield from read_shard(folder, shard, index.channel_order)
 

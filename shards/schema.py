@@ -1,4 +1,4 @@
-"""The data contract: latents, keys, sample metadata and ``dataset.json``. Its only home."""
+"""Defines the dataset format: latents, keys, the metadata of samples, and ``dataset.json``."""
 
 import hashlib
 import json
@@ -33,12 +33,12 @@ class _Record(BaseModel):
 
 
 class Latent(_Record):
-    """One number that decides how a view looks.
+    """One parameter that a view was rendered with.
 
     Attributes:
-        name: such as ``rotation_x``.
-        unit: ``rad``, ``turn`` (a hue, where 1 is the whole circle) or ``m``.
-        intervals: the closed intervals it is drawn from, uniformly over their union.
+        name: Name of the latent, such as ``rotation_x``.
+        unit: ``rad``, ``turn`` (for a hue; 1 is the whole circle) or ``m``.
+        intervals: Closed intervals; the latent is drawn uniformly from their union.
     """
 
     name: str
@@ -46,11 +46,11 @@ class Latent(_Record):
     intervals: tuple[tuple[float, float], ...]
 
     def contains(self, value: float) -> bool:
-        """Whether ``value`` lies in one of the intervals."""
+        """Returns whether ``value`` lies in one of the intervals."""
         return any(low <= value <= high for low, high in self.intervals)
 
     def from_uniform(self, uniform: float) -> float:
-        """Maps a number in [0, 1) to the union of the intervals, keeping it uniform."""
+        """Maps a uniform number in [0, 1) to a value that is uniform over the union of the intervals."""
         lengths = [high - low for low, high in self.intervals]
         offset = uniform * sum(lengths)
         for (low, high), length in zip(self.intervals, lengths, strict=True):
@@ -85,11 +85,17 @@ VARIANTS: dict[Variant, tuple[Latent, ...]] = {
     "ood": _latents(((-math.pi, -_QUARTER_TURN), (_QUARTER_TURN, math.pi))),
     "pictures": (),
 }
-"""The latents of each variant, in the order of the published ``latent_i.npy``; pictures were not rendered from any."""
+"""Latents of each variant, in the order of the published ``latent_i.npy``; ``pictures`` has none."""
 
 
 class ClassInfo(_Record):
-    """A class: its label is the index of its synset among the dataset's sorted synsets."""
+    """A class of objects.
+
+    Attributes:
+        label: Index of the synset among the dataset's sorted synsets.
+        synset: WordNet identifier of the class, or another text that names it.
+        name: Name of the class for people.
+    """
 
     label: _Count
     synset: str
@@ -97,12 +103,17 @@ class ClassInfo(_Record):
 
 
 class ShardInfo(_Record):
-    """One sealed shard: how large it is, what its bytes hash to, and what it holds.
+    """A finished shard: its size, its checksum and what it contains.
 
     Attributes:
-        pixels: Sums over the decoded views, of which ``channel_mean`` and ``channel_std`` are made; None in datasets
-            from before they were kept.
-        devices: Kinds of devices that rendered its views, sorted; empty if it was packed, or nobody recorded it.
+        name: Name of the file, beside ``dataset.json``.
+        bytes: Size of the file.
+        sha256: SHA-256 of the file, hexadecimal.
+        objects: Number of objects in the shard.
+        views: Number of views in the shard.
+        pixels: Sums over the decoded views, from which ``channel_mean`` and ``channel_std`` are computed; None in old
+            datasets.
+        devices: Kinds of the devices that rendered the views, sorted; empty if they were packed or are not known.
     """
 
     name: str = Field(json_schema_extra={"pattern": f"^{SHARD_NAME.pattern}$"})
@@ -115,14 +126,19 @@ class ShardInfo(_Record):
 
 
 class TableInfo(_Record):
-    """The table of all views, ``latents.parquet`` (``shards.table``): how large it is, and what it hashes to."""
+    """Size and checksum of ``latents.parquet``, the table of all views (``shards.table``).
+
+    Attributes:
+        bytes: Size of the file.
+        sha256: SHA-256 of the file, hexadecimal.
+    """
 
     bytes: _Count
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
 class SplitInfo(_Record):
-    """The shards of one split and their totals."""
+    """The shards of one split, with the number of objects and views in all of them."""
 
     shards: tuple[ShardInfo, ...]
     objects: _Count
@@ -134,11 +150,12 @@ _Row4 = tuple[float, float, float, float]
 
 
 class CameraInfo(_Record):
-    """The camera of every view, in OpenCV's axes: x to the right of the image, y down, z away from the camera.
+    """The camera that took every view, with OpenCV's axes: x to the right of the image, y down, z along the view.
 
     Attributes:
+        axes: Convention of the camera's axes.
         intrinsics: Rows of the (3, 3) intrinsic matrix, in pixels; the centre of the first pixel is (0.5, 0.5).
-        camera_to_world: Rows of the (4, 4) matrix from the camera's axes to the world, in metres.
+        camera_to_world: Rows of the (4, 4) matrix from camera coordinates to world coordinates, in metres.
     """
 
     axes: Literal["opencv"] = "opencv"
@@ -147,18 +164,25 @@ class CameraInfo(_Record):
 
 
 class DatasetIndex(_Record):
-    """``dataset.json``: everything about a dataset that is not a view.
+    """Contents of ``dataset.json``, which describes a dataset and lists its shards.
 
     Attributes:
-        channel_order: Order of the channels in the stored JPEGs; ``bgr`` has red and blue swapped, as the published images.
-        image_size: Width and height of a view in pixels; pictures may be stored in other sizes.
-        seed: Seed that the latents were drawn with; None if they were not drawn here.
-        passes: Passes that every view has beside its JPEG.
+        format_version: Version of the dataset format.
+        variant: Variant of the benchmark, which decides the ranges of the latents.
+        latents: Latents of every view, in the order in which the samples store them.
+        classes: Classes, in the order of their labels.
+        image_size: Width and height of a view in pixels; stored pictures may have other sizes.
+        views_per_object: Number of views of each object.
+        seed: Seed that the latents were drawn with; None if they came with the data.
+        channel_order: Order of the channels in the stored JPEGs; ``bgr``, as in the published images, has red and blue
+            swapped.
+        passes: Passes that are stored beside the JPEG of every view.
         channel_mean: Mean of the decoded training views, per channel, in [0, 1].
         channel_std: Standard deviation of the decoded training views, per channel, in [0, 1].
-        renderer: settings and versions of whatever made the views.
-        latents_table: Size and checksum of ``latents.parquet``; None in datasets from before there was one.
-        camera: The camera that all views were seen by; None where there are no passes, or it is not known.
+        renderer: Settings and versions of the program that made the views.
+        splits: Shards of each split, by its name.
+        latents_table: Size and checksum of ``latents.parquet``; None in old datasets, which lack that file.
+        camera: Camera that took all views; None if there are no passes or the camera is not known.
     """
 
     format_version: int = Field(default=FORMAT_VERSION, json_schema_extra={"const": FORMAT_VERSION})
@@ -178,10 +202,10 @@ class DatasetIndex(_Record):
     camera: CameraInfo | None = None
 
     def split(self, name: str) -> SplitInfo:
-        """The split called ``name``.
+        """Returns the split called ``name``.
 
         Raises:
-            UsageError: there is none, or it is empty.
+            UsageError: There is no such split, or it is empty.
         """
         split = self.splits.get(name)
         if split is None or split.views == 0:
@@ -192,10 +216,10 @@ class DatasetIndex(_Record):
         return split
 
     def latent_index(self, names: tuple[str, ...]) -> list[int]:
-        """Positions of the latents called ``names``.
+        """Returns the positions of the latents called ``names``.
 
         Raises:
-            UsageError: the dataset lacks one of them.
+            UsageError: The dataset lacks one of them.
         """
         known = [latent.name for latent in self.latents]
         missing = [name for name in names if name not in known]
@@ -204,16 +228,16 @@ class DatasetIndex(_Record):
         return [known.index(name) for name in names]
 
     def to_json(self) -> str:
-        """The text of ``dataset.json``."""
+        """Returns the text of ``dataset.json``."""
         return json.dumps(self.model_dump(mode="json"), indent=1) + "\n"
 
 
 class Fit(_Record):
-    """How a picture of any size becomes a view: scaled by its shorter side, and cut to the square in its middle.
+    """Sizes by which a picture of any size becomes a square view: it is scaled, and then its middle is cut out.
 
     Attributes:
-        shorter: Shorter side after scaling, in pixels.
-        square: Side of the square, in pixels: the dataset's ``image_size``.
+        shorter: Shorter side of the scaled picture, in pixels.
+        square: Side of the square that is cut out, in pixels; equal to the dataset's ``image_size``.
     """
 
     shorter: _Positive
@@ -221,14 +245,19 @@ class Fit(_Record):
 
 
 class SampleMetadata(_Record):
-    """The ``.json`` member of a sample.
+    """Contents of a sample's ``.json`` member.
 
     Attributes:
-        depth_scale: metres per unit of the ``.depth.png`` member; None where there is none.
-        scale: the factor that the model was scaled by; None where it has its own size.
-        notes: what the view lacks of the model, such as a texture that is missing; what was done to a picture.
-        fit: How the stored picture becomes a view; None where it is one.
-        crc32: CRC-32 of the sample (``shards.samples``); None if it was written without.
+        synset: Synset of the object's class.
+        object: Name of the object.
+        view: Number of the view, from 0 on.
+        label: Label of the class.
+        latents: Latents of the view, in the order of ``DatasetIndex.latents``.
+        scale: Factor by which the model was scaled; None if it kept its own size.
+        notes: Sentences about what is missing from the view, such as a texture, or what was done to a picture.
+        depth_scale: Metres per unit of the ``.depth.png`` member; None if there is no such member.
+        fit: Sizes by which the stored picture becomes a view; None if the stored picture is the view.
+        crc32: CRC-32 of the sample (``shards.samples``); None if it was written without one.
     """
 
     synset: str
@@ -243,48 +272,48 @@ class SampleMetadata(_Record):
     crc32: int | None = None
 
     def encode(self) -> bytes:
-        """JSON bytes without what is absent and without ``crc32``; floating-point numbers survive exactly."""
+        """Returns JSON bytes without defaults and without ``crc32``; floating-point numbers are kept exactly."""
         return json.dumps(self.model_dump(exclude_defaults=True, exclude={"crc32"})).encode()
 
     @property
     def key(self) -> str:
-        """The WebDataset key of this sample."""
+        """WebDataset key of this sample."""
         return sample_key(self.synset, self.object, self.view)
 
 
 def sample_key(synset: str, object_id: str, view: int) -> str:
-    """``{synset}-{object}-{view:03d}``; equal keys mean equal synset, object and view."""
+    """Returns the key ``{synset}-{object}-{view:03d}``, which no other view has."""
     return f"{object_key(synset, object_id)}-{view:03d}"
 
 
 def object_key(synset: str, object_id: str) -> str:
-    """``{synset}-{object}``, percent-encoded where a WebDataset key cannot hold a character.
+    """Returns ``{synset}-{object}``, with the characters percent-encoded that a WebDataset key cannot hold.
 
-    A key ends at its first dot, so dots are encoded; so are dashes in the synset, which the first dash ends.
-    ``urllib.parse.unquote`` reverses it.
+    Dots are encoded because a WebDataset key ends at the first dot. Dashes in the synset are encoded because the first
+    dash ends the synset. ``urllib.parse.unquote`` decodes both.
     """
     encoded = [quote(part, safe="").replace(".", "%2E") for part in (synset, object_id)]
     return f"{encoded[0].replace('-', '%2D')}-{encoded[1]}"
 
 
 def split_of(synset: str, object_id: str) -> str:
-    """``train`` or ``val``: SHA-256 of ``synset/object`` as a fraction, below 0.8 is train."""
+    """Returns ``train`` or ``val``: the SHA-256 of ``synset/object`` as a fraction in [0, 1), below 0.8 is train."""
     digest = hashlib.sha256(f"{synset}/{object_id}".encode()).digest()
     return "train" if int.from_bytes(digest[:8], "big") / 2**64 < TRAIN_SHARE else "val"
 
 
 def draw_latents(latents: Sequence[Latent], seed: int, synset: str, object_id: str, view: int) -> np.ndarray:
-    """The latents of one view, a function of the arguments alone.
+    """Draws the latents of one view, which depend on nothing but the arguments.
 
-    A counter-based generator (Philox) is keyed by a SHA-256 of seed, synset and object; each view has its own
-    block of the counter. So any view can be rendered again alone, in any order, by any process.
+    A counter-based generator (Philox) is keyed by the SHA-256 of seed, synset and object, and each view has its own
+    block of the counter. So any process can render any view again by itself and in any order.
 
     Args:
-        latents: what to draw, such as ``VARIANTS["3diebench"]``.
+        latents: Latents to draw, such as ``VARIANTS["3diebench"]``.
         seed: Seed of the dataset.
         synset: Synset of the object's class.
         object_id: Name of the object.
-        view: its number.
+        view: Number of the view.
 
     Returns:
         (number of latents,) float64, in the order and ranges of ``latents``.
@@ -299,11 +328,11 @@ def draw_latents(latents: Sequence[Latent], seed: int, synset: str, object_id: s
 
 
 def open_dataset(folder: str | Path) -> DatasetIndex:
-    """Reads and checks ``dataset.json``; the shards themselves are not read.
+    """Reads and checks ``dataset.json``, and checks the sizes of the shards without reading them.
 
     Raises:
         UsageError: ``folder`` holds no dataset.
-        IebenchError: the index is of another format version, or broken, or a shard is missing or cut short.
+        IebenchError: The index has another format version or is broken, or a shard is missing or has another size.
     """
     folder = Path(folder)
     path = folder / INDEX_NAME
@@ -316,9 +345,7 @@ def open_dataset(folder: str | Path) -> DatasetIndex:
         )
         raise UsageError(f"{folder} holds no dataset ({INDEX_NAME} is not there); {hint}")
     index = parse_index(path)
-    if (
-        origin_of(folder) is None
-    ):  # the shards of a mirror come when they are first read, and are checked then
+    if origin_of(folder) is None:  # shards of a mirror are downloaded and checked when they are first read
         for split in index.splits.values():
             for shard in split.shards:
                 _check_size(folder / shard.name, shard.bytes)
@@ -326,10 +353,10 @@ def open_dataset(folder: str | Path) -> DatasetIndex:
 
 
 def parse_index(path: Path) -> DatasetIndex:
-    """The contents of ``dataset.json``, checked against the contract but not against the shards.
+    """Reads ``dataset.json`` and checks it against the dataset format, but not against the shards.
 
     Raises:
-        IebenchError: it is of another format version, or broken.
+        IebenchError: The file cannot be read, has another format version, or is broken.
     """
     try:
         text = path.read_bytes()
@@ -341,14 +368,14 @@ def parse_index(path: Path) -> DatasetIndex:
 
 
 def parse_index_text(text: bytes, path: str) -> DatasetIndex:
-    """The contents of a ``dataset.json``, checked against the contract.
+    """Parses the contents of a ``dataset.json`` and checks them against the dataset format.
 
     Args:
-        text: UTF-8.
-        path: Path that the text is from, for errors.
+        text: Contents of the file in UTF-8.
+        path: Path or address of the file, for error messages.
 
     Raises:
-        IebenchError: it is of another format version, or broken.
+        IebenchError: The contents have another format version, or are broken.
     """
     try:
         content = json.loads(text.decode("utf-8"))

@@ -1,4 +1,9 @@
-"""Batches out of shards: views of an object drawn together for training, every view once for evaluation."""
+"""Streams of batches from shards: ``DrawStream`` for training, and ``ViewStream`` for evaluation.
+
+A draw is a few views of one object that a method sees together, such as a pair. ``shards.lanes`` shows how objects are
+divided between processes and workers, ``shards.draws`` in which order they are drawn, and ``DrawStream._pass`` how long
+their views are held in memory.
+"""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -21,17 +26,22 @@ from shards.origin import origin_of
 from shards.reader import View, read_objects
 from shards.schema import DatasetIndex
 
-# PyArrow, which a cold start needs, takes a moment to load.
+# shards.cold imports PyArrow, which takes a moment to load.
 if TYPE_CHECKING:
     from shards.cold import ColdObject, ColdStart
 
 T = TypeVar("T")
 Coming = View | Future[View]
-"""A view, or one that was asked for."""
+"""A view, or the future of a view that is being downloaded."""
 
 
 class ComingDraw(NamedTuple):
-    """Views that are drawn together, and how often their object was drawn before."""
+    """A draw before its views are decoded.
+
+    Attributes:
+        views: Views of one object that are drawn together.
+        epoch: Number of earlier draws of this object.
+    """
 
     views: tuple[Coming, ...]
     epoch: int
@@ -39,17 +49,18 @@ class ComingDraw(NamedTuple):
 
 @dataclass(frozen=True)
 class DrawSettings:
-    """How views are drawn.
+    """Settings of a ``DrawStream``.
 
     Attributes:
-        batch_size: draws of a batch, over all processes.
-        draws_per_object: per pass, at most as many as leave no view drawn twice; None takes that many.
-        seed: Seed that, with the number of the pass, decides shards, draws and their order.
-        buffer_objects: over all lanes, whose views are held for mixing.
-        lanes: Number of lanes that share a batch; by default what ``shards.lanes.default_lanes`` says.
-        interleave: shards of a lane that are read at the same time.
-        views: Number of views of an object that a draw has; 2 for pairs.
-        maker: Makes the views of a draw out of one stored view; None draws stored ones.
+        batch_size: Number of draws in a batch, over all processes.
+        draws_per_object: Number of draws of each object in a pass; by default, and at most, as many as use no view
+            twice.
+        seed: Seed from which the order of shards, the draws and their order follow, together with the pass's number.
+        buffer_objects: Number of objects, over all lanes, whose views are held in memory to mix them.
+        lanes: Number of lanes; by default the result of ``shards.lanes.default_lanes``.
+        interleave: Number of shards that a lane reads in turn.
+        views: Number of views in a draw; 2 for pairs.
+        maker: Augmentation that makes the views of a draw from one stored view; None to draw stored views.
     """
 
     batch_size: int
@@ -63,27 +74,31 @@ class DrawSettings:
 
 
 class DrawStream(torch.utils.data.IterableDataset):
-    """Batches of draws, which are views of one object each, without end.
+    """An endless iterable of batches of draws for training.
 
-    A pass reads the shards of a split once, in order, and takes ``draws_per_object`` disjoint draws of views of each
-    object, drawn anew each pass. One pair per object is an epoch in the sense of the SIE paper (arXiv 2302.10283),
-    so a pass holds ``draws_per_object`` epochs. Batches are the same whatever the number of processes and of loader
-    workers, and can be taken up at any step: ``start_step`` says which.
+    A pass reads the shards of a split once, in order, and takes ``draws_per_object`` draws of each object, which share
+    no view. Each pass draws anew. One pair per object is an epoch in the sense of the SIE paper (arXiv 2302.10283), so
+    a pass is ``draws_per_object`` epochs. The batches do not depend on the number of processes and loader workers. A
+    stream can start at any step: set ``start_step`` before iterating.
 
-    In a DataLoader each worker gives its lanes' share of every batch, in the order of the workers. An error is yielded
-    rather than raised, so that it crosses the DataLoader's process boundary as the one sentence it is. For both
-    ``shards.loader.draw_batches`` is the way to read a stream.
+    In a DataLoader, each worker yields its lanes' share of every batch, and the workers take turns. Errors are yielded
+    instead of raised, because the DataLoader would wrap a raised error in a worker's traceback.
+    ``shards.loader.draw_batches`` joins the shares and raises the errors.
 
     Args:
-        folder: the dataset's folder.
-        index: its index.
+        folder: Folder of the dataset.
+        index: Index of the dataset.
         split: ``train`` or ``val``.
         settings: Settings of the draws.
         rank: Rank of this process among those that train together; it gets its rows of every batch.
-        ranks: Number of such processes.
+        ranks: Number of processes that train together.
+
+    Attributes:
+        start_step: Number of batches to skip before the first one.
+        blocks: Shared memory that loader workers write images into; None to use ordinary memory.
 
     Raises:
-        UsageError: objects have too few views, or lanes, batch and processes do not divide.
+        UsageError: The objects have too few views, or lanes, batch size and processes do not divide evenly.
     """
 
     def __init__(
@@ -119,16 +134,16 @@ class DrawStream(torch.utils.data.IterableDataset):
 
     @property
     def lanes(self) -> int:
-        """How many lanes are this process's; more loader workers have nothing to do."""
+        """Number of lanes of this process, which is also the most loader workers that it can use."""
         return len(self._lanes)
 
     def part_bytes(self, workers: int) -> int:
-        """Bytes of the images that one of so many loader workers gives at a time, at most."""
+        """Returns the size in bytes of the images that one of ``workers`` loader workers yields at most at a time."""
         lanes = max(len(_share_of(self._lanes, worker, workers)) for worker in range(workers))
         return self._settings.views * lanes * self._share * 3 * self._size**2
 
     def __iter__(self) -> Iterator[DrawBatch | IebenchError]:
-        """This process's or loader worker's share of each batch from ``start_step`` on."""
+        """Yields this process's share of each batch from ``start_step`` on; in a loader worker, the worker's share."""
         worker = torch.utils.data.get_worker_info()
         mine = _share_of(self._lanes, worker.id, worker.num_workers) if worker else self._lanes
         start = _cold_start(self._folder, self._index)
@@ -143,7 +158,7 @@ class DrawStream(torch.utils.data.IterableDataset):
             yield error
 
     def _collated(self, coming: "Sequence[ComingDraw]") -> DrawBatch:
-        """One batch of draws whose views were asked for."""
+        """Decodes draws into one batch, after waiting for their views."""
         maker = self._settings.maker
         if maker is None:
             drawn = [tuple(map(_come, draw.views)) for draw in coming]
@@ -154,7 +169,7 @@ class DrawStream(torch.utils.data.IterableDataset):
     def _draws_of(
         self, lane: int, segments: Sequence[Segment], start: "ColdStart | None"
     ) -> Iterator[ComingDraw]:
-        """A lane's draws, pass after pass, from ``start_step`` on."""
+        """Yields the draws of a lane, pass after pass, from ``start_step`` on."""
         objects = sum(segment.objects for segment in segments)
         passed, skipped = divmod(self.start_step * self._share, objects * self._draws)
         while True:
@@ -171,7 +186,19 @@ class DrawStream(torch.utils.data.IterableDataset):
         generator: random.Random,
         start: "ColdStart | None",
     ) -> Iterator[ComingDraw]:
-        """The draws of one pass, number ``passed``, over a lane without the first ``skipped``."""
+        """Yields the draws of pass number ``passed`` over a lane, without the first ``skipped`` of them.
+
+        Objects are read until the one to be drawn is there, and an object is released after its last draw. A lane
+        with two objects b and c of four views, and two pairs of each, in its first pass::
+
+            draw       reads   then holds   draws left
+            b (3, 2)   c, b    c, b         c: 2, b: 1
+            c (0, 1)           c, b         c: 1, b: 1
+            c (2, 3)           b            b: 1         c had its last draw and is released
+            b (1, 0)                                     so had b; the next pass begins
+
+        If the first three draws are skipped, c has no draw left: it is read, but not held. b is held for one draw.
+        """
         order = list(segments)
         generator.shuffle(order)
         reading = enumerate(interleaved(self._opened(order, start), self._settings.interleave))
@@ -205,7 +232,7 @@ class DrawStream(torch.utils.data.IterableDataset):
     def _opened(
         self, segments: Sequence[Segment], start: "ColdStart | None"
     ) -> "Iterator[Iterator[list[View] | ColdObject]]":
-        """The objects of each segment; those of a remote dataset come while the ones before them are read."""
+        """Yields the objects of each segment; shards at an address are downloaded while earlier ones are read."""
         first = self._settings.interleave if start is not None else 0
         if start is not None:
             for segment in segments[: first + 1]:
@@ -217,18 +244,22 @@ class DrawStream(torch.utils.data.IterableDataset):
 
 
 class ViewStream(torch.utils.data.IterableDataset):
-    """Every view of a split exactly once, over all processes and loader workers.
+    """An iterable of batches for evaluation, with every view of a split exactly once over all processes and workers.
 
-    The objects of a split are dealt out evenly, whatever the sizes of its shards; ``ViewBatch.start`` tells where a
-    batch belongs, since the batches of several workers come in turn. Errors are yielded, as by ``DrawStream``.
+    The objects of a split are divided evenly between processes and workers, whatever the sizes of its shards. Batches
+    of several workers arrive in turn, so ``ViewBatch.start`` tells where in the split a batch belongs. Errors are
+    yielded instead of raised, as by ``DrawStream``; ``shards.loader.view_batches`` raises them.
 
     Args:
-        folder: the dataset's folder.
-        index: its index.
+        folder: Folder of the dataset.
+        index: Index of the dataset.
         split: ``train`` or ``val``.
-        batch_size: views of a batch, at most.
+        batch_size: Largest number of views in a batch.
         rank: Rank of this process among those that evaluate together.
-        ranks: Number of such processes.
+        ranks: Number of processes that evaluate together.
+
+    Attributes:
+        blocks: Shared memory that loader workers write images into; None to use ordinary memory.
     """
 
     def __init__(
@@ -244,17 +275,17 @@ class ViewStream(torch.utils.data.IterableDataset):
         self.blocks: Blocks | None = None
 
     def part_bytes(self, workers: int) -> int:
-        """As of ``DrawStream``."""
+        """Returns the size in bytes of the images that a loader worker yields at most at a time."""
         return self._batch_size * 3 * self._index.image_size**2
 
     @property
     def count(self) -> int:
-        """How many views are this process's."""
+        """Number of views of this process."""
         first, last = self._bounds(self.rank, self._ranks)
         return (last - first) * self._index.views_per_object
 
     def __iter__(self) -> Iterator[ViewBatch | IebenchError]:
-        """This process's or loader worker's views."""
+        """Yields the batches of this process; in a loader worker, the worker's batches."""
         worker = torch.utils.data.get_worker_info()
         number, count = (worker.id, worker.num_workers) if worker else (0, 1)
         first, last = self._bounds(self.rank * count + number, self._ranks * count)
@@ -268,11 +299,11 @@ class ViewStream(torch.utils.data.IterableDataset):
             yield error
 
     def batches(self, views: Iterator[View], first: int) -> Iterator[ViewBatch]:
-        """The batches of consecutive views.
+        """Collates consecutive views into batches.
 
         Args:
-            views: all views of consecutive objects.
-            first: the place of the first object in the split.
+            views: All views of consecutive objects.
+            first: Position of the first object in the split.
         """
         place = first * self._index.views_per_object
         while batch := list(islice(views, self._batch_size)):
@@ -298,7 +329,7 @@ class ViewStream(torch.utils.data.IterableDataset):
 
 
 def _cold_start(folder: Path, index: DatasetIndex) -> "ColdStart | None":
-    """For a mirror of a dataset with a table; None where there is nothing to wait for."""
+    """Creates a ``ColdStart`` for a dataset at an address; None if the dataset is local or has no table of views."""
     if index.latents_table is None or origin_of(folder) is None:
         return None
     from shards.cold import ColdStart
@@ -322,5 +353,5 @@ def _require_division(batch_size: int, lanes: int, ranks: int) -> None:
 
 
 def _share_of(items: Sequence[T], place: int, places: int) -> Sequence[T]:
-    """An even share of consecutive items."""
+    """Returns share number ``place`` of ``places`` even shares of consecutive items."""
     return items[len(items) * place // places : len(items) * (place + 1) // places]

@@ -1,4 +1,4 @@
-"""Batches of views, and their way from a loader worker to the training process."""
+"""Batches of views, the functions that make them, and their transfer from a loader worker to the training process."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from shards.reader import View
 
 @dataclass(frozen=True)
 class _Batch:
-    """What goes from a worker to its parent by value, but for the images."""
+    """Base class of batches. Pickled for the training process, images stay in shared memory; the rest is copied."""
 
     views: torch.Tensor
     latents: torch.Tensor
@@ -42,33 +42,33 @@ class _Batch:
 
 @dataclass(frozen=True)
 class DrawBatch(_Batch):
-    """Draws: views of one object each, two for pairs.
+    """A batch of draws; each draw is a few views of one object, two for pairs.
 
     Attributes:
         views: (views of a draw, batch, 3, height, width) uint8, channels last in memory.
         latents: (views of a draw, batch, number of latents) float64.
         labels: (batch,) int64.
-        block: The block of shared memory that holds the views, in a loader worker; otherwise None.
+        block: Block of shared memory that holds the views; None if they are in ordinary memory or were received.
     """
 
     block: Block | None = field(default=None, repr=False)
 
     def pin_memory(self) -> "DrawBatch":
-        """The same in page-locked memory, for the DataLoader."""
+        """Returns a copy whose views are in page-locked memory. The DataLoader calls this."""
         return DrawBatch(_pinned(self.views), self.latents, self.labels)
 
 
 @dataclass(frozen=True)
 class ViewBatch(_Batch):
-    """Views that stand one after the other in a split.
+    """A batch of consecutive views of a split.
 
     Attributes:
         views: (batch, 3, height, width) uint8, channels last in memory.
         latents: (batch, number of latents) float64.
         labels: (batch,) int64.
-        start: the place of the first among the views of the split, in the order of the index.
-        names: (synset, object id) of each view's object.
-        block: The block of shared memory that holds the views, in a loader worker; otherwise None.
+        start: Position of the first view among all views of the split, in the order of the index.
+        names: Synset and name of each view's object.
+        block: Block of shared memory that holds the views; None if they are in ordinary memory or were received.
     """
 
     start: int
@@ -76,17 +76,17 @@ class ViewBatch(_Batch):
     block: Block | None = field(default=None, repr=False)
 
     def pin_memory(self) -> "ViewBatch":
-        """The same in page-locked memory, for the DataLoader."""
+        """Returns a copy whose views are in page-locked memory. The DataLoader calls this."""
         return ViewBatch(_pinned(self.views), self.latents, self.labels, self.start, self.names)
 
 
 def collate_draws(draws: Sequence[Sequence[View]], size: int, blocks: Blocks | None = None) -> DrawBatch:
-    """One batch.
+    """Decodes draws into one batch.
 
     Args:
-        draws: Draws of as many views each; the views of a draw show one object.
-        size: Width and height of an image, pixels.
-        blocks: The blocks of shared memory to write images into, in a loader worker; otherwise None.
+        draws: Draws with the same number of views; the views of a draw show one object.
+        size: Width and height of an image in pixels.
+        blocks: Shared memory that a loader worker writes images into; None to use ordinary memory.
     """
     sides: list[tuple[View, ...]] = list(zip(*draws, strict=True))
     pixels, block = draw_room(len(sides), len(draws), size, blocks)
@@ -99,55 +99,63 @@ def collate_draws(draws: Sequence[Sequence[View]], size: int, blocks: Blocks | N
 def draw_room(
     views: int, draws: int, size: int, blocks: Blocks | None = None
 ) -> tuple[torch.Tensor, Block | None]:
-    """Uninitialised (views, draws, size, size, 3) uint8 for the images of a batch, and the block in which it lies."""
+    """Allocates (views, draws, size, size, 3) uint8 for a batch's images, and returns it with its block, if any."""
     return _room((views, draws, size, size, 3), blocks)
 
 
 def joined_draws(
     pixels: torch.Tensor, latents: torch.Tensor, labels: torch.Tensor, block: Block | None
 ) -> DrawBatch:
-    """One batch of draws whose images are there already.
+    """Makes one batch from images that are already decoded.
 
     Args:
-        pixels: (views, draws, size, size, 3) uint8, as ``draw_room`` gives it.
+        pixels: (views, draws, size, size, 3) uint8 tensor from ``draw_room``.
         latents: (views, draws, number of latents) float64.
         labels: (draws,) int64.
-        block: The block that ``draw_room`` gave.
+        block: Block from ``draw_room``.
     """
     return DrawBatch(_channels_first(pixels), latents, labels, block)
 
 
 def collate_views(views: Sequence[View], size: int, start: int, blocks: Blocks | None = None) -> ViewBatch:
-    """One batch, which starts at the place ``start`` of a split; all else as ``collate_draws``."""
+    """Decodes consecutive views into one batch.
+
+    Args:
+        views: Views that follow each other in the split.
+        size: Width and height of an image in pixels.
+        start: Position of the first view in the split.
+        blocks: Shared memory that a loader worker writes images into; None to use ordinary memory.
+    """
     pixels, block = image_room(len(views), size, blocks)
     _decode(views, pixels)
     return batch_of_views(views, pixels, start, block)
 
 
 def image_room(count: int, size: int, blocks: Blocks | None = None) -> tuple[torch.Tensor, Block | None]:
-    """Uninitialised (count, size, size, 3) uint8 for the images of a batch, and the block in which it lies."""
+    """Allocates (count, size, size, 3) uint8 for a batch's images, and returns it with its block, if any."""
     return _room((count, size, size, 3), blocks)
 
 
 def batch_of_views(
     views: Sequence[View], pixels: torch.Tensor, start: int, block: Block | None = None
 ) -> ViewBatch:
-    """One batch of images that are there already; a view may occur several times.
+    """Makes one batch from images that are already decoded; a view may occur several times.
 
     Args:
-        views: what each image is of.
-        pixels: (views, size, size, 3) uint8, as ``image_room`` gives it.
-        start: the place of the first image.
-        block: The block that ``image_room`` gave.
+        views: View that each image shows.
+        pixels: (views, size, size, 3) uint8 tensor from ``image_room``.
+        start: Position of the first image in the split.
+        block: Block from ``image_room``.
     """
     names = [(view.metadata.synset, view.metadata.object) for view in views]
     return ViewBatch(_channels_first(pixels), _latents(views), _labels(views), start, names, block)
 
 
 def _room(shape: tuple[int, ...], blocks: Blocks | None) -> tuple[torch.Tensor, Block | None]:
-    """Uninitialised uint8; in a loader worker, in memory that it shares with the training process.
+    """Allocates uint8 memory; in a loader worker, memory that is shared with the training process.
 
-    What is not there yet would be copied there on its way, as ``torch.utils.data.default_collate`` knows.
+    Images in other memory would be copied to shared memory when the batch is sent, which
+    ``torch.utils.data.default_collate`` avoids in the same way.
     """
     worker = torch.utils.data.get_worker_info()
     if not worker:
@@ -160,7 +168,7 @@ def _room(shape: tuple[int, ...], blocks: Blocks | None) -> tuple[torch.Tensor, 
 
 
 def _decode(views: Sequence[View], pixels: torch.Tensor) -> None:
-    """Each image into its place in (views, size, size, 3)."""
+    """Decodes each view into its row of the (views, size, size, 3) tensor ``pixels``."""
     for view, place in zip(views, pixels.numpy(), strict=True):
         view.pixels(out=place)
 
@@ -174,7 +182,7 @@ def _labels(views: Sequence[View]) -> torch.Tensor:
 
 
 def _channels_first(pixels: torch.Tensor) -> torch.Tensor:
-    """(..., height, width, 3) as (..., 3, height, width), which stays as it is in memory."""
+    """Returns (..., height, width, 3) as (..., 3, height, width), without changing the order in memory."""
     return pixels.movedim(-1, -3)
 
 

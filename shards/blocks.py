@@ -1,15 +1,18 @@
-"""Memory that loader workers write batches into, and their parent reads them from, over and over.
+"""Reusable shared memory, into which loader workers write images and from which the training process reads them.
 
-One worker with two blocks; the parent keeps a batch until its step is done::
+One worker with two blocks, and the training process as its parent::
 
-    worker: take -> block 0, decodes into it, sends the message (block 0)
-    parent: received -> a tensor over block 0, trains on it
-    worker: take -> block 1, sends (block 1)        block 0 is still marked as taken
-    worker: take -> None: it makes an ordinary tensor instead and never waits
-    parent: lets go of the first tensor -> its finalizer marks block 0 as free
-    worker: take -> block 0 again
+    step                                                          block 0    block 1
+    worker: take() gives block 0; it decodes into it and sends    taken      free
+            a message that names block 0
+    parent: received() gives a tensor over block 0                taken      free
+    worker: take() gives block 1, as block 0 is still taken       taken      taken
+    worker: take() gives None, so the worker uses PyTorch's       taken      taken
+            own shared memory and does not wait
+    parent: drops its last reference to the first tensor          free       taken
+    worker: take() gives block 0 again                            taken      taken
 
-Only the worker marks a block of its own as taken and only the parent marks it as free, so no lock is needed.
+No lock is needed: only the worker marks its blocks as taken, and only the parent marks them as free.
 """
 
 import mmap
@@ -26,28 +29,34 @@ _known: "weakref.WeakValueDictionary[int, Blocks]" = weakref.WeakValueDictionary
 
 
 class Block(NamedTuple):
-    """A block with a batch in it, as a message between processes names it."""
+    """The message by which a worker tells its parent which block holds the images of a batch.
+
+    Attributes:
+        blocks: Number of the ``Blocks`` object, the same in all processes.
+        place: Position of the block among all blocks.
+        shape: Shape of the images.
+    """
 
     blocks: int
     place: int
     shape: tuple[int, ...]
 
     def received(self) -> torch.Tensor:
-        """What a worker wrote, uint8; with the last reference to it the block is free again."""
+        """Returns the uint8 tensor that a worker wrote; the block is free again when nothing refers to it any more."""
         return _known[self.blocks].received(self.place, self.shape)
 
 
 class Blocks:
-    """Blocks of bytes for each of some workers, which are forked after they were made.
+    """Blocks of shared memory for loader workers. The workers must be forked after this object was created.
 
-    PyTorch makes new shared memory for every tensor that a worker sends. Its fresh pages, and handing it over, took
-    0.7 of the time of decoding the images into it (benchmarks/RESULTS.md). It also is limited by ``/dev/shm``, which
-    containers keep small; this memory is not.
+    PyTorch would allocate new shared memory for every tensor that a worker sends. Its new pages and its transfer took
+    0.7 of the time of decoding the images (benchmarks/RESULTS.md). It is also limited by ``/dev/shm``, which is small
+    in containers; this memory is not.
 
     Args:
-        workers: Number of loader workers that write.
-        each: blocks of each worker.
-        size: Size of a block, bytes.
+        workers: Number of loader workers.
+        each: Number of blocks of each worker.
+        size: Size of a block in bytes.
     """
 
     def __init__(self, workers: int, each: int, size: int) -> None:
@@ -58,11 +67,13 @@ class Blocks:
         _known[self._number] = self
 
     def take(self, worker: int, shape: tuple[int, ...]) -> tuple[torch.Tensor, Block] | None:
-        """In a worker, uninitialised uint8 in a block of its own; None where all are in the parent's hands.
+        """Reserves a free block of a worker and returns it as a uint8 tensor, with the message for the parent.
+
+        The tensor's contents are undefined. None if all blocks of this worker are taken. Workers call this.
 
         Args:
-            worker: its number.
-            shape: Shape of the array, which must fit into a block.
+            worker: Number of the worker.
+            shape: Shape of the tensor, which must fit into a block.
         """
         mine = slice(worker * self._each, (worker + 1) * self._each)
         free = np.flatnonzero(~self._taken[mine])
@@ -73,7 +84,7 @@ class Blocks:
         return torch.from_numpy(self._array(place, shape)), Block(self._number, place, shape)
 
     def received(self, place: int, shape: tuple[int, ...]) -> torch.Tensor:
-        """In the parent, what was written; see ``Block.received``."""
+        """Returns the uint8 tensor in a block; its block is freed with it. The parent calls this."""
         array = self._array(place, shape)
         weakref.finalize(array, self._free, place).atexit = False
         return torch.from_numpy(array)

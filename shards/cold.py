@@ -1,8 +1,9 @@
-"""The start of a stream from an address: views are read one by one until the shards that hold them have come.
+"""Starts a stream from an address quickly: the first views are read one by one, before their shards are downloaded.
 
-Whole shards go to the cache, and the first batches need a little of many of them: with 64 lanes that read 4 shards each,
-256 shards of 60 MB would have to come before the first step. So the first shards of each lane are read over HTTP ranges,
-whose places ``latents.parquet`` tells, and come in the background meanwhile. The order of the views is the same.
+The first batches need a few views from many shards. With 64 lanes that read 4 shards each, 256 shards of 60 MB would
+have to be downloaded before the first step. So views of the first shards of each lane are read with HTTP range
+requests, at the byte ranges in ``latents.parquet``, while these shards are downloaded in the background. The order of
+the views is the same.
 """
 
 import queue
@@ -25,12 +26,12 @@ from shards.schema import DatasetIndex, ShardInfo
 from shards.single import ViewName, read_view, read_views_at
 
 CONNECTIONS = 16
-"""Ranges that one process asks for at a time."""
-_AHEAD = 4  # objects that are asked for before the one that is read
+"""Number of range requests that one process makes at a time."""
+_AHEAD = 4  # objects that are requested in advance
 
 
 class ColdObject:
-    """The views of an object, each of which is asked for when it is taken, and is a Future until it has come."""
+    """The views of an object whose shard is not downloaded yet. Indexing requests a view and gives its Future."""
 
     def __init__(
         self, start: "ColdStart", shard: ShardInfo, names: list[ViewName], places: np.ndarray
@@ -47,7 +48,7 @@ class ColdObject:
         )
 
     def all(self) -> "Future[list[View]]":
-        """All views, in one range."""
+        """Requests all views in one range."""
         start = self._start
         return start.threads.submit(
             read_views_at, start.folder, start.index, self._shard, self._places, self._names
@@ -55,11 +56,11 @@ class ColdObject:
 
 
 class ColdStart:
-    """Reads objects of shards that are not in the cache, and has these shards come.
+    """Reads objects of shards that are not in the cache, and downloads these shards in the background.
 
     Args:
-        folder: The folder of the mirror.
-        index: The dataset's index.
+        folder: Folder of the mirror.
+        index: Index of the dataset.
     """
 
     def __init__(self, folder: Path, index: DatasetIndex) -> None:
@@ -71,10 +72,10 @@ class ColdStart:
         self._thread: threading.Thread | None = None
 
     def objects(self, segment: Segment) -> "Iterator[ColdObject | list[View]]":
-        """The objects of a segment; those of a shard that has come as lists of views.
+        """Yields the objects of a segment: lists of views if the shard is in the cache, otherwise ``ColdObject``.
 
         Raises:
-            IebenchError: nothing can be read, or the table does not fit the dataset.
+            IebenchError: The shard or the table cannot be read, or the table does not fit the dataset.
         """
         shard = segment.shard
         try:
@@ -91,7 +92,7 @@ class ColdStart:
             yield ColdObject(self, shard, names[own], places[own])
 
     def views(self, segment: Segment) -> Iterator[list[View]]:
-        """All views of each object of a segment, a few of them asked for in advance."""
+        """Yields all views of each object of a segment; the next few objects are requested in advance."""
         waiting: deque[Future[list[View]] | list[View]] = deque()
         for item in self.objects(segment):
             waiting.append(item.all() if isinstance(item, ColdObject) else item)
@@ -101,19 +102,19 @@ class ColdStart:
             yield _whole(waiting.popleft())
 
     def fetch(self, shard: ShardInfo) -> None:
-        """Has a shard come in the background, after those that were asked for before, once ``begin`` was called."""
+        """Puts a shard at the end of the list of downloads, which starts when ``begin`` is called."""
         self._wanted.put(shard)
 
     def begin(self) -> None:
-        """Begins to fetch shards: the first views have come, and had the connection to themselves."""
+        """Starts to download shards; called after the first batch, so that its views do not share the connection."""
         if self._thread is None:
-            # A daemon: whoever stops reading does not wait for it, and what it has fetched is taken up later.
+            # A daemon thread, so that exiting does not wait for it; a later download continues where it stopped.
             self._thread = threading.Thread(target=self._fetch_all, daemon=True)
             self._thread.start()
 
     def _fetch_all(self) -> None:
         while True:
-            with suppress(IebenchError):  # which whoever reads the shard meets again
+            with suppress(IebenchError):  # reading the shard will raise it again
                 local_shard(self.folder, self._wanted.get())
 
 

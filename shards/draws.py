@@ -1,17 +1,18 @@
-"""Which views of which object come together, and when: decided without reading anything.
+"""Decides which views are drawn together, and in which order, without reading any shard.
 
-Three objects of four views, pairs, two objects held, two draws apart (``draw_views(3, 4, 2, 2, 2, 2, Random(0))``)::
+Three objects of four views, two pairs of each, two objects held, rests of two draws
+(``draw_views(3, 4, 2, 2, 2, 2, Random(0))``)::
 
-    draw          takes up   held   rests after it   views left
-    0: (0, 2)     0, 1       0 1    0                0: one pair, 1: two pairs
-    1: (2, 0)                0 1    0 1, then 0      0: one pair, 1: one pair
-                                    is ready again
-    0: (3, 1)                1      1 is ready       object 0 is used up and let go of
-    2: (0, 1)     2          1 2    2                1: one pair, 2: one pair
-    1: (3, 1)                2      2 is ready       object 1 is used up
-    2: (2, 3)                       none             the pass ends
+    draw        taken up   ready   resting after it     pairs left after it
+    0: (0, 2)   0, 1       0, 1    0                    0: one, 1: two
+    1: (2, 0)              1       1 (0 is ready)       0: one, 1: one
+    0: (3, 1)              0       1                    1: one             object 0 is used up
+    2: (0, 1)   2          2       2 (1 is ready)       1: one, 2: one
+    1: (3, 1)              1       2                    2: one             object 1 is used up
+    2: (2, 3)              none    none                 none               2 had to be drawn without its rest
 
-An object that was just drawn rests, so that a batch shows different objects; what is used up makes room for the next.
+An object that was just drawn rests, so that a batch shows different objects. When an object is used up, the next one is
+taken up.
 """
 
 import random
@@ -21,7 +22,12 @@ from typing import NamedTuple
 
 
 class Draw(NamedTuple):
-    """Views of one object that are drawn together: of the object that is read as number ``place``, these views."""
+    """A draw: the numbers of views of one object that are drawn together.
+
+    Attributes:
+        place: Position of the object in the order in which the objects of the pass are read.
+        views: Numbers of the views.
+    """
 
     place: int
     views: tuple[int, ...]
@@ -30,30 +36,30 @@ class Draw(NamedTuple):
 def draw_views(
     objects: int, views: int, together: int, draws: int, held: int, apart: int, generator: random.Random
 ) -> Iterator[Draw]:
-    """The draws of one pass over objects that are read one after the other.
+    """Yields the draws of one pass over objects that are read one after the other.
 
-    So many objects are held at a time, and each draw is of a random one of them, of two candidates that which has more
-    draws left: so they run out together, and the end of a pass is as mixed as its middle. An object that was drawn
-    rests until ``apart - 1`` others were.
+    At most ``held`` objects are held at a time. Each draw takes two random candidates among the held objects that do
+    not rest, and draws from the one with more draws left. So all objects run out at about the same time, and the end of
+    a pass is as mixed as its middle. After a draw, an object rests while ``apart - 1`` others are drawn.
 
     Args:
         objects: Number of objects in the pass.
         views: Number of views of each object.
-        together: Number of views that are drawn together: 2 for pairs.
-        draws: disjoint draws of each object; at most ``views // together``.
-        held: objects held at most.
-        apart: draws among which, where there are objects enough, all are of different objects.
-        generator: decides all.
+        together: Number of views that are drawn together; 2 for pairs.
+        draws: Number of draws of each object, which share no view; at most ``views // together``.
+        held: Largest number of objects that are held at a time.
+        apart: Number of consecutive draws that are of different objects, if enough objects are held.
+        generator: Generator of all random choices.
 
     Yields:
-        objects * draws draws. The places they name rise one by one as objects are taken up.
+        ``objects * draws`` draws. Objects are taken up in the order 0, 1, 2, ...
     """
     left: dict[int, list[tuple[int, ...]]] = {}
     ready: list[int] = []
     resting: deque[int] = deque()
     taken_up = 0
     for number in range(objects * draws):
-        # Held objects grow in number with the draws, so that the first ones do not wait for all to be read.
+        # The number of held objects grows with the draws, so that the first draws need only a few objects to be read.
         while taken_up < objects and len(left) < min(held, 2 * apart + number):
             order = generator.sample(range(views), together * draws)
             left[taken_up] = list(zip(*(order[start::together] for start in range(together)), strict=True))
@@ -70,7 +76,7 @@ def draw_views(
 
 
 def _take(ready: list[int], left: dict[int, list[tuple[int, ...]]], generator: random.Random) -> int:
-    """Removes one of ``ready``: of two at random, that of which more draws are left."""
+    """Picks two of ``ready`` at random, and removes and returns the one with more draws left."""
     count = len(ready)
     first, second = int(generator.random() * count), int(generator.random() * count)
     chosen = first if len(left[ready[first]]) >= len(left[ready[second]]) else second

@@ -1,8 +1,8 @@
-"""Rows of ``latents.parquet``, a shard at a time, read where the table stands.
+"""Reads the rows of ``latents.parquet`` that belong to one shard, from a file or from an address.
 
-The table of a dataset at an address is read by ranges until it is in the cache as a whole: its footer, which says for each
-shard which names it may hold, and then the rows of the shards that are asked for. What it says is checked by each view's
-own bytes.
+While the table at an address is not in the cache, it is read with range requests: first its footer, which tells for
+each shard the first and last of its names, and then the rows of single shards. Rows are not trusted: the bytes of each
+view that is read are checked against its name.
 """
 
 import io
@@ -21,11 +21,11 @@ from shards.table import TABLE_NAME, LatentsTable, open_table, place_names, plac
 
 
 class TableRows:
-    """Names and places of the views of single shards; may be used by several threads and handed to other processes.
+    """Reads names and byte ranges of the views of single shards. Several threads may use it, and it can be pickled.
 
     Args:
-        folder: The dataset's folder, or the folder of its mirror.
-        index: The dataset's index.
+        folder: Folder of the dataset or of its mirror.
+        index: Index of the dataset.
     """
 
     def __init__(self, folder: Path, index: DatasetIndex) -> None:
@@ -35,40 +35,40 @@ class TableRows:
         self._lock = threading.Lock()
 
     def __getstate__(self) -> tuple[Path, DatasetIndex]:
-        """What another process needs to open the table itself."""
+        """Returns the arguments with which another process opens the table itself."""
         return self._folder, self._index
 
     def __setstate__(self, state: tuple[Path, DatasetIndex]) -> None:
-        """Starts with the table unopened."""
+        """Leaves the table unopened."""
         self.__init__(*state)  # type: ignore[misc]
 
     def open(self) -> None:
-        """Makes sure that there is a table and that it fits the index.
+        """Opens the table.
 
         Raises:
-            IebenchError: there is none, or it is of other shards.
+            IebenchError: There is no table, or it belongs to other shards than the index.
         """
         with self._lock:
             self._opened()
 
     def of(self, shard: ShardInfo) -> tuple[list[ViewName], np.ndarray]:
-        """Name of each view of a shard, and (views, members, 2) int64 offsets and sizes of its members in bytes.
+        """Returns the names of a shard's views, and (views, members, 2) int64 offsets and sizes in bytes.
 
         Raises:
-            IebenchError: the rows cannot be read.
+            IebenchError: The rows cannot be read.
         """
         columns = ["synset", "object", "view", *place_names(self._index)]
         with self._lock:
             try:
                 rows = self._opened().rows_of(shard, columns)
-            except NoRanges:  # the table comes as a whole
+            except NoRanges:  # download the whole table
                 self._table = open_table(self._folder, self._index)
                 rows = self._table.rows_of(shard, columns)
         names = [rows[name].to_pylist() for name in ("synset", "object", "view")]
         return list(zip(*names, strict=True)), places_of(rows, self._index)
 
     def may_hold(self, shards: Sequence[ShardInfo], synset: str, object_id: str) -> list[ShardInfo]:
-        """Those of some shards in whose range of names an object is; usually one."""
+        """Returns those shards whose range of names includes an object; usually one."""
         with self._lock:
             table = self._opened()
             return [
@@ -94,7 +94,7 @@ class TableRows:
 
 
 class _RangeFile(io.RawIOBase):
-    """A file at an address that is read by ranges."""
+    """A seekable file at an address, which is read with range requests."""
 
     def __init__(self, address: str, size: int) -> None:
         self._address = address

@@ -1,4 +1,4 @@
-"""Samples as they stand in a shard: a view's members by extension, with a checksum that tells of any change."""
+"""Encodes samples and finds them in shards. A sample holds a view's members by extension, and a checksum of them."""
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,18 +9,18 @@ from shards.schema import SampleMetadata
 from shards.tar import Damage, Member, read_members
 
 Sample = dict[str, Any]
-"""``__key__`` (text) and the members' bytes by extension, such as ``jpg`` and ``json``."""
+"""The sample's ``__key__`` (text), and its members' bytes by extension, such as ``jpg`` and ``json``."""
 
 _FIELD = b', "crc32": '
 _BUFFER = 1 << 18  # bytes read from a shard at once
 
 
 def encode_sample(metadata: SampleMetadata, members: Mapping[str, bytes]) -> Sample:
-    """A sample whose ``.json`` ends with a CRC-32 of all of it.
+    """Makes a sample whose ``.json`` member ends with a CRC-32 of the whole sample.
 
     Args:
         metadata: Metadata of the view.
-        members: all others by extension, ``jpg`` first.
+        members: Bytes of all other members by extension, ``jpg`` first.
     """
     text = metadata.encode()[:-1]
     jpeg, *others = members.items()
@@ -31,23 +31,24 @@ def encode_sample(metadata: SampleMetadata, members: Mapping[str, bytes]) -> Sam
 def walk_samples(
     path: Path, wanted: Callable[[int, str], bool] = lambda number, name: True
 ) -> Iterator[Sample | Damage]:
-    """The samples of one shard in order, and whatever is damaged.
+    """Yields the samples of one shard in order, and a ``Damage`` for each damaged place.
 
     Args:
         path: Path of the shard.
-        wanted: Names to read, as ``shards.tar.read_members`` takes them.
+        wanted: Function of a member's number and name that returns whether to read it (``shards.tar.read_members``).
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: The file cannot be read.
     """
     with path.open("rb", buffering=_BUFFER) as stream:
         yield from group_samples(read_members(stream, wanted))
 
 
 def group_samples(members: Iterable[Member | Damage]) -> Iterator[Sample | Damage]:
-    """Samples out of the members of a shard, in order, and whatever is damaged.
+    """Groups the members of a shard into samples, and passes on each ``Damage``.
 
-    A member's name is the key up to its first dot, and then the extension; the members of a sample stand together.
+    A member's name is its sample's key up to the first dot, and its extension after it. The members of a sample follow
+    each other in the shard.
     """
     sample: Sample = {}
     for member in members:
@@ -71,16 +72,16 @@ def group_samples(members: Iterable[Member | Damage]) -> Iterator[Sample | Damag
 
 
 def key_of(name: str) -> str:
-    """The key of the sample that a member called ``name`` belongs to."""
+    """Returns the key of the sample to which the member called ``name`` belongs."""
     folder, slash, file = name.rpartition("/")
     return folder + slash + file.partition(".")[0]
 
 
 def is_unchanged(sample: Mapping[str, Any]) -> bool | None:
-    """Whether a sample is, byte for byte, what ``encode_sample`` made; None where it has no checksum.
+    """Returns whether a sample has the checksum that ``encode_sample`` stored; None if it has no checksum.
 
-    The checksum is the last field of the ``.json``. It is the CRC-32 of the other members in the alphabetical
-    order of their extensions, followed by the text of the ``.json`` up to the comma before that field.
+    The checksum is the last field of the ``.json`` member. It is the CRC-32 of the other members in the alphabetical
+    order of their extensions, followed by the text of the ``.json`` up to the comma before the checksum.
     """
     members = {name: data for name, data in sample.items() if isinstance(data, bytes) and name != "json"}
     text, field, stored = sample["json"].rpartition(_FIELD)

@@ -1,4 +1,4 @@
-"""One view out of a shard by the place of its bytes, without reading what stands before it."""
+"""Reads single views from a shard by their byte ranges, without reading the bytes before them."""
 
 import os
 from collections.abc import Sequence
@@ -15,23 +15,23 @@ from shards.schema import DatasetIndex, SampleMetadata, ShardInfo, sample_key
 from shards.table import TABLE_NAME, members_with
 
 ViewName = tuple[str, str, int]
-"""Synset, object and number of a view."""
+"""Synset, object's name and number of a view."""
 
 
 def read_view(
     folder: Path, index: DatasetIndex, shard: ShardInfo, places: np.ndarray, name: ViewName
 ) -> View:
-    """One view, with its passes.
+    """Reads one view with its passes.
 
     Args:
-        folder: The dataset's folder.
-        index: The dataset's index.
-        shard: The shard that holds the view.
-        places: (members, 2) int64: offset and size of each member in the shard, in the order of ``members_with``.
-        name: Which view it should be.
+        folder: Folder of the dataset.
+        index: Index of the dataset.
+        shard: Shard that holds the view.
+        places: (members, 2) int64 offset and size of each member in the shard, in the order of ``members_with``.
+        name: Expected name of the view.
 
     Raises:
-        IebenchError: the bytes cannot be read, or are not those of this view.
+        IebenchError: The bytes cannot be read, or are not those of this view.
     """
     (view,) = read_views_at(folder, index, shard, places[None], [name])
     return view
@@ -40,17 +40,17 @@ def read_view(
 def read_views_at(
     folder: Path, index: DatasetIndex, shard: ShardInfo, places: np.ndarray, names: Sequence[ViewName]
 ) -> list[View]:
-    """Views that stand one after the other in a shard, in one read.
+    """Reads consecutive views of a shard, with their passes, in one read.
 
     Args:
-        folder: The dataset's folder.
-        index: The dataset's index.
-        shard: The shard that holds the views.
-        places: (views, members, 2) int64: offset and size of each member, in the order of ``members_with``.
-        names: Which views they should be.
+        folder: Folder of the dataset.
+        index: Index of the dataset.
+        shard: Shard that holds the views.
+        places: (views, members, 2) int64 offset and size of each member, in the order of ``members_with``.
+        names: Expected name of each view.
 
     Raises:
-        IebenchError: the bytes cannot be read, or are not those of these views.
+        IebenchError: The bytes cannot be read, or are not those of these views.
     """
     start, stop = int(places[..., 0].min()), int(places.sum(axis=-1).max())
     place = f"{origin_of(folder) or folder}/{shard.name}"
@@ -73,7 +73,7 @@ def read_views_at(
 
 
 def _read_bytes(folder: Path, shard: ShardInfo, start: int, stop: int) -> bytes:
-    """Bytes of a shard that is here, or else over a range where the server sends such."""
+    """Reads bytes ``start`` to ``stop`` of a shard: from its file, or with a range request if it is not downloaded."""
     if not is_here(folder, shard):
         from shards.remote.connection import NoRanges
         from shards.remote.download import download_range

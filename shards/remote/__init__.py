@@ -1,1 +1,1 @@
-"""Files at addresses: where they may be, how they are read, and how they come whole."""
+"""Reads and downloads files at http, s3 and Hugging Face addresses."""

@@ -1,4 +1,4 @@
-"""Addresses of datasets: which are taken, and which are refused."""
+"""Checks the addresses of datasets."""
 
 import re
 from urllib.parse import urlsplit
@@ -11,18 +11,18 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
 
 def is_address(location: str) -> bool:
-    """Whether ``location`` starts with a scheme, as ``http:`` or ``pipe:``; a folder's path does not."""
+    """Returns whether ``location`` starts with a scheme such as ``http:`` or ``pipe:``, and so is no folder's path."""
     return _SCHEME.match(location) is not None
 
 
 def checked_address(location: str) -> str:
-    """An address that may be read: http, https, s3 or hf, down to the folder, without secrets.
+    """Checks an address and returns it without a slash at its end.
 
-    Returns:
-        The address without a slash at its end.
+    The address must begin with http, https, s3 or hf, end with the dataset's folder, and hold no name or password.
 
     Raises:
-        UsageError: it is anything else. What follows the scheme is not repeated: it may hold a secret.
+        UsageError: The address breaks one of these rules. The message shows at most its scheme and host, because the
+            rest may hold a secret.
     """
     found = _SCHEME.match(location)
     scheme = found.group(1).lower() if found else ""

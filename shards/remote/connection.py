@@ -1,4 +1,4 @@
-"""What a file at an address gives, and how reading it may fail."""
+"""Defines the interface of files at an address, and the errors of reading them."""
 
 from typing import Protocol
 
@@ -6,19 +6,19 @@ from shards.errors import IebenchError
 
 
 class Dropped(Exception):
-    """The connection ended early or the server is busy: another attempt may do."""
+    """The connection ended early or the server is busy; another attempt may succeed."""
 
 
 class Unreachable(IebenchError):
-    """No attempt did."""
+    """All attempts to read a file failed."""
 
 
 class NoRanges(IebenchError):
-    """The server sends whole files only."""
+    """The server only sends whole files and does not support range requests."""
 
 
 class RemoteFile(Protocol):
-    """A file that is being read.
+    """An open file at an address.
 
     Attributes:
         start: Byte of the file at which the first ``read`` begins; 0 if the server cannot begin elsewhere.
@@ -27,12 +27,12 @@ class RemoteFile(Protocol):
     start: int
 
     def read(self, most: int) -> bytes:
-        """The next bytes, at least one and at most ``most``; none at the end of the file.
+        """Reads the next bytes: at least one and at most ``most``, or none at the end of the file.
 
         Raises:
-            Dropped: the connection ended early.
-            IebenchError: it cannot be read, whatever the number of attempts.
+            Dropped: The connection ended early.
+            IebenchError: The file cannot be read, and another attempt would not help.
         """
 
     def close(self) -> None:
-        """Lets go of the connection."""
+        """Closes the connection."""

@@ -1,4 +1,4 @@
-"""Files that come whole or not at all, over connections that may drop."""
+"""Downloads files over connections that may drop. A file appears only when it is complete and correct."""
 
 import contextlib
 import fcntl
@@ -18,20 +18,25 @@ from shards.remote.connection import Dropped, NoRanges, RemoteFile, Unreachable
 from shards.remote.schemes import open_remote
 
 ATTEMPTS = 7
-"""Connections in a row that bring nothing worth it, before giving up: about half a minute of waiting."""
+"""Number of failed connections in a row after which a download gives up, having waited about half a minute."""
 WORTH_IT = 1 << 20
-"""New bytes that make an attempt count as no failure. So a long download survives many drops, and still makes at
-most ``ATTEMPTS`` * (1 + size / ``WORTH_IT``) connections."""
+"""Number of new bytes that makes an attempt a success, even if the connection dropped.
+
+So a long download survives many drops, and still makes at most ``ATTEMPTS`` * (1 + size / ``WORTH_IT``) connections.
+"""
 FIRST_WAIT = 0.5
+"""Wait after the first failure in seconds; it doubles with each further failure."""
 LONGEST_WAIT = 15.0
+"""Longest wait between two attempts in seconds."""
 WHOLE_ATTEMPTS = 3
-"""Times that a file is fetched from its start because what came has another SHA-256."""
+"""Number of times that a complete file may have a wrong SHA-256 before the download gives up."""
 CHUNK = 1 << 22
+"""Number of bytes read at once."""
 
 
 @dataclass
 class _Patience:
-    """Counts attempts and waits between them, twice as long each time, with jitter."""
+    """Counts failed attempts and waits between them, each time twice as long, with jitter."""
 
     address: str
     failures: int = 0
@@ -40,7 +45,7 @@ class _Patience:
         """Waits after an attempt that brought ``received`` new bytes.
 
         Raises:
-            Unreachable: it was the last.
+            Unreachable: That was the last attempt.
         """
         self.failures = 0 if received >= WORTH_IT else self.failures + 1
         if self.failures >= ATTEMPTS:
@@ -54,14 +59,14 @@ class _Patience:
 
 @dataclass
 class _Sink:
-    """A file that is written from its start on, and the SHA-256 of what is in it."""
+    """A file that is being written from its start on, with its size and SHA-256 so far."""
 
     stream: IO[bytes]
     size: int = 0
     digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
     def take_up(self, most: int) -> None:
-        """Reads what an earlier attempt left; more than ``most`` bytes are no part of the file."""
+        """Continues what an earlier attempt left. If that is more than ``most`` bytes, it cannot be right."""
         if os.fstat(self.stream.fileno()).st_size > most:
             self.start_again()
         while chunk := self.stream.read(CHUNK):
@@ -80,11 +85,11 @@ class _Sink:
 
 
 def download_small(address: str, most: int) -> bytes:
-    """A file as a whole, in memory.
+    """Downloads a whole file into memory.
 
     Raises:
-        Unreachable: no attempt did.
-        IebenchError: it is not there, may not be read, or has more than ``most`` bytes.
+        Unreachable: All attempts failed.
+        IebenchError: The file does not exist, may not be read, or has more than ``most`` bytes.
     """
     patience = _Patience(address)
     while True:
@@ -101,12 +106,12 @@ def download_small(address: str, most: int) -> bytes:
 
 
 def download_range(address: str, start: int, stop: int) -> bytes:
-    """Bytes ``start`` to ``stop`` of a file, in memory.
+    """Downloads the bytes from ``start`` up to, but not including, ``stop`` of a file into memory.
 
     Raises:
-        NoRanges: the server sends nothing but whole files.
-        Unreachable: no attempt brought them.
-        IebenchError: the file is not there, or may not be read.
+        NoRanges: The server only sends whole files.
+        Unreachable: All attempts failed.
+        IebenchError: The file does not exist or may not be read.
     """
     patience = _Patience(address)
     content = bytearray()
@@ -129,21 +134,21 @@ def download_range(address: str, start: int, stop: int) -> bytes:
 
 
 def download(address: str, path: Path, size: int, sha256: str, is_there: Callable[[], bool]) -> None:
-    """Brings a file to ``path``, where it appears only once it is whole and its SHA-256 is right.
+    """Downloads a file to ``path``, where it appears only when it is complete and its SHA-256 is right.
 
-    Of several processes and threads that ask for one file, one fetches it and the others wait for it. What a
-    process that was killed has fetched is taken up.
+    If several processes or threads ask for one file, one of them downloads it and the others wait. A download that was
+    interrupted continues where it stopped.
 
     Args:
         address: Address of the file.
         path: Path that the file gets; an existing file is replaced.
-        size: its bytes; no more are read.
-        sha256: hexadecimal.
-        is_there: asked once it is this caller's turn, as another may have fetched the file meanwhile.
+        size: Size of the file in bytes; no more are read.
+        sha256: SHA-256 of the file, hexadecimal.
+        is_there: Function that returns whether ``path`` is complete; called after waiting for another download.
 
     Raises:
-        Unreachable: no attempt brought it.
-        IebenchError: it is not at the address, may not be read, or has other bytes.
+        Unreachable: All attempts failed.
+        IebenchError: The file does not exist at the address, may not be read, or has a wrong SHA-256.
         OSError: ``path`` cannot be written.
     """
     part = path.with_name(f".{path.name}.part")
@@ -172,7 +177,7 @@ def download(address: str, path: Path, size: int, sha256: str, is_there: Callabl
 
 
 def _fill(sink: _Sink, address: str, size: int) -> None:
-    """Reads from where the sink is up to ``size``, over as many connections as it takes."""
+    """Downloads the bytes that the sink lacks, up to ``size``, over as many connections as that takes."""
     patience = _Patience(address)
     furthest = sink.size
     while sink.size < size:
@@ -203,9 +208,10 @@ def _opened(address: str, start: int, stop: int | None = None) -> Iterator[Remot
 
 @contextlib.contextmanager
 def _turn(part: Path, is_there: Callable[[], bool]) -> Iterator[IO[bytes] | None]:
-    """Opens the unfinished file once no other process or thread has it; gives None where one has finished it.
+    """Waits until no other process or thread writes the unfinished file, and opens it; None if one has finished it.
 
-    The lock is the kernel's and is on the file itself: it ends with its process, and leaves nothing behind.
+    The unfinished file itself is locked with flock. The kernel releases the lock when its process ends, so a killed
+    process leaves no lock behind.
     """
     while True:
         descriptor = os.open(part, os.O_CREAT | os.O_RDWR, 0o644)
@@ -216,7 +222,9 @@ def _turn(part: Path, is_there: Callable[[], bool]) -> Iterator[IO[bytes] | None
                     yield stream
                     return
             finally:
-                fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing does not do where a fork has inherited it
+                fcntl.flock(
+                    descriptor, fcntl.LOCK_UN
+                )  # closing would not unlock if a forked process inherited it
         if is_there():
             yield None
             return

@@ -1,4 +1,4 @@
-"""Files at http and https addresses."""
+"""Reads files at http and https addresses."""
 
 import functools
 import ipaddress
@@ -23,20 +23,20 @@ SECONDS_OF_SILENCE = 60.0
 _RANGE = re.compile(r"bytes (\d+)-")
 MOST_REDIRECTS = 10
 _REDIRECTS = {301, 302, 303, 307, 308}
-_PASSING = {408, 416, 425, 429}  # 416: the server has fewer bytes than were asked for
+_PASSING = {408, 416, 425, 429}  # worth another attempt; 416: the server has fewer bytes than were asked for
 
 
 class HttpFile:
-    """A file at an http or https address, read as one stream.
+    """A file at an http or https address, which is read as one stream.
 
-    Redirects are followed to http and https only: never from https to http, and never from a public address to a
-    private one, which may be reachable from here alone.
+    Redirects are followed to http and https only. They are not followed from https to http, nor from a public address
+    to a private one, because only this machine may be able to reach that.
 
     Args:
         address: Address of the file.
-        start: the first byte that is wanted.
-        stop: the byte behind the last that is wanted; by default all are.
-        headers: Further headers of the request; a secret among them goes to the address's own host only.
+        start: First byte to read.
+        stop: Byte after the last one to read; by default the file is read to its end.
+        headers: Further headers of the request; an ``Authorization`` header is not sent to other hosts.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class HttpFile:
         self.start = self._start_of(self._file.r)
 
     def _opened(self, headers: dict[str, str]) -> Any:
-        """The file at the end of all redirects."""
+        """Opens the file after following all redirects."""
         place = self._address
         for _ in range(MOST_REDIRECTS + 1):
-            # A size spares fsspec from asking for it; without blocks the file is streamed.
+            # With a size given, fsspec does not ask for it; with a block size of 0, it streams the file.
             file = _filesystem(os.getpid()).open(
                 place, "rb", block_size=0, size=1, headers=headers, allow_redirects=False
             )
@@ -69,7 +69,7 @@ class HttpFile:
         raise IebenchError(f"{self._address} redirects more than {MOST_REDIRECTS} times; check the address")
 
     def _redirected(self, place: str, location: str) -> str:
-        """Where ``location`` leads from ``place``, which may be followed."""
+        """Returns the address to which ``place`` redirects, or raises an error if it must not be followed."""
         target = urljoin(place, location)
         try:
             parts = urlsplit(target)
@@ -106,22 +106,22 @@ class HttpFile:
 
 
 def _is_private(host: str) -> bool:
-    """Whether a host is this machine, or in a network that is not public, as far as its name can be looked up."""
+    """Returns whether a host is this machine or in a private network; False if its name cannot be looked up."""
     return any(not ipaddress.ip_address(address).is_global for address in _addresses(host))
 
 
 def _addresses(host: str) -> list[str]:
     try:
         return [str(entry[4][0]).partition("%")[0] for entry in socket.getaddrinfo(host, None)]
-    except OSError:  # a proxy may know it
+    except OSError:  # a proxy may be able to look it up
         return []
 
 
 @functools.cache
 def _filesystem(process: int) -> HTTPFileSystem:
-    """One client for each process: what is inherited through a fork has no event loop there.
+    """Returns the client of a process. A client that was inherited through a fork has no event loop and cannot be used.
 
-    The inherited one is kept: closing it would take its connections from the parent, with which it shares them.
+    The inherited client is not closed, because that would close the connections that it shares with the parent.
     """
     timeout = aiohttp.ClientTimeout(
         total=None, connect=SECONDS_TO_CONNECT, sock_connect=SECONDS_TO_CONNECT, sock_read=SECONDS_OF_SILENCE

@@ -1,4 +1,4 @@
-"""Datasets on the Hugging Face Hub, at ``hf://USER/NAME``; needs the extra ``hub``."""
+"""Finds datasets on the Hugging Face Hub, at ``hf://USER/NAME``. This needs the extra ``hub``."""
 
 import os
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class HubPlace:
     """A file or a folder in a dataset repository.
 
     Attributes:
-        repository: ``USER/NAME``.
-        path: What is below it; empty for the repository itself.
+        repository: Name of the repository, ``USER/NAME``.
+        path: Path inside the repository; empty for the repository itself.
     """
 
     repository: str
@@ -29,10 +29,10 @@ class HubPlace:
 
 
 def hub_place(address: str) -> HubPlace:
-    """The place that an ``hf://`` address names.
+    """Splits an ``hf://`` address into the repository and the path inside it.
 
     Raises:
-        UsageError: it names no repository.
+        UsageError: The address names no repository.
     """
     user, _, rest = unquote(address.removeprefix("hf://")).partition("/")
     name, _, path = rest.strip("/").partition("/")
@@ -42,16 +42,16 @@ def hub_place(address: str) -> HubPlace:
 
 
 def hub_url(address: str) -> str:
-    """Where a file at an ``hf://`` address is read."""
+    """Returns the https address of a file at an ``hf://`` address."""
     place = hub_place(address)
     return hf_hub_url(place.repository, place.path, repo_type="dataset", endpoint=endpoint())
 
 
 def endpoint() -> str:
-    """The Hub, or the server that stands in for it (``HF_ENDPOINT``)."""
+    """Returns the address of the Hub, or of the server in the environment variable ``HF_ENDPOINT``."""
     return os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
 
 
 def hub_headers() -> dict[str, str]:
-    """What a request to the Hub carries: the token of ``hf auth login`` or ``HF_TOKEN``, if there is one."""
+    """Returns the headers of a request to the Hub, with the token of ``hf auth login`` or ``HF_TOKEN``, if any."""
     return build_hf_headers(library_name="iebench")

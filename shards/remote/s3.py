@@ -1,4 +1,4 @@
-"""Objects at s3 addresses; needs the extra ``s3``."""
+"""Reads objects at s3 addresses. This needs the extra ``s3``."""
 
 import functools
 import os
@@ -25,7 +25,12 @@ _FORBIDDEN = "set AWS_PROFILE or the AWS keys, or FSSPEC_S3_ANON=true where the 
 
 
 class S3File:
-    """An object, read by ranges. Keys and endpoint are those of the environment, as everywhere with AWS."""
+    """An object at an s3 address, which is read by ranges. Keys and endpoint come from the usual AWS settings.
+
+    Args:
+        address: Address of the object.
+        start: First byte to read.
+    """
 
     def __init__(self, address: str, start: int) -> None:
         self.start = start
@@ -50,7 +55,7 @@ class S3File:
         return content
 
     def close(self) -> None:
-        """Ranges leave nothing open."""
+        """Does nothing, as no connection stays open between ranges."""
 
 
 def _is_past_the_end(error: OSError) -> bool:
@@ -62,9 +67,9 @@ def _is_past_the_end(error: OSError) -> bool:
 
 @functools.cache
 def _filesystem(process: int) -> S3FileSystem:
-    """One client for each process: what is inherited through a fork has no event loop there.
+    """Returns the client of a process. A client that was inherited through a fork has no event loop and cannot be used.
 
-    The inherited one is kept: closing it would take its connections from the parent, with which it shares them.
+    The inherited client is not closed, because that would close the connections that it shares with the parent.
     """
     return S3FileSystem(skip_instance_cache=True)
 

@@ -1,1 +1,1 @@
-"""The data contract of iebench, and WebDataset shards in and out."""
+"""Defines iebench's dataset format, and reads and writes datasets as WebDataset shards."""

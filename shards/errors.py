@@ -1,13 +1,13 @@
-"""The errors whose message is meant for the person at the keyboard."""
+"""Defines the errors whose message is meant for the user."""
 
 
 class IebenchError(Exception):
-    """Something failed; the message is one sentence that says what to do. The CLI exits with 1."""
+    """An error whose message is one sentence that tells the user what to do. The command line exits with 1."""
 
     exit_code = 1
 
 
 class UsageError(IebenchError):
-    """What was asked for cannot be, whatever the state of the data. The CLI exits with 2."""
+    """An error in what the user asked for, such as a wrong option or folder. The command line exits with 2."""
 
     exit_code = 2

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Writes files atomically: a file is complete or does not exist."""
 
 import contextlib
 import errno
@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import IO
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
-"""Errors of writing alone."""
+"""Error numbers that only writing can raise, such as a full disk."""
 
 DISK_ERRORS = NO_ROOM | {errno.EIO}
-"""Errors of the disk itself: no fault of what is being written, and no reason to go on."""
+"""Error numbers of the disk itself, after which it makes no sense to go on with other data."""
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """Opens a temporary file beside ``path`` that takes its name only once it is whole and on disk.
+    """Opens a temporary file beside ``path``, and renames it to ``path`` when it is complete and on disk.
 
-    On an error the temporary file is removed and what stood at ``path`` stays.
+    On an error, the temporary file is removed, and an earlier file at ``path`` stays as it was.
     """
-    # Processes of several machines may have the same id.
+    # Process ids would not do, because processes on several machines may have the same one.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with temporary.open("wb") as stream:
@@ -43,13 +43,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
+    """Returns the SHA-256 of a file's bytes, hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def sync_folder(folder: Path) -> None:
-    """Puts a folder's list of names on disk, as after a rename."""
+    """Syncs a folder's list of names to disk, so that a rename in it survives a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,15 +1,15 @@
-"""Where the camera is, and where the object is, in every view of the scene.
+"""Computes the positions of the camera and the object in every view of the scene.
 
-World: metres, z up; the origin is where the object stands untouched, the floor is at z = -1. Matrices are for column
-vectors: ``world = matrix @ [x, y, z, 1]``. Two conventions name the axes of a camera:
+World coordinates are in metres with z up. The origin is the centre of an object that is not translated, and the floor
+is at z = -1. Matrices are for column vectors: ``world = matrix @ [x, y, z, 1]``. A camera's axes have two conventions:
 
 ==========  ==========================================================
 ``opengl``  x to the right of the image, y up, z towards the camera
 ``opencv``  x to the right of the image, y down, z away from the camera
 ==========  ==========================================================
 
-Pixels: u to the right, v down; the centre of the first pixel is (0.5, 0.5). With the point ``(x, y, z)`` in a camera's
-``opencv`` axes, ``[u, v, 1] = camera_intrinsics(size) @ [x / z, y / z, 1]``, and z is what the depth pass holds.
+Pixel coordinates are u to the right and v down; the centre of the first pixel is (0.5, 0.5). A point ``(x, y, z)`` in a
+camera's ``opencv`` axes is seen at ``[u, v, 1] = camera_intrinsics(size) @ [x / z, y / z, 1]``, and its depth is z.
 """
 
 import math
@@ -24,9 +24,9 @@ from shards.schema import CameraInfo, Latent, SampleMetadata
 CameraAxes = Literal["opengl", "opencv"]
 
 FIELD_OF_VIEW = 0.6911110281944275
-"""Radians, across the whole square image."""
+"""Field of view across the whole square image, in radians."""
 DISTANCE = 2.5
-"""Metres from the camera to the origin, at which it looks from 45 degrees above."""
+"""Distance in metres from the camera to the origin. The camera looks at the origin from 45 degrees above."""
 
 _HALF = math.sqrt(0.5)
 _OPENGL = np.array(
@@ -41,7 +41,7 @@ _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
 def camera_intrinsics(image_size: int) -> np.ndarray:
-    """The (3, 3) intrinsic matrix in pixels, as the module says.
+    """Returns the (3, 3) intrinsic matrix in pixels, from camera coordinates with ``opencv`` axes to pixels.
 
     Args:
         image_size: Width and height of the image in pixels.
@@ -51,7 +51,7 @@ def camera_intrinsics(image_size: int) -> np.ndarray:
 
 
 def camera_to_world(axes: CameraAxes = "opengl") -> np.ndarray:
-    """The (4, 4) matrix from the camera's axes to the world; the camera stands still in all views.
+    """Returns the (4, 4) matrix from camera coordinates to world coordinates, which is the same in all views.
 
     Args:
         axes: Convention of the camera's axes.
@@ -60,7 +60,7 @@ def camera_to_world(axes: CameraAxes = "opengl") -> np.ndarray:
 
 
 def scene_camera(image_size: int) -> CameraInfo:
-    """The camera of the scene as ``dataset.json`` records it beside passes.
+    """Returns the scene's camera in the form that ``dataset.json`` records.
 
     Args:
         image_size: Width and height of the image in pixels.
@@ -74,17 +74,17 @@ def scene_camera(image_size: int) -> CameraInfo:
 
 
 def object_to_world(metadata: SampleMetadata, latents: Sequence[Latent]) -> np.ndarray:
-    """The (4, 4) matrix from the model's coordinates to the world in one view.
+    """Returns the (4, 4) matrix from the model's coordinates to world coordinates in one view.
 
-    The model's coordinates have their origin at the centre of its bounding box and z up: a file with y up (OBJ, glTF)
-    has x, y, z where the model has x, z, -y. The model's ``scale`` is in the matrix.
+    The origin of the model's coordinates is the centre of its bounding box, and z is up: a file with y up (OBJ, glTF)
+    has x, y, z where the model has x, z, -y. The matrix includes the model's ``scale``.
 
     Args:
-        metadata: The view.
-        latents: The dataset's latents, in order.
+        metadata: Metadata of the view.
+        latents: Latents of the dataset, in order.
 
     Raises:
-        KeyError: the dataset has no rotation among its latents.
+        KeyError: The dataset's latents include no rotation.
     """
     values = dict(zip((latent.name for latent in latents), metadata.latents, strict=True))
     turn = Rotation.from_euler("xyz", [values[f"rotation_{axis}"] for axis in "xyz"]).as_matrix()
@@ -95,10 +95,10 @@ def object_to_world(metadata: SampleMetadata, latents: Sequence[Latent]) -> np.n
 
 
 def world_points(depth: np.ndarray) -> np.ndarray:
-    """(height, width, 3) world coordinates in metres of what each pixel's centre sees.
+    """Returns (height, width, 3) world coordinates in metres of the point that is seen at each pixel's centre.
 
     Args:
-        depth: (height, width) metres along the camera's axis, as ``View.depth`` gives them.
+        depth: (height, width) metres along the camera's axis, from ``View.depth``.
     """
     size = len(depth)
     centers = np.arange(size) + 0.5

@@ -1,4 +1,4 @@
-"""Views as JPEG bytes: quality 95 without chroma subsampling by default, because hue is a latent."""
+"""Encodes and decodes views as JPEG, by default at quality 95 without chroma subsampling, because hue is a latent."""
 
 import io
 from typing import Literal
@@ -10,20 +10,20 @@ from PIL import Image
 from shards.errors import IebenchError
 
 Chroma = Literal["4:4:4", "4:2:2", "4:2:0"]
-"""Chroma subsampling, as Pillow names it."""
+"""Chroma subsampling, by Pillow's names."""
 
 JpegTables = Literal["standard", "flat"]
-"""Steps of the DCT coefficients: those of the JPEG standard, coarse in high frequencies and in color, or all equal."""
+"""Quantization tables: ``standard`` ones are coarser in high frequencies and in color, ``flat`` ones are all equal."""
 
 _FLAT_STEP = 30
-"""Step of every coefficient at quality 50, scaled as the standard's tables are: 3 at quality 95, 2 at 97."""
+"""Step of every coefficient at quality 50; it is scaled like the standard's tables, to 3 at quality 95 and 2 at 97."""
 
 ChannelOrder = Literal["rgb", "bgr"]
-"""The order in which a JPEG stores the channels; the published images have red and blue swapped."""
+"""Order of the channels in a JPEG; the published images are ``bgr``, with red and blue swapped."""
 
 
 LARGEST_SIDE = 8192
-"""Pixels; a JPEG that says that it is larger is not decoded, as it would take gigabytes."""
+"""Largest width and height that is decoded, in pixels, because a larger image would take gigabytes of memory."""
 
 
 def encode_jpeg(
@@ -33,14 +33,15 @@ def encode_jpeg(
     channel_order: ChannelOrder = "rgb",
     tables: JpegTables = "standard",
 ) -> bytes:
-    """Encodes (height, width, 3) uint8 RGB.
+    """Encodes an image as JPEG.
 
     Args:
-        pixels: the image.
+        pixels: (height, width, 3) uint8 RGB.
         quality: Quality of the JPEG, 1 to 100.
-        chroma: subsampling.
-        channel_order: ``bgr`` stores blue where others look for red.
-        tables: ``flat`` steps leave a smaller squared error in fewer bytes, for the Huffman codes also fit the image.
+        chroma: Chroma subsampling.
+        channel_order: Order in which the channels are stored; ``bgr`` swaps red and blue.
+        tables: Quantization tables; ``flat`` ones give a smaller squared error in fewer bytes, as the Huffman codes are
+            then fitted to the image, too.
     """
     buffer = io.BytesIO()
     stored = pixels if channel_order == "rgb" else np.ascontiguousarray(pixels[..., ::-1])
@@ -50,17 +51,17 @@ def encode_jpeg(
 
 
 def _flat(quality: int) -> list[list[int]]:
-    """The step of each coefficient, for luma and for chroma."""
+    """Returns the quantization tables of luma and chroma, with the same step for every coefficient."""
     percent = 5000 / quality if quality < 50 else 200 - 2 * quality
     step = min(max(round(_FLAT_STEP * percent / 100), 1), 255)
     return [[step] * 64] * 2
 
 
 def jpeg_size(data: bytes, name: str) -> tuple[int, int]:
-    """Width and height by the header alone.
+    """Reads the width and height of a JPEG from its header.
 
     Raises:
-        IebenchError: the bytes are no JPEG.
+        IebenchError: The bytes are not a JPEG.
     """
     try:
         height, width, _, _ = simplejpeg.decode_jpeg_header(data)
@@ -72,17 +73,17 @@ def jpeg_size(data: bytes, name: str) -> tuple[int, int]:
 def decode_jpeg(
     data: bytes, name: str, channel_order: ChannelOrder = "rgb", out: np.ndarray | None = None
 ) -> np.ndarray:
-    """Decodes to (height, width, 3) uint8 RGB, pixel for pixel as Pillow does.
+    """Decodes a JPEG to (height, width, 3) uint8 RGB, with exactly the pixels that Pillow gives.
 
     Args:
-        data: the bytes of the file.
-        name: the sample's name, for the error.
-        channel_order: Order of the channels in the file; ``bgr`` is swapped back.
-        out: an array of the image's own shape to decode into; by default a new one.
+        data: Bytes of the JPEG.
+        name: Name of the sample, for error messages.
+        channel_order: Order of the channels in the JPEG; ``bgr`` is swapped back.
+        out: Array of the image's shape to decode into; by default a new one.
 
     Raises:
-        IebenchError: the bytes are no whole JPEG, or not of the size of ``out``, or of more than ``LARGEST_SIDE``
-            pixels a side, which is told by the header before anything is decoded.
+        IebenchError: The bytes are not a complete JPEG, or the image does not have the size of ``out``. Without
+            ``out``, also an image with a side of more than ``LARGEST_SIDE`` pixels, which is then not decoded.
     """
     colors = "RGB" if channel_order == "rgb" else "BGR"
     try:
@@ -105,19 +106,19 @@ def decode_jpeg(
 
 
 def fitted(pixels: np.ndarray, shorter: int, square: int) -> np.ndarray:
-    """Scales a picture by its shorter side (bicubic, antialiased) and takes the square in its middle.
+    """Scales a picture by its shorter side (bicubic, antialiased) and cuts out the square in its middle.
 
     Args:
         pixels: (height, width, 3) uint8.
-        shorter: The shorter side after scaling, pixels.
-        square: Side of the square, pixels; at most ``shorter``.
+        shorter: Shorter side of the scaled picture, in pixels.
+        square: Side of the square in pixels; at most ``shorter``.
 
     Returns:
         (square, square, 3) uint8.
     """
     height, width = pixels.shape[:2]
     side = min(height, width)
-    cut = square * side / shorter  # the square's side in the picture's own pixels
+    cut = square * side / shorter  # side of the square in pixels of the picture before scaling
     box = ((width - cut) / 2, (height - cut) / 2, (width + cut) / 2, (height + cut) / 2)
     image = Image.fromarray(pixels).resize((square, square), Image.Resampling.BICUBIC, box=box)
     return np.array(image)

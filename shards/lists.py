@@ -1,4 +1,4 @@
-"""Lists of objects that a person or a publication made: which are used, and which split they are in."""
+"""Reads lists of objects, such as the published lists that say which objects are in which split."""
 
 import csv
 from pathlib import Path
@@ -8,14 +8,14 @@ import numpy as np
 from shards.errors import UsageError
 
 Name = tuple[str, str]
-"""Synset and object."""
+"""Synset and name of an object."""
 
 
 def split_name(text: str) -> Name:
-    """Synset and object of ``synset/object``; slashes at the ends, as in the published lists, do not count.
+    """Splits ``synset/object`` into its two parts; slashes at the ends, as in the published lists, are ignored.
 
     Raises:
-        UsageError: it names no object.
+        UsageError: The text does not name an object.
     """
     synset, slash, name = text.strip().strip("/").partition("/")
     if not (synset and slash and name):
@@ -24,15 +24,20 @@ def split_name(text: str) -> Name:
 
 
 def read_names(path: Path) -> list[Name]:
-    """Reads names of objects: ``synset/object``, where slashes at the ends do not count.
+    """Reads a list of objects, each once, in the order of the file.
+
+    Names are written ``synset/object``; slashes at the ends are ignored. The file may be
+
+    - a ``.npy`` array of text: names, as in the published lists of each split, or rows of synset and object, as in the
+      published ``all_objects.npy``;
+    - a ``.csv`` file with columns ``synsetId`` and ``modelId``, such as ShapeNet's ``all.csv``;
+    - a text file with one name on each line, where empty lines and lines that begin with # are ignored.
 
     Args:
-        path: A ``.npy`` array of text: names, as in the published lists of each split, or rows of synset and object, as in
-            the published ``all_objects.npy``. Or a ``.csv`` with columns ``synsetId`` and ``modelId``, such as ShapeNet's
-            ``all.csv``. Or a text file with a name per line, in which empty lines and lines that begin with # do not count.
+        path: Path of the list.
 
     Raises:
-        UsageError: it cannot be read, or holds none, or something else.
+        UsageError: The file cannot be read, is of another kind, or names no object.
     """
     read = {".npy": _npy_lines, ".csv": _csv_lines}.get(path.suffix.lower(), _text_lines)
     try:
@@ -47,10 +52,10 @@ def read_names(path: Path) -> list[Name]:
 
 
 def read_splits(train: Path, val: Path) -> dict[Name, str]:
-    """The split of every object that one of two lists names.
+    """Reads the lists of both splits and returns the split of every object in them.
 
     Raises:
-        UsageError: a list cannot be read, or both name the same object.
+        UsageError: A list cannot be read, or both lists name the same object.
     """
     splits = dict.fromkeys(read_names(train), "train")
     for name in read_names(val):
@@ -70,7 +75,7 @@ def _npy_lines(path: Path) -> list[str]:
 
 
 def _csv_lines(path: Path) -> list[str]:
-    """Names out of the columns that ShapeNet's ``all.csv`` has; a file without them is a list like any other."""
+    """Reads names from the columns of ShapeNet's ``all.csv``; a file without these columns is read as a text file."""
     with path.open(newline="", encoding="utf-8-sig") as stream:
         rows = csv.DictReader(stream)
         if not {"synsetId", "modelId"} <= set(rows.fieldnames or []):

@@ -1,4 +1,4 @@
-"""Where a dataset is from: its own folder, or an address of which a folder in the cache is the mirror."""
+"""Tells whether a folder is the mirror of a dataset at an address, and where mirrors are kept."""
 
 import hashlib
 import json
@@ -13,23 +13,23 @@ ORIGIN_NAME = "origin.json"
 
 
 def cache_root() -> Path:
-    """Where mirrors are kept: ``$IEBENCH_CACHE``, else ``iebench`` in the user's cache folder."""
+    """Returns the folder of all mirrors: ``$IEBENCH_CACHE``, else ``iebench`` in the user's cache folder."""
     if chosen := os.environ.get("IEBENCH_CACHE"):
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "iebench"
 
 
 def mirror_folder(address: str) -> Path:
-    """The folder in the cache that belongs to an address: a name that can be read, and a hash."""
+    """Returns the folder in the cache for the mirror of an address. Its name is a readable part and a hash."""
     readable = re.sub(r"[^A-Za-z0-9]+", "-", address.split("://", 1)[-1]).strip("-")[-60:]
     return cache_root() / f"{readable}-{hashlib.sha256(address.encode()).hexdigest()[:16]}"
 
 
 def origin_of(folder: Path) -> str | None:
-    """The address of which ``folder`` is the mirror; None where it is a dataset of its own.
+    """Returns the address of which ``folder`` is the mirror; None if ``folder`` is a local dataset.
 
-    Only what lies in the cache is a mirror, under the name that belongs to its address: a dataset that came from
-    elsewhere with an ``origin.json`` in it leads nowhere.
+    A folder is a mirror only if it is in the cache under the name that belongs to its address. So a dataset from
+    somebody else with an ``origin.json`` inside cannot make this program read an address.
     """
     try:
         address = json.loads((folder / ORIGIN_NAME).read_bytes())["address"]
@@ -42,12 +42,12 @@ def origin_of(folder: Path) -> str | None:
 
 
 def place_of(folder: Path) -> str:
-    """Where a dataset stands, for people and records: the address of a mirror, else the absolute path."""
+    """Returns the location of a dataset for messages and records: the address of a mirror, else the absolute path."""
     return origin_of(folder) or str(folder.resolve())
 
 
 def folder_at(place: str) -> Path:
-    """The reverse of ``place_of``; nothing is fetched, so that a mirror may not be there."""
+    """Returns the folder of a location from ``place_of``. Nothing is downloaded, so a mirror may not exist."""
     return (
         mirror_folder(place) if place.startswith(tuple(f"{scheme}://" for scheme in SCHEMES)) else Path(place)
     )

@@ -1,9 +1,9 @@
-"""Passes: images beside a view's JPEG that tell its geometry, as PNG bytes.
+"""Encodes and decodes passes, which are PNG images of a view's geometry stored beside its JPEG.
 
 ========  ======================  ==================================================================
-member    PNG                     a pixel's value v
+member    PNG                     meaning of a pixel's value v
 ========  ======================  ==================================================================
-mask      8-bit greyscale         255 where the pixel's centre sees the object, else 0
+mask      8-bit greyscale         255 where the object is seen at the pixel's centre, else 0
 depth     16-bit greyscale        ``depth_scale * v`` metres along the camera's axis; 65535: farther
 normal    8-bit RGB               ``(v - 128) / 127`` is x, y or z; all three 128: there is no normal
 ========  ======================  ==================================================================
@@ -22,27 +22,28 @@ from shards.errors import IebenchError, UsageError
 
 Pass = Literal["mask", "depth", "normal"]
 PASSES: tuple[Pass, ...] = get_args(Pass)
-"""All passes, in the order in which they are listed everywhere."""
+"""Names of all passes, in the order in which they are always listed."""
 
 DEPTH_SCALE = 1e-4
-"""Metres per unit of a stored depth; the scene's floor, which nothing is behind, ends 6.2 m away."""
+"""Metres per unit of a stored depth; 65534 units are 6.55 m, and the floor, the farthest thing in view, ends at 6.2
+m."""
 
 _FARTHER = 65535
 _END = b"IEND\xaeB`\x82"  # the last chunk of every PNG
-_COMPRESSION = 3  # of zlib: at 6, depth takes three times as long and 6 % less room
+_COMPRESSION = 3  # level of zlib; at 6, encoding depth takes three times as long and saves 6 % of the bytes
 _FORMATS: dict[Pass, tuple[int, int, str]] = {
     "mask": (8, 0, "8-bit greyscale"),
     "depth": (16, 0, "16-bit greyscale"),
     "normal": (8, 2, "8-bit RGB"),
 }
-"""Bit depth and colour type, as a PNG's header has them, and in words."""
+"""Bit depth and colour type in the PNG's header, and the same in words for error messages."""
 
 
 def parse_passes(text: str) -> tuple[Pass, ...]:
-    """Reads names of passes separated by commas; the order in which they are given does not count.
+    """Parses names of passes that are separated by commas, and returns them in the order of ``PASSES``.
 
     Raises:
-        UsageError: there is no such pass.
+        UsageError: There is no pass of this name.
     """
     names = [name.strip() for name in text.split(",")]
     for name in names:
@@ -52,21 +53,21 @@ def parse_passes(text: str) -> tuple[Pass, ...]:
 
 
 def in_order(names: "tuple[str, ...] | list[str]") -> tuple[Pass, ...]:
-    """Those passes that are named, each once, in the order of ``PASSES``."""
+    """Returns the named passes, each once, in the order of ``PASSES``."""
     return tuple(name for name in PASSES if name in names)
 
 
 def member_of(name: Pass) -> str:
-    """The extension of the pass's member in a sample, such as ``depth.png``."""
+    """Returns the extension of the pass's member in a sample, such as ``depth.png``."""
     return f"{name}.png"
 
 
 def encode_pass(name: Pass, values: np.ndarray) -> bytes:
-    """A pass as PNG.
+    """Encodes a pass as PNG.
 
     Args:
         name: Name of the pass.
-        values: (height, width) bool for ``mask``; (height, width) float, metres, for ``depth``; (height,
+        values: (height, width) bool for ``mask``; (height, width) float, in metres, for ``depth``; (height,
             width, 3) float, unit vectors or zeros, for ``normal``.
     """
     buffer = io.BytesIO()
@@ -96,60 +97,72 @@ _ENCODERS: dict[Pass, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def decode_mask(data: bytes, name: str) -> np.ndarray:
-    """(height, width) bool: whether the pixel's centre sees the object.
+    """Decodes a mask to (height, width) bool; True where the object is seen at the pixel's centre.
+
+    Args:
+        data: Bytes of the PNG.
+        name: Name of the sample, for error messages.
 
     Raises:
-        IebenchError: the bytes are no whole mask; ``name`` is the sample's, for the message.
+        IebenchError: The bytes are not a complete mask.
     """
     return stored_values("mask", data, name) >= 128
 
 
 def decode_depth(data: bytes, scale: float, name: str) -> np.ndarray:
-    """(height, width) float32: metres along the camera's axis; infinite where it is farther than can be stored.
+    """Decodes depths to (height, width) float32 metres along the camera's axis; infinite if too far to be stored.
 
     Args:
-        data: the bytes of the file.
-        scale: metres per unit, as the sample's metadata has it.
-        name: the sample's, for the error.
+        data: Bytes of the PNG.
+        scale: Metres per unit, from the sample's metadata.
+        name: Name of the sample, for error messages.
 
     Raises:
-        IebenchError: the bytes are no whole depth pass.
+        IebenchError: The bytes are not a complete depth pass.
     """
     stored = stored_values("depth", data, name)
     return np.where(stored == _FARTHER, np.inf, stored * scale).astype(np.float32)
 
 
 def decode_normal(data: bytes, name: str) -> np.ndarray:
-    """(height, width, 3) float32: unit vectors in the camera's axes; zeros where there is no normal.
+    """Decodes normals to (height, width, 3) float32 unit vectors in the camera's axes; zeros where there is none.
+
+    Args:
+        data: Bytes of the PNG.
+        name: Name of the sample, for error messages.
 
     Raises:
-        IebenchError: the bytes are no whole normal pass; ``name`` is the sample's, for the message.
+        IebenchError: The bytes are not a complete normal pass.
     """
     normal = (stored_values("normal", data, name).astype(np.float32) - 128) / 127
     return unit_vectors(normal)
 
 
 def unit_vectors(vectors: np.ndarray) -> np.ndarray:
-    """(..., 3) float, each of length 1; zeros stay zeros."""
+    """Scales (..., 3) float vectors to length 1; zero vectors stay zero."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-6)
 
 
 def stored_values(which: Pass, data: bytes, name: str) -> np.ndarray:
-    """The numbers in a pass's PNG: (height, width) uint8 or uint16, or (height, width, 3) uint8.
+    """Decodes a pass's PNG to the stored numbers.
 
     Args:
-        which: the pass.
-        data: the bytes of the file.
-        name: the sample's, for the error.
+        which: Name of the pass.
+        data: Bytes of the PNG.
+        name: Name of the sample, for error messages.
+
+    Returns:
+        (height, width) uint8 for ``mask``, (height, width) uint16 for ``depth``, (height, width, 3) uint8 for
+        ``normal``.
 
     Raises:
-        IebenchError: the bytes are no whole PNG of the pass's format.
+        IebenchError: The bytes are not a complete PNG of the pass's format.
     """
     bits, color, words = _FORMATS[which]
     problem = f"{name}: its .{member_of(which)} is no {words} PNG that decodes"
-    whole = data.endswith(_END)  # Pillow takes a file whose last bytes are missing
-    if not whole or tuple(data[24:26]) != (bits, color):  # of the header chunk, which comes first
+    whole = data.endswith(_END)  # Pillow also reads a file whose last bytes are missing
+    if not whole or tuple(data[24:26]) != (bits, color):  # from the header chunk
         raise IebenchError(f"{problem}; run `iebench verify` on the dataset")
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:

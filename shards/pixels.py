@@ -1,4 +1,4 @@
-"""Mean and deviation of the channels of many views, from sums that are exact."""
+"""Computes the channel mean and standard deviation of many views from exact sums."""
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -8,7 +8,13 @@ _LEVELS = np.arange(256)
 
 
 class PixelSums(BaseModel):
-    """Exact sums over decoded views, from which mean and deviation follow in any order of adding."""
+    """Exact integer sums over decoded views. Their total does not depend on the order in which they are added.
+
+    Attributes:
+        pixels: Number of pixels.
+        sums: Sum of the values of each channel.
+        squares: Sum of the squared values of each channel.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -18,7 +24,7 @@ class PixelSums(BaseModel):
 
     @classmethod
     def of(cls, image: np.ndarray) -> "PixelSums":
-        """Sums of one (height, width, 3) uint8 image."""
+        """Computes the sums of one (height, width, 3) uint8 image."""
         flat = image.reshape(-1, 3)
         red, green, blue = (np.bincount(flat[:, channel], minlength=256) for channel in range(3))
         return cls(
@@ -28,7 +34,7 @@ class PixelSums(BaseModel):
         )
 
     def __add__(self, other: "PixelSums") -> "PixelSums":
-        """Sums over both."""
+        """Returns the sums over the views of both."""
         return PixelSums(
             pixels=self.pixels + other.pixels,
             sums=_added(self.sums, other.sums),
@@ -36,7 +42,10 @@ class PixelSums(BaseModel):
         )
 
     def mean_and_std(self) -> tuple[Channels, Channels]:
-        """Per channel, of values in [0, 1], to six digits; a deviation is at least one grey level."""
+        """Returns the mean and standard deviation of each channel, for values in [0, 1], rounded to six digits.
+
+        The standard deviation is at least one grey level, 1/255, so that it can be divided by.
+        """
         pixels = max(self.pixels, 1)
         mean = np.array(self.sums) / pixels
         variance = np.maximum(np.array(self.squares) / pixels - mean**2, 1.0)

@@ -1,4 +1,4 @@
-"""Questions to the table of a dataset, in SQL; DuckDB answers them and reaches nothing else."""
+"""Queries the table of a dataset in SQL with DuckDB, which may read nothing else."""
 
 import json
 import re
@@ -22,31 +22,31 @@ except ImportError:
     raise UsageError("queries need DuckDB; pip install 'iebench[query]'") from None
 
 VIEWS = "views"
-"""The name of the table in a query."""
+"""Name of the table in a query."""
 
 _LOCKED = {
     "temp_directory": "''",
     "enable_external_access": "false",  # no file, no network, no extension
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
-    "python_enable_replacements": "false",  # a name in a query is no variable of this program
+    "python_enable_replacements": "false",  # a name in a query cannot refer to a variable of this program
     "lock_configuration": "true",
 }
 _WHOLE_QUERY = re.compile(r"\s*(select|with|from)\b", re.IGNORECASE)
 
 
 def query_dataset(folder: Path, index: DatasetIndex, question: str) -> pyarrow.Table:
-    """The rows of a dataset's table for which a condition holds, or what a whole query gives.
+    """Returns the rows of a dataset's table that fulfil a condition, or the result of a whole SELECT statement.
 
     Args:
-        folder: The dataset's folder.
-        index: The dataset's index.
-        question: A condition such as ``synset = '02691156' and rotation_z > 1``, for the views in the order of the index,
-            with all columns but those that say where bytes stand; or one SELECT from the table ``views``.
+        folder: Folder of the dataset.
+        index: Index of the dataset.
+        question: A condition such as ``synset = '02691156' and rotation_z > 1``, or one SELECT from the table
+            ``views``. A condition gives views in the order of the index, without the columns of offsets and sizes.
 
     Raises:
-        UsageError: it is no query that can be answered.
-        IebenchError: the dataset has no table, or a broken one.
+        UsageError: The query is not valid.
+        IebenchError: The dataset has no table, or its table is broken.
     """
     path = open_table(folder, index).path
     names = [name for name in table_schema(index).names if not name.endswith(("_offset", "_size"))]
@@ -56,10 +56,10 @@ def query_dataset(folder: Path, index: DatasetIndex, question: str) -> pyarrow.T
 
 
 def write_rows(rows: pyarrow.Table, path: Path) -> None:
-    """Writes rows as the file's name says: ``.csv``, ``.jsonl`` (an object a line) or ``.parquet``.
+    """Writes rows in the format of the file's extension: ``.csv``, ``.jsonl`` or ``.parquet``.
 
     Raises:
-        UsageError: the name says something else.
+        UsageError: The file has another extension.
     """
     writers: dict[str, Callable[[pyarrow.Table, IO[bytes]], object]] = {
         ".csv": pyarrow.csv.write_csv,

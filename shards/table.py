@@ -1,20 +1,20 @@
-"""``latents.parquet``: a row for each view of a dataset, with its latents and where its bytes stand.
+"""Writes and reads ``latents.parquet``, which has a row for each view of a dataset: its latents and its byte ranges.
 
-It says nothing that the shards do not say, and is made of them: with it, latents are known, views found and single
-views read without walking through shards. Row groups are the shards in the order of the index, so that the rows of one
-shard can be read alone, also over HTTP ranges.
+The table is made from the shards and adds nothing to them. With it, programs get latents, find views and read single
+views without reading whole shards. Each shard is one row group, in the order of the index, so that the rows of one
+shard can be read alone, also with HTTP range requests.
 
 =====================  ========  ==========================================================================
-column                 type      what
+column                 type      meaning
 =====================  ========  ==========================================================================
-key                    string    the sample's WebDataset key
-split, shard           string    where it is: ``train`` or ``val``, and the name of the ``.tar``
-synset, object         string    which object it shows
-view, label            int32     the view's number, the class's label
-scale                  float64   the factor that the model was scaled by; null where it has its own size
-one for each latent    float64   by the latent's name, exactly as in the ``.json``
-jpg_offset, jpg_size   int64     the first byte of the ``.jpg`` in the shard, and how many there are
-json_offset, ...       int64     likewise of the ``.json`` and of each pass (``mask_png_offset``, ...)
+key                    string    WebDataset key of the sample
+split, shard           string    ``train`` or ``val``, and the name of the ``.tar`` file
+synset, object         string    synset and name of the object
+view, label            int32     number of the view, label of the class
+scale                  float64   factor by which the model was scaled; null if it kept its own size
+one for each latent    float64   value of the latent, exactly as in the ``.json``
+jpg_offset, jpg_size   int64     offset of the ``.jpg`` in the shard, and its size in bytes
+json_offset, ...       int64     the same for the ``.json`` and for each pass (``mask_png_offset``, ...)
 =====================  ========  ==========================================================================
 """
 
@@ -43,21 +43,21 @@ TABLE_VERSION = "1"
 
 _VERSION_KEY, _SHARDS_KEY = b"iebench.version", b"iebench.shards"
 _WORDS = ["split", "shard", "synset", "object"]
-"""Columns in which few values stand many times."""
+"""Columns with few different values."""
 _BUFFER = 1 << 18
 
 
 def table_schema(index: DatasetIndex) -> pyarrow.Schema:
-    """The columns of a dataset's table, in order, and what it was made of."""
+    """Returns the columns of a dataset's table, with metadata that name the table's version and its shards."""
     made_of = {_VERSION_KEY: TABLE_VERSION, _SHARDS_KEY: shards_digest(index)}
     return table_columns(index.latents, index.passes).with_metadata(made_of)
 
 
 def table_columns(latents: Sequence[Latent], passes: Sequence[Pass]) -> pyarrow.Schema:
-    """The columns of the table of a dataset with these latents and passes, in order.
+    """Returns the columns of the table of a dataset with these latents and passes, in order.
 
     Raises:
-        IebenchError: a latent has the name of another column.
+        IebenchError: A latent has the name of another column.
     """
     columns = [
         ("key", pyarrow.string()),
@@ -75,44 +75,44 @@ def table_columns(latents: Sequence[Latent], passes: Sequence[Pass]) -> pyarrow.
 
 
 def members_with(passes: Sequence[Pass]) -> tuple[str, ...]:
-    """The extensions of a sample's members, in the order of the columns that say where they stand."""
+    """Returns the extensions of a sample's members, in the order of the columns with their offsets."""
     return ("jpg", "json", *map(member_of, passes))
 
 
 def place_columns(member: str) -> tuple[str, str]:
-    """The columns with the offset and the size of a member, in bytes."""
+    """Returns the names of the columns with a member's offset and size."""
     name = member.replace(".", "_")
     return f"{name}_offset", f"{name}_size"
 
 
 def place_names(index: DatasetIndex) -> list[str]:
-    """The columns with offsets and sizes of all members, in order."""
+    """Returns the names of the columns with the offsets and sizes of all members, in order."""
     return [column for member in members_with(index.passes) for column in place_columns(member)]
 
 
 def places_of(rows: pyarrow.Table, index: DatasetIndex) -> np.ndarray:
-    """(views, members, 2) int64: offset and size of each member of each view, in bytes."""
+    """Returns (views, members, 2) int64: the offset and size in bytes of each member of each view."""
     columns = [rows[name].to_numpy() for name in place_names(index)]
     return np.stack(columns, axis=1).reshape(rows.num_rows, -1, 2)
 
 
 def shards_digest(index: DatasetIndex) -> str:
-    """SHA-256 over the names and checksums of the shards in order: which shards a table was made of."""
+    """Returns a SHA-256 over the shards' names and checksums, by which a table is matched with its shards."""
     lines = [f"{split} {shard.name} {shard.sha256}\n" for split, shard in _shards(index)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def rows_of_shard(path: Path, split: str, latents: Sequence[Latent], passes: Sequence[Pass]) -> pyarrow.Table:
-    """The rows of one shard; its images are passed over unread.
+    """Makes the rows of one shard from its metadata; its images are skipped.
 
     Args:
-        path: The shard's file.
-        split: The split that it belongs to.
-        latents: The dataset's latents, in order.
-        passes: The dataset's passes, in order.
+        path: Path of the shard.
+        split: Split that the shard belongs to.
+        latents: Latents of the dataset, in order.
+        passes: Passes of the dataset, in order.
 
     Raises:
-        IebenchError: the shard is damaged, or a sample lacks a member or has another number of latents.
+        IebenchError: The shard is damaged, or a sample lacks a member or has a wrong number of latents.
     """
     schema = table_columns(latents, passes)
     columns: dict[str, list] = {name: [] for name in schema.names}
@@ -144,7 +144,7 @@ def rows_of_shard(path: Path, split: str, latents: Sequence[Latent], passes: Seq
 
 
 def _samples_with_places(stream: BinaryIO, path: Path) -> Iterable[tuple[Sample, dict[str, tuple[int, int]]]]:
-    """The samples of a shard with ``.json`` alone read, and offset and size of each member by extension."""
+    """Yields the samples of a shard, of which only the ``.json`` is read, with the offset and size of each member."""
     sample: Sample = {}
     places: dict[str, tuple[int, int]] = {}
     for member in read_members(stream, lambda number, name: name.endswith(".json")):
@@ -166,15 +166,15 @@ def _samples_with_places(stream: BinaryIO, path: Path) -> Iterable[tuple[Sample,
 
 
 def write_table(folder: Path, index: DatasetIndex, rows: Iterable[pyarrow.Table]) -> TableInfo:
-    """Writes the table of a dataset, under a temporary name until it is whole.
+    """Writes the table of a dataset under a temporary name, and renames it when it is complete.
 
     Args:
-        folder: The dataset's folder.
-        index: The dataset's index.
-        rows: The rows of each shard, in the order of the index.
+        folder: Folder of the dataset.
+        index: Index of the dataset.
+        rows: Rows of each shard, in the order of the index.
 
     Returns:
-        What ``dataset.json`` is to say of it.
+        Size and checksum of the table, for ``dataset.json``.
     """
     path = folder / TABLE_NAME
     schema = table_schema(index)
@@ -184,34 +184,34 @@ def write_table(folder: Path, index: DatasetIndex, rows: Iterable[pyarrow.Table]
 
 
 def write_rows(stream: IO[bytes], schema: pyarrow.Schema, rows: Iterable[pyarrow.Table]) -> None:
-    """Writes tables as Parquet, each as one row group; equal tables give equal bytes."""
+    """Writes tables as Parquet, each as one row group. Equal tables give equal bytes."""
     places = [name for name in schema.names if name.endswith(("_offset", "_size"))]
     with pyarrow.parquet.ParquetWriter(
         stream,
         schema,
         compression="zstd",
-        use_dictionary=_WORDS,  # latents are all different: a dictionary of them is as long as they are
+        use_dictionary=_WORDS,  # a dictionary would save nothing for latents, which are all different
         column_encoding=dict.fromkeys(places, "DELTA_BINARY_PACKED"),
     ) as writer:
         for table in rows:
-            whole = table.cast(schema).combine_chunks()  # chunks would decide where pages end
+            whole = table.cast(schema).combine_chunks()  # otherwise the bytes would depend on the chunks
             writer.write_table(whole, row_group_size=max(1, table.num_rows))
 
 
 class LatentsTable:
-    """The table of a dataset, opened.
+    """The open table of a dataset.
 
     Args:
-        path: The Parquet file.
-        index: The dataset's index.
-        place: Where the table is from, for the errors.
-        remote: What to read instead of ``path``, where the file is not here as a whole.
+        path: Path of the Parquet file.
+        index: Index of the dataset.
+        place: Path or address of the table, for error messages.
+        remote: File to read instead of ``path``, if the table is not downloaded.
 
     Attributes:
-        shards: What the table was made of.
+        shards: Shards that the table describes.
 
     Raises:
-        IebenchError: it is no table of this version, or of other shards than the index names.
+        IebenchError: The table cannot be read, has another version, or describes other shards than the index.
     """
 
     def __init__(
@@ -235,24 +235,32 @@ class LatentsTable:
             raise self._broken("has other columns or row groups than the dataset")
 
     def rows_of(self, shard: ShardInfo, columns: Sequence[str] | None = None) -> pyarrow.Table:
-        """The rows of one shard, in order.
+        """Reads the rows of one shard, in order.
 
         Args:
-            shard: A shard of the index.
-            columns: Names of the columns that are read; by default all.
+            shard: Shard of the index.
+            columns: Names of the columns to read; by default all.
 
         Raises:
-            IebenchError: they cannot be read, or are more or fewer than the index says.
+            IebenchError: The rows cannot be read, or their number is not that in the index.
         """
         return self._checked(shard.views, [self._groups[shard.name]], columns)
 
     def read(self, shards: Sequence[ShardInfo], columns: Sequence[str] | None = None) -> pyarrow.Table:
-        """The rows of several shards; all else as ``rows_of``."""
+        """Reads the rows of several shards, in the given order.
+
+        Args:
+            shards: Shards of the index.
+            columns: Names of the columns to read; by default all.
+
+        Raises:
+            IebenchError: The rows cannot be read, or their number is not that in the index.
+        """
         views = sum(shard.views for shard in shards)
         return self._checked(views, [self._groups[shard.name] for shard in shards], columns)
 
     def may_hold(self, shard: ShardInfo, column: str, value: str) -> bool:
-        """Whether a value is between the least and the greatest of a column of text in a shard, as the footer says."""
+        """Returns whether a text may be in a shard's column, by the least and greatest value in the table's footer."""
         group = self._file.metadata.row_group(self._groups[shard.name])
         known = group.column(self._file.schema_arrow.names.index(column)).statistics
         return known is None or not known.has_min_max or known.min <= value <= known.max
@@ -271,10 +279,10 @@ class LatentsTable:
 
 
 def open_table(folder: Path, index: DatasetIndex) -> LatentsTable:
-    """The table of a dataset, with its SHA-256 checked; the one of a mirror is fetched where it is missing.
+    """Opens the table of a dataset after checking its SHA-256. In a mirror, it is downloaded first if it is missing.
 
     Raises:
-        IebenchError: there is none, or it is not the one that the index speaks of.
+        IebenchError: There is no table, or its size or SHA-256 is not that in the index.
     """
     place = f"{origin_of(folder) or folder}/{TABLE_NAME}"
     info = index.latents_table
@@ -288,7 +296,7 @@ def open_table(folder: Path, index: DatasetIndex) -> LatentsTable:
 
 
 def table_problem(path: Path, info: TableInfo) -> str | None:
-    """What is wrong with the file of a table as a whole; None where nothing is."""
+    """Returns what is wrong with the size or the SHA-256 of a table's file; None if both are right."""
     try:
         size = path.stat().st_size
         if size != info.bytes:

@@ -1,8 +1,8 @@
-"""Tar members, front to back, each byte looked at.
+"""Reads the members of tar archives from front to back, and reports damage.
 
-Fast enough to stand beside an image decoder, and strict: header checksums and padding are checked, and damage is
-told rather than taken for the end of the archive. It reads what ``webdataset`` and every other tar writer writes
-for regular files: ustar headers, with PAX or GNU headers for long names.
+It is fast enough to run beside an image decoder, and strict: header checksums and padding are checked, and damage is reported
+instead of being taken for the end of the archive. It reads regular files with ustar headers, and PAX or GNU headers for
+long names, which is what ``webdataset`` and other tar writers write.
 """
 
 import io
@@ -16,23 +16,23 @@ DAMAGED_HEADER = "a tar header is damaged"
 NO_REGULAR_FILE = "it is no regular file"
 _CHECKSUM = slice(148, 156)
 _ZEROS = bytes(BLOCK)
-_BLANK = 8 * ord(" ")  # what the checksum's own bytes count as
+_BLANK = 8 * ord(" ")  # the checksum's own bytes count as spaces
 _REGULAR = (b"0", b"\0")
 _LONG_NAMES = (b"x", b"L")
 _SIZE = slice(124, 135)
 _OCTAL = re.compile(rb"[0-7]{11}")
-_LONGEST_HEADER = 1 << 20  # bytes of a PAX or GNU header
-_LENGTH_DIGITS = 7  # of the length of a PAX record, which is no longer than its header
+_LONGEST_HEADER = 1 << 20  # largest PAX or GNU header that is read, in bytes
+_LENGTH_DIGITS = 7  # most digits of a PAX record's length, as a record is no longer than its header
 
 
 class Member(NamedTuple):
-    """A regular file.
+    """A regular file in an archive.
 
     Attributes:
-        name: its whole name.
-        data: its bytes; empty where they were not asked for.
-        start: the place of its first byte in the archive.
-        size: Size of the member, bytes.
+        name: Full name of the file.
+        data: Bytes of the file; empty if they were not wanted.
+        start: Offset of its first byte in the archive.
+        size: Size of the file in bytes.
     """
 
     name: str
@@ -42,12 +42,12 @@ class Member(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """Something that is not as it should be.
+    """A damaged place in an archive.
 
     Attributes:
-        message: what.
-        name: Name of the damaged member, as far as it can be read; empty if the damage is behind the last.
-        after: the name of the last sound member before it; empty where there is none.
+        message: What is wrong there.
+        name: Name of the damaged member, as far as it can be read; empty if the damage is after the last member.
+        after: Name of the last intact member before the damage; empty if there is none.
     """
 
     message: str
@@ -58,13 +58,13 @@ class Damage(NamedTuple):
 def read_members(
     stream: BinaryIO, wanted: Callable[[int, str], bool] = lambda number, name: True
 ) -> Iterator[Member | Damage]:
-    """The members of an uncompressed tar in order, and whatever is damaged between them.
+    """Yields the members of an uncompressed tar in order, and a ``Damage`` for each damaged place.
 
-    After a damaged header the walk goes on at the next block that is a sound one.
+    After a damaged header, reading continues at the next block that is an intact header.
 
     Args:
         stream: Seekable stream at the start of the archive.
-        wanted: told a member's number, from 0, and its name; the bytes of what it does not want are skipped.
+        wanted: Function of a member's number, from 0 on, and its name; members for which it is False get no data.
     """
     number, name, long_name, flawed = 0, "", "", False
     end = _end_of(stream)
@@ -84,7 +84,7 @@ def read_members(
         size = int(header[_SIZE], 8)
         fill = -size % BLOCK
         start = stream.tell()
-        if size > end - start:  # of which no reader should be asked for so many bytes
+        if size > end - start:  # do not try to read or allocate so many bytes
             yield Damage("the archive is cut short", long_name or _name(header), name)
             return
         kind = header[156:157]
@@ -117,7 +117,7 @@ def read_members(
 
 
 def begins_tar(block: bytes) -> bool:
-    """Whether the first block of a file is that of a tar archive with something in it."""
+    """Returns whether the first block of a file begins a tar archive that is not empty."""
     return len(block) == BLOCK and _is_sound(block)
 
 
@@ -127,7 +127,7 @@ def _is_sound(header: bytes) -> bool:
 
 
 def _end_of(stream: BinaryIO) -> int:
-    """The place behind the last byte; the stream stays where it is."""
+    """Returns the size of the stream, and leaves its position unchanged."""
     here = stream.tell()
     end = stream.seek(0, os.SEEK_END)
     stream.seek(here)
@@ -135,7 +135,7 @@ def _end_of(stream: BinaryIO) -> int:
 
 
 def _seek_sound_header(stream: BinaryIO) -> None:
-    """Moves on to the next block that is a sound header or ends the archive."""
+    """Moves the stream to the next block that is an intact header or ends the archive."""
     while len(block := stream.read(BLOCK)) == BLOCK:
         if block == _ZEROS or _is_sound(block):
             stream.seek(-BLOCK, io.SEEK_CUR)
@@ -143,7 +143,7 @@ def _seek_sound_header(stream: BinaryIO) -> None:
 
 
 def _check_end(stream: BinaryIO, name: str) -> Iterator[Damage]:
-    """An archive ends with at least two blocks of zeros, and nothing but zeros."""
+    """Checks that the archive ends with at least two blocks of zeros and nothing but zeros."""
     length = 0
     while block := stream.read(1 << 16):
         length += len(block)
@@ -161,7 +161,10 @@ def _name(header: bytes) -> str:
 
 
 def _pax_path(records: bytes) -> str | None:
-    """The path of a PAX header, whose records are ``length key=value`` and a newline; None where it is damaged."""
+    """Returns the path in a PAX header, or None if the header is damaged.
+
+    Its records are ``length key=value`` and a newline, where the length counts the whole record: ``14 path=a.jpg``.
+    """
     path = ""
     while records:
         digits, _, _ = records.partition(b" ")

@@ -1,4 +1,4 @@
-"""Samples into tars whose bytes depend on nothing but the samples."""
+"""Writes samples to shards. A shard's bytes depend on nothing but its samples."""
 
 import hashlib
 import io
@@ -16,9 +16,9 @@ from shards.schema import ShardInfo
 
 
 def write_samples(stream: IO[bytes], samples: Iterable[Sample]) -> int:
-    """Writes samples in order and returns how many there were.
+    """Writes samples as a tar and returns their number.
 
-    Times, owners and modes are fixed, so equal samples give equal bytes.
+    Times, owners and modes are fixed, so that equal samples give equal bytes.
     """
     count = 0
     with _tar_writer(stream) as writer:
@@ -29,7 +29,7 @@ def write_samples(stream: IO[bytes], samples: Iterable[Sample]) -> int:
 
 
 def encode_members(samples: Iterable[Sample]) -> bytes:
-    """The bytes of samples as they stand in a shard, without the end of an archive: such bytes may be joined."""
+    """Returns the tar members of samples without the zeros that end an archive, so that such bytes can be joined."""
     stream = io.BytesIO()
     with _tar_writer(stream) as writer:
         for sample in samples:
@@ -39,7 +39,7 @@ def encode_members(samples: Iterable[Sample]) -> bytes:
 
 
 def end_of_archive(size: int) -> bytes:
-    """The zeros that end a tar whose members take so many bytes."""
+    """Returns the zeros that end a tar whose members have ``size`` bytes."""
     return bytes(-(size + 2 * tarfile.BLOCKSIZE) % tarfile.RECORDSIZE + 2 * tarfile.BLOCKSIZE)
 
 
@@ -48,7 +48,7 @@ def seal_shard(path: Path, samples: Iterable[Sample], objects: int) -> ShardInfo
 
     Args:
         path: Path of the finished shard.
-        samples: its samples, in order.
+        samples: Samples of the shard, in order.
         objects: Number of objects that the samples show.
     """
     with _sealed(path) as stream:
@@ -57,11 +57,11 @@ def seal_shard(path: Path, samples: Iterable[Sample], objects: int) -> ShardInfo
 
 
 def join_shard(path: Path, pieces: Iterable[bytes], objects: int, views: int) -> ShardInfo:
-    """Makes the shard that ``seal_shard`` would, out of bytes that ``encode_members`` gave.
+    """Makes the same shard as ``seal_shard`` from bytes that ``encode_members`` returned.
 
     Args:
         path: Path of the finished shard.
-        pieces: The members of all samples, in order.
+        pieces: Bytes of the members of all samples, in order.
         objects: Number of objects that the samples show.
         views: Number of samples.
     """
@@ -73,7 +73,7 @@ def join_shard(path: Path, pieces: Iterable[bytes], objects: int, views: int) ->
 
 
 class _HashedStream:
-    """A file that keeps count of its bytes and their SHA-256, so that it need not be read again."""
+    """A file that counts and hashes its bytes while they are written, so that it need not be read again."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""What processes of one machine owe each other."""
+"""Prepares processes to start and end cleanly: which signals they handle, and what happens when the parent dies."""
 
 import ctypes
 import os
@@ -12,28 +12,28 @@ _PR_SET_PDEATHSIG = 1
 
 
 def available_cores() -> int:
-    """Cores that this process may use, which a scheduler may have limited."""
+    """Returns the number of cores that this process may use, which a scheduler may have limited."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def leave_signals_to_parent() -> None:
-    """Ctrl-C is the parent's to handle; SIGTERM ends this process."""
+    """Makes this process ignore Ctrl-C, which its parent handles, and end on SIGTERM."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager
 def interrupts_held_back() -> Iterator[None]:
-    """Within it, Ctrl-C and SIGTERM wait, so that this process leaves no other half started.
+    """Delays Ctrl-C and SIGTERM until the end of the context, so that no child process is left half started.
 
-    Processes that are started within it never see Ctrl-C, which is their parent's to handle.
+    Processes that are started inside never get Ctrl-C, because they inherit the signal mask. Their parent handles it.
     """
     held: list[int] = []
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which children inherit
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # children inherit this mask
     handlers = {}
-    if threading.current_thread() is threading.main_thread():  # no other is interrupted
+    if threading.current_thread() is threading.main_thread():  # only this thread runs signal handlers
         for number in (signal.SIGINT, signal.SIGTERM):
-            # Any thread may take a signal, so that a mask alone would not do.
+            # The mask is not enough, because another thread of this process may take the signal.
             handlers[number] = signal.signal(number, lambda caught, _: held.append(caught))
     try:
         yield
@@ -46,12 +46,12 @@ def interrupts_held_back() -> Iterator[None]:
 
 
 def end_with_parent(parent: int) -> None:
-    """On Linux the kernel ends this process when its parent dies, however busy it is.
+    """Lets the kernel kill this process when its parent dies, however busy it is. This works on Linux only.
 
     Args:
-        parent: process id of the parent.
+        parent: Process id of the parent.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the call above
+    if os.getppid() != parent:  # the parent died before the call above
         os._exit(1)

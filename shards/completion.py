@@ -1,4 +1,4 @@
-"""The end of a dataset's making: what stands beside its shards once they are all there."""
+"""Completes a dataset: writes the files beside its shards when all shards are finished."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 CARD_NAME = "README.md"
 _PREVIEW = 6, 6
-"""Rows and columns of the preview."""
+"""Number of rows and columns of the preview."""
 _PREVIEW_SIZE = 96
+"""Width and height of each view in the preview, in pixels."""
 
 
 def complete_dataset(
@@ -24,16 +25,18 @@ def complete_dataset(
     rows: "Callable[[str, ShardInfo], pyarrow.Table]",
     license_text: str = "",
 ) -> DatasetIndex:
-    """Writes the table of all views, a preview, the card and, last, the index, which is there only when all else is.
+    """Writes the table of all views, a preview, the card and, as the last file, the index.
+
+    So a folder with an index is complete.
 
     Args:
-        folder: The dataset's folder, which holds all shards.
-        index: The dataset's index; what it says of the table does not count.
-        rows: Gives the rows of a shard, by its split.
-        license_text: The licence of the views' source, which is carried; empty where it states none.
+        folder: Folder of the dataset, which holds all shards.
+        index: Index of the dataset; its entry for the table is replaced.
+        rows: Function of a split's name and a shard that returns the rows of the shard.
+        license_text: Licence of the views' source, which is written beside the shards; empty if there is none.
 
     Returns:
-        The index as it was written.
+        The index that was written.
     """
     from shards.table import write_table
 
@@ -51,7 +54,7 @@ def complete_dataset(
 
 
 def _write_preview(folder: Path, index: DatasetIndex) -> None:
-    """A picture of views of a few classes."""
+    """Writes an image with views of a few classes."""
     from shards.sheet import contact_sheet, pick_views
 
     sheet = contact_sheet(pick_views(folder, index, *_PREVIEW), index.latents, _PREVIEW_SIZE)

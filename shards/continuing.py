@@ -1,4 +1,4 @@
-"""A dataset is made with one set of settings, however often the making is interrupted."""
+"""Checks that a dataset under way is continued with the settings that it was begun with."""
 
 import json
 from pathlib import Path
@@ -9,20 +9,20 @@ from shards.errors import UsageError
 from shards.schema import INDEX_NAME, parse_index
 
 SETTINGS_NAME = "settings.json"
-"""The settings of a dataset under way, in the folder that it has until it is whole."""
+"""File with the settings of a dataset under way, in a folder that exists until the dataset is complete."""
 
 
 def require_ours(out: Path, begun: Path, settings: BaseModel, made: str) -> None:
-    """Makes sure that a folder is new, empty, or a dataset of these very settings.
+    """Raises an error unless a folder is new, empty, or holds a dataset with the same settings.
 
     Args:
-        out: the folder.
-        begun: the settings of a dataset under way, below a folder in ``out``.
-        settings: those asked for.
-        made: Verb for how datasets of these settings are made, such as ``rendered``.
+        out: Folder of the dataset.
+        begun: Path of the settings of a dataset under way, in a folder inside ``out``.
+        settings: Settings of this run.
+        made: Verb for the way these datasets are made, such as ``rendered``.
 
     Raises:
-        UsageError: it holds something else.
+        UsageError: The folder holds something else.
     """
     index_path = out / INDEX_NAME
     if index_path.is_file():
@@ -34,14 +34,14 @@ def require_ours(out: Path, begun: Path, settings: BaseModel, made: str) -> None
 
 
 def require_room(out: Path, begun: Path) -> None:
-    """Makes sure that a folder is new, empty, or a dataset of ours, whatever its settings.
+    """Raises an error unless a folder is new, empty, or holds a dataset of iebench with any settings.
 
     Args:
-        out: the folder.
-        begun: the folder in ``out`` that a dataset under way has.
+        out: Folder of the dataset.
+        begun: Folder inside ``out`` that exists while a dataset is under way.
 
     Raises:
-        UsageError: it holds something else.
+        UsageError: The folder holds something else.
     """
     if (out / INDEX_NAME).is_file() or not out.exists():
         return
@@ -51,21 +51,21 @@ def require_room(out: Path, begun: Path) -> None:
 
 
 def require_same_settings(recorded: str | dict, settings: BaseModel, folder: Path, made: str) -> None:
-    """Makes sure that a folder begun with ``recorded`` settings may be continued with these.
+    """Raises an error if the settings of this run differ from the recorded ones.
 
     Args:
-        recorded: the settings found in the folder, as JSON or parsed.
-        settings: those asked for.
-        folder: named in the error.
-        made: Verb for how datasets of these settings are made, such as ``rendered``.
+        recorded: Settings found in the folder, as JSON or parsed.
+        settings: Settings of this run.
+        folder: Folder of the dataset, for error messages.
+        made: Verb for the way these datasets are made, such as ``rendered``.
 
     Raises:
-        UsageError: they differ; the message names the first difference.
+        UsageError: The settings differ; the message names the first difference.
     """
     try:
         content = json.loads(recorded) if isinstance(recorded, str) else recorded
         there = type(settings).model_validate(content)
-    except ValueError:  # pydantic's and json's errors are both of it
+    except ValueError:  # the base class of pydantic's and json's errors
         raise UsageError(
             f"{folder} was begun by an iebench with other settings; choose another folder"
         ) from None

@@ -1,4 +1,4 @@
-"""How large the cache may grow: the shards that were read longest ago go first."""
+"""Limits the size of the cache by deleting the shards that were used longest ago."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from shards.origin import cache_root, origin_of
 
 SIZE_VARIABLE = "IEBENCH_CACHE_SIZE"
 SECONDS_IN_USE = 60.0
-"""A file that was asked for so shortly ago is being read, perhaps by another process, and stays."""
+"""Seconds for which a file is kept after its last use, as another process may be reading it."""
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", re.IGNORECASE)
@@ -22,7 +22,14 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Mirror:
-    """A dataset in the cache: where it is from, its folder, how many of its files are here, and their bytes."""
+    """A dataset in the cache.
+
+    Attributes:
+        address: Address of the dataset.
+        folder: Folder in the cache.
+        files: Number of files in the folder.
+        size: Size of these files in bytes.
+    """
 
     address: str
     folder: Path
@@ -31,10 +38,10 @@ class Mirror:
 
 
 def parse_size(text: str) -> int:
-    """Bytes of ``20GB``, ``500M`` or ``1000``; units are powers of 1000.
+    """Parses a size such as ``20GB``, ``500M`` or ``1000`` to bytes; units are powers of 1000.
 
     Raises:
-        UsageError: it is written otherwise.
+        UsageError: The text is not a size.
     """
     match = _SIZE.fullmatch(text.strip())
     if match is None:
@@ -43,17 +50,17 @@ def parse_size(text: str) -> int:
 
 
 def cache_limit() -> int | None:
-    """Bytes that the cache may have (``IEBENCH_CACHE_SIZE``); None where nothing limits it.
+    """Returns the largest size of the cache in bytes (``IEBENCH_CACHE_SIZE``); None if there is no limit.
 
     Raises:
-        UsageError: the variable holds no size.
+        UsageError: The variable is not a size.
     """
     text = os.environ.get(SIZE_VARIABLE, "")
     return parse_size(text) if text else None
 
 
 def mirrors() -> list[Mirror]:
-    """The datasets in the cache, by address."""
+    """Returns the datasets in the cache, sorted by address."""
     found = []
     for folder in _folders():
         files = [path for path in folder.iterdir() if path.is_file()]
@@ -63,25 +70,25 @@ def mirrors() -> list[Mirror]:
 
 
 def clear(mirror: Mirror) -> None:
-    """Removes a dataset from the cache."""
+    """Deletes a dataset from the cache."""
     shutil.rmtree(mirror.folder)
 
 
 def note_use(path: Path) -> None:
-    """Notes that a file was asked for; its time of change, which tells of its bytes, stays."""
-    with contextlib.suppress(OSError):  # of a cache that can only be read
+    """Sets a file's access time to now, and leaves its modification time, which shows whether its bytes changed."""
+    with contextlib.suppress(OSError):  # the cache may be read-only
         status = path.stat()
         os.utime(path, ns=(time.time_ns(), status.st_mtime_ns))
 
 
 def make_room(size: int, keep: Path) -> None:
-    """Removes the shards and tables that were used longest ago, until so many more bytes fit the limit.
+    """Deletes the shards and tables that were used longest ago, until ``size`` more bytes fit into the limit.
 
-    What was used within the last minute stays, so that the cache may be larger than its limit for a while.
+    Files that were used within the last minute are kept, so that the cache may exceed its limit for a while.
 
     Args:
-        size: Bytes that will be added.
-        keep: A file that stays.
+        size: Number of bytes that will be added.
+        keep: File that is not deleted.
     """
     limit = cache_limit()
     if limit is None:
@@ -101,7 +108,7 @@ def _goes(path: Path) -> bool:
 
 
 def _folders() -> Iterator[Path]:
-    """The mirrors in the cache; what else lies there is not ours."""
+    """Yields the folders of the mirrors in the cache; other folders there do not belong to iebench."""
     root = cache_root()
     if root.is_dir():
         yield from (folder for folder in sorted(root.iterdir()) if origin_of(folder) is not None)

@@ -1,4 +1,4 @@
-"""``failures.jsonl``: the objects that a dataset should hold and does not, and why."""
+"""Reads and writes ``failures.jsonl``, the list of objects that are missing from a dataset, with the reasons."""
 
 import contextlib
 import os
@@ -15,7 +15,14 @@ FAILURES_NAME = "failures.jsonl"
 
 
 class Failure(BaseModel):
-    """One line of ``failures.jsonl``: an object that could not be made, and why."""
+    """One line of ``failures.jsonl``: an object that could not be rendered or packed.
+
+    Attributes:
+        synset: Synset of the object's class.
+        object: Name of the object.
+        reason: Message that says why it failed.
+        attempts: Number of attempts.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -26,20 +33,20 @@ class Failure(BaseModel):
 
 
 class Failures:
-    """Kept as they come, and in catalogue order once all are known.
+    """The failures of a dataset. Each is appended to the file at once; ``write`` sorts the file.
 
-    Whoever deletes the file asks for its objects to be tried again.
+    If the user deletes the file, its objects are tried again.
 
     Args:
-        path: the file; read where it is there.
-        beside: files of other processes, whose failures are known here but not written.
+        path: Path of the file; read if it exists.
+        beside: Files of other processes, whose failures are known here but are not written to ``path``.
     """
 
     def __init__(self, path: Path, beside: tuple[Path, ...] = ()) -> None:
         self._path = path
         self._beside = _by_object(beside)
         self._own = _by_object((path,))
-        if path.is_file() and not path.read_bytes().endswith(b"\n"):  # whoever wrote it was killed
+        if path.is_file() and not path.read_bytes().endswith(b"\n"):  # the process that wrote it was killed
             self.write()
 
     def __contains__(self, item: Named) -> bool:
@@ -53,7 +60,7 @@ class Failures:
         return len(self._own)
 
     def add(self, item: Named, reason: str, attempts: int) -> None:
-        """Records that an object could not be made."""
+        """Records that an object failed."""
         failure = Failure(synset=item.synset, object=item.object_id, reason=reason, attempts=attempts)
         self._own[item.synset, item.object_id] = failure
         with self._path.open("ab") as stream:
@@ -62,7 +69,12 @@ class Failures:
             os.fsync(stream.fileno())
 
     def replace(self, items: Iterable[Named], failures: Iterable[Failure]) -> None:
-        """Records which of some objects failed when they were last tried."""
+        """Replaces the failures of some objects by the result of their last attempt.
+
+        Args:
+            items: Objects that were tried.
+            failures: Failures among them.
+        """
         tried = {(item.synset, item.object_id) for item in items}
         own = {name: failure for name, failure in self._own.items() if name not in tried}
         own.update({(failure.synset, failure.object): failure for failure in failures})
@@ -71,7 +83,7 @@ class Failures:
             self.write()
 
     def absorb(self, paths: tuple[Path, ...]) -> None:
-        """Takes over what other files hold, and deletes them once it is written."""
+        """Adds the failures in other files, and deletes these files when everything is written."""
         if paths:
             self._own = _by_object((self._path, *paths))
             self.write()
@@ -79,7 +91,7 @@ class Failures:
             path.unlink()
 
     def write(self) -> None:
-        """Writes the file anew, in order; it is empty where nothing failed."""
+        """Writes the file again, sorted by object; it is empty if nothing failed."""
         write_text(self._path, "".join(failure.model_dump_json() + "\n" for failure in self))
 
 
@@ -92,10 +104,10 @@ def _read_failures(path: Path) -> list[Failure]:
     try:
         *lines, last = path.read_text(encoding="utf-8").split("\n")
         failures = [Failure.model_validate_json(line) for line in lines if line]
-    except ValueError:  # pydantic's errors and those of UTF-8 are of it
+    except ValueError:  # the base class of pydantic's errors and of UnicodeDecodeError
         raise UsageError(
             f"{path} cannot be read; delete it to have the objects that failed tried again"
         ) from None
-    with contextlib.suppress(ValueError):  # the end of the last line was not written
+    with contextlib.suppress(ValueError):  # the last line may be incomplete
         failures += [Failure.model_validate_json(last)] if last else []
     return failures

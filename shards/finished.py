@@ -1,4 +1,4 @@
-"""What a whole dataset was packed from, so that a rerun need not decompress an archive to find that nothing is missing."""
+"""Records what a dataset was packed from, so that a rerun finds it complete without decompressing the archive."""
 
 import hashlib
 import json
@@ -19,17 +19,17 @@ from shards.table import TABLE_NAME
 
 RECORD_NAME = ".packed.json"
 _BESIDE = (INDEX_NAME, FAILURES_NAME, TABLE_NAME)
-"""Files that a rerun would read or make anew."""
+"""Files beside the shards that a rerun would read or write."""
 
 
 class PackRequest(BaseModel):
-    """What a dataset is packed from, and how.
+    """The archive that a dataset is packed from, with the options.
 
     Attributes:
         bytes: Size of the archive.
-        changed: When the archive was last written, in nanoseconds.
-        splits: SHA-256 of the split of each object; empty where no lists were given.
-        options: The other options of the command, by their names.
+        changed: Modification time of the archive, in nanoseconds.
+        splits: SHA-256 of the split of each object; empty if no lists were given.
+        options: Other options of the command, by their names.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,14 +41,14 @@ class PackRequest(BaseModel):
 
     @classmethod
     def of(cls, archive: Path, splits: Mapping[Name, str] | None, **options: Any) -> "PackRequest":
-        """The request for an archive that is there."""
+        """Makes the request for an existing archive."""
         status = archive.stat()
         digest = hashlib.sha256(json.dumps(sorted(splits.items())).encode()).hexdigest() if splits else ""
         return cls(bytes=status.st_size, changed=status.st_mtime_ns, splits=digest, options=options)
 
 
 class _Record(BaseModel):
-    """A request that was met, with the SHA-256 of the files that stood beside the shards then."""
+    """A request whose dataset is complete, with the SHA-256 of the files beside its shards at that time."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -57,14 +57,14 @@ class _Record(BaseModel):
 
 
 def record_finished(out: Path, request: PackRequest) -> None:
-    """Records that a dataset is whole."""
+    """Records that the dataset of a request is complete."""
     write_text(out / RECORD_NAME, _record(out, request).model_dump_json())
 
 
 def finished(out: Path, request: PackRequest) -> Packed | None:
-    """The dataset that a request made, if it lacks nothing; None where there is something to do.
+    """Returns the dataset of a request if it is complete and unchanged; None if there is something to do.
 
-    Shards are looked for by name and size, as when a dataset is opened.
+    Only the names and sizes of shards are checked, as by ``open_dataset``.
     """
     record = out / RECORD_NAME
     begun = (out / FOLDER_NAME).exists()
@@ -74,7 +74,7 @@ def finished(out: Path, request: PackRequest) -> Packed | None:
         if _Record.model_validate_json(record.read_bytes()) != _record(out, request):
             return None
         return Packed(open_dataset(out), tuple(Failures(out / FAILURES_NAME)), views=0)
-    except (OSError, ValueError, IebenchError):  # pydantic's errors are of ValueError
+    except (OSError, ValueError, IebenchError):  # ValueError is the base class of pydantic's errors
         return None
 
 

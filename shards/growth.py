@@ -1,12 +1,13 @@
-"""Objects that are added to a dataset that is whole, so that only they have to be made.
+"""Adds objects to a complete dataset without rendering or packing the other objects again.
 
-Shards hold the objects of a split in the order of the catalogue, so an object that comes in between moves the last one of
-its shard to the next shard, and so on to the end of the split. With two objects a shard, ``b`` comes to ``a c | d e``::
+Shards hold the objects of a split in the order of the catalogue. An object that is added in between moves the last
+object of its shard to the next shard, and so on to the end of the split. Adding ``b`` to shards of two objects::
 
-    a b | c d | e
+    before: a c | d e
+    after:  a b | c d | e
 
-Shards with an object that does not belong in them any more move aside, and the new shards are made of the objects that are
-sound in those and of the new ones.
+Here both old shards hold an object that now belongs elsewhere (``c`` and ``e``). Such shards are moved aside, and the
+new shards are made from the intact objects in them and from the added objects.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,23 +23,23 @@ from shards.shard_plan import AnyCatalogEntry, CatalogEntry, ShardPlan
 FOLDER_NAME = "aside"
 
 Aside = dict[Path, frozenset[Name]]
-"""The objects in each shard that was moved aside."""
+"""Objects in each shard that was moved aside, by the shard's path."""
 
 
 def require_grown(out: Path, index: DatasetIndex, objects: Sequence[CatalogEntry]) -> str:
-    """Makes sure that a catalogue has all objects of a dataset, in their splits and with their labels.
+    """Raises an error unless a catalogue has all objects of a dataset, with the same splits and labels.
 
     Args:
-        out: The dataset's folder.
-        index: The dataset's index.
-        objects: The catalogue.
+        out: Folder of the dataset.
+        index: Index of the dataset.
+        objects: Objects of the catalogue.
 
     Returns:
-        The SHA-256 of the catalogue that the dataset was made of.
+        SHA-256 of the catalogue from which the dataset was made.
 
     Raises:
-        UsageError: objects were left out or moved to the other split, or classes were added between others.
-        IebenchError: the dataset has no ``latents.parquet`` that is right.
+        UsageError: Objects are missing or moved to the other split, or new classes changed the labels.
+        IebenchError: The dataset has no ``latents.parquet``, or it is broken.
     """
     from shards.table import open_table
 
@@ -69,18 +70,18 @@ def require_grown(out: Path, index: DatasetIndex, objects: Sequence[CatalogEntry
 
 
 def is_moved(staging: Path) -> bool:
-    """Whether shards were moved aside and the dataset is not whole since, so that shards may hold other objects."""
+    """Returns whether shards were moved aside and the dataset was not completed since then."""
     return (staging / FOLDER_NAME).is_dir()
 
 
 def move_aside(sealed: SealedShards, staging: Path, shards: Sequence[ShardPlan], rows: RowsOfShard) -> None:
-    """Moves shards aside that hold an object which does not belong in them any more.
+    """Moves those shards aside that hold an object which now belongs elsewhere.
 
     Args:
-        sealed: The sealed shards of the dataset.
-        staging: The folder of the dataset under way.
-        shards: The shards that are planned now.
-        rows: Gives the rows of a sealed shard.
+        sealed: Finished shards of the dataset.
+        staging: Folder of the dataset under way.
+        shards: Shards of the new plan.
+        rows: Function that returns the rows of a finished shard.
     """
     sealed.adopt(shards)
     folder = staging / FOLDER_NAME
@@ -89,7 +90,7 @@ def move_aside(sealed: SealedShards, staging: Path, shards: Sequence[ShardPlan],
 
 
 def shards_aside(staging: Path) -> Aside:
-    """The shards that were moved aside, with the objects in each."""
+    """Returns the shards that were moved aside, with the objects in each."""
     import pyarrow.parquet
 
     return {
@@ -101,12 +102,12 @@ def shards_aside(staging: Path) -> Aside:
 def sources_of(
     own: Path, objects: Sequence[AnyCatalogEntry], aside: Aside
 ) -> Iterator[tuple[Path, tuple[AnyCatalogEntry, ...]]]:
-    """The files that may hold some objects of a shard, with the objects that each may hold.
+    """Yields the files that may hold objects of a shard, each with the objects that it may hold.
 
     Args:
-        own: The shard's own file, which need not be there.
+        own: Path of the shard itself, which need not exist.
         objects: Objects of the shard, in order.
-        aside: The shards that were moved aside.
+        aside: Shards that were moved aside.
     """
     if objects and own.is_file():
         yield own, tuple(objects)

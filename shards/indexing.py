@@ -1,4 +1,4 @@
-"""Makes the table of all views for a dataset that was made without it."""
+"""Makes ``latents.parquet`` for a dataset that has none."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -26,16 +26,16 @@ class _Job:
 def index_dataset(
     folder: Path, workers: int = 1, advance: Callable[[int], object] = lambda views: None
 ) -> DatasetIndex:
-    """Writes ``latents.parquet`` anew out of the shards, and the index and the card that speak of it.
+    """Writes ``latents.parquet`` again from the shards, and updates the index and the card, which refer to it.
 
     Args:
-        folder: The dataset's folder.
-        workers: Processes, each of which reads a shard at a time.
-        advance: Told the number of views of each shard that is done.
+        folder: Folder of the dataset.
+        workers: Number of processes, each of which reads one shard at a time.
+        advance: Function that is called with the number of views of each finished shard.
 
     Raises:
-        UsageError: there is no dataset, or it stands at an address.
-        IebenchError: a shard is damaged.
+        UsageError: There is no dataset in the folder, or the dataset is at an address.
+        IebenchError: A shard is damaged.
     """
     if is_address(str(folder)):
         raise UsageError(
@@ -64,7 +64,7 @@ def _rows(job: _Job) -> tuple[str, pyarrow.Table]:
 
 
 def _in_turn(results: Iterator[tuple[str, pyarrow.Table]]) -> Callable[[str], pyarrow.Table]:
-    """Gives the rows of a shard once they have come; those that come before their turn wait."""
+    """Returns a function that waits for the rows of a named shard, and keeps those of other shards for later."""
     waiting: dict[str, pyarrow.Table] = {}
 
     def take(name: str) -> pyarrow.Table:

@@ -1,6 +1,6 @@
-"""The JSON schema of ``dataset.json``, for programs that are not iebench.
+"""Writes the JSON Schema of ``dataset.json``, for other programs that read or write datasets.
 
-It follows from the data contract. After a change of that, write it anew::
+The schema is made from ``shards.schema``. After a change there, write it again::
 
     python -m shards.json_schema > shards/dataset.schema.json
 """
@@ -14,18 +14,18 @@ from pydantic.json_schema import GenerateJsonSchema
 from shards.schema import DatasetIndex
 
 SCHEMA_PATH = Path(__file__).parent / "dataset.schema.json"
-"""The schema as it is kept and shipped."""
+"""File with the schema, which is part of the package."""
 
 
 class _WithoutTitles(GenerateJsonSchema):
-    """Leaves out the titles that would repeat the fields' names."""
+    """A generator of JSON Schema that leaves out titles, which would only repeat the names of the fields."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
 
 def index_schema() -> dict[str, Any]:
-    """The schema of ``dataset.json`` as the contract gives it, of JSON Schema's version 2020-12."""
+    """Returns the schema of ``dataset.json`` in JSON Schema 2020-12, made from ``DatasetIndex``."""
     schema = DatasetIndex.model_json_schema(mode="validation", schema_generator=_WithoutTitles)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -36,7 +36,7 @@ def index_schema() -> dict[str, Any]:
 
 
 def schema_text() -> str:
-    """The text of ``dataset.schema.json``."""
+    """Returns the text of ``dataset.schema.json``."""
     return json.dumps(index_schema(), indent=1) + "\n"
 
 

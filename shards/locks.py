@@ -1,4 +1,4 @@
-"""Who may write into a folder, by the kernel's locks (``flock``), which do not outlive their process."""
+"""Locks folders with ``flock``, so that one process at a time writes into them. A lock ends with its process."""
 
 import contextlib
 import errno
@@ -15,11 +15,11 @@ _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVA
 
 @contextlib.contextmanager
 def one_at_a_time(folder: Path, name: str = "turn") -> Iterator[None]:
-    """For the moments in which only one of the processes that share a folder may work; waits for its turn.
+    """Waits until no other process is inside this context for the same folder and name.
 
     Args:
-        folder: the staging folder.
-        name: Name of the locked file; different names do not exclude one another.
+        folder: Folder that the processes share.
+        name: Name of the locked file; contexts with different names do not exclude one another.
     """
     descriptor = os.open(folder / name, os.O_CREAT | os.O_RDWR, 0o644)
     try:
@@ -31,14 +31,14 @@ def one_at_a_time(folder: Path, name: str = "turn") -> Iterator[None]:
 
 @contextlib.contextmanager
 def sole_process(folder: Path, problem: str) -> Iterator["FolderLock"]:
-    """Within it no other process may work in a folder; the folder is made where it does not exist.
+    """Locks a folder for this process, and creates it if it does not exist. Does not wait for another process.
 
     Args:
-        folder: Folder that keeps the lock; whoever holds the lock may remove the folder, by ``FolderLock.remove``.
-        problem: what to say to a second process.
+        folder: Folder to lock; inside the context, it may be deleted with ``FolderLock.remove``.
+        problem: Beginning of the error message if another process has locked the folder.
 
     Raises:
-        UsageError: another process holds it.
+        UsageError: Another process has locked the folder.
     """
     lock = FolderLock(folder, fcntl.LOCK_EX, problem)
     try:
@@ -48,47 +48,48 @@ def sole_process(folder: Path, problem: str) -> Iterator["FolderLock"]:
 
 
 class FolderLock:
-    """Holds a folder, which is made if it does not exist, until it is released or the process ends.
+    """The lock of a folder, from its creation until it is released or the process ends.
 
-    On a file system of several machines the lock holds for all of them if it supports ``flock``, as NFS, Lustre
-    (mounted with ``flock``), BeeGFS and GPFS do.
+    The folder is created if it does not exist. On a file system that several machines share, the lock holds for all of
+    them if ``flock`` is supported, as by NFS, Lustre (mounted with ``flock``), BeeGFS and GPFS.
 
     Args:
-        folder: The folder; whoever holds the lock alone may remove it.
-        kind: ``fcntl.LOCK_EX`` to hold it alone, ``fcntl.LOCK_SH`` to hold it with others.
-        problem: What to say if others hold it.
+        folder: Folder to lock.
+        kind: ``fcntl.LOCK_EX`` to hold the lock alone, ``fcntl.LOCK_SH`` to hold it together with others.
+        problem: Beginning of the error message if another process holds the lock.
 
     Raises:
-        UsageError: another process holds it.
+        UsageError: Another process holds the lock.
     """
 
     def __init__(self, folder: Path, kind: int, problem: str) -> None:
         self._folder = folder
         self._descriptor: int | None = None
         try:
-            while not self._taken(kind, problem):  # its last holder has removed the folder meanwhile
+            while not self._taken(kind, problem):  # its last holder removed the folder in the meantime
                 self.release()
         except BaseException:
             self.release()
             raise
 
     def release(self) -> None:
-        """Lets other processes have the folder."""
+        """Releases the lock, so that another process can take it."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
     def remove(self) -> None:
-        """Lets go of the folder and deletes it.
+        """Renames the folder, releases the lock, and deletes the folder.
 
-        NFS keeps a file that is deleted while it is open, under another name in its folder, which then cannot be
-        removed. So the lock is closed first; the folder has another name by then, so that nobody finds half of it.
+        NFS keeps a file that is deleted while it is open, under another name in its folder, and such a folder cannot be
+        deleted. So the lock's file is closed first. By then the folder has another name, so that no process finds it
+        half deleted.
         """
         done = removed_name(self._folder)
         shutil.rmtree(done, ignore_errors=True)
         self._folder.rename(done)
         self.release()
-        # A file that another client still holds goes the next time.
+        # A file that another NFS client still has open is deleted by the next call.
         shutil.rmtree(done, ignore_errors=True)
 
     def _taken(self, kind: int, problem: str) -> bool:
@@ -103,21 +104,21 @@ class FolderLock:
 
 
 def removed_name(folder: Path) -> Path:
-    """The name that a folder has while it is deleted."""
+    """Returns the name that a folder has while it is being deleted."""
     return folder.with_name(f"{folder.name}-removed")
 
 
 def take_lock(descriptor: int, kind: int, path: Path) -> None:
-    """Takes a lock.
+    """Takes the lock of an open file.
 
     Args:
-        descriptor: The open file.
-        kind: As for ``fcntl.flock``.
-        path: The file or its folder, for the message.
+        descriptor: Descriptor of the open file.
+        kind: Operation of ``fcntl.flock``.
+        path: Path of the file or its folder, for error messages.
 
     Raises:
-        UsageError: its file system has no locks.
-        BlockingIOError: another process holds it, and ``kind`` says not to wait.
+        UsageError: The file system does not support locks.
+        BlockingIOError: Another process holds the lock, and ``kind`` includes ``fcntl.LOCK_NB``.
     """
     try:
         fcntl.flock(descriptor, kind)
@@ -131,10 +132,16 @@ def take_lock(descriptor: int, kind: int, path: Path) -> None:
 
 
 def require_lock(descriptor: int, kind: int, problem: str, path: Path) -> None:
-    """Takes a lock without waiting.
+    """Takes the lock of an open file without waiting.
+
+    Args:
+        descriptor: Descriptor of the open file.
+        kind: ``fcntl.LOCK_EX`` or ``fcntl.LOCK_SH``.
+        problem: Beginning of the error message if another process holds the lock.
+        path: Path of the file or its folder, for error messages.
 
     Raises:
-        UsageError: another process holds it (``problem`` is the beginning of the message), or there are no locks.
+        UsageError: Another process holds the lock, or the file system does not support locks.
     """
     try:
         take_lock(descriptor, kind | fcntl.LOCK_NB, path)
@@ -143,7 +150,7 @@ def require_lock(descriptor: int, kind: int, problem: str, path: Path) -> None:
 
 
 def is_at(descriptor: int, path: Path) -> bool:
-    """Whether an open file is the one that stands at a path now."""
+    """Returns whether an open file is still the file at a path, and was not deleted or replaced."""
     try:
         return os.fstat(descriptor).st_ino == path.stat().st_ino
     except FileNotFoundError:

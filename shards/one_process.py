@@ -1,4 +1,4 @@
-"""A process that works for this one, job by job."""
+"""Runs jobs one after the other in another process."""
 
 import multiprocessing
 from collections.abc import Callable
@@ -15,39 +15,39 @@ Result = TypeVar("Result")
 
 
 class OneProcess:
-    """A pool of one process, which the first job starts.
+    """A pool with a single process, which starts with the first job.
 
-    A process that is killed may hold the lock of its pool, leave half a message in its pipe, or take along a job
-    that it had not begun. So each has a pool of its own.
+    If a process of a larger pool were killed, it might hold the pool's lock, leave half a message in the pool's pipe,
+    or lose a job that it had not begun. So each process has a pool of its own.
 
     Args:
-        initializer: called in the process before its first job.
+        initializer: Function that the process calls before its first job.
         arguments: Arguments of the initializer.
     """
 
     def __init__(self, initializer: Callable[..., None] | None = None, *arguments: Any) -> None:
-        resource_tracker.ensure_running()  # its start would end ``interrupts_held_back``
+        resource_tracker.ensure_running()  # starting it inside ``interrupts_held_back`` would unblock SIGINT
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPool(
             max_workers=1, context=context, initializer=initializer, initargs=list(arguments)
         )
 
     def submit(self, function: Callable[..., Result], *arguments: Any) -> "Future[Result]":
-        """Hands over a job.
+        """Gives the process a job and returns the future of its result.
 
         Raises:
-            BrokenProcessPool: the process died while it was idle.
+            BrokenProcessPool: The process died while it was idle.
         """
         try:
             with interrupts_held_back():  # the first job starts the process
                 return self._pool.schedule(function, args=arguments)
-        except RuntimeError as error:  # pebble's
+        except RuntimeError as error:  # pebble raises this
             raise BrokenProcessPool("its process was ended before it could begin") from error
 
     def stop(self) -> None:
-        """Ends the process."""
+        """Stops the process."""
         self._pool.stop()
 
     def join(self) -> None:
-        """Waits until it is gone."""
+        """Waits until the process has ended."""
         self._pool.join()

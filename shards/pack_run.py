@@ -1,7 +1,7 @@
-"""Packing: objects of any source become the shards of a dataset, and a run that was stopped goes on where it was.
+"""Packs objects of any source into the shards of a dataset. A run that was stopped continues where it was.
 
-What the source is decides a ``PackPlan``: which objects there are, how one is read, and what ``dataset.json`` will say.
-All else is here. While a run works, ``OUT/.pack`` holds the settings and a record per sealed shard.
+A ``PackPlan`` describes the source: which objects there are, how one is read, and the contents of ``dataset.json``.
+Everything else is done here. During a run, ``OUT/.pack`` holds the settings and a record of each finished shard.
 """
 
 import contextlib
@@ -37,30 +37,31 @@ Item = TypeVar("Item", bound=Named, contravariant=True)
 
 
 class ObjectReader(Protocol[Item]):
-    """Reads objects of a source; is handed to the processes that pack."""
+    """A reader of a source's objects. It is pickled for the processes that pack."""
 
     def read(self, item: Item) -> tuple[list[Sample], PixelSums]:
-        """All views of an object as samples, and the sums of their pixels in true RGB.
+        """Returns all views of an object as samples, and the sums over their pixels in RGB order.
 
         Raises:
-            IebenchError: the object cannot be packed; the message says why.
+            IebenchError: The object cannot be packed; the message says why.
         """
 
     def license_text(self) -> str:
-        """The licence that the source states; empty where it states none."""
+        """Returns the licence that the source states; empty if it states none."""
 
 
 @dataclass(frozen=True)
 class PackPlan(Generic[AnyCatalogEntry]):
-    """The whole of a dataset to be packed.
+    """Everything that is known of a dataset before it is packed.
 
     Attributes:
-        reader: Reads the objects.
-        settings: What decides the bytes besides the source, with the ``catalogue_sha256`` of the objects.
-        contract: The index of the dataset, as far as it is known before anything is packed.
-        objects: The objects, in the order of the catalogue.
-        shards: The shards and the objects that belong in them.
-        unlisted: Objects of the source that are in no split.
+        reader: Reader of the objects.
+        settings: Settings that determine the dataset's bytes together with the source; they include the objects'
+            ``catalogue_sha256``.
+        contract: Index of the dataset, still without shards and channel statistics.
+        objects: Objects in the order of the catalogue.
+        shards: Shards with the objects that belong in them.
+        unlisted: Number of the source's objects that are in no split.
     """
 
     reader: ObjectReader[AnyCatalogEntry]
@@ -73,7 +74,13 @@ class PackPlan(Generic[AnyCatalogEntry]):
 
 @dataclass(frozen=True)
 class Packed:
-    """What a run came to: the dataset, which objects it lacks, and how many views this run packed."""
+    """The result of a packing run.
+
+    Attributes:
+        index: Index of the dataset.
+        failures: Objects that the dataset lacks.
+        views: Number of views that this run packed.
+    """
 
     index: DatasetIndex
     failures: tuple[Failure, ...]
@@ -92,7 +99,14 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Done:
-    """What came of a shard; ``sealed`` is None where all of its objects failed, ``read`` counts objects from the source."""
+    """The result of packing one shard.
+
+    Attributes:
+        shard: Plan of the shard.
+        sealed: Record of the shard; None if all of its objects failed.
+        failures: Objects that failed.
+        read: Number of objects that were read from the source.
+    """
 
     shard: ShardPlan[Any]
     sealed: SealedShard | None
@@ -108,21 +122,21 @@ def pack(
     repair: bool = False,
     add: bool = False,
 ) -> Packed:
-    """Packs what is missing of a planned dataset.
+    """Packs everything that is missing from a planned dataset.
 
-    A shard that lacks an object is made anew out of the objects that are sound in it and of that one.
+    A shard that lacks objects is made again from its intact objects and the missing ones.
 
     Args:
-        plan: what the dataset holds.
-        out: its folder; new, or begun by the same plan.
-        workers: processes, each of which packs a shard at a time.
-        progress: told how it goes.
-        repair: Reads all sealed shards first, and packs what is damaged in them.
-        add: The dataset may have been made of fewer objects; those that the plan adds are packed.
+        plan: Plan of the dataset.
+        out: Folder of the dataset; new, or begun with the same plan.
+        workers: Number of processes, each of which packs one shard at a time.
+        progress: Receiver of the progress.
+        repair: Whether to check all finished shards first, and to pack damaged objects again.
+        add: Whether the dataset may have been made from fewer objects; then the others are added.
 
     Raises:
-        UsageError: ``out`` holds something else, or another process packs into it.
-        IebenchError: no object could be packed, or a process was ended from outside.
+        UsageError: ``out`` holds something else, or another process is packing into it.
+        IebenchError: No object could be packed, or a process was killed.
     """
     folder = out / FOLDER_NAME
     begun = folder / SETTINGS_NAME
@@ -146,7 +160,7 @@ def pack(
 
 
 def _require_ours(plan: PackPlan[Any], out: Path, add: bool) -> None:
-    """Makes sure that a folder is for this plan, or for one of fewer objects."""
+    """Raises an error unless a folder is for this plan or, with ``add``, for a plan of fewer objects."""
     settings, index = plan.settings, out / INDEX_NAME
     if add and index.is_file():
         earlier = require_grown(out, parse_index(index), plan.objects)
@@ -155,7 +169,7 @@ def _require_ours(plan: PackPlan[Any], out: Path, add: bool) -> None:
 
 
 class _Run:
-    """One run over a plan: which shards are sealed, which are missing."""
+    """One packing run over a plan. It keeps track of the finished shards and the failures."""
 
     def __init__(self, plan: PackPlan[Any], out: Path) -> None:
         self._plan = plan
@@ -167,15 +181,15 @@ class _Run:
         self._rows = partial(self._sealed.rows, latents=plan.contract.latents, passes=())
 
     def make_room(self) -> None:
-        """Moves shards aside that objects displace which were added."""
+        """Moves those shards aside that hold an object which belongs elsewhere since objects were added."""
         move_aside(self._sealed, self._out / FOLDER_NAME, self._plan.shards, self._rows)
 
     def find_damage(self, workers: int) -> None:
-        """Has shards that are damaged count as missing."""
+        """Checks all finished shards. Damaged ones are packed again."""
         self._sealed.find_damage(self._plan.shards, workers)
 
     def pack(self, workers: int, progress: Progress) -> int:
-        """Seals all missing shards; returns how many views were read from the source."""
+        """Packs all missing shards, and returns the number of views that were read from the source."""
         missing = [
             shard
             for shard in self._plan.shards
@@ -235,7 +249,14 @@ class _Run:
 
 @dataclass
 class _Tally:
-    """What is found out while a shard is written: the objects in it, those read from the source, and those that fail."""
+    """Counts that are collected while a shard is written.
+
+    Attributes:
+        pixels: Sums over the views in the shard.
+        objects: Number of objects in the shard.
+        read: Number of objects that were read from the source.
+        failures: Objects that failed.
+    """
 
     pixels: PixelSums = field(default_factory=PixelSums)
     objects: int = 0
@@ -244,7 +265,7 @@ class _Tally:
 
 
 def _pack_shard(job: _Job) -> _Done:
-    """Seals a shard of those of its objects that are whole."""
+    """Writes a shard with those of its objects that can be read."""
     tally = _Tally()
     samples = _samples(job, tally)
     first = next(samples, None)
@@ -258,7 +279,7 @@ def _pack_shard(job: _Job) -> _Done:
 
 
 def _samples(job: _Job, tally: _Tally) -> Iterator[Sample]:
-    """The samples of the objects that are whole, out of shards in which they are sound, else out of the source."""
+    """Yields the samples of a shard's objects, from an old shard if they are intact there, else from the source."""
     sound = SoundObjects(job.sources, job.contract)
     for item in job.shard.objects:
         if found := sound.take(item):
@@ -278,6 +299,6 @@ def _samples(job: _Job, tally: _Tally) -> Iterator[Sample]:
 
 
 def _remove_unfinished(out: Path) -> None:
-    """Removes what processes left that were killed while they wrote."""
+    """Deletes the unfinished files of processes that were killed while they wrote."""
     for path in out.glob(".*.part"):
         path.unlink(missing_ok=True)

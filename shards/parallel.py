@@ -1,4 +1,4 @@
-"""Jobs of one kind, in several processes of this machine."""
+"""Runs jobs of one kind in several processes of this machine."""
 
 import os
 from collections import deque
@@ -21,17 +21,17 @@ Result = TypeVar("Result")
 def run_parallel(
     function: Callable[[Job], Result], jobs: Sequence[Job], workers: int
 ) -> Generator[Result, None, None]:
-    """Runs jobs and yields what they return, as they end.
+    """Runs jobs and yields their results in the order in which they finish.
 
-    Close the generator to stop: no process outlives it, nor this one.
+    Closing the generator stops all processes. They also end if this process dies.
 
     Args:
-        function: A function at the top of a module, so that other processes find it.
-        jobs: what it is called with.
-        workers: processes; with one, the jobs run in this process, in order.
+        function: Function of one job, at the top level of a module, so that it can be pickled.
+        jobs: Arguments of the function.
+        workers: Number of processes; with one, the jobs run in this process, in order.
 
     Raises:
-        IebenchError: a process was ended from outside; and whatever a job raises.
+        IebenchError: A process was killed. An error of a job is raised as it is.
     """
     workers = min(workers, len(jobs))
     if workers <= 1:
@@ -55,7 +55,7 @@ def run_parallel(
 def _results(
     processes: Iterable[OneProcess], function: Callable[[Job], Result], jobs: Iterable[Job]
 ) -> Iterator[Result]:
-    """Gives each process its next job when it has done the one before: a dataset may have thousands."""
+    """Gives each process a new job when it has finished the previous one, and yields the results."""
     free = deque(processes)
     waiting = iter(jobs)
     running: dict[Future[Result], OneProcess] = {}

@@ -25,8 +25,7 @@ PASSES: tuple[Pass, ...] = get_args(Pass)
 """Names of all passes, in the order in which they are always listed."""
 
 DEPTH_SCALE = 1e-4
-"""Metres per unit of a stored depth; 65534 units are 6.55 m, and the floor, the farthest thing in view, ends at 6.2
-m."""
+"""Metres per unit of a stored depth. 65534 units are 6.55 m; the floor, which is farthest away, ends at 6.2 m."""
 
 _FARTHER = 65535
 _END = b"IEND\xaeB`\x82"  # the last chunk of every PNG

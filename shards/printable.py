@@ -1,9 +1,9 @@
-"""Text from elsewhere on its way to a terminal."""
+"""Makes text from other people's datasets safe to print."""
 
 
 def printable(text: str) -> str:
-    """The text with whatever is no printable character as its escape.
+    r"""Returns the text with every character that is not printable replaced by its escape, such as ``\x1b``.
 
-    Names out of an index or a shard from elsewhere may hold anything; a terminal would obey some of it.
+    Names in another person's index or shard may contain control sequences, which a terminal would execute.
     """
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

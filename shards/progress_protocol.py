@@ -1,4 +1,4 @@
-"""How the making of a dataset tells of itself."""
+"""Defines the interface through which rendering and packing report their progress."""
 
 from typing import Protocol
 
@@ -6,16 +6,16 @@ from shards.shard_plan import Named
 
 
 class Progress(Protocol):
-    """Told how it goes; the CLI draws a bar."""
+    """A receiver of progress, such as the progress bar of the command line."""
 
     def start(self, total: int, done: int) -> None:
-        """``total`` views in all, of which ``done`` are there already."""
+        """Receives the number of views in total, and of those that are already done."""
 
     def note(self, sentence: str) -> None:
-        """Something that is worth knowing before it begins."""
+        """Receives a sentence that the user should read before the work begins."""
 
     def advance(self, views: int) -> None:
-        """So many more views are there."""
+        """Receives the number of views that were finished since the last call."""
 
     def failed(self, item: Named, reason: str) -> None:
-        """An object cannot be had."""
+        """Receives an object that failed, with the reason."""

@@ -1,7 +1,7 @@
-"""What is sound of a shard that has to be made anew, so that only the rest of its objects is.
+"""Finds the intact objects in a damaged shard, so that only the other objects have to be made again.
 
-An object is sound where all of its views are there, in order, and each is what the contract says, byte for byte: the
-CRC-32 of the sample is right, its key, label and latents are those of the dataset, and its images decode.
+An object is intact if all of its views are there, in order, and each is valid: the sample's CRC-32 is right, its key,
+label and latents are those of the dataset, and its images decode.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,12 +21,12 @@ from shards.verify.complaints import sample_complaints
 
 @dataclass(frozen=True)
 class SalvageJob:
-    """A file in which sound objects of a shard are looked for.
+    """A search for the intact objects of a shard in one file.
 
     Attributes:
-        path: The file, which is a shard.
-        shard: The shard to be made, and the objects of it that are looked for.
-        index: The dataset's index; the shards that it names do not matter.
+        path: File to search, which is a shard.
+        shard: Shard to be made, with the objects to look for.
+        index: Index of the dataset; its list of shards is not used.
     """
 
     path: Path
@@ -36,7 +36,13 @@ class SalvageJob:
 
 @dataclass(frozen=True)
 class Salvaged:
-    """The sound objects for a shard in a file, each with the sums of its pixels."""
+    """The result of a search for intact objects.
+
+    Attributes:
+        path: File that was searched.
+        shard: Name of the shard to be made.
+        pixels: Sums over the views of each intact object that was found.
+    """
 
     path: Path
     shard: str
@@ -44,7 +50,7 @@ class Salvaged:
 
 
 def salvage(job: SalvageJob) -> Salvaged:
-    """Finds the sound objects for a shard in a file; none where there is no such file."""
+    """Finds the intact objects of a shard in a file; there are none if the file does not exist."""
     found = sound_objects(job.path, job.shard.objects, job.index)
     pixels = {(item.synset, item.object_id): sums for item, _, sums in found}
     return Salvaged(job.path, job.shard.name, pixels)
@@ -53,12 +59,12 @@ def salvage(job: SalvageJob) -> Salvaged:
 def sound_objects(
     path: Path, objects: Sequence[AnyCatalogEntry], index: DatasetIndex
 ) -> Iterator[tuple[AnyCatalogEntry, list[Sample], PixelSums]]:
-    """The sound objects of a shard in order, each with its samples and the sums of its pixels.
+    """Yields the intact objects in a file, in order, each with its samples and the sums over its views.
 
     Args:
-        path: The shard's file, which need not be there.
-        objects: The objects that belong in it, in order.
-        index: The dataset's index.
+        path: File to search, which need not exist.
+        objects: Objects to look for, in order.
+        index: Index of the dataset.
     """
 
     def is_sound(sample: Sample) -> bool:
@@ -70,11 +76,11 @@ def sound_objects(
 
 
 class SoundObjects:
-    """The sound objects in several files, taken one after the other in the order of the shard that they belong in.
+    """The intact objects in several files. They are taken one after the other, in the order of the shard to be made.
 
     Args:
-        sources: Files, each with the objects that are looked for in it, in order.
-        index: The dataset's index.
+        sources: Files to search, each with the objects to look for, in order.
+        index: Index of the dataset.
     """
 
     def __init__(
@@ -84,7 +90,7 @@ class SoundObjects:
         self._next = [next(found, None) for found in self._found]
 
     def take(self, item: AnyCatalogEntry) -> tuple[list[Sample], PixelSums] | None:
-        """The samples and the sums of the pixels of an object; None where no file has it."""
+        """Returns the samples of an object and the sums over its views; None if no file has it."""
         taken = None
         for number, held in enumerate(self._next):
             if held is not None and held[0] == item:
@@ -96,13 +102,13 @@ class SoundObjects:
 def read_objects_if(
     path: Path, objects: Sequence[AnyCatalogEntry], views: int, is_sound: Callable[[Sample], bool]
 ) -> Iterator[tuple[AnyCatalogEntry, list[Sample]]]:
-    """The objects of a shard whose samples are all there and sound; objects out of their order are passed over.
+    """Yields the objects in a file whose samples are all there and intact. Objects out of order are skipped.
 
     Args:
-        path: The shard's file, which need not be there; what stands behind a place that cannot be read is lost.
-        objects: The objects that are looked for, in the order in which they stand in the shard.
-        views: How many views each object should have.
-        is_sound: Whether a sample may be kept.
+        path: File to search, which need not exist. If reading it fails at some byte, later objects are not found.
+        objects: Objects to look for, in their order in the file.
+        views: Number of views that each object should have.
+        is_sound: Function that returns whether a sample is intact.
     """
     keys = [[sample_key(item.synset, item.object_id, view) for view in range(views)] for item in objects]
     place_of = {key: place for place, own in enumerate(keys) for key in own}

@@ -1,4 +1,4 @@
-"""The sealed shards of a dataset that is being made, and what they add up to."""
+"""Records the finished ("sealed") shards of a dataset under way, and makes the dataset's splits from them."""
 
 import contextlib
 import functools
@@ -20,25 +20,30 @@ from shards.reader import read_shard
 from shards.schema import INDEX_NAME, DatasetIndex, Latent, ShardInfo, SplitInfo, parse_index
 from shards.shard_plan import ShardPlan
 
-# PyArrow takes a moment to load, and render workers do without it.
+# PyArrow takes a moment to load, and render workers do not need it.
 if TYPE_CHECKING:
     import pyarrow
 
     from shards.table import LatentsTable
 
 RowsOfShard = Callable[[str, ShardInfo], "pyarrow.Table"]
-"""Gives the rows of ``latents.parquet`` for a shard, by the name of its split."""
+"""A function of a split's name and a shard that returns the shard's rows of ``latents.parquet``."""
 
 _SHARD_KEY = b"iebench.shard"
 
 
 class SealedShard(BaseModel):
-    """What is known of a shard once it is sealed."""
+    """The record of a finished shard.
+
+    Attributes:
+        info: Entry of the shard in ``dataset.json``.
+        pixels: Sums over the views of the shard; None if it was made by a run that did not keep them.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     info: ShardInfo
-    pixels: PixelSums | None = None  # None where an earlier, finished run sealed it
+    pixels: PixelSums | None = None
 
 
 def keep_rows(
@@ -49,15 +54,15 @@ def keep_rows(
     latents: Sequence[Latent],
     passes: Sequence[Pass] = (),
 ) -> None:
-    """Keeps the rows of ``latents.parquet`` for a shard that was just sealed, until the dataset is whole.
+    """Writes the ``latents.parquet`` rows of a shard that was just finished to a file of their own.
 
     Args:
-        records: The folder of the records, as of ``SealedShards``.
-        out: The dataset's folder.
-        split: The split that the shard belongs to.
-        info: The shard.
-        latents: The dataset's latents, in order.
-        passes: The dataset's passes, in order.
+        records: Folder of the records of ``SealedShards``.
+        out: Folder of the dataset.
+        split: Split that the shard belongs to.
+        info: Entry of the shard.
+        latents: Latents of the dataset, in order.
+        passes: Passes of the dataset, in order.
     """
     from shards.table import rows_of_shard, write_rows
 
@@ -80,13 +85,13 @@ def _rows_path(records: Path, info: ShardInfo) -> Path:
 
 
 def names_in(rows: "pyarrow.Table") -> tuple[Name, ...]:
-    """The objects that rows of ``latents.parquet`` are of, in order."""
+    """Returns the objects in rows of ``latents.parquet``, each once, in order."""
     columns = (rows[name].to_pylist() for name in ("synset", "object"))
     return tuple(dict.fromkeys(zip(*columns, strict=True)))
 
 
 def _rows_if_readable(split: str, info: ShardInfo, rows: "RowsOfShard") -> "pyarrow.Table | None":
-    """The rows of a sealed shard; None where it cannot be read."""
+    """Returns the rows of a finished shard; None if it cannot be read."""
     try:
         return rows(split, info)
     except IebenchError:
@@ -94,7 +99,7 @@ def _rows_if_readable(split: str, info: ShardInfo, rows: "RowsOfShard") -> "pyar
 
 
 def _altered_name(job: tuple[Path, str]) -> str | None:
-    """The name of a shard whose SHA-256 is another than it should be."""
+    """Returns the name of a shard whose SHA-256 is wrong; None if it is right."""
     path, expected = job
     try:
         return None if sha256_of(path) == expected else path.name
@@ -103,17 +108,17 @@ def _altered_name(job: tuple[Path, str]) -> str | None:
 
 
 def _pixels_of_shard(folder: Path, shard: ShardInfo, order: ChannelOrder) -> PixelSums:
-    """The sums over all views of a shard that was sealed before they were kept."""
+    """Computes the sums over all views of a shard whose record lacks them."""
     views = read_shard(folder, shard, order, passes=())
     return sum((PixelSums.of(view.pixels()) for view in views), start=PixelSums())
 
 
 class SealedShards:
-    """Records of sealed shards, a file each.
+    """The records of a dataset's finished shards, one file for each.
 
     Args:
-        out: the dataset's folder.
-        records: the folder of the records; it is made where it does not exist.
+        out: Folder of the dataset.
+        records: Folder of the records; it is created if it does not exist.
     """
 
     def __init__(self, out: Path, records: Path) -> None:
@@ -123,17 +128,17 @@ class SealedShards:
         records.mkdir(exist_ok=True)
 
     def record(self, shard: SealedShard) -> None:
-        """Records that a shard is sealed."""
+        """Records that a shard is finished."""
         self._damaged.discard(shard.info.name)
         write_text(self._record_path(shard.info.name), shard.model_dump_json())
 
     def rows(
         self, split: str, info: ShardInfo, latents: Sequence[Latent], passes: Sequence[Pass]
     ) -> "pyarrow.Table":
-        """The rows of ``latents.parquet`` for a sealed shard, as they were kept, or else out of the shard itself.
+        """Returns the ``latents.parquet`` rows of a finished shard, from ``keep_rows`` or else from the shard itself.
 
         Raises:
-            IebenchError: nothing was kept and the shard is damaged.
+            IebenchError: The rows were not kept, and the shard is damaged.
         """
         from shards.table import rows_of_shard
 
@@ -144,17 +149,17 @@ class SealedShards:
 
     @functools.cached_property
     def _earlier_table(self) -> "LatentsTable | None":
-        """The table of an earlier run; None where there is none that is right."""
+        """Table of an earlier, completed run; None if there is none or it is broken."""
         from shards.table import open_table
 
         earlier = self._earlier()
         try:
             return open_table(self._out, earlier) if earlier is not None else None
-        except IebenchError:  # it is made anew out of the shards
+        except IebenchError:  # its rows are read from the shards instead
             return None
 
     def get(self, name: str) -> SealedShard | None:
-        """The record of a sealed shard whose file is there at its full size, and which was not found damaged."""
+        """Returns the record of a finished shard; None if the shard is missing, has a wrong size or is damaged."""
         record = self._record_path(name)
         if name in self._damaged or not record.is_file():
             return None
@@ -163,12 +168,14 @@ class SealedShards:
         return shard if path.is_file() and path.stat().st_size == shard.info.bytes else None
 
     def move_displaced(self, shards: Sequence[ShardPlan], rows: "RowsOfShard", folder: Path) -> None:
-        """Moves shards away that hold an object which does not belong in them, with their rows.
+        """Moves those finished shards to another folder that hold an object which does not belong in them.
+
+        A moved shard becomes ``SHA256.tar``, its rows become ``SHA256.parquet``, and its record ``SHA256.json``.
 
         Args:
-            shards: The shards and the objects that belong in them.
-            rows: Gives the rows of a sealed shard, as the method ``rows`` does.
-            folder: Where a shard goes, as ``SHA256.tar``, its rows, as ``SHA256.parquet``, and its record, as ``SHA256.json``.
+            shards: Shards with the objects that belong in them.
+            rows: Function that returns the rows of a finished shard.
+            folder: Folder that the shards are moved to.
         """
         from shards.table import write_rows
 
@@ -188,17 +195,17 @@ class SealedShards:
             self._record_path(shard.name).unlink()
 
     def devices_of(self, path: Path) -> tuple[str, ...]:
-        """The kinds of devices that rendered a shard, whether it is sound or not; empty if nobody recorded it.
+        """Returns the kinds of devices that rendered a shard, even if it is damaged; empty if they are not known.
 
         Args:
-            path: The shard's file, in its place or where ``move_displaced`` moved it.
+            path: Path of the shard, in the dataset's folder or where ``move_displaced`` moved it.
         """
         own = path.parent == self._out
         record = self._record_path(path.name) if own else path.with_suffix(".json")
         return SealedShard.model_validate_json(record.read_text()).info.devices if record.is_file() else ()
 
     def adopt(self, shards: Sequence[ShardPlan]) -> None:
-        """Where the dataset was whole once, its index speaks for those of the shards that are still there."""
+        """Records those shards as finished that the index of an earlier, completed run lists and that still exist."""
         earlier = self._earlier()
         own = {shard.name for shard in shards}
         for split in earlier.splits.values() if earlier is not None else ():
@@ -209,11 +216,11 @@ class SealedShards:
                     )
 
     def find_damage(self, shards: Sequence[ShardPlan], workers: int) -> None:
-        """Reads shards whole: those whose bytes are not the recorded ones no longer count as sealed.
+        """Checks the SHA-256 of finished shards. Those with a wrong one no longer count as finished.
 
         Args:
-            shards: The shards to check.
-            workers: Processes, each of which reads a shard at a time.
+            shards: Shards to check.
+            workers: Number of processes, each of which reads one shard at a time.
         """
         sealed = (self.get(shard.name) for shard in shards)
         jobs = [(self._out / found.info.name, found.info.sha256) for found in sealed if found is not None]
@@ -221,12 +228,12 @@ class SealedShards:
             self._damaged.update(name for name in names if name is not None)
 
     def is_complete(self, shard: ShardPlan, failures: Failures, rows: "RowsOfShard") -> bool:
-        """Whether each object of a shard is sealed in it or known to fail.
+        """Returns whether each object of a shard is in the finished shard or known to fail.
 
         Args:
-            shard: The shard and the objects that belong in it.
-            failures: The objects that are known to fail.
-            rows: Gives the rows of a sealed shard, as the method ``rows`` does.
+            shard: Shard with the objects that belong in it.
+            failures: Objects that are known to fail.
+            rows: Function that returns the rows of a finished shard.
         """
         sealed = self.get(shard.name)
         if sealed is not None and sealed.info.objects == len(shard.objects):
@@ -236,7 +243,7 @@ class SealedShards:
         return all((item.synset, item.object_id) in names or item in failures for item in shard.objects)
 
     def splits(self, shards: Sequence[ShardPlan]) -> dict[str, SplitInfo]:
-        """The splits of the dataset; a shard of which nothing was sealed is left out."""
+        """Returns the splits of the dataset with its finished shards; others are left out."""
         sealed = [(shard.split, self.get(shard.name)) for shard in shards]
         infos = {
             split: tuple(
@@ -258,7 +265,7 @@ class SealedShards:
     def channel_statistics(
         self, splits: dict[str, SplitInfo], order: ChannelOrder
     ) -> tuple[Channels, Channels]:
-        """Mean and deviation of the training views (of all views where none is for training)."""
+        """Returns the channel mean and standard deviation of the training views; of the others if there are none."""
         shards = splits["train"].shards or splits["val"].shards
         earlier = self._earlier()
         if earlier and shards == (earlier.splits["train"].shards or earlier.splits["val"].shards):
@@ -269,7 +276,7 @@ class SealedShards:
         return total.mean_and_std()
 
     def _earlier(self) -> DatasetIndex | None:
-        """The index of an earlier run, where the dataset was whole once."""
+        """Reads the index of an earlier run that completed the dataset; None if there is none."""
         path = self._out / INDEX_NAME
         return parse_index(path) if path.is_file() else None
 

@@ -1,4 +1,4 @@
-"""The objects that a dataset is to hold, and the shards they go to."""
+"""Plans which objects of a dataset go into which shard."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -7,27 +7,27 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Named(Protocol):
-    """An object by its name."""
+    """Anything that has the name of an object."""
 
     @property
     def synset(self) -> str:
-        """Of its class."""
+        """Synset of the object's class."""
 
     @property
     def object_id(self) -> str:
-        """Its name within the class."""
+        """Name of the object within its class."""
 
 
 class CatalogEntry(Named, Protocol):
-    """An object of a catalogue."""
+    """An object of a catalogue, which is the list of all objects of a dataset."""
 
     @property
     def label(self) -> int:
-        """Of its class."""
+        """Label of the object's class."""
 
     @property
     def split(self) -> str:
-        """``train`` or ``val``."""
+        """Split of the object: ``train`` or ``val``."""
 
 
 AnyCatalogEntry = TypeVar("AnyCatalogEntry", bound=CatalogEntry)
@@ -35,7 +35,7 @@ AnyCatalogEntry = TypeVar("AnyCatalogEntry", bound=CatalogEntry)
 
 @dataclass(frozen=True)
 class ShardPlan(Generic[AnyCatalogEntry]):
-    """A shard and the objects that belong in it, in order."""
+    """A shard to be made, with its objects in order."""
 
     name: str
     split: str
@@ -45,7 +45,7 @@ class ShardPlan(Generic[AnyCatalogEntry]):
 def plan_shards(
     objects: Sequence[AnyCatalogEntry], objects_per_shard: int
 ) -> tuple[ShardPlan[AnyCatalogEntry], ...]:
-    """Puts the objects of each split, in catalogue order, into shards."""
+    """Divides the objects of each split into shards, in the order of the catalogue."""
     shards = []
     for split in ("train", "val"):
         members = [item for item in objects if item.split == split]
@@ -56,6 +56,6 @@ def plan_shards(
 
 
 def fingerprint(objects: Iterable[CatalogEntry]) -> str:
-    """SHA-256 over the catalogue's objects, labels and splits."""
+    """Returns a SHA-256 over the catalogue's objects, labels and splits."""
     lines = [f"{item.synset}/{item.object_id} {item.label} {item.split}\n" for item in objects]
     return hashlib.sha256("".join(lines).encode()).hexdigest()

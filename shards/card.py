@@ -1,4 +1,4 @@
-"""The dataset card: the ``README.md`` that stands beside the shards."""
+"""Writes the text of the dataset card, which is the ``README.md`` beside the shards."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from shards.passes import Pass, member_of
 from shards.schema import DatasetIndex
 
 PREVIEW_NAME = "preview.png"
-"""A picture of some views, which the card shows."""
+"""Image file with some views, which the card shows."""
 
 _CITATION = """@inproceedings{garrido2023self,
   title = {Self-supervised learning of Split Invariant Equivariant representations},
@@ -48,31 +48,31 @@ _BLOCK = re.compile(
     re.DOTALL,
 )
 _OF_FILES = ("configs", "dataset_info", "size_categories")
-"""Fields of the header that say which files there are: they follow the dataset unless a person changed them."""
+"""Fields of the header that describe the files. They are updated with the dataset unless the user changed them."""
 
 
 def card_text(index: DatasetIndex, license_text: str = "", earlier: str = "") -> str:
-    """Markdown with the metadata header that the Hugging Face Hub reads.
+    """Returns the card in Markdown, with the metadata header that the Hugging Face Hub reads.
 
-    What a person wrote into an earlier card stays: fields of the header, text outside the two comments, and the text
-    between them once it was changed.
+    The user's changes to an earlier card are kept: fields of the header, text outside of the two comments of iebench,
+    and the text between these comments if it was changed.
 
     Args:
-        index: The dataset's index.
-        license_text: The licence of the views' source; empty where it states none.
-        earlier: The card that is there; empty where there is none.
+        index: Index of the dataset.
+        license_text: Licence of the views' source; empty if it states none.
+        earlier: Text of the existing card; empty if there is none.
     """
     body = card_body(index, license_text)
     header = {**hub_metadata(index), **license_header(license_text)}
     before, after = "", ""
     if earlier:
         parts = _parts(earlier)
-        if parts is None:  # a header that cannot be read is left to whoever wrote it
+        if parts is None:  # a card whose header cannot be parsed is left unchanged
             return earlier
         found, text = parts
         block = _BLOCK.search(text)
         ours = {name: header[name] for name in _OF_FILES}
-        if block is None:  # from before there were comments, or all of it replaced
+        if block is None:  # the card is from before there were comments, or the user replaced all of it
             return _yaml({**found, **_others(header, found), **ours}) + text
         known = {name: found.get(name) for name in _OF_FILES}
         header = {**found, **_others(header, found), **(ours if _digest(known) == block[2] else {})}
@@ -88,7 +88,7 @@ def _others(header: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parts(card: str) -> tuple[dict[str, Any], str] | None:
-    """The fields of a card's header and the text behind it; None where the header cannot be read."""
+    """Splits a card into the fields of its header and the text after it; None if the header cannot be parsed."""
     match = re.match(r"---\n(.*?\n)---\n", card, re.DOTALL)
     if match is None:
         return {}, card
@@ -104,13 +104,13 @@ def _yaml(header: dict[str, Any]) -> str:
 
 
 def _digest(content: Any) -> str:
-    """Tells whether a person changed something."""
+    """Returns a short hash of a text or of JSON data, by which changes of the user are found."""
     text = content if isinstance(content, str) else json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def card_body(index: DatasetIndex, license_text: str = "") -> str:
-    """The text of a card, which says what the dataset holds."""
+    """Returns the text that iebench writes into a card: a description of the dataset."""
     views = sum(split.views for split in index.splits.values())
     classes = "\n".join(f"| {item.label} | {item.synset} | {item.name} |" for item in index.classes)
     splits = "\n".join(
@@ -180,9 +180,10 @@ def _seed(index: DatasetIndex) -> str:
 
 
 def _table_text(index: DatasetIndex) -> str:
-    """How to read the table of all views; empty where there is none.
+    """Returns a sentence on how to read the table of all views; empty if there is no table.
 
-    It is no config of the header: ``datasets`` reads all configs of a folder as files of one kind.
+    The table is not a config in the header, because ``datasets`` expects all configs of a folder to be files of one
+    kind.
     """
     if index.latents_table is None:
         return ""
@@ -193,7 +194,7 @@ def _table_text(index: DatasetIndex) -> str:
 
 
 def _passes_text(index: DatasetIndex) -> str:
-    """A sentence on the images that stand beside the JPEG; empty where there are none."""
+    """Returns a sentence on the passes beside the JPEG; empty if there are none."""
     if not index.passes:
         return ""
     members = ", ".join(f"`.{member_of(name)}` ({_PASSES[name]})" for name in index.passes)

@@ -1,7 +1,7 @@
-"""The metadata header of a dataset card, which the Hugging Face Hub reads.
+"""Makes the metadata header of a dataset card, which the Hugging Face Hub reads.
 
-It names the shards of each split and the type of each field, so that ``datasets.load_dataset(folder)`` needs no
-more, and looks for no fields in the first samples: ``scale`` and ``notes`` may first come late.
+It lists the shards of each split and the type of each field. So ``datasets.load_dataset(folder)`` needs no arguments,
+and does not guess the fields from the first samples, which may lack ``scale`` or ``notes``.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ _SIZES = [
     (10**8, "10M<n<100M"),
     (10**9, "100M<n<1B"),
 ]
-"""The Hub's words for less than so many views."""
+"""Upper bounds of the number of views, with the Hub's names of the size categories below them."""
 
 _METADATA = {
     "synset": "string",
@@ -33,12 +33,12 @@ _FIT = {"name": "fit", "struct": [{"name": name, "dtype": "int64"} for name in (
 
 
 def is_pictures(index: DatasetIndex) -> bool:
-    """Whether a dataset holds pictures, one an object, that no latents were drawn for."""
+    """Returns whether a dataset holds pictures, which have one view for each object and no latents."""
     return index.variant == "pictures"
 
 
 def hub_metadata(index: DatasetIndex) -> dict[str, Any]:
-    """What the header holds, in the Hub's words."""
+    """Returns the fields of the header, by the Hub's names."""
     views = sum(split.views for split in index.splits.values())
     return {
         "pretty_name": f"Pictures of {len(index.classes):,} classes"
@@ -71,7 +71,7 @@ def hub_metadata(index: DatasetIndex) -> dict[str, Any]:
 
 
 def _features(index: DatasetIndex) -> list[dict[str, Any]]:
-    """The fields of a sample, as ``datasets`` names their types."""
+    """Returns the fields of a sample with their types, by the names that ``datasets`` uses."""
     images = ["jpg", *map(member_of, index.passes)]
     metadata = [{"name": name, "dtype": dtype} for name, dtype in _METADATA.items()]
     lists = [{"name": "latents", "list": "float64"}, {"name": "notes", "list": "string"}]

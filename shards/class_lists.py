@@ -1,4 +1,4 @@
-"""Lists that come with collections of models: Objaverse's classes, and the official split of ShapeNet."""
+"""Reads lists that come with collections of models: Objaverse's classes, and the official split of ShapeNet."""
 
 import csv
 import gzip
@@ -16,14 +16,14 @@ def read_classes(path: Path) -> dict[str, str]:
     """Reads the class of each model of a collection.
 
     Args:
-        path: A .json file (or .json.gz) of ``{class: [uid, ...]}``, as Objaverse publishes its LVIS classes, or of
-            ``{uid: class}``; else a .csv file with a line ``uid,class`` for each model, with or without a header.
+        path: Path of a .json file (or .json.gz) with ``{class: [uid, ...]}``, such as Objaverse's LVIS classes, or with
+            ``{uid: class}``; or of a .csv file with a line ``uid,class`` for each model, with or without a header.
 
     Returns:
-        The class by uid; where a model is in several classes, the first.
+        The class of each uid; the first one if a model is in several classes.
 
     Raises:
-        UsageError: it cannot be read, or holds none, or something else.
+        UsageError: The file cannot be read, is of another kind, or names no class.
     """
     try:
         pairs = _csv_pairs(path) if path.suffix.lower() == ".csv" else _json_pairs(path)
@@ -38,10 +38,10 @@ def read_classes(path: Path) -> dict[str, str]:
 
 
 def read_official_split(path: Path) -> dict[Name, str]:
-    """Reads ``all.csv``, the split that ShapeNet distributes; its test objects count as val.
+    """Reads ShapeNet's official split from its ``all.csv``. Its test objects become part of ``val``.
 
     Raises:
-        UsageError: it cannot be read, or lacks the columns synsetId, modelId and split.
+        UsageError: The file cannot be read, or lacks the columns synsetId, modelId and split.
     """
     try:
         with path.open(encoding="utf-8", newline="") as stream:

@@ -1,4 +1,4 @@
-"""The 55 classes of ShapeNetCore, and the classes of a dataset."""
+"""Names the 55 classes of ShapeNetCore, and the classes of a dataset."""
 
 from collections.abc import Iterable
 
@@ -61,16 +61,16 @@ SHAPENET_CLASSES: dict[str, str] = {
     "04530566": "vessel",
     "04554684": "washer",
 }
-"""Synset and name, in the order of the official labels."""
+"""Names of ShapeNetCore's classes by synset, in the order of the official labels."""
 
 
 def class_name(synset: str) -> str:
-    """The class's name where the synset is one of ShapeNetCore's, else the synset itself."""
+    """Returns the name of one of ShapeNetCore's classes; for another synset, the synset itself."""
     return SHAPENET_CLASSES.get(synset, synset)
 
 
 def classes_of_synsets(synsets: Iterable[str]) -> tuple[ClassInfo, ...]:
-    """The classes of a dataset with these synsets, by label."""
+    """Returns the classes of a dataset with these synsets, in the order of their labels."""
     return tuple(
         ClassInfo(label=label, synset=synset, name=class_name(synset))
         for label, synset in enumerate(sorted(set(synsets)))

@@ -1,18 +1,18 @@
-"""Under which terms views may be passed on, as far as their source says so."""
+"""Describes the licence of a dataset in its card, from the licence that the views' source states."""
 
 from typing import Any
 
 LICENSE_NAME = "LICENSE"
-"""The file beside the shards with the terms of their source, word for word."""
+"""File beside the shards with the full licence of their source."""
 
 _CC_BY_NC_4 = "Attribution-NonCommercial 4.0 International"
 
 
 def license_header(text: str) -> dict[str, Any]:
-    """What the header of a dataset card says of a licence.
+    """Returns the fields of a dataset card's header that state the licence; none if the source states none.
 
     Args:
-        text: The source's licence; empty where it has none, of which nothing is said.
+        text: Licence of the source; empty if it states none.
     """
     if not text.strip():
         return {}
@@ -22,11 +22,11 @@ def license_header(text: str) -> dict[str, Any]:
 
 
 def license_words(text: str, rendered: bool) -> str:
-    """A paragraph for people.
+    """Returns the card's paragraph on the licence.
 
     Args:
-        text: As of ``license_header``.
-        rendered: Whether the views were rendered here, and not packed.
+        text: Licence of the source; empty if it states none.
+        rendered: Whether the views were rendered by iebench; otherwise they were packed.
     """
     models = (
         "Renders of ShapeNet's models fall under ShapeNet's terms of use (https://shapenet.org/terms: research and "

@@ -1,4 +1,4 @@
-"""Uploads a dataset to the Hugging Face Hub; needs the extra ``hub``."""
+"""Uploads a dataset to the Hugging Face Hub. This needs the extra ``hub``."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,26 +13,26 @@ from shards.schema import INDEX_NAME, open_dataset
 from shards.table import TABLE_NAME
 
 FILES_PER_COMMIT = 16
-"""Shards that become visible together; an interrupted upload goes on behind the last that did."""
+"""Number of shards in one commit; an interrupted upload continues after the last commit."""
 
 
 def push_dataset(
     folder: Path, address: str, private: bool = False, advance: Callable[[int], object] = lambda size: None
 ) -> int:
-    """Uploads what the Hub does not have of a dataset; the index comes last, so what is there is never half.
+    """Uploads those files of a dataset that the Hub lacks. The index is uploaded last, when all other files are there.
 
     Args:
-        folder: The dataset's folder.
-        address: ``hf://USER/NAME``; the repository is made where there is none.
+        folder: Folder of the dataset.
+        address: Address ``hf://USER/NAME`` of the repository, which is created if it does not exist.
         private: Whether a new repository is private.
-        advance: Told the bytes of each file that is there.
+        advance: Function that is called with the size in bytes of each group of files, once the Hub has them.
 
     Returns:
-        How many files were uploaded.
+        Number of files that were uploaded.
 
     Raises:
-        UsageError: the address names no repository, or one may not write there.
-        IebenchError: the Hub cannot be reached.
+        UsageError: The address names no repository, or the user may not write to it.
+        IebenchError: The Hub cannot be reached.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
@@ -76,7 +76,7 @@ def push_dataset(
 
 
 def _there(api: "object", repository: str) -> dict[str, tuple[int, str | None, str]]:
-    """Size, SHA-256 (of large files) and git's hash of each file of a repository."""
+    """Returns size, SHA-256 (None for small files) and git's hash of each file in a repository."""
     tree = api.list_repo_tree(repository, repo_type="dataset")  # type: ignore[attr-defined]
     return {
         item.path: (item.size, item.lfs.sha256 if item.lfs else None, item.blob_id)
@@ -86,7 +86,7 @@ def _there(api: "object", repository: str) -> dict[str, tuple[int, str | None, s
 
 
 def _same(path: Path, found: tuple[int, str | None, str] | None) -> bool:
-    """Whether the Hub has a file with these bytes."""
+    """Returns whether a file on the Hub has the same bytes as a local file."""
     if found is None or found[0] != path.stat().st_size:
         return False
     return sha256_of(path) == found[1] if found[1] else _git_hash(path) == found[2]

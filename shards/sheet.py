@@ -1,4 +1,4 @@
-"""A contact sheet: what a dataset looks like, with its latents."""
+"""Draws contact sheets, which are images with some views of a dataset and their latents."""
 
 import math
 from collections.abc import Sequence
@@ -24,16 +24,23 @@ _INK, _QUIET, _PAPER = "#1c1d21", "#6b6f76", "#ffffff"
 def pick_views(
     folder: Path, index: DatasetIndex, rows: int, columns: int, split: str | None = None
 ) -> list[tuple[str, list[View]]]:
-    """Views for a contact sheet: one object a row (pictures of one class where an object has one view), of as many classes as there are rows for.
+    """Picks views for a contact sheet. Each row shows one object, and each row is of another class.
 
-    By the dataset's table, only what is shown is read; without one, as few shards as it takes to meet every class,
-    or ``rows`` of them.
+    If objects have only one view, a row shows several objects of its class. If the dataset has a table, only the views
+    that are shown are read. Otherwise shards are read until ``rows`` classes were found, or all if there are fewer.
+
+    Args:
+        folder: Folder of the dataset.
+        index: Index of the dataset.
+        rows: Largest number of rows.
+        columns: Largest number of views in a row.
+        split: Name of the split; by default all splits.
 
     Returns:
-        (class name, at most ``columns`` views of one object), by label.
+        Name of the class and views of each row, in the order of the labels.
 
     Raises:
-        UsageError: there is no view.
+        UsageError: The dataset has no view.
     """
     wanted = min(rows, len(index.classes))
     shards = [shard for name in ([split] if split else index.splits) for shard in index.splits[name].shards]
@@ -62,7 +69,7 @@ def pick_views(
 def _views_by_table(
     folder: Path, index: DatasetIndex, shards: Sequence[ShardInfo], wanted: int, columns: int
 ) -> list[tuple[int, list[View]]]:
-    """For some labels, evenly over those that there are, views of the first object of each."""
+    """Reads views of the first object of each of ``wanted`` labels, which are chosen evenly among all labels."""
     import pyarrow.compute
 
     from shards.single import read_views_at
@@ -80,7 +87,7 @@ def _views_by_table(
         start = first - (int(ends[number]) - shards[number].views)
         views = index.views_per_object
         own = rows.slice(start, columns if views == 1 else min(columns, views))
-        if views == 1:  # of pictures, several of the class
+        if views == 1:  # the next rows are other objects; keep those of the same class
             own = own.filter(pyarrow.compute.equal(own["label"], label))
         names = list(zip(*(own[name].to_pylist() for name in ("synset", "object", "view")), strict=True))
         found.append((label, read_views_at(folder, index, shards[number], places_of(own, index), names)))
@@ -88,7 +95,7 @@ def _views_by_table(
 
 
 def _evenly(items: Sequence[T], wanted: int) -> list[T]:
-    """At most so many of the items, evenly over all."""
+    """Returns at most ``wanted`` items, chosen evenly among all."""
     count = min(wanted, len(items))
     return [items[position * len(items) // count] for position in range(count)]
 
@@ -96,16 +103,18 @@ def _evenly(items: Sequence[T], wanted: int) -> list[T]:
 def contact_sheet(
     rows: Sequence[tuple[str, Sequence[View]]], latents: Sequence[Latent], size: int = 128
 ) -> Image.Image:
-    """Draws rows of views, each with its rotation in degrees and patches of floor and light colour; pictures alone.
+    """Draws rows of views. Below each view are its rotation in degrees and patches with the floor's and light's colour.
+
+    Datasets without latents, such as pictures, get no captions.
 
     Args:
-        rows: (title, views) as ``pick_views`` returns them.
+        rows: Title and views of each row, from ``pick_views``.
         latents: Latents of the dataset, in order.
-        size: width of one view in pixels.
+        size: Width of one view in pixels.
 
     Raises:
-        UsageError: the dataset lacks a latent that the captions show.
-        IebenchError: a view has more or fewer latents than the dataset.
+        UsageError: The dataset has latents but lacks one that the captions show.
+        IebenchError: A view has a wrong number of latents.
     """
     _require_latents(rows, latents)
     lines = _CAPTION_LINES if latents else 0

@@ -1,4 +1,4 @@
-"""What a dataset holds, in numbers: classes, splits, latents, channels, bytes."""
+"""Counts the objects, views, latents and bytes of a dataset, by class and split."""
 
 import contextlib
 from collections import Counter
@@ -28,14 +28,14 @@ class _Record(BaseModel):
 
 
 class Count(_Record):
-    """How many objects and views there are."""
+    """Number of objects and views."""
 
     objects: int
     views: int
 
 
 class ClassCounts(_Record):
-    """A class and its share of each split."""
+    """A class, with the number of its objects and views in each split."""
 
     label: int
     synset: str
@@ -44,7 +44,14 @@ class ClassCounts(_Record):
 
 
 class SplitCounts(_Record):
-    """A split in all; ``bytes`` are those of its shards."""
+    """Totals of a split.
+
+    Attributes:
+        objects: Number of objects.
+        views: Number of views.
+        shards: Number of shards.
+        bytes: Size of all shards together.
+    """
 
     objects: int
     views: int
@@ -53,11 +60,14 @@ class SplitCounts(_Record):
 
 
 class Histogram(_Record):
-    """How often a latent's values fall between edges.
+    """The histogram of a latent's values.
 
     Attributes:
-        edges: one more than there are counts.
-        outside: values below the first edge or above the last, or no numbers.
+        name: Name of the latent.
+        unit: Unit of the latent.
+        edges: Edges of the bins; one more than there are counts.
+        counts: Number of values in each bin.
+        outside: Number of values below the first edge or above the last, or that are not finite.
     """
 
     name: str
@@ -68,7 +78,7 @@ class Histogram(_Record):
 
 
 class Statistics(_Record):
-    """All of it."""
+    """The statistics of a dataset, as ``iebench stats`` shows them."""
 
     variant: Variant
     views_per_object: int
@@ -81,7 +91,7 @@ class Statistics(_Record):
     latents: tuple[Histogram, ...]
 
     def text(self) -> str:
-        """The same as tables; what a terminal would obey is shown as its escape."""
+        """Returns the statistics as tables of printable text."""
         tables = (self._classes_text(), self._latents_text(), self._rest_text())
         return "\n\n".join("\n".join(map(printable, table.split("\n"))) for table in tables)
 
@@ -134,7 +144,14 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Tally:
-    """What one shard holds: objects and views by synset, and per latent the counts (the last: outside)."""
+    """The counts of one shard.
+
+    Attributes:
+        job: Job that read the shard.
+        objects: Number of objects by synset.
+        views: Number of views by synset.
+        counts: (latents, bins + 1) histogram of each latent; the last column counts values outside.
+    """
 
     job: _Job
     objects: Counter[str]
@@ -148,16 +165,16 @@ def dataset_statistics(
     workers: int = 1,
     advance: Callable[[int], object] = lambda views: None,
 ) -> Statistics:
-    """Counts what ``latents.parquet`` says, or the samples of a dataset without it; images are not read.
+    """Computes the statistics from ``latents.parquet``; without it, from the samples. Images are not read.
 
     Args:
-        folder: the dataset's folder.
-        index: its index.
-        workers: processes, each of which reads a shard at a time where there is no table.
-        advance: told the number of views of each shard that is done.
+        folder: Folder of the dataset.
+        index: Index of the dataset.
+        workers: Number of processes, each of which reads one shard at a time; one is enough if there is a table.
+        advance: Function that is called with the number of views of each finished shard.
 
     Raises:
-        IebenchError: a shard is broken, or the table is not that of the dataset.
+        IebenchError: A shard is broken, or the table does not fit the dataset.
     """
     work = [
         _Job(folder, shard, name, index.latents, index.passes)
@@ -237,11 +254,11 @@ def _counts(latent: Latent, values: np.ndarray) -> list[int]:
 
 
 def _edges(latent: Latent) -> np.ndarray:
-    """From the lowest to the highest of the latent's values."""
+    """Returns the edges of equal bins, from the lowest to the highest value of the latent."""
     return np.linspace(latent.intervals[0][0], latent.intervals[-1][1], BINS + 1)
 
 
 def _bars(counts: tuple[int, ...]) -> str:
-    """A character per count, as high as it is large; only zero has none."""
+    """Draws a histogram with one character for each count. Only a count of zero is blank."""
     highest = max(counts) or 1
     return "".join(_BLOCKS[-(-count * (len(_BLOCKS) - 1) // highest)] for count in counts)

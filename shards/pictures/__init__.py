@@ -1,1 +1,1 @@
-"""Pictures and their classes as a dataset: one view an object, from folders, CIFAR, WebDataset or our own renders."""
+"""Packs pictures from folders, CIFAR, WebDataset or a dataset of iebench as a dataset with one view for each object."""

@@ -1,7 +1,7 @@
-"""CIFAR-10 and CIFAR-100 in their binary version: records of labels and 32 x 32 pixels, unpacked or as the .tar.gz.
+"""Reads CIFAR-10 and CIFAR-100 in their binary version, from a folder or from the .tar.gz.
 
-https://www.cs.toronto.edu/~kriz/cifar.html describes both. The version for Python is made of pickles, which run code
-when they are read, and is refused.
+https://www.cs.toronto.edu/~kriz/cifar.html describes the format: records of a label and 32 x 32 pixels. The version for
+Python is refused, because it consists of pickles, which can run code when they are read.
 """
 
 import tarfile
@@ -23,16 +23,16 @@ _PIXELS = 3 * SIDE * SIDE
 _TEN = {**{f"data_batch_{number}.bin": "train" for number in range(1, 6)}, "test_batch.bin": "val"}
 _HUNDRED = {"train.bin": "train", "test.bin": "val"}
 _NAMES = {1: "batches.meta.txt", 2: "fine_label_names.txt"}
-"""The file of class names by the number of label bytes."""
+"""File of the class names, by the number of label bytes in a record."""
 _PICKLES = {"data_batch_1", "test_batch", "batches.meta", "train", "test", "meta"}
 _ARCHIVES = (".tar.gz", ".tgz", ".tar")
 
 
 def is_cifar(path: Path) -> bool:
-    """Whether a folder or an archive holds CIFAR in its binary version.
+    """Returns whether a folder or an archive holds CIFAR in its binary version.
 
     Raises:
-        UsageError: it holds the pickles of the version for Python.
+        UsageError: It holds the pickles of the version for Python.
     """
     if path.is_dir():
         names = {item.name for item in path.iterdir() if item.is_file()}
@@ -50,7 +50,7 @@ def is_cifar(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Cifar:
-    """The binary version in a folder or an archive."""
+    """A ``PictureSource`` of CIFAR's binary version in a folder or an archive."""
 
     path: Path
     channel_order: ChannelOrder = "rgb"
@@ -60,11 +60,15 @@ class Cifar:
 
     @property
     def words(self) -> str:
-        """As of ``PictureSource``."""
+        """Description of the source: ``CIFAR-10`` or ``CIFAR-100``."""
         return f"CIFAR-{10 if self._label_bytes == 1 else 100}"
 
     def pictures(self) -> list[FoundPicture]:
-        """As of ``PictureSource``."""
+        """Lists all pictures, named by their file and number.
+
+        Raises:
+            UsageError: A file is cut short.
+        """
         files = _contents(self.path)
         record, names = _PIXELS + self._label_bytes, list(self.class_names().values())
         found = []
@@ -83,12 +87,12 @@ class Cifar:
         return found
 
     def class_names(self) -> Mapping[str, str]:
-        """As of ``PictureSource``; the names that stand beside the records, in the order of the labels."""
+        """Returns the class names from the file beside the records, in the order of the labels."""
         text = _contents(self.path).get(_NAMES[self._label_bytes], b"").decode("utf-8", "replace")
         return {name: name for name in text.split()}
 
     def read(self, item: Picture) -> np.ndarray:
-        """As of ``PictureSource``."""
+        """Returns the pixels of a picture, (32, 32, 3) uint8 RGB."""
         name, number = str(item.place[0]), int(item.place[1])
         record = _PIXELS + self._label_bytes
         stop = (number + 1) * record
@@ -96,12 +100,12 @@ class Cifar:
         return np.ascontiguousarray(pixels.reshape(3, SIDE, SIDE).transpose(1, 2, 0))
 
     def license_text(self) -> str:
-        """CIFAR states none."""
+        """Returns an empty text, as CIFAR states no licence."""
         return ""
 
     @property
     def _label_bytes(self) -> int:
-        """CIFAR-100 has a coarse label before the fine one."""
+        """Number of label bytes in a record: CIFAR-10 has 1; CIFAR-100 has 2, a coarse label before the fine one."""
         return 1 if set(_contents(self.path)) & set(_TEN) else 2
 
 
@@ -119,7 +123,7 @@ def _names_in(path: Path) -> set[str]:
 
 @lru_cache(maxsize=1)
 def _contents(path: Path) -> dict[str, bytes]:
-    """The bytes of CIFAR's own files by name, 184 MB in all, read once by each process."""
+    """Reads CIFAR's files, 184 MB in all, and returns their bytes by name. Each process reads them only once."""
     wanted = {*_TEN, *_HUNDRED, *_NAMES.values()}
     if path.is_dir():
         return {name: (path / name).read_bytes() for name in sorted(wanted) if (path / name).is_file()}

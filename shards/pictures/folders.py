@@ -1,4 +1,4 @@
-"""Pictures in a folder for each class, as torchvision's ``ImageFolder`` reads them."""
+"""Reads pictures from a folder for each class, with the layout of torchvision's ``ImageFolder``."""
 
 import os
 from collections import Counter
@@ -17,7 +17,7 @@ _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", 
 
 @dataclass(frozen=True)
 class ClassFolders:
-    """A folder of ``class/picture.jpg``, or of ``train/class/picture.jpg`` and ``val/class/picture.jpg``."""
+    """A ``PictureSource`` of ``class/picture.jpg``, or of ``train/class/picture.jpg`` and ``val/class/picture.jpg``."""
 
     folder: Path
     words = "class folders"
@@ -27,7 +27,11 @@ class ClassFolders:
         return str(self.folder)
 
     def pictures(self) -> list[FoundPicture]:
-        """As of ``PictureSource``; files are not looked at."""
+        """Lists all pictures by their file names, without reading them.
+
+        Raises:
+            UsageError: There is no such folder, or it has no pictures in folders of classes.
+        """
         if not self.folder.is_dir():
             raise UsageError(f"there is no folder {self.folder}")
         splits = [name for name in _folders(self.folder) if name in _SPLITS]
@@ -53,21 +57,25 @@ class ClassFolders:
         return pictures
 
     def class_names(self) -> Mapping[str, str]:
-        """As of ``PictureSource``."""
+        """Returns the names of ShapeNet's classes; other folders are called by their own names."""
         return SHAPENET_CLASSES
 
     def read(self, item: Picture) -> bytes:
-        """As of ``PictureSource``."""
+        """Reads the bytes of a picture.
+
+        Raises:
+            IebenchError: The file is missing or cannot be read.
+        """
         path = self.folder.joinpath(*map(str, item.place))
         try:
-            if not path.is_file():  # a pipe would have the reader wait for ever
+            if not path.is_file():  # reading a pipe would wait forever
                 raise IebenchError(f"{path.name} is {'no file' if path.exists() else 'missing'}")
             return path.read_bytes()
         except OSError as error:
             raise IebenchError(f"{path.name} cannot be read: {error.strerror}") from None
 
     def license_text(self) -> str:
-        """As of ``PictureSource``."""
+        """Returns the contents of the file LICENSE in the folder; empty if there is none."""
         path = self.folder / "LICENSE"
         return path.read_text("utf-8", "replace") if path.is_file() else ""
 
@@ -77,7 +85,7 @@ class ClassFolders:
 
 
 def _folders(folder: Path) -> list[str]:
-    """Names of the folders in a folder, but for hidden ones."""
+    """Lists the names of the folders inside a folder, without hidden ones."""
     with os.scandir(folder) as entries:
         return sorted(
             _text(entry.name, entry.path)
@@ -87,7 +95,7 @@ def _folders(folder: Path) -> list[str]:
 
 
 def _files(folder: Path) -> Iterator[str]:
-    """Paths of the pictures below a folder, from it on; links to folders are not followed."""
+    """Yields the paths of the pictures below a folder, relative to it; links to folders are not followed."""
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
@@ -102,7 +110,7 @@ def _stem(path: str) -> str:
 
 def _text(name: str, path: str) -> str:
     try:
-        name.encode()  # names go into keys and JSON: a file name may be any bytes
+        name.encode()  # keys and JSON need UTF-8, but a file name may be any bytes
     except UnicodeEncodeError:
         raise UsageError(f"the name of {os.fsencode(path)!r} is no text; rename it") from None
     return name

@@ -1,4 +1,4 @@
-"""One picture: what is read of a source, and what is stored of it."""
+"""Converts a picture from its source to the JPEG that a dataset stores."""
 
 import io
 from dataclasses import dataclass
@@ -11,22 +11,26 @@ from shards.errors import IebenchError
 from shards.images import LARGEST_SIDE, ChannelOrder, decode_jpeg, encode_jpeg, fitted
 
 SMALLEST_SIDE = 8
-"""Pixels; below, there is nothing that a crop could be taken of."""
+"""Smallest width and height of a picture in pixels; a smaller one is of no use for crops."""
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
 
 _ORIENTATION = 0x0112
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L")
 _LOSSLESS_SOURCE, _SCALED = 100, 95
-"""Quality of the JPEG of what was no JPEG, and of what was scaled."""
+"""JPEG quality of pictures from other formats, and of scaled pictures."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of the catalogue.
+    """A picture in the catalogue.
 
     Attributes:
-        place: Where its source finds it: a path, or a file with a number or an offset and a size.
+        synset: Class of the picture.
+        object_id: Name of the picture within its class.
+        label: Label of the class.
+        split: ``train`` or ``val``.
+        place: Location in the source: the parts of a path, or a file with a number or with an offset and a size.
     """
 
     synset: str
@@ -37,12 +41,12 @@ class Picture:
 
 
 class StoredPicture(NamedTuple):
-    """What a dataset stores of a picture.
+    """A picture in the form that a dataset stores.
 
     Attributes:
-        jpeg: Its bytes.
-        pixels: (height, width, 3) uint8 RGB, as those bytes decode.
-        notes: What was done to it.
+        jpeg: Bytes of the JPEG.
+        pixels: (height, width, 3) uint8 RGB, decoded from ``jpeg``.
+        notes: Conversions that were made, in words.
     """
 
     jpeg: bytes
@@ -53,15 +57,15 @@ class StoredPicture(NamedTuple):
 def stored_picture(
     source: bytes | np.ndarray, size: int | None = None, channel_order: ChannelOrder = "rgb"
 ) -> StoredPicture:
-    """Stores a picture: a JPEG as it is wherever that is possible, all else as a JPEG of quality 100.
+    """Converts a picture to a JPEG. A plain JPEG keeps its bytes; other formats are encoded at quality 100.
 
     Args:
-        source: The bytes of a picture, or (height, width, 3) uint8 RGB.
-        size: Scales by the shorter side and takes the square in the middle, at quality 95; None leaves the size.
+        source: Bytes of a picture, or (height, width, 3) uint8 RGB.
+        size: Side in pixels of the square to which pictures are scaled and cut, at quality 95; None keeps their size.
         channel_order: Order of the channels in the JPEG.
 
     Raises:
-        IebenchError: it does not decode, or is too large, too small, transparent or of more than 8 bits.
+        IebenchError: The picture does not decode, or it is too large, too small, transparent or has more than 8 bits.
     """
     notes: tuple[str, ...] = ()
     if isinstance(source, np.ndarray):
@@ -82,10 +86,10 @@ def stored_picture(
 
 
 def picture_size(source: bytes | np.ndarray) -> tuple[int, int]:
-    """Width and height as it is looked at, by the header alone.
+    """Reads the width and height of a picture from its header, after turning it upright.
 
     Raises:
-        IebenchError: it is no picture that can be stored.
+        IebenchError: The bytes are not a picture that can be stored.
     """
     if isinstance(source, np.ndarray):
         return source.shape[1], source.shape[0]
@@ -96,7 +100,7 @@ def picture_size(source: bytes | np.ndarray) -> tuple[int, int]:
 
 
 def _opened(source: bytes) -> Image.Image:
-    """A picture whose header was read and is such as can be stored."""
+    """Opens a picture and checks from its header that it can be stored."""
     try:
         image = Image.open(io.BytesIO(source), formats=FORMATS)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
@@ -132,12 +136,12 @@ def _is_turned(image: Image.Image) -> bool:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except (OSError, ValueError, SyntaxError, TypeError) as error:  # Pillow reads all of a PNG for it
+    except (OSError, ValueError, SyntaxError, TypeError) as error:  # Pillow reads a whole PNG for its EXIF
         raise IebenchError(f"it does not decode ({_first_line(error)})") from None
 
 
 def _converted(image: Image.Image) -> np.ndarray:
-    """(height, width, 3) uint8 RGB, upright and opaque."""
+    """Decodes a picture to (height, width, 3) uint8 RGB, turned upright; it must be opaque."""
     try:
         upright = ImageOps.exif_transpose(image)
         if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:

@@ -23,18 +23,22 @@ from shards.shard_plan import fingerprint, plan_shards
 
 OBJECTS_PER_SHARD = 1000
 CROP = 224
-"""Pixels of the square that is looked at, where pictures are of different sizes."""
+"""Side of a view in pixels if the pictures have different sizes."""
 _PROBES = 100
+"""Number of pictures whose size is read, to find out whether all have the same."""
 
 
 class PictureSettings(BaseModel):
-    """Recorded as ``renderer`` in ``dataset.json``.
+    """Settings of a packed dataset of pictures, recorded as ``renderer`` in ``dataset.json``.
 
     Attributes:
-        source: What the pictures came from, in a few words.
-        size: Pixels a side to which pictures were scaled; None where they kept their sizes.
-        image_size: Pixels a side of a view.
-        is_fitted: Whether readers scale and cut pictures to views.
+        source: Description of the pictures' source, in a few words.
+        size: Side in pixels of the square to which pictures were scaled and cut; None if they kept their sizes.
+        image_size: Side of a view in pixels.
+        is_fitted: Whether readers scale and cut the stored pictures to views.
+        channel_order: Order of the channels in the JPEGs.
+        objects_per_shard: Number of pictures in each shard but the last of its split.
+        catalogue_sha256: SHA-256 of the catalogue.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,20 +54,24 @@ class PictureSettings(BaseModel):
 
     @property
     def fit(self) -> Fit | None:
-        """How a stored picture becomes a view: at 224 px, its shorter side is scaled to 256."""
+        """Sizes by which readers scale and cut a stored picture; for views of 224 px, its shorter side becomes 256."""
         square = self.image_size
         return Fit(shorter=round(square * 8 / 7), square=square) if self.is_fitted else None
 
 
 @dataclass(frozen=True)
 class PictureReader:
-    """Reads pictures of a source."""
+    """The ``shards.pack_run.ObjectReader`` of a source of pictures."""
 
     source: PictureSource
     settings: PictureSettings
 
     def read(self, item: Picture) -> tuple[list[Sample], PixelSums]:
-        """As of ``shards.pack_run.ObjectReader``."""
+        """Returns a picture as a list of one sample, and the sums over its pixels.
+
+        Raises:
+            IebenchError: The picture cannot be read or stored, or has another size than the others.
+        """
         settings, fit = self.settings, self.settings.fit
         stored = stored_picture(self.source.read(item), settings.size, settings.channel_order)
         pixels = stored.pixels
@@ -86,20 +94,20 @@ class PictureReader:
         return [encode_sample(metadata, {"jpg": stored.jpeg})], PixelSums.of(pixels)
 
     def license_text(self) -> str:
-        """What the source states."""
+        """Returns the licence that the source states; empty if it states none."""
         return self.source.license_text()
 
 
 def open_pictures(path: Path, from_views: bool = False, view: int = 0) -> PictureSource:
-    """The pictures at a path: class folders, CIFAR, WebDataset shards, or a dataset of ours.
+    """Finds out what kind of pictures are at a path: class folders, CIFAR, WebDataset shards, or a dataset of iebench.
 
     Args:
-        path: A folder, or an archive or shard.
-        from_views: Whether it is a dataset of ours.
-        view: Number of the view that is taken of each of its objects.
+        path: Path of a folder, an archive or a shard.
+        from_views: Whether the path is a dataset of iebench.
+        view: Number of the view that is taken of each object of such a dataset.
 
     Raises:
-        UsageError: there is nothing there, or it is CIFAR's version for Python.
+        UsageError: The path does not exist, or it is of another kind, such as CIFAR's version for Python.
     """
     if from_views:
         return ViewsOfDataset(path, view)
@@ -126,14 +134,14 @@ def make_picture_plan(
     """Plans the packing of pictures.
 
     Args:
-        source: The pictures.
-        size: Pixels a side to which pictures are scaled and cut; None stores them as they are.
-        crop: Pixels a side of the views that readers make of stored pictures; None tells from a few of them: their own
-            size where they are squares of one size, and otherwise 224.
+        source: Source of the pictures.
+        size: Side in pixels of the square to which pictures are scaled and cut; None stores them in their own size.
+        crop: Side in pixels of the views that readers make of stored pictures; by default the pictures' own size if
+            they are squares of one size, else 224.
         objects_per_shard: Number of pictures in each shard but the last of its split.
 
     Raises:
-        UsageError: there are no pictures, or none of those that are looked at can be read.
+        UsageError: There are no pictures, or none of the first few can be read.
     """
     objects = catalogue(source.pictures(), source)
     side = size or (None if crop else _common_side(source, objects))
@@ -170,7 +178,7 @@ def make_picture_plan(
 
 
 def _common_side(source: PictureSource, objects: tuple[Picture, ...]) -> int | None:
-    """The side that most of a few pictures have, in pixels; None where most are no squares of one size."""
+    """Reads some pictures' sizes and returns the side of more than 90 % of them; None if they are not such squares."""
     sizes, reason = Counter[tuple[int, int]](), ""
     for item in objects[:: -(-len(objects) // _PROBES)]:
         try:

@@ -1,4 +1,4 @@
-"""One view of each object of a dataset of ours, as a picture."""
+"""Takes one view of each object of a dataset of iebench as a picture."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ _open = lru_cache(maxsize=4)(Dataset)
 
 @dataclass(frozen=True)
 class ViewsOfDataset:
-    """A dataset of views, of which one of each object is a picture.
+    """A ``PictureSource`` with one view of each object of a dataset.
 
     Args:
-        folder: The dataset's folder.
+        folder: Folder of the dataset.
         view: Number of the view that is taken of each object.
     """
 
@@ -34,15 +34,15 @@ class ViewsOfDataset:
 
     @property
     def channel_order(self) -> ChannelOrder:
-        """That of the dataset."""
+        """Order of the channels in the dataset's JPEGs."""
         return open_dataset(self.folder).channel_order
 
     def pictures(self) -> list[FoundPicture]:
-        """As of ``PictureSource``.
+        """Lists one view of each object.
 
         Raises:
-            UsageError: there is no dataset, or it has no such view.
-            IebenchError: it has no ``latents.parquet``.
+            UsageError: There is no dataset, or it has no such view.
+            IebenchError: The dataset has no ``latents.parquet``.
         """
         index = open_dataset(self.folder)
         if self.view >= index.views_per_object:
@@ -60,14 +60,14 @@ class ViewsOfDataset:
         return found
 
     def class_names(self) -> Mapping[str, str]:
-        """As of ``PictureSource``."""
+        """Returns the dataset's class names by synset."""
         return {item.synset: item.name for item in open_dataset(self.folder).classes}
 
     def read(self, item: Picture) -> bytes:
-        """As of ``PictureSource``."""
+        """Reads the JPEG bytes of a view."""
         return _open(self.folder, str(item.place[0])).read(int(item.place[1])).jpeg
 
     def license_text(self) -> str:
-        """As of ``PictureSource``."""
+        """Returns the licence beside the dataset's shards; empty if there is none."""
         path = self.folder / LICENSE_NAME
         return path.read_text("utf-8", "replace") if path.is_file() else ""

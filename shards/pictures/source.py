@@ -1,4 +1,4 @@
-"""Where pictures are read from."""
+"""Defines the interface of sources of pictures, and makes the catalogue of their pictures."""
 
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
@@ -13,13 +13,13 @@ from shards.schema import split_of
 
 
 class FoundPicture(NamedTuple):
-    """A picture of a source.
+    """A picture that a source lists.
 
     Attributes:
-        synset: Its class.
-        object_id: Its name within the class.
-        split: ``train`` or ``val``; None where a hash decides.
-        place: Where the source finds it.
+        synset: Class of the picture.
+        object_id: Name of the picture within its class.
+        split: ``train`` or ``val``; None to choose by a hash.
+        place: Location in the source.
     """
 
     synset: str
@@ -29,46 +29,46 @@ class FoundPicture(NamedTuple):
 
 
 class PictureSource(Protocol):
-    """Pictures with their classes; can be handed to other processes."""
+    """A source of pictures with their classes. It is pickled for other processes."""
 
     @property
     def words(self) -> str:
-        """What it is, in a few words."""
+        """Description of the source, in a few words."""
 
     @property
     def channel_order(self) -> ChannelOrder:
-        """Order of the channels in its JPEGs."""
+        """Order of the channels in the source's JPEGs."""
 
     def pictures(self) -> list[FoundPicture]:
-        """All pictures, in any order.
+        """Lists all pictures, in any order.
 
         Raises:
-            UsageError: there is none, or they have no classes.
+            UsageError: There are no pictures, or they have no classes.
         """
 
     def class_names(self) -> Mapping[str, str]:
-        """Names of classes by synset, where they are others than the synset."""
+        """Returns the names of classes by synset; a class that is missing is called by its synset."""
 
     def read(self, item: Picture) -> bytes | np.ndarray:
-        """The bytes of a picture, or its pixels.
+        """Reads a picture: its bytes, or its pixels (height, width, 3) uint8 RGB.
 
         Raises:
-            IebenchError: it cannot be read.
+            IebenchError: The picture cannot be read.
         """
 
     def license_text(self) -> str:
-        """The licence that the source states; empty where it states none."""
+        """Returns the licence that the source states; empty if it states none."""
 
 
 def catalogue(found: Iterable[FoundPicture], source: object) -> tuple[Picture, ...]:
-    """Pictures sorted by class and name, with labels and splits.
+    """Makes the catalogue: sorts pictures by class and name, and adds labels and splits.
 
     Args:
-        found: What the source holds.
-        source: The source, for the errors.
+        found: Pictures that the source lists.
+        source: Source of the pictures, for error messages.
 
     Raises:
-        UsageError: there is one picture, or two have one name.
+        UsageError: There are fewer than two pictures, or two have the same name.
     """
     ordered = sorted(found, key=lambda item: (item.synset, item.object_id))
     if len(ordered) < 2:

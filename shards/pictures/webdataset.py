@@ -1,4 +1,4 @@
-"""Pictures in WebDataset shards: samples of ``.jpg``, ``.png`` or ``.webp`` with the label in ``.cls``."""
+"""Reads pictures from WebDataset shards, with samples of a ``.jpg``, ``.png`` or ``.webp`` and a label in ``.cls``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _BUFFER = 1 << 18
 
 @dataclass(frozen=True)
 class WebDatasetShards:
-    """A folder of ``.tar`` files, or one of them; those whose names say ``val`` or ``test`` are for validation."""
+    """A ``PictureSource`` of a ``.tar`` file or a folder of them; ``val`` or ``test`` in a name means validation."""
 
     path: Path
     words = "WebDataset shards"
@@ -27,11 +27,11 @@ class WebDatasetShards:
         return str(self.path)
 
     def pictures(self) -> list[FoundPicture]:
-        """As of ``PictureSource``; pictures are passed over unread.
+        """Lists all pictures that have a label, without reading the pictures.
 
         Raises:
-            UsageError: no sample has a picture and a label.
-            IebenchError: a shard is damaged.
+            UsageError: No sample has a picture and a label.
+            IebenchError: A shard is damaged.
         """
         shards = sorted(self.path.glob("*.tar")) if self.path.is_dir() else [self.path]
         named = any(_split_in(path.name) for path in shards)
@@ -44,11 +44,15 @@ class WebDatasetShards:
         return [FoundPicture(f"{label:0{width}d}", name, split, place) for label, name, split, place in found]
 
     def class_names(self) -> Mapping[str, str]:
-        """Labels are all that is known."""
+        """Returns no names, because the shards have only labels."""
         return {}
 
     def read(self, item: Picture) -> bytes:
-        """As of ``PictureSource``."""
+        """Reads the bytes of a picture.
+
+        Raises:
+            IebenchError: The shard cannot be read.
+        """
         name, start, size = str(item.place[0]), int(item.place[1]), int(item.place[2])
         path = self.path / name if self.path.is_dir() else self.path
         try:
@@ -59,7 +63,7 @@ class WebDatasetShards:
             raise IebenchError(f"{name} cannot be read: {error.strerror}") from None
 
     def license_text(self) -> str:
-        """Shards state none."""
+        """Returns an empty text, as the shards state no licence."""
         return ""
 
 
@@ -67,7 +71,7 @@ _Sample = tuple[int, str, str | None, tuple[str | int, ...]]
 
 
 def _samples(path: Path, split: str | None) -> list[_Sample]:
-    """Label, name, split and place of each whole sample of a shard."""
+    """Lists label, name, split and location of each picture in a shard that has a label."""
     labels: dict[str, int] = {}
     places: dict[str, tuple[str | int, ...]] = {}
     try:

@@ -1,4 +1,4 @@
-"""Checks a dataset, several shards at once."""
+"""Checks a whole dataset, several shards at a time."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
@@ -18,19 +18,19 @@ def verify_dataset(
     advance: Callable[[int], object] = lambda views: None,
     workers: int = 1,
 ) -> Generator[Problem, None, None]:
-    """Finds everything about a dataset that is not as its index and the contract say.
+    """Yields every problem of a dataset: each place that differs from its index or breaks the dataset format.
 
-    Each process holds one sample at a time; of the whole dataset, only the names of its objects are kept. What is
-    found comes in the order of the index, however many processes there are.
+    Problems come in the order of the index for any number of processes. Each process holds one sample in memory at a
+    time; only the names of objects are kept for the whole dataset.
 
     Args:
-        folder: the dataset's folder.
-        index: its index, as ``parse_index`` reads it; shards may be missing or broken.
-        advance: told the number of views of each shard that is done.
-        workers: processes; with one, this one.
+        folder: Folder of the dataset.
+        index: Index of the dataset from ``parse_index``; shards may be missing or broken.
+        advance: Function that is called with the number of views of each finished shard.
+        workers: Number of processes; with one, the work is done in this process.
 
     Raises:
-        IebenchError: a process was ended from outside.
+        IebenchError: A process was killed.
     """
     yield from index_problems(folder, index)
     table, problems = opened_table(folder, index)
@@ -51,7 +51,7 @@ def verify_dataset(
 def _repeated_objects(
     report: ShardReport, split: str, shard: str, holders: dict[str, tuple[str, str]]
 ) -> Iterator[Problem]:
-    """Complains of objects that an earlier shard holds too, and notes the others in ``holders``."""
+    """Yields a problem for each object that an earlier shard has too, and adds the other objects to ``holders``."""
     for name, first in report.objects.items():
         other_split, other = holders.setdefault(name, (split, shard))
         if (other_split, other) != (split, shard):

@@ -1,4 +1,4 @@
-"""What of a single sample breaks the contract."""
+"""Checks a single sample against the dataset format."""
 
 import struct
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def sample_complaints(sample: Sample, index: DatasetIndex) -> Iterator[str]:
-    """All that is wrong with a sample, but not whether it stands in its place.
+    """Yields everything that is wrong with a sample, except for its position in the shard.
 
     Args:
-        sample: The sample as it was read.
-        index: Index of the dataset; its shards do not matter.
+        sample: Members of the sample by extension.
+        index: Index of the dataset; its list of shards is not used.
     """
     expected = ["jpg", "json", *map(member_of, index.passes)]
     missing = [name for name in expected if name not in sample]
@@ -64,7 +64,7 @@ def _jpeg_complaints(view: View, size: int) -> Iterator[str]:
         fit = view.metadata.fit
         if fit is not None and fit.square != size:
             yield f"it is fitted to {fit.square} px and should be to {size}"
-        if fit is None and (height, width) != (size, size):  # which may be too large to be decoded at all
+        if fit is None and (height, width) != (size, size):  # do not decode it, as it may be huge
             yield f"it is {width} x {height} px and should be {size} px square"
             return
         view.pixels()
@@ -85,5 +85,5 @@ def _pass_complaints(name: Pass, data: bytes, size: int) -> Iterator[str]:
 
 
 def _without_place(error: IebenchError) -> str:
-    """The error's own words: the problem names the shard and the sample itself."""
+    """Returns the message of an error without the shard and the sample, which the problem names already."""
     return str(error).split(": ", 1)[-1].split("; run `iebench verify`")[0]

@@ -1,4 +1,4 @@
-"""What an index says that is not so, as far as can be told without reading a shard."""
+"""Checks the index of a dataset, without reading a shard."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from shards.verify.problem import Problem
 
 
 def index_problems(folder: Path, index: DatasetIndex) -> Iterator[Problem]:
-    """Shards that the index does not know or names twice, classes out of order, and totals that are no totals."""
+    """Yields problems of the index: shards that it lacks or lists twice, classes out of order, and wrong totals."""
     named = Counter(shard.name for split in index.splits.values() for shard in split.shards)
     for path in sorted(folder.glob("*.tar")):
         if path.name not in named:

@@ -1,4 +1,4 @@
-"""In which order the samples of a shard stand, by their keys alone."""
+"""Checks the order of the samples in a shard by their keys."""
 
 import re
 from collections.abc import Iterator
@@ -7,17 +7,16 @@ _KEY = re.compile(r"(?P<object>.+)-(?P<view>\d{3,})")
 
 
 class Order:
-    """Follows the samples of a shard: all views of an object together, from 0 on.
+    """A check of the order of samples: all views of an object follow each other, from view 0 on.
 
-    Keys tell where a sample stands even if the rest of it is lost, so one that is broken does not make those
-    after it look misplaced.
+    Only keys are checked, so that a sample whose other data are broken does not make later samples look misplaced.
 
     Args:
         views_per_object: Number of views that each object should have.
 
     Attributes:
         samples: Number of samples so far.
-        objects: the key of the first sample of each object so far.
+        objects: Key of the first sample of each object so far.
     """
 
     def __init__(self, views_per_object: int) -> None:
@@ -29,7 +28,7 @@ class Order:
         self._key = ""
 
     def follow(self, key: str) -> Iterator[tuple[str, str]]:
-        """Takes the next sample; yields what is wrong as pairs of a sample's key and a message."""
+        """Checks the next sample, and yields what is wrong as pairs of a sample's key and a message."""
         self.samples += 1
         match = _KEY.fullmatch(key)
         if match is None:
@@ -49,6 +48,6 @@ class Order:
         self._object, self._view, self._key = owner, view, key
 
     def end(self) -> Iterator[tuple[str, str]]:
-        """Complains where the last view so far is not the last that its object should have."""
+        """Yields a message if views of the last object are missing at its end."""
         if self._object and self._view < self._views - 1:
             yield self._key, f"its object ends here and should have {self._views} views"

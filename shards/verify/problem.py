@@ -1,4 +1,4 @@
-"""What is wrong, and where."""
+"""Defines the problems that a check of a dataset reports."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,13 @@ from shards.printable import printable
 
 
 class Problem(NamedTuple):
-    """Something that breaks the contract: in which shard, at which sample (empty: the shard itself)."""
+    """A place in a dataset that breaks the dataset format.
+
+    Attributes:
+        shard: Name of the shard or of another file.
+        sample: Key of the sample; empty if the problem is in the file as a whole.
+        message: What is wrong.
+    """
 
     shard: str
     sample: str

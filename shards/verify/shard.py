@@ -1,4 +1,4 @@
-"""Checks one shard: its file, and every sample in it, one at a time."""
+"""Checks one shard: its file, and every sample in it."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -27,8 +27,8 @@ class ShardJob:
     Attributes:
         place: Number of the shard among all shards.
         folder: Folder of the dataset.
-        shard: what the index says of it.
-        index: Index of the dataset; it need not hold any shards.
+        shard: Entry of the shard in the index.
+        index: Index of the dataset; its list of shards is not used.
         split: Split that the shard belongs to.
     """
 
@@ -41,13 +41,13 @@ class ShardJob:
 
 @dataclass(frozen=True)
 class ShardReport:
-    """What was found in a shard.
+    """The result of checking a shard.
 
     Attributes:
         place: Number of the shard, from the job.
-        problems: Problems in the order in which they stand in the shard.
-        objects: the key of the first sample of each object.
-        rows: what ``latents.parquet`` should say of the shard; None where it was not asked for, or the shard is broken.
+        problems: Problems in their order in the shard.
+        objects: Key of the first sample of each object.
+        rows: Rows that ``latents.parquet`` should have; None if the dataset has no such table, or the shard is broken.
     """
 
     place: int
@@ -57,11 +57,11 @@ class ShardReport:
 
 
 def check_shard(job: ShardJob) -> ShardReport:
-    """Reads a shard twice, for its SHA-256 and for its samples; one sample is in memory at a time."""
+    """Checks a shard by reading it twice: for its SHA-256, and sample by sample."""
     order = Order(job.index.views_per_object)
     try:
         path = local_shard(job.folder, job.shard)
-    except IebenchError as error:  # it stands elsewhere and does not come, or not as it should
+    except IebenchError as error:  # the shard of a mirror cannot be downloaded, or has a wrong SHA-256
         return ShardReport(job.place, (Problem(job.shard.name, "", str(error)),), {})
     found = [("", "it is missing")]
     if path.is_file():
@@ -76,7 +76,7 @@ def _rows(path: Path, job: ShardJob) -> "pyarrow.Table | None":
 
     try:
         return rows_of_shard(path, job.split, job.index.latents, job.index.passes)
-    except IebenchError:  # which no sound shard of a sound index raises
+    except IebenchError:  # an intact shard of a correct index never raises this
         return None
 
 
@@ -115,17 +115,27 @@ def _content_problems(path: Path, job: ShardJob, order: Order) -> Iterator[tuple
 
 
 class _PlacedDamage(NamedTuple):
-    """A damage with the key of the sample that it belongs to; empty where it is between samples."""
+    """A damaged place in a shard.
+
+    Attributes:
+        sample: Key of the sample that is damaged; empty if the damage is between samples.
+        message: What is wrong.
+    """
 
     sample: str
     message: str
 
 
 def _placed(items: Iterable[Sample | Damage], members: set[str]) -> Iterator[Sample | _PlacedDamage]:
-    """Samples and damages as they come, but a damaged header comes behind its sample.
+    """Yields samples and damages in order, except that a damaged header is yielded after the sample that it damaged.
 
-    Such a header may say any name. Its sample is the first after it that lacks a member: the one that it stood in
-    the middle of, which is the next to come, or the one that it began, which is the next but one.
+    The name in a damaged header cannot be trusted. Its sample is known by the member that it lacks. There are two
+    cases, with samples x and y of ``.jpg`` and ``.json``, and ``??`` for the damaged header::
+
+        x.jpg ?? y.jpg y.json           the next sample, x, lacks a member
+        x.jpg x.json ?? y.json z.jpg    the next sample, x, is complete; the one after it, y, lacks a member
+
+    A sample is complete only when the next key is read, so ``x`` is yielded after the header in both cases.
     """
     waiting: list[tuple[Damage, int]] = []
     for item in items:
@@ -151,7 +161,7 @@ def _placed(items: Iterable[Sample | Damage], members: set[str]) -> Iterator[Sam
 
 
 def _damage_problem(damage: Damage) -> tuple[str, str]:
-    """The key of the sample that is damaged, and what is wrong with it."""
+    """Returns the key of the damaged sample, and what is wrong with it."""
     if damage.name and damage.message != DAMAGED_HEADER:
         return key_of(damage.name), f"member {damage.name}: {damage.message}"
     return "", f"{damage.message}, {f'after {damage.after}' if damage.after else 'at its start'}"

@@ -1,4 +1,4 @@
-"""Whether ``latents.parquet`` says what the shards say."""
+"""Checks that ``latents.parquet`` agrees with the shards."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def opened_table(folder: Path, index: DatasetIndex) -> "tuple[LatentsTable | None, list[Problem]]":
-    """The table of a dataset that has one, and what is wrong with it as a whole."""
+    """Opens the table of a dataset, and returns it with the problems of the file as a whole.
+
+    The table is None if the dataset has none, or if it cannot be opened.
+    """
     from shards.table import TABLE_NAME, open_table
 
     if index.latents_table is None:
@@ -30,12 +33,12 @@ def opened_table(folder: Path, index: DatasetIndex) -> "tuple[LatentsTable | Non
 def row_problems(
     table: "LatentsTable | None", shard: ShardInfo, rows: "pyarrow.Table | None"
 ) -> Iterator[Problem]:
-    """Complains where the table says of a shard something else than the shard does.
+    """Yields a problem if the table's rows of a shard differ from the shard.
 
     Args:
-        table: The table of the dataset; None where there is none that can be read.
-        shard: The shard that the rows are of.
-        rows: The rows as they follow from the shard; None where the shard is broken.
+        table: Table of the dataset; None to check nothing.
+        shard: Entry of the shard in the index.
+        rows: Rows that were made from the shard; None if the shard is broken, to check nothing.
     """
     from shards.table import TABLE_NAME
 

@@ -1,1 +1,1 @@
-"""The layout of the published datasets: ``synset/object/image_0.jpg`` and ``latent_0.npy``, in and out."""
+"""Packs datasets in the published layout (``synset/object/image_0.jpg`` and ``latent_0.npy``), and unpacks to it."""

@@ -1,8 +1,8 @@
-"""The published archive as it was downloaded: read in place where it is a ``.tar``, else once through a spool.
+"""Reads the published views from an archive, as it was downloaded.
 
-Shards hold objects in the order of the catalogue, archives in any order, and a compressed archive can be read from its
-start only. So it is decompressed once, front to back, into one file (``OUT/.pack/archive.tar``), and the views are read
-out of that by their places. Nothing is unpacked, so no name in an archive ever becomes a path.
+Shards hold objects in the order of the catalogue, but archives in any order, and a compressed archive can only be read
+from its start. So a compressed archive is first decompressed into one file (the spool, ``OUT/.pack/archive.tar``).
+Views are read from the ``.tar`` by their offsets. Nothing is unpacked, so no name in an archive ever becomes a path.
 """
 
 import bz2
@@ -27,9 +27,9 @@ from shards.tar import BLOCK, NO_REGULAR_FILE, Damage, begins_tar, read_members
 SPOOL_NAME = "archive.tar"
 _RECORD_NAME = "archive.json"
 LARGEST_FILE = 1 << 26
-"""Bytes of a view's image or latents; larger ones are no such file."""
+"""Largest size in bytes of a view's image or latents that is read."""
 MOST_EXPANSION = 100
-"""Bytes that come of one byte of an archive; JPEGs give little more than one, a bomb of zeros a thousand."""
+"""Most bytes that one compressed byte may expand to. JPEGs give little more than one, a bomb of zeros a thousand."""
 _LARGEST_LICENSE = 1 << 16
 _CHUNK = 1 << 20
 _OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {
@@ -37,18 +37,18 @@ _OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\x00": lzma.LZMAFile,
 }
-_TWICE, _NO_FILE = -1, -2  # instead of an offset
+_TWICE, _NO_FILE = -1, -2  # these stand in place of an offset
 
 
 @dataclass
 class ArchiveSource:
-    """Objects in an archive whose members are at known places; as of ``shards.published.published_source.PublishedSource``.
+    """A ``PublishedSource`` of an archive, whose members are read by their offsets.
 
     Attributes:
-        path: The uncompressed archive.
-        shown: The archive's name, for people.
-        objects: For each object code, offset and size of each of its files, one after the other.
-        license_place: Offset and size of the file LICENSE; sizes of 0 mean that there is none.
+        path: Path of the uncompressed archive.
+        shown: Name of the archive for messages.
+        objects: Code, offset and size of each file of an object, one after the other, by the object's name.
+        license_place: Offset and size of the file LICENSE; a size of 0 means that there is none.
     """
 
     path: Path
@@ -60,10 +60,10 @@ class ArchiveSource:
         return self.shown
 
     def names(self) -> list[Name]:
-        """As of ``PublishedSource``.
+        """Lists the names of all objects, sorted.
 
         Raises:
-            UsageError: there is no object.
+            UsageError: There is no object in the archive.
         """
         if not self.objects:
             raise UsageError(
@@ -72,19 +72,23 @@ class ArchiveSource:
         return sorted(self.objects)
 
     def holds(self, item: SourceObject) -> bool:
-        """As of ``PublishedSource``."""
+        """Returns whether the archive has any file of an object."""
         return item.name in self.objects
 
     def view_count(self, item: SourceObject) -> int:
-        """As of ``PublishedSource``."""
+        """Returns one more than the highest number of an object's views."""
         return 1 + max(self.objects.get(item.name, array("q"))[::3], default=-2) // 2
 
     def has(self, item: SourceObject, name: str) -> bool:
-        """As of ``PublishedSource``."""
+        """Returns whether an object has a file of this name."""
         return file_code(name) in self.objects.get(item.name, array("q"))[::3]
 
     def read(self, item: SourceObject, name: str) -> bytes:
-        """As of ``PublishedSource``."""
+        """Reads the bytes of one of an object's files.
+
+        Raises:
+            IebenchError: The file is missing, is there twice, is too large or cannot be read.
+        """
         files = self.objects.get(item.name, array("q"))
         code = file_code(name)
         places = [
@@ -105,34 +109,34 @@ class ArchiveSource:
             raise IebenchError(f"{name} cannot be read: {error.strerror}") from None
 
     def share(self, objects: Sequence[SourceObject]) -> "ArchiveSource":
-        """As of ``PublishedSource``: only what these objects need, since a whole archive has millions of members."""
+        """Returns a source with only these objects, which is small to pickle; an archive has millions of members."""
         known = {item.name: self.objects[item.name] for item in objects if item.name in self.objects}
         return ArchiveSource(self.path, self.shown, known)
 
     def license_text(self) -> str:
-        """As of ``PublishedSource``."""
+        """Returns the contents of the file LICENSE in the archive; empty if there is none."""
         return _read_at(self.path, *self.license_place).decode("utf-8", "replace")
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a source is an archive rather than a folder: whatever is a file."""
+    """Returns whether a path is an archive, which is any file, and not a folder."""
     return path.is_file()
 
 
 def open_archive(
     path: Path, spool: Path, tell: Callable[[int, int], object] = lambda done, total: None
 ) -> ArchiveSource:
-    """Finds the views in an archive.
+    """Finds the views in an archive. A compressed archive is decompressed first.
 
     Args:
-        path: A ``.tar``, or one that gzip, bzip2 or xz compressed.
-        spool: The folder for the decompressed archive, which takes as much room as the archive unpacked; what an
-            interrupted call left there is taken up.
-        tell: Told how many of the archive's bytes have been decompressed, and how many there are.
+        path: Path of a ``.tar``, which may be compressed with gzip, bzip2 or xz.
+        spool: Folder for the decompressed archive, which needs as much room as the unpacked archive. An interrupted
+            call is continued.
+        tell: Function that is called with the number of the archive's bytes that are decompressed, and its size.
 
     Raises:
-        UsageError: it is no such archive.
-        IebenchError: the archive is cut short or damaged.
+        UsageError: The file is not such an archive.
+        IebenchError: The archive is cut short or damaged.
     """
     with path.open("rb") as stream:
         head = stream.read(BLOCK)
@@ -148,7 +152,7 @@ def _spooled(
     folder: Path,
     tell: Callable[[int, int], object],
 ) -> Path:
-    """The decompressed archive."""
+    """Decompresses an archive into its spool, unless that is done already, and returns the spool's path."""
     status = path.stat()
     identity = {"bytes": status.st_size, "changed": status.st_mtime_ns}
     record, spool = folder / _RECORD_NAME, folder / SPOOL_NAME
@@ -177,7 +181,7 @@ def _decompress(
     path: Path,
     tell: Callable[[int, int], object],
 ) -> None:
-    """Adds to ``out`` what it lacks of a stream; what it has already is decompressed again but not written."""
+    """Appends to ``out`` the bytes of a stream that it lacks. Earlier bytes are decompressed again but not written."""
     written, place = out.tell(), 0
     most = MOST_EXPANSION * size + (1 << 24)
     while chunk := stream.read(_CHUNK):
@@ -193,7 +197,7 @@ def _decompress(
 
 
 def _scan(path: Path, archive: Path) -> ArchiveSource:
-    """The places of all views of an uncompressed archive, by its headers alone."""
+    """Finds the offsets of all views in an uncompressed archive by reading only its headers."""
     source = ArchiveSource(path, str(archive))
     with path.open("rb", buffering=BLOCK) as stream:
         for member in read_members(stream, lambda number, name: False):
@@ -210,14 +214,14 @@ def _scan(path: Path, archive: Path) -> ArchiveSource:
 
 
 def _add(source: ArchiveSource, name: str, offset: int, size: int) -> None:
-    """Notes a member whose name ends with synset/object/file; whatever stands before that does not count."""
+    """Adds a member to the source if its name ends with synset/object/file; folders before that are ignored."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if len(parts) < 3 or ".." in parts or view_of_file(parts[-1]) is None:
         return
     synset, object_id, file = parts[-3:]
     try:
         object_place(synset, object_id)
-    except IebenchError:  # hidden, as what iebench and other programs keep for themselves
+    except IebenchError:  # a hidden name, which iebench and other programs use for their own files
         return
     source.objects.setdefault((synset, object_id), array("q")).extend((file_code(file), offset, size))
 

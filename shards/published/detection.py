@@ -1,4 +1,4 @@
-"""What a folder in the published layout holds, told from a few of its objects."""
+"""Finds out the variant, views and image size of a source in the published layout from a few of its objects."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,20 +13,20 @@ from shards.published.published_source import PublishedSource, SourceObject
 from shards.schema import VARIANTS, Variant
 
 PROBES = 100
-"""Objects that are looked at, evenly over the catalogue."""
+"""Largest number of objects that are read, chosen evenly from the catalogue."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class DetectedLayout:
-    """What the objects of a folder have in common.
+    """Properties that most objects of a source have in common.
 
     Attributes:
         variant: Variant of the latents.
         views: Number of views of each object.
-        image_size: width and height in pixels.
-        latents: Layout of the files of latents.
+        image_size: Width and height of a view in pixels.
+        latents: Format of the files of latents.
     """
 
     variant: Variant
@@ -37,7 +37,14 @@ class DetectedLayout:
 
 @dataclass(frozen=True)
 class _Probe:
-    """One object: the first of its views, and how many there are."""
+    """Properties of one object, read from its first view.
+
+    Attributes:
+        variants: Variants that the latents may be from.
+        views: Number of views.
+        image_size: Width and height of the view in pixels.
+        latents: Format of the file of latents.
+    """
 
     variants: tuple[Variant, ...]
     views: int
@@ -48,16 +55,16 @@ class _Probe:
 def detect(
     source: PublishedSource, objects: Sequence[SourceObject], variant: Variant | None, views: int | None
 ) -> DetectedLayout:
-    """Tells what most objects are like; those that are otherwise fail when they are packed.
+    """Finds out the properties of most objects. Packing will fail for objects with other properties.
 
     Args:
-        source: the folder or archive.
-        objects: its catalogue.
+        source: Source of the objects.
+        objects: Catalogue of the source.
         variant: Variant of the latents if it is known, else None.
         views: Number of views of each object if it is known, else None.
 
     Raises:
-        UsageError: no object can be read, or there is no majority.
+        UsageError: No object can be read, or no majority of objects agrees.
     """
     step = -(-len(objects) // PROBES)
     probes, reason = [], ""
@@ -91,7 +98,7 @@ def _probe(source: PublishedSource, item: SourceObject) -> _Probe:
 
 
 def _variants_of(values: tuple[float, ...]) -> tuple[Variant, ...]:
-    """The variants that latents may be of."""
+    """Returns the variants whose number and ranges of latents fit these values."""
     return tuple(
         name
         for name, latents in VARIANTS.items()

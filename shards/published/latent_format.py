@@ -1,4 +1,4 @@
-"""The ``.npy`` file of a view's latents, whose every byte can be told from its header and the values."""
+"""Reads and writes the ``.npy`` files of latents byte for byte, from their header and the values."""
 
 import io
 import math
@@ -11,11 +11,11 @@ from shards.errors import IebenchError
 
 @dataclass(frozen=True)
 class LatentFormat:
-    """How a dataset's files of latents are written.
+    """The format that all ``.npy`` files of latents in a dataset share.
 
     Attributes:
-        header: all that stands before the values, a character per byte.
-        dtype: Floating-point type that the values are stored in exactly.
+        header: Bytes of the file before the values, as one character for each byte.
+        dtype: Floating-point type of the values in the file.
         count: Number of values.
     """
 
@@ -25,17 +25,17 @@ class LatentFormat:
 
     @classmethod
     def default(cls, count: int) -> "LatentFormat":
-        """As NumPy writes an array of so many float64."""
+        """Returns the format in which NumPy saves an array of ``count`` float64 values."""
         stream = io.BytesIO()
         np.save(stream, np.zeros(count))
         return cls.parse(stream.getvalue()[: -8 * count])
 
     @classmethod
     def parse(cls, data: bytes) -> "LatentFormat":
-        """The format of a file by its beginning.
+        """Reads the format from the header at the beginning of a file.
 
         Raises:
-            IebenchError: it is no array of floating-point numbers.
+            IebenchError: The file is not an array of floating-point numbers.
         """
         stream = io.BytesIO(data)
         try:
@@ -59,17 +59,17 @@ class LatentFormat:
 
     @property
     def file_size(self) -> int:
-        """How many bytes a file has."""
+        """Size of a file in bytes."""
         return len(self.header) + self.count * self.dtype.itemsize
 
     def __str__(self) -> str:
         return f"{self.count} {self.dtype.name}"
 
     def read(self, data: bytes) -> tuple[float, ...]:
-        """The values in a file, exactly.
+        """Returns the exact values in a file.
 
         Raises:
-            IebenchError: it is cut short, or in another format.
+            IebenchError: The file is cut short or has another format.
         """
         if not data.startswith(self.header.encode("latin-1")):
             other = LatentFormat.parse(data)
@@ -81,10 +81,10 @@ class LatentFormat:
         return tuple(values.astype(np.float64).tolist())
 
     def write(self, values: tuple[float, ...]) -> bytes:
-        """The bytes of a file with these values.
+        """Returns the bytes of a file with these values.
 
         Raises:
-            IebenchError: there are more or fewer, or they are not exact in this format.
+            IebenchError: The number of values is wrong, or the file's type cannot store them exactly.
         """
         stored = np.array(values, np.float64).astype(self.dtype)
         if len(values) != self.count or stored.astype(np.float64).tolist() != list(values):

@@ -1,4 +1,4 @@
-"""Names and places of the files of a published dataset."""
+"""Defines the names and paths of the files in the published layout."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 from shards.errors import IebenchError
 
 LISTS = {"train": ("train_images.npy", "train_labels.npy"), "val": ("val_images.npy", "val_labels.npy")}
-"""Per split the list of its objects, written ``/synset/object``, and that of their labels."""
+"""Files of each split: the list of its objects, written ``/synset/object``, and the list of their labels."""
 
 _FILES = {name for names in LISTS.values() for name in names}
 
@@ -17,32 +17,32 @@ _EXTENSIONS = {"image": ".jpg", "latent": ".npy"}
 
 
 def view_of_file(name: str) -> int | None:
-    """The number of the view that a file is of; None where it is no view's."""
+    """Returns the number of the view that a file belongs to; None if it is not a file of a view."""
     match = _VIEW_FILE.fullmatch(name)
     return int(match[2]) if match and _EXTENSIONS[match[1]] == match[3] else None
 
 
 def file_code(name: str) -> int:
-    """A number for each file of an object: twice the view's, and one more for latents; -1 for other files."""
+    """Returns the code of a file of view i: 2 * i for its image, 2 * i + 1 for its latents; -1 for other files."""
     view = view_of_file(name)
     return -1 if view is None else 2 * view + name.startswith("latent")
 
 
 def image_name(view: int) -> str:
-    """The file of a view's image."""
+    """Returns the name of the file with a view's image."""
     return f"image_{view}.jpg"
 
 
 def latents_name(view: int) -> str:
-    """The file of a view's latents."""
+    """Returns the name of the file with a view's latents."""
     return f"latent_{view}.npy"
 
 
 def object_place(synset: str, object_id: str) -> Path:
-    """Where an object's files are, from the folder of the dataset.
+    """Returns the path of an object's files relative to the dataset's folder.
 
     Raises:
-        IebenchError: one of the names can be no folder's, or would lead elsewhere.
+        IebenchError: One of the names cannot be the name of a folder, or would lead out of the dataset's folder.
     """
     for name in (synset, object_id):
         if not _names_a_folder(name):
@@ -55,7 +55,7 @@ def object_place(synset: str, object_id: str) -> Path:
 
 
 def _names_a_folder(name: str) -> bool:
-    """Hidden names are for what iebench itself keeps in such a folder."""
+    """Returns whether a name can be a folder's. Hidden names cannot, as iebench keeps its own files in such folders."""
     try:
         name.encode()
     except UnicodeEncodeError:

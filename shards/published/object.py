@@ -1,4 +1,4 @@
-"""One object out of a folder in the published layout: whole, or not at all."""
+"""Reads one object from a source in the published layout, and fails if any of its views is broken."""
 
 from shards.errors import IebenchError
 from shards.images import decode_jpeg, jpeg_size
@@ -14,12 +14,12 @@ from shards.schema import VARIANTS, SampleMetadata
 def read_object(
     source: PublishedSource, item: SourceObject, settings: PackSettings
 ) -> tuple[list[Sample], PixelSums]:
-    """All views of an object as samples, and the sums of their pixels in true RGB.
+    """Returns all views of an object as samples, and the sums over their pixels in RGB order.
 
-    Every image is decoded, so that a broken one is found; its bytes are kept as they are.
+    Every image is decoded to find broken ones, but its bytes are kept as they are.
 
     Raises:
-        IebenchError: a file is missing or broken, or is not as the settings say; the message says which.
+        IebenchError: A file is missing or broken, or does not fit the settings; the message names the file.
     """
     if not source.holds(item):
         raise IebenchError("its folder is missing")

@@ -24,24 +24,24 @@ from shards.shard_plan import fingerprint, plan_shards
 
 @dataclass(frozen=True)
 class PublishedPlan(PackPlan[SourceObject]):
-    """The plan of a source in the published layout."""
+    """The packing plan of a source in the published layout."""
 
     settings: PackSettings
 
 
 @dataclass(frozen=True)
 class PublishedReader:
-    """Reads objects in the published layout."""
+    """The ``shards.pack_run.ObjectReader`` of a source in the published layout."""
 
     source: PublishedSource
     settings: PackSettings
 
     def read(self, item: SourceObject) -> tuple[list[Sample], PixelSums]:
-        """As of ``shards.pack_run.ObjectReader``."""
+        """Returns all views of an object as samples, and the sums over their pixels; see ``read_object``."""
         return read_object(self.source, item, self.settings)
 
     def license_text(self) -> str:
-        """What stands in the file LICENSE beside the objects."""
+        """Returns the licence that the source states; empty if it states none."""
         return self.source.license_text()
 
 
@@ -56,16 +56,15 @@ def make_pack_plan(
     """Plans the packing of a folder or an archive.
 
     Args:
-        source: holds ``synset/object/image_0.jpg`` and ``latent_0.npy``.
-        splits: the split of each (synset, object); objects in none are left out. Without it they are split by
-            a hash.
-        variant: Variant of the latents; None tells it from the files.
-        views: Number of views of each object, further ones being left out; None tells it from the files.
+        source: Source, or folder, of ``synset/object/image_0.jpg`` and ``latent_0.npy``.
+        splits: Split of each (synset, object); other objects are left out. By default a hash decides the split.
+        variant: Variant of the latents; by default it is found out from the files.
+        views: Number of views of each object, of which further ones are left out; by default found out from the files.
         channel_order: Order of the channels in the images.
         objects_per_shard: Number of objects in each shard but the last of its split.
 
     Raises:
-        UsageError: the folder holds nothing that can be packed, or does not tell what is in it.
+        UsageError: The source holds nothing that can be packed, or its variant or views cannot be found out.
     """
     source = FolderSource(source) if isinstance(source, Path) else source
     names = source.names()
@@ -107,16 +106,16 @@ def make_pack_plan(
 def open_source(
     path: Path, out: Path, tell: Callable[[int, int], object] = lambda done, total: None
 ) -> PublishedSource:
-    """A folder in the published layout, or an archive of one.
+    """Opens a folder in the published layout, or an archive of one.
 
     Args:
-        path: The folder or the archive.
-        out: The dataset's folder, below which a compressed archive is spooled.
-        tell: As of ``shards.published.archive.open_archive``.
+        path: Path of the folder or the archive.
+        out: Folder of the dataset to be packed, in which a compressed archive is decompressed.
+        tell: Function that is called with the number of the archive's bytes that are decompressed, and its size.
 
     Raises:
-        UsageError: it is neither, or ``out`` holds something else, or another process packs into it.
-        IebenchError: the archive is cut short or damaged.
+        UsageError: The path is neither, ``out`` holds something else, or another process is packing into it.
+        IebenchError: The archive is cut short or damaged.
     """
     if not is_archive(path):
         return FolderSource(path)

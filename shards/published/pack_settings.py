@@ -1,4 +1,4 @@
-"""What decides the bytes of a packed dataset, besides the files themselves."""
+"""Defines the settings that determine the bytes of a packed dataset, together with its source."""
 
 from typing import Literal
 
@@ -13,13 +13,18 @@ OBJECTS_PER_SHARD = 100
 
 
 class PackSettings(BaseModel):
-    """Recorded as ``renderer`` in ``dataset.json``.
+    """Settings of a packed dataset, recorded as ``renderer`` in ``dataset.json``.
 
     Attributes:
-        views: 0 to ``views`` - 1 of each object are packed.
-        more_views: True if an object may have further views, which are left out.
-        latents_header: what stands before the values in every ``latent_i.npy``, a character per byte.
-        latents_dtype: Floating-point type of the values in the files.
+        variant: Variant of the latents.
+        views: Number of views of each object that are packed.
+        more_views: Whether an object may have further views, which are left out.
+        image_size: Width and height of a view in pixels.
+        channel_order: Order of the channels in the images.
+        latents_dtype: Floating-point type of the values in every ``latent_i.npy``.
+        latents_header: Bytes before the values in every ``latent_i.npy``, as one character for each byte.
+        objects_per_shard: Number of objects in each shard but the last of its split.
+        catalogue_sha256: SHA-256 of the catalogue.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,15 +42,15 @@ class PackSettings(BaseModel):
 
     @property
     def latent_format(self) -> LatentFormat:
-        """How the files of latents are written."""
+        """Format of the files of latents."""
         return LatentFormat.parse(self.latents_header.encode("latin-1"))
 
 
 def latent_format_of(index: DatasetIndex) -> LatentFormat:
-    """How the latents of a dataset are written in the published layout: as they came, if they came so.
+    """Returns the format in which a dataset's latents are unpacked: that of their source, else float64.
 
     Raises:
-        IebenchError: the index says that they came in a format that there is not.
+        IebenchError: The format in the index is not valid.
     """
     header = index.renderer.get("latents_header")
     if header is None:

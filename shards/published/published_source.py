@@ -1,4 +1,4 @@
-"""Where published views are read from: a folder, or an archive as it was downloaded."""
+"""Defines the interface of sources in the published layout, and the source that reads a folder."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from shards.published.layout import image_name, latents_name, object_place, view
 
 @dataclass(frozen=True)
 class SourceObject:
-    """An object of the catalogue, whether all of its files are there or not."""
+    """An object of the catalogue. Its files may be missing."""
 
     synset: str
     object_id: str
@@ -22,41 +22,41 @@ class SourceObject:
 
     @property
     def name(self) -> Name:
-        """Synset and object."""
+        """Synset and name of the object."""
         return self.synset, self.object_id
 
 
 class PublishedSource(Protocol):
-    """Objects in the published layout; what one process needs of it can be handed to it."""
+    """A source of objects in the published layout. It is pickled for other processes."""
 
     def names(self) -> list[Name]:
-        """The names of all objects, sorted."""
+        """Lists the names of all objects, sorted."""
 
     def holds(self, item: SourceObject) -> bool:
-        """Whether there is anything of an object."""
+        """Returns whether the source has any file of an object."""
 
     def view_count(self, item: SourceObject) -> int:
-        """One more than the highest number of a view of which there is a file: what is missing between is missing."""
+        """Returns one more than the highest number of an object's views; missing views in between count."""
 
     def read(self, item: SourceObject, name: str) -> bytes:
-        """The bytes of one of an object's files.
+        """Reads the bytes of one of an object's files.
 
         Raises:
-            IebenchError: it is missing, or cannot be read.
+            IebenchError: The file is missing or cannot be read.
         """
 
     def has(self, item: SourceObject, name: str) -> bool:
-        """Whether an object has a file of this name."""
+        """Returns whether an object has a file of this name."""
 
     def share(self, objects: Sequence[SourceObject]) -> "PublishedSource":
-        """A source that knows of these objects at least."""
+        """Returns a source with at least these objects, to be pickled for another process."""
 
     def license_text(self) -> str:
-        """What stands in the file LICENSE beside the objects; empty where there is none."""
+        """Returns the contents of the file LICENSE beside the objects; empty if there is none."""
 
 
 def catalogue(splits: Mapping[Name, str]) -> tuple[SourceObject, ...]:
-    """Objects by their splits, sorted by synset and object, with the labels of their own synsets."""
+    """Makes the catalogue: objects sorted by synset and name, with labels that count only these synsets."""
     labels = {synset: label for label, synset in enumerate(sorted({synset for synset, _ in splits}))}
     return tuple(
         SourceObject(synset, name, labels[synset], split) for (synset, name), split in sorted(splits.items())
@@ -65,7 +65,7 @@ def catalogue(splits: Mapping[Name, str]) -> tuple[SourceObject, ...]:
 
 @dataclass(frozen=True)
 class FolderSource:
-    """A folder of ``synset/object/image_0.jpg`` and ``latent_0.npy``."""
+    """A ``PublishedSource`` of a folder with ``synset/object/image_0.jpg`` and ``latent_0.npy``."""
 
     folder: Path
 
@@ -73,10 +73,10 @@ class FolderSource:
         return str(self.folder)
 
     def names(self) -> list[Name]:
-        """As of ``PublishedSource``; files are not looked at.
+        """Lists the names of all objects, sorted, without reading files.
 
         Raises:
-            UsageError: there is no such folder, or it holds no object, or a name in it is no text.
+            UsageError: There is no such folder, it has no object, or a name in it is not UTF-8.
         """
         if not self.folder.is_dir():
             raise UsageError(f"there is no folder {self.folder}")
@@ -91,34 +91,38 @@ class FolderSource:
         return names
 
     def holds(self, item: SourceObject) -> bool:
-        """As of ``PublishedSource``."""
+        """Returns whether the object's folder exists."""
         return self._place(item).is_dir()
 
     def view_count(self, item: SourceObject) -> int:
-        """As of ``PublishedSource``."""
+        """Returns one more than the highest number of an object's views."""
         views = (view_of_file(path.name) for path in self._place(item).iterdir())
         return 1 + max((view for view in views if view is not None), default=-1)
 
     def has(self, item: SourceObject, name: str) -> bool:
-        """As of ``PublishedSource``."""
+        """Returns whether an object has a file of this name."""
         return (self._place(item) / name).exists()
 
     def read(self, item: SourceObject, name: str) -> bytes:
-        """As of ``PublishedSource``."""
+        """Reads the bytes of one of an object's files.
+
+        Raises:
+            IebenchError: The file is missing or cannot be read.
+        """
         path = self._place(item) / name
         try:
-            if not path.is_file():  # a pipe would have the reader wait for ever
+            if not path.is_file():  # reading a pipe would wait forever
                 raise IebenchError(f"{name} is {'no file' if path.exists() else 'missing'}")
             return path.read_bytes()
         except OSError as error:
             raise IebenchError(f"{name} cannot be read: {error.strerror}") from None
 
     def share(self, objects: Sequence[SourceObject]) -> "FolderSource":
-        """As of ``PublishedSource``."""
+        """Returns this source itself, which is small to pickle."""
         return self
 
     def license_text(self) -> str:
-        """As of ``PublishedSource``."""
+        """Returns the contents of the file LICENSE in the folder; empty if there is none."""
         path = self.folder / "LICENSE"
         return path.read_text("utf-8", "replace") if path.is_file() else ""
 
@@ -127,13 +131,13 @@ class FolderSource:
 
 
 def _folders(folder: Path) -> Iterable[str]:
-    """Names of the folders in a folder, but for hidden ones."""
+    """Yields the names of the folders inside a folder, without hidden ones."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith(".") or not entry.is_dir():
                 continue
             try:
-                entry.name.encode()  # names go into keys and JSON: a file name may be any bytes
+                entry.name.encode()  # keys and JSON need UTF-8, but a file name may be any bytes
             except UnicodeEncodeError:
                 raise UsageError(f"the name of {os.fsencode(entry.path)!r} is no text; rename it") from None
             yield entry.name

@@ -1,7 +1,7 @@
-"""Writes a dataset in the published layout, with the lists of its splits.
+"""Unpacks a dataset to the published layout, with the lists of its splits.
 
-A run can be stopped at any moment and started again: a file that is there with the bytes that it should have is
-not written again. ``OUT/.unpack`` says which dataset the folder holds.
+A run can be stopped and started again: a file that already has the right bytes is not written again. ``OUT/.unpack``
+records which dataset the folder holds.
 """
 
 import contextlib
@@ -38,7 +38,12 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Done:
-    """The objects of a shard that is unpacked: places and labels."""
+    """The result of unpacking a shard.
+
+    Attributes:
+        shard: Entry of the shard in the index.
+        objects: Label of each object, by the path of its folder.
+    """
 
     shard: ShardInfo
     objects: dict[str, int]
@@ -53,19 +58,19 @@ def unpack(
 ) -> None:
     """Writes ``synset/object/image_0.jpg`` and ``latent_0.npy`` of every view, and the lists of the splits.
 
-    JPEG bytes are those of the shards; latents are written in the format that they were packed from, or else as
-    float64. Passes have no place in this layout and are left out.
+    JPEG bytes are copied from the shards. Latents are written in the format that they were packed from, else as
+    float64. Passes are left out, because the layout has no files for them.
 
     Args:
-        dataset: its folder.
-        index: its index.
-        out: the folder to write; new, or begun with the same dataset.
-        workers: processes, each of which unpacks a shard at a time.
-        advance: told the number of views of each shard that is done.
+        dataset: Folder of the dataset.
+        index: Index of the dataset.
+        out: Folder to write; new, or begun with the same dataset.
+        workers: Number of processes, each of which unpacks one shard at a time.
+        advance: Function that is called with the number of views of each finished shard.
 
     Raises:
-        UsageError: ``out`` holds something else, or another process unpacks into it.
-        IebenchError: a shard is broken, or an object's name can be no folder's.
+        UsageError: ``out`` holds something else, or another process is unpacking into it.
+        IebenchError: A shard is broken, or an object's name cannot be the name of a folder.
     """
     _require_ours(out, index)
     folder = out / FOLDER_NAME
@@ -89,7 +94,7 @@ def unpack(
 def _unpack_shards(
     dataset: Path, index: DatasetIndex, out: Path, workers: int, advance: Callable[[int], object]
 ) -> dict[str, dict[str, int]]:
-    """The places and labels of the objects of each shard, which are all written by then."""
+    """Unpacks all shards, and returns the labels of each shard's objects by the paths of their folders."""
     shutil.rmtree(_unfinished(out), ignore_errors=True)
     _unfinished(out).mkdir()
     latents = latent_format_of(index)
@@ -120,11 +125,15 @@ def _unpack_shard(job: _Job) -> _Done:
 
 
 def _placed(job: _Job) -> Iterator[tuple[View, Path]]:
-    """The views of a shard with the places of their objects; all views of an object stand together, in order."""
+    """Yields the views of a shard with the paths of their objects' folders.
+
+    Raises:
+        IebenchError: A view is damaged or out of order, or an object's name cannot be the name of a folder.
+    """
     before: tuple[Path, int] | None = None
     seen: set[Path] = set()
     for sample, path in whole_shard(job.dataset, job.shard):
-        view = parse_view(sample, path, "rgb", passes=())  # whatever the order: images are not decoded
+        view = parse_view(sample, path, "rgb", passes=())  # images are not decoded
         try:
             place = object_place(view.metadata.synset, view.metadata.object)
         except IebenchError as error:
@@ -142,9 +151,10 @@ def _placed(job: _Job) -> Iterator[tuple[View, Path]]:
 
 
 def _write(path: Path, data: bytes, out: Path) -> None:
-    """Puts a file where it is not there yet.
+    """Writes a file unless it already has the right bytes.
 
-    Millions of files are not synced one by one: what a power cut leaves of them is found out by its bytes.
+    Files are not synced, as there may be millions. If a power failure damages one, the next run finds wrong bytes and
+    writes it again.
     """
     if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
         return
@@ -161,15 +171,15 @@ def _save(path: Path, array: np.ndarray) -> None:
 
 
 def _unfinished(out: Path) -> Path:
-    """Where files are until they are whole."""
+    """Returns the folder in which files are written before they are renamed."""
     return out / FOLDER_NAME / "unfinished"
 
 
 def _require_ours(out: Path, index: DatasetIndex) -> None:
-    """Makes sure that ``out`` is new, empty, or this very dataset unpacked.
+    """Raises an error unless ``out`` is new, empty, or holds the same dataset, unpacked.
 
     Raises:
-        UsageError: it holds something else.
+        UsageError: ``out`` holds something else.
     """
     begun = out / FOLDER_NAME / INDEX_NAME
     if begun.is_file():

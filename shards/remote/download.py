@@ -222,9 +222,8 @@ def _turn(part: Path, is_there: Callable[[], bool]) -> Iterator[IO[bytes] | None
                     yield stream
                     return
             finally:
-                fcntl.flock(
-                    descriptor, fcntl.LOCK_UN
-                )  # closing would not unlock if a forked process inherited it
+                # Closing alone would not unlock the file if a forked process has inherited it.
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
         if is_there():
             yield None
             return

@@ -6,9 +6,7 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
-
-import webdataset
+from typing import IO, cast
 
 from shards.files import atomic_write
 from shards.samples import Sample
@@ -21,9 +19,9 @@ def write_samples(stream: IO[bytes], samples: Iterable[Sample]) -> int:
     Times, owners and modes are fixed, so that equal samples give equal bytes.
     """
     count = 0
-    with _tar_writer(stream) as writer:
+    with _opened(stream) as tar:
         for sample in samples:
-            writer.write(sample)
+            _add(tar, sample)
             count += 1
     return count
 
@@ -31,10 +29,10 @@ def write_samples(stream: IO[bytes], samples: Iterable[Sample]) -> int:
 def encode_members(samples: Iterable[Sample]) -> bytes:
     """Returns the tar members of samples without the zeros that end an archive, so that such bytes can be joined."""
     stream = io.BytesIO()
-    with _tar_writer(stream) as writer:
+    with _opened(stream) as tar:
         for sample in samples:
-            writer.write(sample)
-        size = writer.tarstream.offset
+            _add(tar, sample)
+        size = tar.offset
     return stream.getvalue()[:size]
 
 
@@ -97,7 +95,13 @@ def _sealed(path: Path) -> Iterator[_HashedStream]:
         yield _HashedStream(stream)
 
 
-def _tar_writer(stream: IO[bytes]) -> Any:
-    return webdataset.TarWriter(
-        stream, user="iebench", group="iebench", mode=0o644, mtime=0, encoder=False, format="PAX_FORMAT"
-    )
+def _opened(stream: IO[bytes]) -> tarfile.TarFile:
+    return tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT)
+
+
+def _add(tar: tarfile.TarFile, sample: Sample) -> None:
+    for extension in sorted(sample.keys() - {"__key__"}):
+        member = tarfile.TarInfo(f"{sample['__key__']}.{extension}")
+        member.size, member.mode = len(sample[extension]), 0o644
+        member.uname = member.gname = "iebench"
+        tar.addfile(member, io.BytesIO(sample[extension]))

@@ -1,4 +1,4 @@
-"""The whole path once: models, views, shards, two trainings, their evaluation, a report."""
+"""Runs the whole path once: models, views, shards, two trainings, their evaluation, a report."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -11,22 +11,23 @@ import click
 from iebench.cli.data import make_models_with_bar
 from iebench.cli.evaluating import evaluate_networks, print_results
 from iebench.cli.pages import write_pages
-from iebench.cli.rendering import Running, Selection, describe, render_with_bar
+from iebench.cli.rendering import Selection, describe, render_with_bar
 from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.training.loop import train
 from iebench.training.pace import readable_duration
 from iebench.training.run import Run
-from render.plan import PlanSettings
+from render.executor import Execution
+from render.plan import PlanSettings, make_plan
 from render.procedural import CLASSES
 from render.settings import PRESETS
 from shards.child_processes import available_cores
 
 IMAGE_SIZE = 64
 SAMPLES = 2
-"""Paths for each pixel; at 64 px a view takes half the time that it takes with the 4 of ``draft``, and training
-cannot tell."""
+"""Paths traced per pixel; at 64 px a view takes half the time of the 4 paths of ``draft``, which makes no difference
+to training."""
 RECIPES = {"run": "demo", "vicreg": "demo_vicreg"}
-"""The recipe of each run by its folder; the first is the one that the demo is about."""
+"""Recipes by the folders of their runs; the first is the demo's main run."""
 
 # Two cores without a GPU. Measured in benchmarks/RESULTS.md, "The demo".
 MODELS_PER_SECOND = 42
@@ -41,7 +42,7 @@ class Stages:
     """The stages of a demo, with the seconds that each is expected to take and those that it took.
 
     Args:
-        expected: Seconds on two cores by the name of the stage.
+        expected: Expected seconds on two cores, by the name of the stage.
     """
 
     expected: dict[str, float]
@@ -64,7 +65,7 @@ class Stages:
         self.took[name] = time.perf_counter() - start
 
     def summarize(self) -> None:
-        """Prints what each stage took."""
+        """Prints the seconds that each stage took."""
         listed = ", ".join(f"{name} {_time(seconds)}" for name, seconds in self.took.items())
         click.echo(f"It took {_time(sum(self.took.values()))}: {listed}.", err=True)
 
@@ -78,15 +79,15 @@ def run_demo(
     overrides: tuple[str, ...],
     compares: bool = False,
 ) -> None:
-    """Runs every stage into ``out``; stages that are done are not done again.
+    """Runs every stage that is not done yet into ``out``.
 
     Args:
-        out: Gets ``models``, ``views``, ``run``, ``vicreg``, ``report.html`` and ``report-explorer.html``.
+        out: Folder for ``models``, ``views``, ``run``, ``vicreg``, ``report.html`` and ``report-explorer.html``.
         seed: Seed of models, latents and trainings.
-        workers: Processes that make models and render; by default all cores.
-        objects_per_class: How many models of each class.
-        views: Views of each object.
-        overrides: Fields of the recipes, as ``--set`` takes them; those of the method are SIE's alone.
+        workers: Number of processes that make models and render; by default one per core.
+        objects_per_class: Number of models of each class.
+        views: Number of views of each object.
+        overrides: Changes of the recipes, as ``--set`` takes them; those of the method apply to SIE alone.
         compares: Whether a VICReg is trained beside SIE.
     """
     models, data = out / "models", out / "views"
@@ -104,10 +105,9 @@ def run_demo(
             objects_per_shard=max(3, 240 // views),
             render=PRESETS["draft"].model_copy(update={"image_size": IMAGE_SIZE, "samples": SAMPLES}),
         )
-        running = Running(
-            workers, device="cpu"
-        )  # on a GPU the kernels would compile for longer than it renders
-        summary = render_with_bar(models, data, settings, None, Selection(), running)
+        plan = make_plan(Selection().of(models), settings)
+        execution = Execution(workers, device="cpu")  # a GPU would compile kernels for longer than it renders
+        summary = render_with_bar(plan, data, execution)
         click.echo(describe(summary, data), err=True)
     runs = [Run(out / name) for name in recipes]
     for run, recipe in zip(runs, recipes.values(), strict=True):
@@ -133,9 +133,9 @@ def demo_recipe(name: str, seed: int, overrides: Sequence[str]) -> Recipe:
 
 
 def expected_seconds(recipes: Sequence[Recipe], objects_per_class: int, views: int) -> dict[str, float]:
-    """Estimates what each stage takes on two cores, by its name.
+    """Estimates the seconds of each stage on two cores, by its name.
 
-    Four in five objects are for training. The last run is not evaluated with an untrained network of its own.
+    Four in five objects are for training. The last run is evaluated without an untrained network of its own.
     """
     objects = objects_per_class * len(CLASSES)
     trained = {

@@ -1,4 +1,4 @@
-"""The report as the command line makes it: with larger pictures, rendered anew, and with an explorer beside it."""
+"""Writes the report for the command line: with larger pictures, rendered anew, and with an explorer beside it."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iebench.cli.rendering import Running, render_plan_with_bar
+from iebench.cli.rendering import render_with_bar
 from iebench.report.explorer import write_explorer
 from iebench.report.page import LARGE, Enlarge, write_report
 from iebench.training.run import Run
@@ -32,13 +32,13 @@ def write_pages(
 
     Args:
         runs: Folders of evaluated runs.
-        out: The report's file.
-        models: Models of the dataset, for larger pictures; None shows the views as they are.
-        explores: Whether to write the explorer, of those runs that were trained here.
-        workers: Render processes; by default all cores.
+        out: File of the report.
+        models: Folder of the dataset's models, for larger pictures; None shows the views as they are.
+        explores: Whether to write an explorer of the runs that were trained here.
+        workers: Number of render processes; by default one per core.
 
     Returns:
-        The pages.
+        Paths of the pages.
 
     Raises:
         UsageError: A run has not been evaluated, no run was trained here, or the models lack an object.
@@ -54,12 +54,12 @@ def write_pages(
 
 
 def enlarge_with(models: Path, beside: Path, workers: int | None = None) -> Enlarge:
-    """What ``write_report`` takes to show views at ``LARGE`` pixels.
+    """Returns the function by which ``write_report`` gets views of ``LARGE`` pixels.
 
     Args:
-        models: Folder of the models that the dataset was rendered from.
-        beside: The page; what is rendered stays in a folder beside it, and is not rendered again.
-        workers: Render processes; by default all cores.
+        models: Folder of the models from which the dataset was rendered.
+        beside: Page, beside which the rendered views are kept in a folder.
+        workers: Number of render processes; by default one per core.
     """
     return partial(_render_again, models, beside, workers)
 
@@ -67,7 +67,7 @@ def enlarge_with(models: Path, beside: Path, workers: int | None = None) -> Enla
 def _render_again(
     models: Path, beside: Path, workers: int | None, sample: "Sample", owners: Sequence[int]
 ) -> Path:
-    """Renders all views of some objects of a sample with their latents, into a folder named by what is in it."""
+    """Renders all views of some objects of a sample with their latents, into a folder named by a hash of them."""
     if not sample.has_poses:
         raise UsageError("the dataset was not rendered from models; leave --models out")
     values = {sample.names[owner]: sample.latents[owner].numpy() for owner in owners}
@@ -84,20 +84,21 @@ def render_latents(
     variant: "Variant",
     workers: int | None = None,
 ) -> None:
-    """Renders objects at ``LARGE`` pixels with given latents, for pictures; what is done is not done again.
+    """Renders objects at ``LARGE`` pixels with given latents, as far as they are not rendered yet.
 
     Args:
         models: Folder of the models.
-        out: Folder of the dataset; all of it is in the split ``train``.
-        latents: (views, number of latents) of each object.
-        variant: What the latents are.
-        workers: Render processes; by default all cores.
+        out: Folder of the new dataset, which has only the split ``train``.
+        latents: Latents (views, number of latents) of each object.
+        variant: Variant of the dataset, which names the latents.
+        workers: Number of render processes; by default one per core.
 
     Raises:
         UsageError: The models lack one of the objects, the folder holds other views, or there is no Blender.
         IebenchError: An object could not be rendered.
     """
     from render.catalog import scan_models, select_objects
+    from render.executor import Execution
     from render.latents import ExplicitLatents
     from render.plan import PlanSettings, make_plan
     from render.settings import PRESETS
@@ -108,9 +109,8 @@ def render_latents(
     settings = PlanSettings(variant=variant, objects_per_shard=16, render=pixels)
     # the channel statistics of a dataset are of training views, and this one is never trained on
     objects = [replace(item, split="train") for item in select_objects(scan_models(models), latents)]
-    summary = render_plan_with_bar(
-        make_plan(objects, settings, explicit), out, Running(workers, device="cpu")
-    )
+    plan = make_plan(objects, settings, explicit)
+    summary = render_with_bar(plan, out, Execution(workers, device="cpu"))
     if summary.failures:
         failed = summary.failures[0]
         raise IebenchError(f"{failed.synset}/{failed.object} could not be rendered: {failed.reason}")

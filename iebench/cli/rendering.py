@@ -17,8 +17,7 @@ from shards.errors import IebenchError, UsageError
 if TYPE_CHECKING:
     from render.catalog import ObjectRef
     from render.dataset import RenderSummary
-    from render.device_choice import DeviceChoice
-    from render.executor import EngineName, Execution
+    from render.executor import Execution
     from render.latents import ExplicitLatents
     from render.part import Part
     from render.plan import Plan, PlanSettings
@@ -26,15 +25,15 @@ if TYPE_CHECKING:
 
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
-which = partial(click.option, cls=GroupedOption, group="Which objects")
-shown = partial(click.option, cls=GroupedOption, group="What the views show")
-drawn = partial(click.option, cls=GroupedOption, group="How they are rendered")
-running = partial(click.option, cls=GroupedOption, group="How it runs")
+object_option = partial(click.option, cls=GroupedOption, group="Which objects")
+view_option = partial(click.option, cls=GroupedOption, group="What the views show")
+pixel_option = partial(click.option, cls=GroupedOption, group="How they are rendered")
+run_option = partial(click.option, cls=GroupedOption, group="How it runs")
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which of the models are rendered."""
+    """The options that choose among the models of a folder."""
 
     limit: int | None = None
     objects: Path | None = None
@@ -43,7 +42,7 @@ class Selection:
     classes: Path | None = None
 
     def of(self, models_folder: Path) -> "list[ObjectRef]":
-        """The chosen objects of a folder, in their splits."""
+        """Scans a folder and returns the chosen objects in their splits."""
         from render.catalog import limited, scan_models, select_objects, with_classes, with_splits
         from shards.class_lists import read_classes, read_official_split
         from shards.lists import read_names, read_splits
@@ -62,7 +61,7 @@ class Selection:
         return limited(found, self.limit)
 
     def shared(self, models_folder: Path, out: Path, add: bool) -> "list[ObjectRef]":
-        """The same for one of several processes, of which only the first scans the folder."""
+        """Does as ``of`` in one of several processes, of which only the first scans the folder."""
         from render.shared_catalog import shared_catalog
         from shards.files import sha256_of
 
@@ -72,37 +71,22 @@ class Selection:
         return shared_catalog(out, models_folder, request, partial(self.of, models_folder))
 
 
-@dataclass(frozen=True)
-class Running:
-    """How the jobs are run."""
+def _execution(**values: Any) -> "Execution":
+    """Says how the jobs are run."""
+    from render.executor import Execution
 
-    workers: int | None
-    view_timeout: float | None = None
-    engine: "EngineName" = "local"
-    part: "Part | None" = None
-    device: "DeviceChoice" = "auto"
-    mix_devices: bool = False
-    allow_failures: int = 0
-    repair: bool = False
-    add: bool = False
-
-    @property
-    def execution(self) -> "Execution":
-        """The same in the renderer's words."""
-        from render.executor import Execution
-
-        return Execution(self.workers, self.view_timeout, self.engine, self.device, self.mix_devices)
+    return Execution(**values)
 
 
 def _part(_context: click.Context, _option: click.Parameter, text: str | None) -> "Part | None":
-    """The part that ``--part`` names."""
+    """Parses the value of ``--part``."""
     from render.part import parse_part
 
     return None if text is None else parse_part(text)
 
 
 def _views(**values: Any) -> "tuple[PlanSettings, ExplicitLatents | None]":
-    """The dataset's settings, and the latents where a file gives them."""
+    """Returns the dataset's settings, and the latents if a file has them."""
     from render.latents import parse_range, read_latents
     from render.plan import PlanSettings
 
@@ -112,7 +96,7 @@ def _views(**values: Any) -> "tuple[PlanSettings, ExplicitLatents | None]":
 
 
 def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings":
-    """A preset with what the user wants otherwise."""
+    """Returns a preset with the values that the user changed."""
     from render.settings import PRESETS, RenderSettings
     from shards.passes import parse_passes
 
@@ -131,37 +115,39 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
 @gathered(
     "selection",
     Selection,
-    which(
+    object_option(
         "--objects", type=FILE, help="Only those named here: synset/object lines, .npy or ShapeNet's all.csv."
     ),
-    which(
+    object_option(
         "--split-files",
         type=(FILE, FILE),
         metavar="TRAIN VAL",
-        help="Lists of the objects of each split, as the published .npy; else split by a hash.",
+        help="Lists of the objects of each split, as the published .npy; without them, a hash splits.",
     ),
-    which(
+    object_option(
         "--split-csv",
         rare=True,
         type=FILE,
         help="The split as ShapeNet's all.csv has it; test counts as val.",
     ),
-    which(
+    object_option(
         "--classes", rare=True, type=FILE, help="The class of each model: .json of Objaverse's LVIS, or .csv."
     ),
-    which("--limit", type=click.IntRange(1), metavar="N", help="So many objects, evenly over the catalogue."),
+    object_option(
+        "--limit", type=click.IntRange(1), metavar="N", help="Number of objects, evenly over the catalog."
+    ),
 )
 @gathered(
     "dataset",
     _views,
-    shown(
+    view_option(
         "--variant",
         default="3diebench",
         show_default=True,
         type=click.Choice(["3diebench", "translated", "ood"]),
         help="Which latents there are, and their ranges.",
     ),
-    shown(
+    view_option(
         "--views",
         default=50,
         show_default=True,
@@ -169,119 +155,123 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
         metavar="N",
         help="Views of each object.",
     ),
-    shown("--seed", default=0, show_default=True, help="With the object's name, decides its latents."),
-    shown(
+    view_option("--seed", default=0, show_default=True, help="Seed of each object's latents."),
+    view_option(
         "--range",
         rare=True,
         multiple=True,
         metavar="LATENT=LOW:HIGH",
-        help="Draw from here, as rotation_z=-pi:pi.",
+        help="Interval to draw from, as rotation_z=-pi:pi.",
     ),
-    shown(
+    view_option(
         "--latents",
         rare=True,
         type=FILE,
-        help="The very latents (.csv or .npy): rows of object, view, latents.",
+        help="File of latents (.csv or .npy): rows of object, view, latents.",
     ),
-    shown("--objects-per-shard", rare=True, default=100, show_default=True, type=click.IntRange(1)),
+    view_option("--objects-per-shard", rare=True, default=100, show_default=True, type=click.IntRange(1)),
 )
 @gathered(
     "pixels",
     _render_settings,
-    shown("--passes", metavar="NAMES", help="More images of each view, as mask,depth,normal."),
-    drawn(
+    view_option("--passes", metavar="NAMES", help="More images of each view, as mask,depth,normal."),
+    pixel_option(
         "--preset",
         default="standard",
         show_default=True,
         type=click.Choice(["draft", "standard", "reference"]),
-        help="To look at, for datasets, or as the published generator does it.",
+        help="Quality: to look at, for datasets, or as the published generator.",
     ),
-    drawn(
+    pixel_option(
         "--size",
         "image_size",
         type=click.IntRange(16, 4096),
         metavar="N",
-        help="Pixels a side.  [default: 256]",
+        help="Size in pixels.  [default: 256]",
     ),
-    drawn("--samples", rare=True, type=click.IntRange(1), help="Paths traced per pixel; else the preset's."),
-    drawn(
+    pixel_option(
+        "--samples", rare=True, type=click.IntRange(1), help="Paths traced per pixel; else the preset's."
+    ),
+    pixel_option(
         "--denoiser",
         rare=True,
         type=click.Choice(["none", "fast", "balanced", "high", "compositor"]),
-        help="Else the preset's; fast takes half the time of high.",
+        help="Denoiser, else the preset's; fast takes half the time of high.",
     ),
-    drawn(
+    pixel_option(
         "--coincident-faces",
         rare=True,
         type=click.Choice(["drop", "keep"]),
-        help="Of faces on the same vertices, show one or all.  [default: drop]",
+        help="Drop or keep further faces on the same vertices.  [default: drop]",
     ),
-    drawn(
+    pixel_option(
         "--channel-order",
         rare=True,
         type=click.Choice(["rgb", "bgr"]),
-        help="bgr: red and blue as published.",
+        help="bgr swaps red and blue, as published.",
     ),
 )
 @gathered(
-    "run",
-    Running,
-    running(
+    "execution",
+    _execution,
+    run_option(
         "--workers",
         type=click.IntRange(1),
-        help="Render processes.  [default: cores, of the cluster with ray; 4 to a GPU]",
+        help="Number of render processes.  [default: cores, of the cluster with ray; 4 to a GPU]",
     ),
-    running(
+    run_option(
         "--view-timeout",
+        "timeout",
         rare=True,
         type=click.FloatRange(1),
         help="Seconds for reading a model, and for each view.  [default: by size and samples]",
     ),
-    running(
+    run_option(
         "--engine",
         default="local",
         show_default=True,
         type=click.Choice(["local", "ray"]),
-        help="This machine, or a Ray cluster (RAY_ADDRESS).",
+        help="Render here, or on a Ray cluster (RAY_ADDRESS).",
     ),
-    running(
+    run_option(
         "--device",
         default="auto",
         show_default=True,
         type=click.Choice(["auto", "cpu", "cuda", "optix", "hip", "metal"]),
         help="auto: the GPUs that Blender can use, else the CPU.",
     ),
-    running(
+    run_option(
         "--mix-devices",
         rare=True,
         is_flag=True,
-        help="Go on although other devices began; their pixels differ.",
+        help="Continue a dataset of other devices, whose pixels differ.",
     ),
-    running(
-        "--allow-failures",
-        rare=True,
-        default=0,
-        show_default=True,
-        type=click.IntRange(0),
-        metavar="N",
-        help="Exit with 0 although so many objects fail.",
-    ),
-    running(
-        "--repair",
-        rare=True,
-        is_flag=True,
-        help="Read all sealed shards first; render what is damaged in them.",
-    ),
-    running("--add", is_flag=True, help="MODELS has more objects than OUT was made of; render those."),
-    running("--part", callback=_part, metavar="N/COUNT", help="One of several that share the work, as 3/16."),
 )
+@run_option(
+    "--allow-failures",
+    rare=True,
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    metavar="N",
+    help="Exit with 0 if at most N objects fail.",
+)
+@run_option(
+    "--repair", rare=True, is_flag=True, help="Read all sealed shards first; render what is damaged in them."
+)
+@run_option("--add", is_flag=True, help="MODELS has more objects than OUT was made of; render those.")
+@run_option("--part", callback=_part, metavar="N/COUNT", help="Share of the work of this process, as 3/16.")
 def render(
     models_folder: Path,
     out: Path,
     selection: Selection,
     dataset: "tuple[PlanSettings, ExplicitLatents | None]",
     pixels: "RenderSettings",
-    run: Running,
+    execution: "Execution",
+    allow_failures: int,
+    repair: bool,
+    add: bool,
+    part: "Part | None",
 ) -> None:
     """Render a folder of 3D models into the shards of a dataset.
 
@@ -289,12 +279,15 @@ def render(
     Objects that cannot be rendered are named in OUT/failures.jsonl (delete lines of it to have them tried again);
     the exit code is 1 if there are more of them than --allow-failures.
     """
+    from render.plan import make_plan
+
     settings, explicit = dataset
-    settings = settings.model_copy(update={"render": pixels})
-    summary = render_with_bar(models_folder, out, settings, explicit, selection, run)
-    click.echo(describe(summary, out, run.part))
+    objects = selection.of(models_folder) if part is None else selection.shared(models_folder, out, add)
+    plan = make_plan(objects, settings.model_copy(update={"render": pixels}), explicit)
+    summary = render_with_bar(plan, out, execution, part, repair, add)
+    click.echo(describe(summary, out, part))
     failed = len(summary.failures)
-    if failed > run.allow_failures:
+    if failed > allow_failures:
         raise IebenchError(
             f"{failed:,} object{'s' if failed > 1 else ''} could not be rendered; all others are done. "
             f"--allow-failures {failed} accepts that"
@@ -302,36 +295,26 @@ def render(
 
 
 def render_with_bar(
-    models_folder: Path,
+    plan: "Plan",
     out: Path,
-    settings: "PlanSettings",
-    explicit: "ExplicitLatents | None",
-    selection: Selection,
-    run: Running,
+    execution: "Execution",
+    part: "Part | None" = None,
+    repair: bool = False,
+    add: bool = False,
 ) -> "RenderSummary":
-    """Plans and renders a dataset under a progress bar; Ctrl-C and SIGTERM leave it resumable."""
-    from render.plan import make_plan
-
-    objects = (
-        selection.of(models_folder) if run.part is None else selection.shared(models_folder, out, run.add)
-    )
-    return render_plan_with_bar(make_plan(objects, settings, explicit), out, run)
-
-
-def render_plan_with_bar(plan: "Plan", out: Path, run: Running) -> "RenderSummary":
-    """Renders what was planned under a progress bar; Ctrl-C and SIGTERM leave it resumable."""
+    """Renders a planned dataset under a progress bar; Ctrl-C and SIGTERM leave it resumable."""
     from render.dataset import render_dataset
 
     bar = ViewBar("render")
     try:
         with terminate_as_interrupt():
-            return render_dataset(plan, out, run.execution, bar, run.part, run.repair, run.add)
+            return render_dataset(plan, out, execution, bar, part, repair, add)
     finally:
         bar.close()
 
 
 def describe(summary: "RenderSummary", out: Path, part: "Part | None" = None) -> str:
-    """What a render came to, in a few lines."""
+    """Describes the outcome of rendering in a few lines."""
     from shards.failures import FAILURES_NAME
 
     lines = []

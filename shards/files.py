@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from shards.errors import IebenchError
+
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 """Error numbers that only writing can raise, such as a full disk."""
 
@@ -40,6 +42,20 @@ def write_text(path: Path, text: str) -> None:
     """Writes UTF-8 text atomically."""
     with atomic_write(path) as stream:
         stream.write(text.encode())
+
+
+def read_source_file(path: Path) -> bytes:
+    """Reads a file of a source whose other files may be sound.
+
+    Raises:
+        IebenchError: The file is missing, is none, or cannot be read.
+    """
+    try:
+        if not path.is_file():  # reading a pipe would wait forever
+            raise IebenchError(f"{path.name} is {'no file' if path.exists() else 'missing'}")
+        return path.read_bytes()
+    except OSError as error:
+        raise IebenchError(f"{path.name} cannot be read: {error.strerror}") from None
 
 
 def sha256_of(path: Path) -> str:

@@ -1,6 +1,6 @@
 """Adds objects to a complete dataset without rendering or packing the other objects again.
 
-Shards hold the objects of a split in the order of the catalogue. An object that is added in between moves the last
+Shards hold the objects of a split in the order of the catalog. An object that is added in between moves the last
 object of its shard to the next shard, and so on to the end of the split. Adding ``b`` to shards of two objects::
 
     before: a c | d e
@@ -27,15 +27,15 @@ Aside = dict[Path, frozenset[Name]]
 
 
 def require_grown(out: Path, index: DatasetIndex, objects: Sequence[CatalogEntry]) -> str:
-    """Raises an error unless a catalogue has all objects of a dataset, with the same splits and labels.
+    """Raises an error unless a catalog has all objects of a dataset, with the same splits and labels.
 
     Args:
         out: Folder of the dataset.
         index: Index of the dataset.
-        objects: Objects of the catalogue.
+        objects: Objects of the catalog.
 
     Returns:
-        SHA-256 of the catalogue from which the dataset was made.
+        SHA-256 of the catalog from which the dataset was made.
 
     Raises:
         UsageError: Objects are missing or moved to the other split, or new classes changed the labels.

@@ -1,11 +1,18 @@
 """Describes the licence of a dataset in its card, from the licence that the views' source states."""
 
+from pathlib import Path
 from typing import Any
 
 LICENSE_NAME = "LICENSE"
 """File beside the shards with the full licence of their source."""
 
 _CC_BY_NC_4 = "Attribution-NonCommercial 4.0 International"
+
+
+def license_beside(folder: Path) -> str:
+    """Reads the licence in a folder; empty if there is none."""
+    path = folder / LICENSE_NAME
+    return path.read_text("utf-8", "replace") if path.is_file() else ""
 
 
 def license_header(text: str) -> dict[str, Any]:

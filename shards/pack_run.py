@@ -59,7 +59,7 @@ class PackPlan(Generic[AnyCatalogEntry]):
         settings: Settings that determine the dataset's bytes together with the source; they include the objects'
             ``catalogue_sha256``.
         contract: Index of the dataset, still without shards and channel statistics.
-        objects: Objects in the order of the catalogue.
+        objects: Objects in the order of the catalog.
         shards: Shards with the objects that belong in them.
         unlisted: Number of the source's objects that are in no split.
     """
@@ -70,6 +70,18 @@ class PackPlan(Generic[AnyCatalogEntry]):
     objects: tuple[AnyCatalogEntry, ...]
     shards: tuple[ShardPlan[AnyCatalogEntry], ...]
     unlisted: int = 0
+
+
+def empty_index(settings: BaseModel, **known: Any) -> DatasetIndex:
+    """Returns the index of a dataset before anything is packed: without shards and statistics of pixels.
+
+    Args:
+        settings: Settings of the packing, recorded as ``renderer``.
+        **known: Fields of ``DatasetIndex`` that are known before.
+    """
+    mean, std = PixelSums().mean_and_std()
+    renderer = settings.model_dump(mode="json")
+    return DatasetIndex(**known, renderer=renderer, splits={}, seed=None, channel_mean=mean, channel_std=std)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ class Named(Protocol):
 
 
 class CatalogEntry(Named, Protocol):
-    """An object of a catalogue, which is the list of all objects of a dataset."""
+    """An object of a catalog, which is the list of all objects of a dataset."""
 
     @property
     def label(self) -> int:
@@ -45,7 +45,7 @@ class ShardPlan(Generic[AnyCatalogEntry]):
 def plan_shards(
     objects: Sequence[AnyCatalogEntry], objects_per_shard: int
 ) -> tuple[ShardPlan[AnyCatalogEntry], ...]:
-    """Divides the objects of each split into shards, in the order of the catalogue."""
+    """Divides the objects of each split into shards, in the order of the catalog."""
     shards = []
     for split in ("train", "val"):
         members = [item for item in objects if item.split == split]
@@ -56,6 +56,6 @@ def plan_shards(
 
 
 def fingerprint(objects: Iterable[CatalogEntry]) -> str:
-    """Returns a SHA-256 over the catalogue's objects, labels and splits."""
+    """Returns a SHA-256 over the catalog's objects, labels and splits."""
     lines = [f"{item.synset}/{item.object_id} {item.label} {item.split}\n" for item in objects]
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shards.class_names import SHAPENET_CLASSES
-from shards.errors import IebenchError, UsageError
+from shards.errors import UsageError
+from shards.files import read_source_file
 from shards.images import ChannelOrder
+from shards.licenses import license_beside
 from shards.pictures.picture import SUFFIXES, Picture
 from shards.pictures.source import FoundPicture
 
@@ -66,18 +68,11 @@ class ClassFolders:
         Raises:
             IebenchError: The file is missing or cannot be read.
         """
-        path = self.folder.joinpath(*map(str, item.place))
-        try:
-            if not path.is_file():  # reading a pipe would wait forever
-                raise IebenchError(f"{path.name} is {'no file' if path.exists() else 'missing'}")
-            return path.read_bytes()
-        except OSError as error:
-            raise IebenchError(f"{path.name} cannot be read: {error.strerror}") from None
+        return read_source_file(self.folder.joinpath(*map(str, item.place)))
 
     def license_text(self) -> str:
         """Returns the contents of the file LICENSE in the folder; empty if there is none."""
-        path = self.folder / "LICENSE"
-        return path.read_text("utf-8", "replace") if path.is_file() else ""
+        return license_beside(self.folder)
 
     @staticmethod
     def _split_folder(splits: list[str], split: str | None) -> str:

@@ -23,7 +23,7 @@ _LOSSLESS_SOURCE, _SCALED = 100, 95
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture in the catalogue.
+    """A picture in the catalog.
 
     Attributes:
         synset: Class of the picture.

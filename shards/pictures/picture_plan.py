@@ -9,16 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shards.errors import IebenchError, UsageError
 from shards.images import ChannelOrder, fitted
-from shards.pack_run import PackPlan
+from shards.pack_run import PackPlan, empty_index
 from shards.pictures.cifar import Cifar, is_cifar
 from shards.pictures.folders import ClassFolders
 from shards.pictures.picture import Picture, picture_size, stored_picture
 from shards.pictures.single_views import ViewsOfDataset
-from shards.pictures.source import PictureSource, catalogue
+from shards.pictures.source import PictureSource, make_catalog
 from shards.pictures.webdataset import WebDatasetShards
 from shards.pixels import PixelSums
 from shards.samples import Sample, encode_sample
-from shards.schema import ClassInfo, DatasetIndex, Fit, SampleMetadata
+from shards.schema import ClassInfo, Fit, SampleMetadata
 from shards.shard_plan import fingerprint, plan_shards
 
 OBJECTS_PER_SHARD = 1000
@@ -38,7 +38,7 @@ class PictureSettings(BaseModel):
         is_fitted: Whether readers scale and cut the stored pictures to views.
         channel_order: Order of the channels in the JPEGs.
         objects_per_shard: Number of pictures in each shard but the last of its split.
-        catalogue_sha256: SHA-256 of the catalogue.
+        catalogue_sha256: SHA-256 of the catalog.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -143,7 +143,7 @@ def make_picture_plan(
     Raises:
         UsageError: There are no pictures, or none of the first few can be read.
     """
-    objects = catalogue(source.pictures(), source)
+    objects = make_catalog(source.pictures(), source)
     side = size or (None if crop else _common_side(source, objects))
     settings = PictureSettings(
         source=source.words,
@@ -156,8 +156,8 @@ def make_picture_plan(
     )
     names = source.class_names()
     labels = {item.synset: item.label for item in objects}
-    mean, std = PixelSums().mean_and_std()
-    contract = DatasetIndex(
+    contract = empty_index(
+        settings,
         variant="pictures",
         latents=(),
         classes=tuple(
@@ -166,12 +166,7 @@ def make_picture_plan(
         ),
         image_size=settings.image_size,
         views_per_object=1,
-        seed=None,
         channel_order=settings.channel_order,
-        channel_mean=mean,
-        channel_std=std,
-        renderer=settings.model_dump(mode="json"),
-        splits={},
     )
     reader = PictureReader(source, settings)
     return PackPlan(reader, settings, contract, objects, plan_shards(objects, objects_per_shard))

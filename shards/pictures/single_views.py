@@ -8,7 +8,7 @@ from pathlib import Path
 from shards.access import Dataset
 from shards.errors import UsageError
 from shards.images import ChannelOrder
-from shards.licenses import LICENSE_NAME
+from shards.licenses import license_beside
 from shards.pictures.picture import Picture
 from shards.pictures.source import FoundPicture
 from shards.schema import open_dataset
@@ -69,5 +69,4 @@ class ViewsOfDataset:
 
     def license_text(self) -> str:
         """Returns the licence beside the dataset's shards; empty if there is none."""
-        path = self.folder / LICENSE_NAME
-        return path.read_text("utf-8", "replace") if path.is_file() else ""
+        return license_beside(self.folder)

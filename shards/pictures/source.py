@@ -1,4 +1,4 @@
-"""Defines the interface of sources of pictures, and makes the catalogue of their pictures."""
+"""Defines the interface of sources of pictures, and makes the catalog of their pictures."""
 
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
@@ -60,8 +60,8 @@ class PictureSource(Protocol):
         """Returns the licence that the source states; empty if it states none."""
 
 
-def catalogue(found: Iterable[FoundPicture], source: object) -> tuple[Picture, ...]:
-    """Makes the catalogue: sorts pictures by class and name, and adds labels and splits.
+def make_catalog(found: Iterable[FoundPicture], source: object) -> tuple[Picture, ...]:
+    """Makes the catalog: sorts pictures by class and name, and adds labels and splits.
 
     Args:
         found: Pictures that the source lists.

@@ -1,6 +1,6 @@
 """Reads the published views from an archive, as it was downloaded.
 
-Shards hold objects in the order of the catalogue, but archives in any order, and a compressed archive can only be read
+Shards hold objects in the order of the catalog, but archives in any order, and a compressed archive can only be read
 from its start. So a compressed archive is first decompressed into one file (the spool, ``OUT/.pack/archive.tar``).
 Views are read from the ``.tar`` by their offsets. Nothing is unpacked, so no name in an archive ever becomes a path.
 """

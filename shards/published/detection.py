@@ -13,7 +13,7 @@ from shards.published.published_source import PublishedSource, SourceObject
 from shards.schema import VARIANTS, Variant
 
 PROBES = 100
-"""Largest number of objects that are read, chosen evenly from the catalogue."""
+"""Largest number of objects that are read, chosen evenly from the catalog."""
 
 T = TypeVar("T")
 

@@ -10,15 +10,15 @@ from shards.errors import UsageError
 from shards.images import ChannelOrder
 from shards.lists import Name
 from shards.locks import sole_process
-from shards.pack_run import FOLDER_NAME, PackPlan
+from shards.pack_run import FOLDER_NAME, PackPlan, empty_index
 from shards.pixels import PixelSums
 from shards.published.archive import is_archive, open_archive
 from shards.published.detection import detect
 from shards.published.object import read_object
 from shards.published.pack_settings import OBJECTS_PER_SHARD, PackSettings
-from shards.published.published_source import FolderSource, PublishedSource, SourceObject, catalogue
+from shards.published.published_source import FolderSource, PublishedSource, SourceObject, make_catalog
 from shards.samples import Sample
-from shards.schema import VARIANTS, DatasetIndex, Variant, split_of
+from shards.schema import VARIANTS, Variant, split_of
 from shards.shard_plan import fingerprint, plan_shards
 
 
@@ -68,7 +68,7 @@ def make_pack_plan(
     """
     source = FolderSource(source) if isinstance(source, Path) else source
     names = source.names()
-    objects = catalogue(splits or {name: split_of(*name) for name in names})
+    objects = make_catalog(splits or {name: split_of(*name) for name in names})
     there = set(names).intersection(item.name for item in objects)
     if not there:
         raise UsageError(f"the lists name none of the objects in {source}, such as {'/'.join(names[0])}")
@@ -84,19 +84,14 @@ def make_pack_plan(
         objects_per_shard=objects_per_shard,
         catalogue_sha256=fingerprint(objects),
     )
-    mean, std = PixelSums().mean_and_std()
-    contract = DatasetIndex(
+    contract = empty_index(
+        settings,
         variant=settings.variant,
         latents=VARIANTS[settings.variant],
         classes=classes_of_synsets(item.synset for item in objects),
         image_size=settings.image_size,
         views_per_object=settings.views,
-        seed=None,
         channel_order=settings.channel_order,
-        channel_mean=mean,
-        channel_std=std,
-        renderer=settings.model_dump(mode="json"),
-        splits={},
     )
     shards = plan_shards(objects, objects_per_shard)
     reader = PublishedReader(source, settings)

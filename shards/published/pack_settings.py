@@ -24,7 +24,7 @@ class PackSettings(BaseModel):
         latents_dtype: Floating-point type of the values in every ``latent_i.npy``.
         latents_header: Bytes before the values in every ``latent_i.npy``, as one character for each byte.
         objects_per_shard: Number of objects in each shard but the last of its split.
-        catalogue_sha256: SHA-256 of the catalogue.
+        catalogue_sha256: SHA-256 of the catalog.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

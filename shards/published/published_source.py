@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from shards.errors import IebenchError, UsageError
+from shards.errors import UsageError
+from shards.files import read_source_file
+from shards.licenses import license_beside
 from shards.lists import Name
 from shards.published.layout import image_name, latents_name, object_place, view_of_file
 
 
 @dataclass(frozen=True)
 class SourceObject:
-    """An object of the catalogue. Its files may be missing."""
+    """An object of the catalog. Its files may be missing."""
 
     synset: str
     object_id: str
@@ -55,8 +57,8 @@ class PublishedSource(Protocol):
         """Returns the contents of the file LICENSE beside the objects; empty if there is none."""
 
 
-def catalogue(splits: Mapping[Name, str]) -> tuple[SourceObject, ...]:
-    """Makes the catalogue: objects sorted by synset and name, with labels that count only these synsets."""
+def make_catalog(splits: Mapping[Name, str]) -> tuple[SourceObject, ...]:
+    """Makes the catalog: objects sorted by synset and name, with labels that count only these synsets."""
     labels = {synset: label for label, synset in enumerate(sorted({synset for synset, _ in splits}))}
     return tuple(
         SourceObject(synset, name, labels[synset], split) for (synset, name), split in sorted(splits.items())
@@ -109,13 +111,7 @@ class FolderSource:
         Raises:
             IebenchError: The file is missing or cannot be read.
         """
-        path = self._place(item) / name
-        try:
-            if not path.is_file():  # reading a pipe would wait forever
-                raise IebenchError(f"{name} is {'no file' if path.exists() else 'missing'}")
-            return path.read_bytes()
-        except OSError as error:
-            raise IebenchError(f"{name} cannot be read: {error.strerror}") from None
+        return read_source_file(self._place(item) / name)
 
     def share(self, objects: Sequence[SourceObject]) -> "FolderSource":
         """Returns this source itself, which is small to pickle."""
@@ -123,8 +119,7 @@ class FolderSource:
 
     def license_text(self) -> str:
         """Returns the contents of the file LICENSE in the folder; empty if there is none."""
-        path = self.folder / "LICENSE"
-        return path.read_text("utf-8", "replace") if path.is_file() else ""
+        return license_beside(self.folder)
 
     def _place(self, item: SourceObject) -> Path:
         return self.folder / object_place(item.synset, item.object_id)

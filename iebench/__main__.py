@@ -1,4 +1,4 @@
-"""``python -m iebench``: what torchrun starts."""
+"""Runs the command line as ``python -m iebench``, which torchrun starts."""
 
 from iebench.cli import main
 

@@ -1,7 +1,7 @@
-"""What works on this machine, and what to do about what does not.
+"""Checks what works on this machine, and says what to do about the rest.
 
 ``python -m iebench.doctor`` looks at what set-up needs, and itself needs nothing but Python; with
-``--install-libraries`` it first installs the system libraries that Blender loads, where it may.
+``--install-libraries`` it first installs the system libraries that Blender loads, if it has the rights.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ BLENDER_LIBRARIES = {
 
 @dataclass(frozen=True)
 class Check:
-    """One finding.
+    """One finding about the machine.
 
     Attributes:
-        what: the thing looked at.
-        works: True if it is as it should be; None if it is only worth knowing.
-        detail: what was found.
-        remedy: what to do; empty where nothing.
+        what: Name of the thing that was checked.
+        works: True if the thing works; None if the finding is only information.
+        detail: Description of the finding.
+        remedy: Advice on what to do; empty if nothing is to be done.
     """
 
     what: str
@@ -54,10 +54,10 @@ class Check:
 
 
 def examine(folder: Path) -> Iterator[Check]:
-    """Looks at Python, Blender, its libraries, the GPU, cores and disk.
+    """Checks Python, Blender and its libraries, the GPU, cores and disk.
 
     Args:
-        folder: A folder on the disk that is looked at.
+        folder: Folder on the disk to check.
     """
     yield _python()
     yield _libraries()
@@ -71,14 +71,14 @@ def examine(folder: Path) -> Iterator[Check]:
 
 
 def missing_libraries() -> list[str]:
-    """Names of shared libraries that Blender needs and this machine lacks."""
+    """Lists the shared libraries that Blender needs and this machine lacks."""
     if sys.platform != "linux":
         return []
     return [name for name in BLENDER_LIBRARIES if not _loads(name)]
 
 
 def install_line(libraries: list[str]) -> str:
-    """The one line that installs missing libraries on Debian and Ubuntu."""
+    """Returns the line that installs missing libraries on Debian and Ubuntu."""
     return "apt-get install -y " + " ".join(BLENDER_LIBRARIES[name] for name in libraries)
 
 
@@ -181,7 +181,7 @@ def _disk(folder: Path) -> Check:
 
 
 def setup_problems() -> list[str]:
-    """What keeps `make setup` from working with this Python: one sentence each, with the line that mends it."""
+    """Lists the problems that keep `make setup` from working, each with the line that solves it."""
     problems = []
     if sys.version_info[:2] != BLENDER_PYTHON:
         problems.append(

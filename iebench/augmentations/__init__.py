@@ -1,1 +1,1 @@
-"""Augmentations of pictures whose parameters are recorded: what is drawn, and what it does to a picture."""
+"""Augmentations of pictures, whose parameters are drawn, recorded and applied."""

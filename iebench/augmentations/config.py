@@ -1,4 +1,4 @@
-"""What a recipe says about augmentations."""
+"""The section ``[augmentation]`` of a recipe."""
 
 from typing import Self
 
@@ -11,29 +11,46 @@ Chance = float
 class AugmentationConfig(BaseModel):
     """The pipeline that makes views of a picture, in this order; the defaults are EquiMod's for SimCLR on CIFAR-10.
 
-    Probabilities of blur and solarization are lists: of the first augmented view, of the second, and so on; the last
-    one is that of all further views.
+    Probabilities of blur and solarization are lists: one for the first augmented view, one for the second, and so on; the
+    last one applies to all further views.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     crop_scale: list[float] = Field(
-        default=[0.2, 1.0], min_length=2, max_length=2, description="share of the picture's area"
+        default=[0.2, 1.0],
+        min_length=2,
+        max_length=2,
+        description="smallest and largest share of the picture's area in a crop",
     )
     crop_ratio: list[float] = Field(
-        default=[3 / 4, 4 / 3], min_length=2, max_length=2, description="width by height"
+        default=[3 / 4, 4 / 3],
+        min_length=2,
+        max_length=2,
+        description="smallest and largest width of a crop over its height",
     )
-    flip: Chance = Field(default=0.5, ge=0, le=1, description="left to right")
-    jitter: Chance = Field(default=0.8, ge=0, le=1, description="probability that colors are jittered")
-    brightness: float = Field(default=0.4, ge=0, description="a factor in 1 - x to 1 + x")
-    contrast: float = Field(default=0.4, ge=0, description="a factor in 1 - x to 1 + x")
-    saturation: float = Field(default=0.4, ge=0, description="a factor in 1 - x to 1 + x")
-    hue: float = Field(default=0.1, ge=0, le=0.5, description="a shift in -x to x, in turns")
-    grayscale: Chance = Field(default=0.2, ge=0, le=1)
-    blur: list[Chance] = Field(default=[0.0], min_length=1, description="probability by view")
-    blur_sigma: list[float] = Field(default=[0.1, 2.0], min_length=2, max_length=2, description="pixels")
-    solarize: list[Chance] = Field(default=[0.0], min_length=1, description="probability by view")
-    solarize_threshold: int = Field(default=128, ge=0, le=255)
+    flip: Chance = Field(
+        default=0.5, ge=0, le=1, description="probability that a view is flipped left to right"
+    )
+    jitter: Chance = Field(default=0.8, ge=0, le=1, description="probability that the colors are jittered")
+    brightness: float = Field(default=0.4, ge=0, description="x of a factor of brightness in [1 - x, 1 + x]")
+    contrast: float = Field(default=0.4, ge=0, description="x of a factor of contrast in [1 - x, 1 + x]")
+    saturation: float = Field(default=0.4, ge=0, description="x of a factor of saturation in [1 - x, 1 + x]")
+    hue: float = Field(default=0.1, ge=0, le=0.5, description="x of a shift of hue in [-x, x], in turns")
+    grayscale: Chance = Field(default=0.2, ge=0, le=1, description="probability that a view is gray")
+    blur: list[Chance] = Field(default=[0.0], min_length=1, description="probability of a blur, by view")
+    blur_sigma: list[float] = Field(
+        default=[0.1, 2.0],
+        min_length=2,
+        max_length=2,
+        description="smallest and largest standard deviation of a blur in pixels",
+    )
+    solarize: list[Chance] = Field(
+        default=[0.0], min_length=1, description="probability of solarization, by view"
+    )
+    solarize_threshold: int = Field(
+        default=128, ge=0, le=255, description="level from which on solarization inverts"
+    )
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
@@ -51,7 +68,7 @@ class AugmentationConfig(BaseModel):
         return self
 
     def recorded_groups(self) -> tuple[str, ...]:
-        """The groups of parameters that vary from view to view."""
+        """Returns the groups of parameters that vary from view to view."""
         found = {
             "crop": self.crop_scale != [1.0, 1.0] or self.crop_ratio != [1.0, 1.0],
             "flip": self.flip > 0,

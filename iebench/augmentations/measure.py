@@ -1,4 +1,4 @@
-"""The statistics of parameters on a dataset, by which predictors are told them standardized."""
+"""Measures the statistics of parameters on a dataset, by which they are standardized for predictors."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +13,13 @@ from shards.reader import read_objects
 from shards.schema import DatasetIndex
 
 MEASURED_OBJECTS = 512
-"""Objects whose draws are measured, at most, from all over the training split."""
+"""Largest number of objects whose draws are measured, spread over the training split."""
 MEASURED_EPOCHS = 32
 _RUNS = 32
 
 
 class ParameterStatistics(NamedTuple):
-    """Mean and standard deviation of each parameter over augmented views, (18,) float64 each."""
+    """Mean and standard deviation (18,) float64 of each parameter over augmented views."""
 
     mean: np.ndarray
     std: np.ndarray
@@ -29,9 +29,9 @@ def measure_parameters(augmentation: Augmentation, data: Path, index: DatasetInd
     """Measures the parameters that a training's first epochs draw; pictures are not decoded.
 
     Args:
-        augmentation: The pipeline with its seed.
+        augmentation: Augmentation with its seed.
         data: Folder of the dataset.
-        index: Its index.
+        index: Index of the dataset.
 
     Raises:
         IebenchError: A shard cannot be read.
@@ -46,7 +46,7 @@ def measure_parameters(augmentation: Augmentation, data: Path, index: DatasetInd
 
 
 def _sizes(data: Path, index: DatasetIndex) -> Iterator[tuple[tuple[str, str], tuple[int, int]]]:
-    """Name of an object, and width and height of its first view, for objects from all over the split."""
+    """Yields the name of objects spread over the split, with the width and height of their first view."""
     split = index.split("train")
     length = max(1, MEASURED_OBJECTS // _RUNS)
     few = split.objects <= MEASURED_OBJECTS

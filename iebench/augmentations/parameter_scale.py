@@ -1,4 +1,4 @@
-"""Parameters of augmentations as predictors are told them: less their mean, by their standard deviation."""
+"""Standardizes parameters of augmentations for predictors: minus their mean, over their standard deviation."""
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +21,11 @@ class ParameterScale(nn.Module):
         self.register_buffer("std", torch.ones(len(PARAMETERS), dtype=torch.float64))
 
     def set(self, mean: Tensor, std: Tensor) -> None:
-        """Takes mean and deviation (18,) of the parameters; one that never varies becomes 0."""
+        """Sets mean and standard deviation (18,) of the parameters; a parameter that never varies becomes 0."""
         self.mean.copy_(mean)
         self.std.copy_(torch.where(std > 1e-9, std, torch.ones_like(std)))
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Latents (batch, latents) with their last 18 standardized."""
+        """Returns latents (batch, latents) with the last 18 standardized."""
         stored = latents.shape[1] - len(PARAMETERS)
         return torch.cat((latents[:, :stored], (latents[:, stored:] - self.mean) / self.std), dim=1)

@@ -43,7 +43,7 @@ _UNIFORMS = 4 * _TRIES + 16
 
 
 def original_parameters(height: int, width: int) -> np.ndarray:
-    """The parameters of a picture to which nothing was done.
+    """Returns the parameters of a picture without augmentations.
 
     Args:
         height: Height of the picture, pixels.
@@ -56,7 +56,7 @@ def original_parameters(height: int, width: int) -> np.ndarray:
 
 
 def uniform_numbers(seed: int, synset: str, object_id: str, epoch: int, view: int) -> Iterator[float]:
-    """Numbers in [0, 1) that are a function of the arguments alone, as latents are (``shards.schema.draw_latents``)."""
+    """Yields numbers in [0, 1) that depend on the arguments alone, like latents (``shards.schema.draw_latents``)."""
     digest = hashlib.sha256(f"augment/{seed}/{synset}/{object_id}".encode()).digest()
     key = np.frombuffer(digest[:16], dtype="<u8").astype(np.uint64)
     generator = np.random.Philox(key=key, counter=np.array([0, view, epoch, 0], dtype=np.uint64))
@@ -66,17 +66,17 @@ def uniform_numbers(seed: int, synset: str, object_id: str, epoch: int, view: in
 def draw_parameters(
     config: AugmentationConfig, view: int, height: int, width: int, uniforms: Iterator[float]
 ) -> np.ndarray:
-    """The parameters of one augmented view.
+    """Draws the parameters of one augmented view.
 
     The crop is drawn as by torchvision's ``RandomResizedCrop``: ten tries of an area and a ratio, and then the
     largest crop in the middle whose ratio is allowed.
 
     Args:
-        config: The pipeline.
+        config: Settings of the augmentations.
         view: Number of the view; 1 is the first augmented one.
         height: Height of the picture, pixels.
         width: Width of the picture, pixels.
-        uniforms: Numbers in [0, 1) that decide.
+        uniforms: Random numbers in [0, 1).
 
     Returns:
         (18,) float64, in the order of ``PARAMETERS``.
@@ -109,7 +109,7 @@ def _of_view(chances: Sequence[float], view: int) -> float:
 def _crop(
     config: AugmentationConfig, height: int, width: int, uniforms: Sequence[float]
 ) -> tuple[int, int, int, int]:
-    """Top, left, height and width."""
+    """Draws top, left, height and width of a crop."""
     (least, most), (narrow, wide) = config.crop_scale, config.crop_ratio
     low, high = math.log(narrow), math.log(wide)
     for number in range(_TRIES):

@@ -1,4 +1,4 @@
-"""Augmented views of pictures, as they are drawn from shards."""
+"""Makes augmented views of pictures as they are read from shards."""
 
 from dataclasses import dataclass
 
@@ -26,8 +26,8 @@ class Augmentation:
     """Makes the views of one draw out of one stored view.
 
     Attributes:
-        config: The pipeline.
-        seed: Seed that, with the epoch, the object and the view, decides all parameters.
+        config: Settings of the augmentations.
+        seed: Seed that decides all parameters, together with the epoch, the object and the view.
         views: Numbers of the views to make; 0 is the original.
         size: Height and width of a view in pixels.
     """
@@ -39,12 +39,12 @@ class Augmentation:
     names = PARAMETERS
 
     def parameters(self, synset: str, object_id: str, epoch: int, height: int, width: int) -> np.ndarray:
-        """(views, 18) float64: the parameters of each view of a draw.
+        """Returns the parameters (views, 18) float64 of each view of a draw.
 
         Args:
             synset: Synset of the object's class.
             object_id: Name of the object.
-            epoch: How often the object was drawn before.
+            epoch: Number of earlier draws of the object.
             height: Height of the stored picture in pixels.
             width: Width of the stored picture in pixels.
         """
@@ -62,9 +62,9 @@ class Augmentation:
         """Makes the views of a draw, and returns their parameters.
 
         Args:
-            view: What is stored.
-            epoch: How often the object was drawn before.
-            out: (views, size, size, 3) uint8 to write to.
+            view: Stored view.
+            epoch: Number of earlier draws of the object.
+            out: Array (views, size, size, 3) uint8 that gets the views.
         """
         picture = view.picture()
         height, width = picture.shape[:2]
@@ -86,8 +86,8 @@ def augment(picture: Tensor, parameters: np.ndarray, size: int, threshold: int =
     """Makes one augmented view with torchvision's functions.
 
     Args:
-        picture: (3, height, width) uint8.
-        parameters: (18,) in the order of ``PARAMETERS``.
+        picture: Picture (3, height, width) uint8.
+        parameters: Parameters (18,) in the order of ``PARAMETERS``.
         size: Height and width of the view in pixels.
         threshold: Level from which on solarization inverts.
 
@@ -117,5 +117,5 @@ def augment(picture: Tensor, parameters: np.ndarray, size: int, threshold: int =
 
 
 def blur_kernel(size: int) -> int:
-    """Width of the blur's kernel in pixels, odd: a tenth of the view, 23 at 224 px as in SimCLR and BYOL."""
+    """Returns the odd width of the blur's kernel in pixels: a tenth of the view, 23 at 224 px as in SimCLR and BYOL."""
     return 2 * round(size / 20) + 1

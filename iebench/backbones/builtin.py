@@ -1,4 +1,4 @@
-"""Backbones: from normalised images to representations."""
+"""Builds the backbones, which are networks from normalized images to representations."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -27,11 +27,11 @@ REPRESENTATION_DIMENSIONS: dict[Name, int] = {
     "vit_s_16": 384,
 }
 SMALL_IMAGE = 64
-"""Pixels up to which images get the stem for small ones, where the recipe does not say."""
+"""Largest image size in pixels that gets the stem for small images if the recipe does not say."""
 
 
 def resnet10(**options: Any) -> ResNet:
-    """ResNet-18 with one block in each stage instead of two: half the cost, a representation as wide."""
+    """Builds a ResNet-18 with one block in each stage instead of two, which costs half and is as wide."""
     return ResNet(BasicBlock, [1, 1, 1, 1], **options)
 
 
@@ -41,19 +41,21 @@ _PATCH, _SMALL_PATCH = 16, 8
 
 
 class BackboneConfig(BaseModel):
-    """Which backbone, and how it is run."""
+    """The section ``[backbone]`` of a recipe."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    name: Name = "resnet18"
+    name: Name = Field(default="resnet18", description="name of the network")
     small_image_stem: bool | None = Field(
-        default=None, description="for images of few pixels; by default up to 64 px"
+        default=None,
+        description="whether the first layers keep the size of small images; by default up to 64 px",
     )
     joint_views: bool = Field(
-        default=True, description="all views in one call, so that batch norm sees them together"
+        default=True, description="whether all views are in one call, so that batch norm sees them together"
     )
     zero_init: bool = Field(
-        default=False, description="torchvision's ResNets: the last batch norm of each block starts at zero"
+        default=False,
+        description="whether the last batch norm of each block of torchvision's ResNets starts at zero",
     )
     weights: str | None = Field(
         default=None, description="file to start from: safetensors, a state dict, or a published checkpoint"
@@ -61,7 +63,7 @@ class BackboneConfig(BaseModel):
 
 
 def build_backbone(config: BackboneConfig, image_size: int) -> nn.Module:
-    """A network without its classifier: (batch, 3, height, width) to (batch, representation dimension).
+    """Builds a network without a classifier, from images (batch, 3, height, width) to (batch, dimension).
 
     With the stem for small images, a ResNet begins with a 3 x 3 convolution of stride 1 and has no max pooling,
     as for CIFAR; a ViT has patches of 8 px rather than 16. The published ResNets have no such stem.
@@ -87,7 +89,7 @@ def build_backbone(config: BackboneConfig, image_size: int) -> nn.Module:
 
 
 def with_stem(config: BackboneConfig, image_size: int) -> BackboneConfig:
-    """The same with the choice of the stem made, so that it does not depend on what a run is evaluated on."""
+    """Fixes the choice of the stem, so that it does not depend on the dataset that a run is evaluated on."""
     is_small = image_size <= SMALL_IMAGE and config.name not in _PUBLISHED
     if config.small_image_stem is not None:
         is_small = config.small_image_stem
@@ -119,7 +121,7 @@ def _published_resnet(config: BackboneConfig, image_size: int) -> nn.Module:
 
 
 def _vision_transformer(image_size: int, patch: int) -> nn.Module:
-    """ViT-S (DeiT, arXiv 2012.12877, table 1): 12 layers of 6 heads, 384 wide."""
+    """Builds ViT-S (DeiT, arXiv 2012.12877, table 1): 12 layers of 6 heads, 384 wide."""
     if image_size % patch:
         raise UsageError(
             f"a vision transformer cuts images into patches of {patch} px, which do not divide {image_size} px; "

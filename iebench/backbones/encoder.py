@@ -1,4 +1,4 @@
-"""Encoders: frozen networks from uint8 images to vectors, which is all that evaluation asks for."""
+"""Encoders, which are frozen networks from uint8 images to vectors and all that an evaluation needs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ Normalization = tuple[float, float, float]
 """A number for each of red, green and blue, for pixels in [0, 1]."""
 
 ALL = "all"
-"""The part of a representation that is the whole of it."""
+"""Name of the part that is the whole representation."""
 
 
 class EmbeddingPredictor(nn.Module, ABC):
@@ -25,7 +25,7 @@ class EmbeddingPredictor(nn.Module, ABC):
     Attributes:
         groups: Groups of transformations that the predictor is told, in the order of their numbers.
         latent_names: Latents of the views that the run was trained on.
-        augmentation: The pipeline that made these views; None where they were stored.
+        augmentation: Settings of the augmentations that made these views; None if views are stored.
     """
 
     augmentation: AugmentationConfig | None = None
@@ -35,23 +35,23 @@ class EmbeddingPredictor(nn.Module, ABC):
 
     @abstractmethod
     def embed(self, representations: Tensor) -> Tensor:
-        """Embeds (batch, dimension) representations into the space in which the predictor moves."""
+        """Embeds representations (batch, dimension) into the space of the predictor."""
 
     @abstractmethod
     def predict(self, embeddings: Tensor, transformation: Tensor) -> Tensor:
         """Predicts the embeddings of the transformed views.
 
         Args:
-            embeddings: (batch, embedding dimension), as ``embed`` gives them.
-            transformation: (batch, sum of the dimensions of ``groups``), as ``transformation`` gives it.
+            embeddings: Embeddings (batch, embedding dimension) from ``embed``.
+            transformation: Transformations (batch, sum of the dimensions of ``groups``) from ``transformation``.
         """
 
     def transformation(self, first: Tensor, second: Tensor) -> Tensor:
-        """What the predictor is told of two views.
+        """Computes the transformations between two views that the predictor is told.
 
         Args:
-            first: (batch, number of latents) of the first views, in the order of ``latent_names``.
-            second: (batch, number of latents) of the second views.
+            first: Latents (batch, number of latents) of the first views, in the order of ``latent_names``.
+            second: Latents (batch, number of latents) of the second views.
         """
         return relative_transformation(first, second, self.groups, self.latent_names).float()
 
@@ -63,13 +63,13 @@ class Encoder(nn.Module):
     checked, so that a broken encoder ends in one sentence and not in a wrong number.
 
     Args:
-        network: Module or function from (batch, 3, height, width) images to (batch, dimension) vectors. It gets
+        network: Module or function from images (batch, 3, height, width) to vectors (batch, dimension). It gets
             normalized float images if ``mean`` is given, and uint8 images otherwise.
-        name: What messages and results call it.
-        image_size: Height and width in pixels to which images are resized; None takes them as they are.
+        name: Name of the encoder in messages and results.
+        image_size: Height and width in pixels to which images are resized; None leaves their size.
         mean: Channel means of images in [0, 1].
         std: Channel standard deviations of images in [0, 1]; given if ``mean`` is.
-        parts: Columns (start, stop) of the representation by the name of the part; ``all`` is added.
+        parts: Columns (start, stop) of each named part of the representation; ``all`` is added.
         predictor: Predictor of a trained run; None if there is none.
 
     Attributes:
@@ -109,7 +109,7 @@ class Encoder(nn.Module):
 
     @property
     def parts(self) -> dict[str, tuple[int, int]]:
-        """Columns (start, stop) of the representation by the name of the part; ``all`` is the first.
+        """Columns (start, stop) of each named part of the representation; ``all`` is the first.
 
         Raises:
             IebenchError: No batch has been encoded yet; ``try_out`` encodes one.
@@ -119,7 +119,7 @@ class Encoder(nn.Module):
         return {ALL: (0, self.dimension), **self._own_parts}
 
     def train(self, mode: bool = True) -> "Encoder":
-        """Stays in evaluation mode: an encoder is frozen."""
+        """Stays in evaluation mode, because an encoder is frozen."""
         return super().train(False)
 
     @torch.no_grad()
@@ -145,7 +145,7 @@ class Encoder(nn.Module):
         """Encodes images.
 
         Args:
-            images: (batch, 3, height, width) uint8.
+            images: Images (batch, 3, height, width) uint8.
 
         Returns:
             (batch, dimension) float32.
@@ -174,7 +174,7 @@ class Encoder(nn.Module):
         return images.shape[-2], images.shape[-1]
 
     def _input(self, images: Tensor) -> Tensor:
-        """Resizes and normalizes images as the network wants them."""
+        """Resizes and normalizes images for the network."""
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
             raise IebenchError(
                 f"encoder {self.name} takes uint8 images of shape (batch, 3, height, width), not {images.dtype} of "
@@ -193,7 +193,7 @@ class Encoder(nn.Module):
         return normalized.contiguous(memory_format=torch.channels_last)
 
     def _checked(self, vectors: Any, count: int) -> Tensor:
-        """The vectors as float32, if they are such as the encoder gave before."""
+        """Returns the vectors as float32 after checking their shape and that they are finite."""
         if not isinstance(vectors, Tensor):
             raise IebenchError(
                 f"encoder {self.name} gives a {type(vectors).__name__}; it has to give a tensor (batch, dimension)"

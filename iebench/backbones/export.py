@@ -1,4 +1,4 @@
-"""Backbones as files of their own, and back as plain modules."""
+"""Writes backbones to files of their own, and loads them as plain modules."""
 
 import json
 from pathlib import Path
@@ -22,12 +22,13 @@ class Backbone(nn.Module):
     """A frozen network from normalized float images to vectors.
 
     Args:
-        network: Module from normalized (batch, 3, size, size) images to (batch, dimension) vectors.
-        image_size: Height and width of the images it was trained on, in pixels.
+        network: Module from normalized images (batch, 3, size, size) to vectors (batch, dimension).
+        image_size: Height and width of the training images in pixels.
         mean: Channel means of images in [0, 1].
         std: Channel standard deviations of images in [0, 1].
-        parts: Columns (start, stop) of the representation by the name of the part.
-        channel_order: ``bgr`` if the network wants images with red and blue swapped, as the published ones do.
+        parts: Columns (start, stop) of each named part of the representation.
+        channel_order: Order of the channels; ``bgr`` if the network takes images with red and blue swapped, as the
+            published ones do.
     """
 
     def __init__(
@@ -49,19 +50,19 @@ class Backbone(nn.Module):
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Representations (batch, dimension) of normalized (batch, 3, size, size) images."""
+        """Computes representations (batch, dimension) of normalized images (batch, 3, size, size)."""
         return self.network(images)
 
 
 def export_backbone(run_folder: Path, out: Path) -> None:
-    """Writes the backbone of a run as safetensors, in torchvision's names, with what its use needs in the header.
+    """Writes the backbone of a run as safetensors, with torchvision's names and a header with all that its use needs.
 
     Args:
         run_folder: Folder of a run with a checkpoint.
-        out: File to write, which must not be there.
+        out: File to write, which must not exist.
 
     Raises:
-        UsageError: There is no such run, or the file is there.
+        UsageError: There is no such run, or the file exists.
         IebenchError: The checkpoint cannot be read.
     """
     from iebench.training.run import Run
@@ -94,7 +95,7 @@ def export_backbone(run_folder: Path, out: Path) -> None:
 
 
 def load_backbone(path: Path | str) -> Backbone:
-    """Loads a backbone from what ``iebench export`` wrote, or from a checkpoint of the published code.
+    """Loads a backbone from a file of ``iebench export``, or from a checkpoint of the published code.
 
     Example::
 
@@ -131,7 +132,7 @@ def _exported(file: WeightFile) -> Backbone:
 
 
 def _published(file: WeightFile) -> Backbone:
-    """The published network whose depth the names tell."""
+    """Loads a published network, whose depth follows from the names."""
     tensors = file.backbone()
     if "layer1.0.conv3.weight" in tensors:
         network = sie_resnet50()

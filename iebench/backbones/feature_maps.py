@@ -1,4 +1,4 @@
-"""Feature maps: what a ResNet makes of an image before it pools."""
+"""Computes feature maps, which are the outputs of a ResNet before pooling."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,24 +9,24 @@ from shards.errors import UsageError
 
 
 def require_feature_maps(backbone: nn.Module) -> None:
-    """Makes sure that a backbone has feature maps.
+    """Raises an error if a backbone has no feature maps.
 
     Raises:
-        UsageError: It has none, as a vision transformer, whose tokens are pooled by attention.
+        UsageError: The backbone has none, such as a vision transformer, whose tokens are pooled by attention.
     """
     if not isinstance(backbone, ResNet | SIEResNet):
         raise UsageError("this method wants feature maps, which ResNets have; choose one as backbone.name")
 
 
 def feature_maps(backbone: nn.Module, images: Tensor) -> Tensor:
-    """The maps whose mean over all places is the representation.
+    """Computes the feature maps, whose mean over all positions is the representation.
 
     Args:
-        backbone: A ResNet of ``build_backbone``.
-        images: (batch, 3, height, width), normalized.
+        backbone: ResNet that ``build_backbone`` made.
+        images: Normalized images (batch, 3, height, width).
 
     Returns:
-        (batch, dimension, height', width'), where a place is 32 px wide, or 8 px with the stem for small images.
+        (batch, dimension, height', width'), where a position is 32 px wide, or 8 px with the stem for small images.
     """
     assert isinstance(backbone, ResNet | SIEResNet)
     hidden = backbone.maxpool(F.relu(backbone.bn1(backbone.conv1(images))))

@@ -1,4 +1,4 @@
-"""Encoders from anywhere: runs, exported files, torchvision, timm, published checkpoints, functions."""
+"""Loads encoders of any origin: runs, exported files, torchvision, timm, published checkpoints, functions."""
 
 import importlib.util
 import sys
@@ -20,12 +20,12 @@ _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def load_encoder(what: str, *, device: torch.device | str = "cpu", image_size: int | None = None) -> Encoder:
-    """Loads an encoder of any origin. Nothing is downloaded, and of files nothing but weights is unpickled.
+    """Loads an encoder of any origin. Nothing is downloaded, and nothing but weights is unpickled.
 
     Args:
-        what: A run's folder, a file that ``iebench export`` wrote, ``torchvision:NAME`` or ``timm:NAME``, either
+        what: Folder of a run, file that ``iebench export`` wrote, ``torchvision:NAME`` or ``timm:NAME``, either
             with ``@WEIGHTS``, ``published:FILE`` (a checkpoint of the published code) or ``FILE.py:FUNCTION``.
-        device: Device to put it on.
+        device: Device of the encoder.
         image_size: Height and width in pixels to which images are resized; by default the encoder's own.
 
     Raises:
@@ -77,7 +77,7 @@ def _of_backbone(what: str, path: Path) -> Encoder:
 
 
 class _Swapped(nn.Module):
-    """A network that gets its images with red and blue swapped."""
+    """Swaps red and blue of images before a network."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ def _of_library(what: str, library: str, name: str, weights: Path | None) -> Enc
 def _without_classifier(
     file: WeightFile, network: nn.Module, classifiers: tuple[str, ...]
 ) -> dict[str, Tensor]:
-    """The weights but for those of a classifier, which is left out of the network; says so."""
+    """Removes the weights of a classifier, which is left out of the network, with a message."""
     own = network.state_dict()
     left_out = [
         name
@@ -164,7 +164,7 @@ def _timm_network(name: str) -> Built:
 
 
 def _function(what: str) -> Callable[[Tensor], Any]:
-    """The function FILE.py:FUNCTION names, from uint8 images to vectors."""
+    """Loads the function that FILE.py:FUNCTION names, from uint8 images to vectors."""
     file, _, name = what.rpartition(":")
     path = Path(file)
     if not path.is_file():

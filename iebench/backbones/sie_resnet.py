@@ -22,10 +22,10 @@ class PaddedConv2d(nn.Conv2d):
     then sees ``a b c`` and ``c d 0``; symmetric padding would let it see ``0 a b`` and ``b c d``.
 
     Args:
-        width_in: Channels of the input.
-        width_out: Channels of the output.
-        kernel: Height and width of the kernel; odd.
-        stride: 1 or 2.
+        width_in: Number of channels of the input.
+        width_out: Number of channels of the output.
+        kernel: Height and width of the kernel, an odd number.
+        stride: Stride, 1 or 2.
     """
 
     def __init__(self, width_in: int, width_out: int, kernel: int, stride: int = 1) -> None:
@@ -35,12 +35,12 @@ class PaddedConv2d(nn.Conv2d):
         self.edges = (before, after, before, after)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Convolves (batch, channels, height, width)."""
+        """Convolves inputs (batch, channels, height, width)."""
         return super().forward(F.pad(input, self.edges) if any(self.edges) else input)
 
 
 class _Block(nn.Module):
-    """Convolutions whose result is added to the input, or to a projection of it."""
+    """Base class of blocks of convolutions whose output is added to the input or to a projection of it."""
 
     expansion: int
     downsample: nn.Sequential | None
@@ -59,7 +59,7 @@ class _Block(nn.Module):
 
 
 class BasicBlock(_Block):
-    """Two 3 x 3 convolutions, of ResNet-18 and ResNet-34."""
+    """The block of ResNet-18 and ResNet-34: two 3 x 3 convolutions."""
 
     expansion = 1
 
@@ -77,7 +77,7 @@ class BasicBlock(_Block):
 
 
 class BottleneckBlock(_Block):
-    """A 3 x 3 convolution between two of 1 x 1, of ResNet-50."""
+    """The block of ResNet-50: a 3 x 3 convolution between two of 1 x 1."""
 
     expansion = 4
 
@@ -101,11 +101,11 @@ Block = type[BasicBlock] | type[BottleneckBlock]
 
 
 class SIEResNet(nn.Module):
-    """A ResNet without a classifier: (batch, 3, size, size) to (batch, 512 or 2048), for sizes that 32 divides.
+    """A ResNet without a classifier, from (batch, 3, size, size) to (batch, 512 or 2048), for multiples of 32 px.
 
     Args:
-        block: Kind of the blocks.
-        depths: Number of blocks of each of the four stages.
+        block: Class of the blocks.
+        depths: Numbers of blocks in the four stages.
     """
 
     def __init__(self, block: Block, depths: tuple[int, int, int, int]) -> None:
@@ -124,29 +124,29 @@ class SIEResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
-        """Representations (batch, dimension) of normalized (batch, 3, size, size) images."""
+        """Computes representations (batch, dimension) of normalized images (batch, 3, size, size)."""
         hidden = self.maxpool(F.relu(self.bn1(self.conv1(images))))
         hidden = self.layer4(self.layer3(self.layer2(self.layer1(hidden))))
         return hidden.mean(dim=(2, 3))
 
 
 def sie_resnet18() -> SIEResNet:
-    """The published ResNet-18, 512 wide."""
+    """Builds the published ResNet-18, 512 wide."""
     return SIEResNet(BasicBlock, (2, 2, 2, 2))
 
 
 def sie_resnet34() -> SIEResNet:
-    """The published ResNet-34, 512 wide."""
+    """Builds the published ResNet-34, 512 wide."""
     return SIEResNet(BasicBlock, (3, 4, 6, 3))
 
 
 def sie_resnet50() -> SIEResNet:
-    """The published ResNet-50, 2048 wide."""
+    """Builds the published ResNet-50, 2048 wide."""
     return SIEResNet(BottleneckBlock, (3, 4, 6, 3))
 
 
 def _stage(block: Block, width_in: int, width: int, depth: int, stride: int) -> nn.Sequential:
-    """Blocks of one width; the first has the stride and the projection."""
+    """Builds the blocks of one width; the first has the stride and the projection."""
     first = block(width_in, width, stride, is_first=True)
     others = [block(width * block.expansion, width, 1, is_first=False) for _ in range(depth - 1)]
     return nn.Sequential(first, *others)

@@ -1,4 +1,4 @@
-"""Weight files: reading them without running anything in them, and loading all of a file or nothing."""
+"""Reads weight files without executing anything in them, and loads either all of a file or nothing."""
 
 import json
 import pickle
@@ -27,9 +27,9 @@ class WeightFile:
     """The content of a weight file.
 
     Attributes:
-        path: Where it is.
-        tensors: Every tensor by its name in the file; a checkpoint's containers are opened.
-        header: What ``iebench export`` says about the weights; empty for files from elsewhere.
+        path: Path of the file.
+        tensors: All tensors by their names in the file, including those in a checkpoint's containers.
+        header: Description of the weights by ``iebench export``; empty for files from elsewhere.
     """
 
     path: Path
@@ -37,10 +37,10 @@ class WeightFile:
     header: dict[str, Any]
 
     def backbone(self) -> dict[str, Tensor]:
-        """The tensors of the backbone by the names of its parameters.
+        """Returns the tensors of the backbone by the names of its parameters.
 
         A checkpoint of a whole model has them under ``module.backbone.`` or ``backbone.``, beside the tensors of
-        projectors and predictors; a state dict of a backbone has nothing else.
+        projectors and predictors; a state dict of a backbone has no others.
         """
         for prefix in _PREFIXES:
             found = {
@@ -57,7 +57,7 @@ def read_weights(path: Path) -> WeightFile:
     """Reads a safetensors file, or a PyTorch file with ``weights_only``, so that nothing in it is executed.
 
     Raises:
-        UsageError: The file is not there, is cut short, or holds something else than weights.
+        UsageError: The file is missing, is cut short, or holds something else than weights.
     """
     if not path.is_file():
         raise UsageError(f"there is no weights file {path}")
@@ -71,12 +71,12 @@ def read_weights(path: Path) -> WeightFile:
 def load_exactly(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
     """Loads weights into a network if every name and every shape fits, and changes nothing otherwise.
 
-    Counters of batches that batch norms saw may be missing: they decide nothing here.
+    The batch counters of batch norms may be missing, because nothing depends on them.
 
     Args:
-        network: What is loaded into.
+        network: Network that gets the weights.
         tensors: Weights by the network's names.
-        source: What messages call the weights.
+        source: Name of the weights in messages.
 
     Raises:
         UsageError: A name is missing or unexpected, or a shape differs; the message has the names.
@@ -101,7 +101,7 @@ def load_exactly(network: nn.Module, tensors: Mapping[str, Tensor], source: str)
 
 
 def _listed(problem: str, names: Iterable[str]) -> list[str]:
-    """``["missing conv1.weight, bn1.weight and 3 more"]``, or nothing where there are no names."""
+    """Lists names in words, as ``["missing conv1.weight, bn1.weight and 3 more"]``; empty without names."""
     names = list(names)
     if not names:
         return []

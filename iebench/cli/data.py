@@ -16,7 +16,7 @@ from shards.origin import origin_of
 FOLDER = click.Path(path_type=Path, file_okay=False)
 MODELS_ARGUMENT = click.argument("models_folder", metavar="MODELS", type=FOLDER)
 WORKERS_OPTION = click.option(
-    "--workers", type=click.IntRange(1), help="Processes, a shard at a time each.  [default: cores]"
+    "--workers", type=click.IntRange(1), help="Number of processes, each at a shard.  [default: cores]"
 )
 DATASET_ARGUMENT = takes_dataset(click.argument("dataset", metavar="DATASET", type=DatasetLocation()))
 
@@ -33,7 +33,7 @@ def models() -> None:
 @click.option("--classes", default="all", show_default=True, help="Names or synset ids, separated by commas.")
 @click.option("--objects-per-class", default=20, show_default=True, type=click.IntRange(1))
 @click.option("--seed", default=0, show_default=True)
-@click.option("--workers", type=click.IntRange(1), help="Processes.  [default: cores]")
+@click.option("--workers", type=click.IntRange(1), help="Number of processes.  [default: cores]")
 def models_make(out: Path, classes: str, objects_per_class: int, seed: int, workers: int | None) -> None:
     """Make procedural 3D models in the layout of ShapeNetCore v2."""
     from shards.child_processes import available_cores
@@ -46,7 +46,7 @@ def models_make(out: Path, classes: str, objects_per_class: int, seed: int, work
 def make_models_with_bar(
     out: Path, classes: list[str] | None, objects_per_class: int, seed: int, workers: int
 ) -> int:
-    """Makes procedural models under a progress bar, in several processes, and returns how many there are."""
+    """Makes procedural models in several processes under a progress bar, and returns their number."""
     from render.procedural import make_models
 
     with tqdm(desc="models", unit="obj", file=sys.stderr) as bar:
@@ -60,11 +60,11 @@ def make_models_with_bar(
 
 @models.command("check", epilog="Example: iebench models check data/ShapeNetCore.v2")
 @MODELS_ARGUMENT
-@click.option("--workers", type=click.IntRange(1), help="Processes.  [default: cores]")
+@click.option("--workers", type=click.IntRange(1), help="Number of processes.  [default: cores]")
 def models_check(models_folder: Path, workers: int | None) -> None:
-    """Say what is there, per class, and what cannot be rendered and why.
+    """Count the models of each class, and say which cannot be rendered and why.
 
-    Blender imports each model and renders a tiny view, as `iebench render` would, so both say the same.
+    Blender imports each model and renders a tiny view, as `iebench render` does, so both find the same errors.
     """
     from render.catalog import scan_models
     from render.check import check_models
@@ -83,11 +83,17 @@ def models_check(models_folder: Path, workers: int | None) -> None:
 @click.option(
     "--out", default="sheet.png", show_default=True, type=click.Path(path_type=Path, dir_okay=False)
 )
-@click.option("--split", help="train or val; without it, both.")
+@click.option("--split", help="Split to show, train or val; without it, both.")
 @click.option(
-    "--rows", default=12, show_default=True, type=click.IntRange(1), help="Classes, one object each."
+    "--rows",
+    default=12,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Number of classes, one object each.",
 )
-@click.option("--columns", default=8, show_default=True, type=click.IntRange(1), help="Views of each object.")
+@click.option(
+    "--columns", default=8, show_default=True, type=click.IntRange(1), help="Number of views of each object."
+)
 def show(dataset: Path, out: Path, split: str | None, rows: int, columns: int) -> None:
     """Draw a contact sheet of a dataset: views with their latents."""
     from shards.schema import open_dataset
@@ -157,7 +163,7 @@ def verify(dataset: Path, workers: int | None) -> None:
 def index(dataset: Path, workers: int | None) -> None:
     """Make latents.parquet, the table of all views, for a dataset that has none or a broken one.
 
-    `iebench render` and `iebench pack` make it by themselves. Images are not read and shards not changed.
+    `iebench render` and `iebench pack` make it by themselves. Images are not read, and shards are not changed.
     """
     from shards.child_processes import available_cores
     from shards.indexing import index_dataset

@@ -1,4 +1,4 @@
-"""Evaluation as the command line asks for it: networks by name, and results in a terminal."""
+"""Runs evaluations for the command line: opens networks by name, and prints results in a terminal."""
 
 import json
 import re
@@ -38,23 +38,23 @@ def evaluate_networks(
     """Evaluates networks in one pass over the shards of a dataset.
 
     Args:
-        names: Folders of runs, and what else ``load_encoder`` takes.
+        names: Folders of runs, or other names that ``load_encoder`` takes.
         data: Folder of the dataset on whose validation split everything is measured.
         fit: Folder of the dataset to whose training split probes are fitted; by default ``data``.
         name: Name of the evaluation; by default that of the dataset.
         out: Folder of the results; by default each run's own.
-        overrides: ``evaluation.FIELD=VALUE`` each, over what the runs' recipes say.
-        keeps_features: Whether the features stay in the folder of the results.
-        existing: What becomes of an evaluation of the same name.
-        device: ``auto``, ``cpu``, ``cuda``, or one GPU by its number as in ``cuda:1``.
-        suites: What is measured.
+        overrides: Changes ``evaluation.FIELD=VALUE`` of the runs' recipes.
+        keeps_features: Whether features are kept in the folder of the results.
+        existing: Treatment of an earlier evaluation of the same name.
+        device: Device: ``auto``, ``cpu``, ``cuda``, or one GPU by its number as in ``cuda:1``.
+        suites: Suites to measure.
         ood: Folder of a dataset outside the training range, as a further test of ``robustness``.
 
     Returns:
         The result of each network by its name.
 
     Raises:
-        UsageError: A network or a field is not known, or the runs' recipes evaluate differently.
+        UsageError: A network or a field is unknown, or the runs' recipes have different settings of evaluation.
         IebenchError: A checkpoint or a shard cannot be read.
     """
     with launched(device) as processes:
@@ -84,15 +84,15 @@ def evaluate_networks(
 
 
 def evaluate_run(run: Run, data: Path, device: str = "auto") -> Evaluation:
-    """Evaluates one run next to its untrained network, by its own recipe.
+    """Evaluates one run and its untrained network by the settings of its recipe.
 
-    An evaluation of other weights or settings is replaced; one of the same is not done again.
+    An earlier evaluation of other weights or settings is replaced; one of the same is kept.
     """
     return evaluate_networks([str(run.folder)], data, existing="replace", device=device)[str(run.folder)]
 
 
 def request_of(what: str, index: DatasetIndex, out: Path | None = None) -> Request:
-    """What is evaluated of a run, or of an encoder from anywhere, whose result goes into ``runs/ENCODER``.
+    """Makes the request for a run, or for an encoder of any origin, whose result goes into ``runs/ENCODER``.
 
     Raises:
         UsageError: There is no such encoder.
@@ -105,7 +105,7 @@ def request_of(what: str, index: DatasetIndex, out: Path | None = None) -> Reque
 
 
 def request_of_run(run: Run, index: DatasetIndex, out: Path | None = None) -> Request:
-    """The trained and the untrained network of a run.
+    """Makes the request for the trained and the untrained network of a run.
 
     Raises:
         UsageError: There is no such run, or it has no checkpoint.
@@ -118,7 +118,7 @@ def request_of_run(run: Run, index: DatasetIndex, out: Path | None = None) -> Re
 
 
 def evaluation_config(runs: Sequence[Run], overrides: Sequence[str]) -> EvaluationConfig:
-    """How networks are evaluated: as the recipes of the runs say, with overrides.
+    """Returns the settings of evaluation in the runs' recipes, with overrides.
 
     Raises:
         UsageError: There is no such field or value, or the runs' recipes differ.
@@ -147,9 +147,9 @@ def print_results(results: Mapping[str, Evaluation], as_json: bool = False, show
     """Prints results as a table for each network, or as JSON by the network's name.
 
     Args:
-        results: By the network's name.
+        results: Results by the network's name.
         as_json: Whether to print JSON, which holds every score.
-        shows_all: Whether the table holds every score, or those of ``HEADLINES``.
+        shows_all: Whether the table has every score, or only those of ``HEADLINES``.
     """
     if as_json:
         content = {name: json.loads(result.to_json()) for name, result in results.items()}

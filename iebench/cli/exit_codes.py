@@ -1,4 +1,4 @@
-"""How errors reach the person: one sentence on stderr and an exit code, never a traceback."""
+"""Turns errors that are meant for the person into one sentence on stderr and an exit code."""
 
 import errno
 import signal
@@ -20,7 +20,7 @@ class FriendlyGroup(click.Group):
     """A group that lists its commands in sections and turns expected errors into one sentence.
 
     Args:
-        sections: command names by section title, in the order of the help.
+        sections: Command names by section title, in the order of the help.
         *args: Positional arguments of ``click.Group``.
         **kwargs: Keyword arguments of ``click.Group``.
     """
@@ -46,7 +46,7 @@ class FriendlyGroup(click.Group):
 
 @contextmanager
 def one_sentence_errors() -> Iterator[None]:
-    """Turns the errors that are meant for the person into click's, and leaves real bugs their traceback."""
+    """Turns errors that are meant for the person into click's; bugs keep their traceback."""
     try:
         yield
     except IebenchError as error:
@@ -71,7 +71,7 @@ def one_sentence_errors() -> Iterator[None]:
 
 @contextmanager
 def terminate_as_interrupt() -> Iterator[None]:
-    """SIGTERM stops the work as Ctrl-C does, so that nothing is orphaned or lost."""
+    """Makes SIGTERM stop the work as Ctrl-C does, so that no process is orphaned and no work is lost."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -238,7 +238,11 @@ def report(runs: tuple[Path, ...], out: Path, models: Path | None, explores: boo
     "--out", default="explorer.html", show_default=True, type=click.Path(path_type=Path, dir_okay=False)
 )
 @click.option(
-    "--views", default=1000, show_default=True, type=click.IntRange(1), help="On the page, at most."
+    "--views",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Largest number of views on the page.",
 )
 @takes_dataset(
     click.option(

@@ -1,4 +1,4 @@
-"""Datasets on the command line: a folder, or an address."""
+"""Lets commands take a dataset as a folder or an address."""
 
 import os
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from shards.eviction import SIZE_VARIABLE, parse_size
 
 
 class DatasetLocation(click.Path):
-    """The folder of a dataset; an http, https, s3 or hf address becomes the folder of its mirror."""
+    """A parameter that is the folder of a dataset; an http, https, s3 or hf address becomes its mirror's folder."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path, file_okay=False)
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
-        """Fetches the index of an address; what completes a command line fetches nothing."""
+        """Fetches the index of an address, except while a shell completes a command line."""
         if isinstance(value, str) and not (context and context.resilient_parsing):
             from shards.mirror import dataset_folder
 
@@ -26,7 +26,7 @@ class DatasetLocation(click.Path):
 
 
 def _limit_cache(_context: click.Context, _option: click.Parameter, text: str | None) -> None:
-    """Sets the limit for this process and those that it starts."""
+    """Sets the size limit of the cache for this process and those that it starts."""
     if text is not None:
         parse_size(text)
         os.environ[SIZE_VARIABLE] = text
@@ -40,15 +40,15 @@ _CACHE_SIZE: Decorator = click.option(
     expose_value=False,
     is_eager=True,
     callback=_limit_cache,
-    help="For an address: the cache's limit, as 20GB; what was read longest ago goes.",
+    help="Limit of the cache, as 20GB; shards read longest ago are removed.",
 )
 
 
 def takes_dataset(parameter: Decorator) -> Decorator:
-    """Gives a command its dataset, and what goes with one that stands at an address.
+    """Gives a command its dataset, and the options for datasets at an address.
 
     Args:
-        parameter: The argument or option whose type is ``DatasetLocation``.
+        parameter: Argument or option of the type ``DatasetLocation``.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""Commands with many options: shown under headings, and handed over as a few objects."""
+"""Commands with many options, which the help shows under headings and the command gets as a few objects."""
 
 import functools
 from collections.abc import Callable
@@ -16,8 +16,8 @@ class GroupedOption(click.Option):
     """An option that ``--help`` shows under a heading.
 
     Args:
-        group: The heading.
-        rare: Whether only ``--help-all`` shows it, so that ``--help`` fits a screen.
+        group: Heading of the option.
+        rare: Whether only ``--help-all`` shows the option, so that ``--help`` fits a screen.
     """
 
     def __init__(self, *arguments: Any, group: str, rare: bool = False, **settings: Any) -> None:
@@ -26,10 +26,10 @@ class GroupedOption(click.Option):
 
 
 class GroupedCommand(click.Command):
-    """A command whose grouped options stand under their headings, in the order of definition."""
+    """A command whose help shows grouped options under their headings, in the order of definition."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Adds ``--help-all`` where there are rare options."""
+        """Adds ``--help-all`` if there are rare options."""
         parameters = super().get_params(ctx)
         if not any(getattr(parameter, "rare", False) for parameter in parameters):
             return parameters
@@ -69,9 +69,9 @@ def gathered(into: str, build: Callable[..., Any], *options: Decorator) -> Decor
     """Gives a command several options as one argument.
 
     Args:
-        into: the name of the command's argument.
-        build: makes its value of the options' values, which it takes by name.
-        options: Decorators that ``click.option`` makes.
+        into: Name of the command's argument.
+        build: Function that makes the argument's value; it takes the options' values by name.
+        *options: Decorators that ``click.option`` makes.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""Commands between the published layout and shards."""
+"""Commands that convert the published layout to shards and back."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -25,10 +25,10 @@ FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 class _PackGroup(FriendlyGroup):
-    """A group whose command is ``published`` where none is named: ``iebench pack SRC OUT``."""
+    """A group whose default command is ``published``: ``iebench pack SRC OUT``."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
-        """Names the command that was left out."""
+        """Inserts the default command if none is named."""
         if args and args[0] not in self.commands and not set(args) & {"-h", "--help"}:
             args = ["published", *args]
         return super().parse_args(context, args)
@@ -52,7 +52,7 @@ def pack() -> None:
     "--split-files",
     type=(FILE, FILE),
     metavar="TRAIN VAL",
-    help="Lists of the objects of each split, as the published .npy; else split by a hash.",
+    help="Lists of the objects of each split, as the published .npy; without them, a hash splits.",
 )
 @click.option(
     "--channel-order",
@@ -64,9 +64,9 @@ def pack() -> None:
 @click.option(
     "--variant",
     type=click.Choice(["3diebench", "translated", "ood"]),
-    help="Of the latents; else told from them.",
+    help="Variant of the latents; else detected from them.",
 )
-@click.option("--views", type=click.IntRange(1), help="The first so many of each object; else all.")
+@click.option("--views", type=click.IntRange(1), help="Number of first views of each object; else all.")
 @click.option("--objects-per-shard", default=100, show_default=True, type=click.IntRange(1))
 @WORKERS_OPTION
 @click.option("--repair", is_flag=True, help="Read all sealed shards first; pack what is damaged in them.")
@@ -121,7 +121,7 @@ def _pack_published(
     repair: bool,
     add: bool,
 ) -> "Packed":
-    """Packs what is missing under a progress bar, and tells what the source holds."""
+    """Packs the missing objects under a progress bar, after printing what the source holds."""
     from shards.published.pack import make_pack_plan, open_source
 
     with _decompressing(source) as tell, terminate_as_interrupt():
@@ -141,7 +141,7 @@ def _pack_published(
 def pack_with_bar(
     plan: "PackPlan[Any]", out: Path, workers: int, repair: bool = False, add: bool = False
 ) -> "Packed":
-    """Packs what is missing of a plan under a progress bar."""
+    """Packs the missing objects of a plan under a progress bar."""
     from shards.pack_run import pack as run_packing
 
     bar = ViewBar("pack")
@@ -154,7 +154,7 @@ def pack_with_bar(
 
 @contextmanager
 def _decompressing(source: Path) -> "Iterator[Callable[[int, int], None]]":
-    """A bar over the bytes of a compressed archive; none where nothing is decompressed."""
+    """Shows a bar over the bytes of a compressed archive; no bar if nothing is decompressed."""
     bar: tqdm | None = None
 
     def tell(done: int, total: int) -> None:
@@ -174,7 +174,7 @@ def _decompressing(source: Path) -> "Iterator[Callable[[int, int], None]]":
 
 
 def describe_packed(packed: "Packed", out: Path) -> str:
-    """What packing came to, in a few lines; the reasons of failures stand on stderr."""
+    """Describes the outcome of packing in a few lines; the reasons of failures are on stderr."""
     from shards.failures import FAILURES_NAME
 
     splits = ", ".join(

@@ -17,10 +17,16 @@ from shards.child_processes import available_cores
 @click.argument("out", type=FOLDER)
 @click.option("--from-views", is_flag=True, help="SRC is a dataset of iebench: one view of each object.")
 @click.option(
-    "--view", default=0, show_default=True, type=click.IntRange(0), help="With --from-views: which."
+    "--view",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Number of the view that --from-views takes.",
 )
 @click.option(
-    "--size", type=click.IntRange(8, 4096), help="Store squares of so many pixels.  [default: as they are]"
+    "--size",
+    type=click.IntRange(8, 4096),
+    help="Height and width of the stored squares.  [default: as they are]",
 )
 @click.option(
     "--crop",

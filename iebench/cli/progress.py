@@ -16,7 +16,7 @@ class ViewBar:
     """Shows images/s, the time left, and what failed.
 
     Args:
-        verb: what is done to the views.
+        verb: Verb for the work on the views.
     """
 
     def __init__(self, verb: str) -> None:
@@ -32,19 +32,19 @@ class ViewBar:
         )
 
     def note(self, sentence: str) -> None:
-        """Says it above the bar."""
+        """Prints a sentence above the bar."""
         tqdm.write(printable(sentence), file=sys.stderr)
 
     def advance(self, views: int) -> None:
-        """So many more views are there."""
+        """Advances the bar by a number of views."""
         if self._bar is not None:
             self._bar.update(views)
 
     def failed(self, item: "Named", reason: str) -> None:
-        """Says above the bar which object failed and why."""
+        """Prints above the bar which object failed and why."""
         tqdm.write(printable(f"failed: {item.synset}/{item.object_id}: {reason}"), file=sys.stderr)
 
     def close(self) -> None:
-        """Leaves the bar as it is."""
+        """Closes the bar and leaves it on the screen."""
         if self._bar is not None:
             self._bar.close()

@@ -1,4 +1,4 @@
-"""Commands to start with."""
+"""The commands for a first try: the demo and the check of the machine."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ _SIGNS = {True: "ok", False: "!!", None: "--"}
 
 @click.command(epilog="Example: iebench demo --out runs/demo")
 @click.option("--out", default="runs/demo", show_default=True, type=FOLDER, help="Where everything goes.")
-@click.option("--seed", default=0, show_default=True, help="Of models, latents and training.")
+@click.option("--seed", default=0, show_default=True, help="Seed of models, latents and training.")
 @click.option(
     "--workers",
     default=None,
@@ -18,7 +18,9 @@ _SIGNS = {True: "ok", False: "!!", None: "--"}
     help="Processes that make models and render; by default all cores.",
 )
 @click.option("--objects-per-class", default=92, show_default=True, type=click.IntRange(2))
-@click.option("--views", default=6, show_default=True, type=click.IntRange(2), help="Views of each object.")
+@click.option(
+    "--views", default=6, show_default=True, type=click.IntRange(2), help="Number of views of each object."
+)
 @click.option(
     "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a field of the recipes."
 )
@@ -38,7 +40,7 @@ def demo(
     overrides: tuple[str, ...],
     compares: bool,
 ) -> None:
-    """From nothing to an evaluated model and a report, in ten minutes on two cores.
+    """Go from nothing to an evaluated model and a report, in ten minutes on two cores.
 
     Makes procedural models, renders them, trains SIE on the views, evaluates it next to the untrained network and
     writes OUT/report.html. --vicreg sets what is invariant beside what is equivariant. The same command again goes

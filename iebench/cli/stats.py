@@ -1,4 +1,4 @@
-"""Commands that count, and that answer questions about views."""
+"""Commands that count the contents of a dataset and answer questions about its views."""
 
 import json
 import sys

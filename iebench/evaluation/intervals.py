@@ -175,9 +175,9 @@ def bootstrap_all(
     for objects in dict.fromkeys(metric.objects for metric in metrics.values()):
         group = {name: metric for name, metric in metrics.items() if metric.objects == objects}
         resampled = _resample(list(group.values()), resamples, seed) if objects > 1 else None
-        for place, (name, metric) in enumerate(group.items()):
+        for number, (name, metric) in enumerate(group.items()):
             value = metric.value
-            values = resampled[place] if resampled is not None else np.empty(0)
+            values = resampled[number] if resampled is not None else np.empty(0)
             note = UNDEFINED[metric.statistic] if value is None else ""
             found[name] = Bootstrap(value, values, metric.chance, objects, note)
     return {name: found[name] for name in metrics}
@@ -197,10 +197,10 @@ def _resample(metrics: Sequence[PerObject], resamples: int, seed: int) -> np.nda
     for start in range(0, resamples, CHUNK):
         counts = drawn[start : start + CHUNK].astype(np.float64)
         sums = iter(np.split(counts @ columns, ends[1:-1], axis=1) if linear else ())
-        for place, metric in enumerate(metrics):
+        for number, metric in enumerate(metrics):
             is_linear = metric.statistic not in _FROM_PAIRS
             chunk = metric.of_sums(next(sums)) if is_linear else metric.over(counts)
-            found[place, start : start + CHUNK] = chunk
+            found[number, start : start + CHUNK] = chunk
     return found
 
 

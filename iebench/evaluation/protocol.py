@@ -24,18 +24,21 @@ class EvaluationConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    protocol: Protocol = "published"
-    epochs: int = Field(default=300, ge=1)
+    protocol: Protocol = Field(
+        default="published", description="published or thorough: how probes are fitted"
+    )
+    epochs: int = Field(default=300, ge=1, description="epochs of the probes")
     linear_color_epochs: int = Field(
         default=50,
         ge=1,
-        description="of the linear probe of color differences, as EquiCaps and seq-JEPA fit it",
+        description="epochs of the linear probe of color differences, as in EquiCaps and seq-JEPA",
     )
-    batch_size: int = Field(default=256, ge=2)
-    lr: float = Field(default=1e-3, gt=0, description="of Adam, constant")
-    hidden_width: int = Field(default=1024, ge=1, description="of both hidden layers of MLP probes")
+    batch_size: int = Field(default=256, ge=2, description="views or pairs in a batch of the probes")
+    lr: float = Field(default=1e-3, gt=0, description="constant learning rate of Adam")
+    hidden_width: int = Field(default=1024, ge=1, description="width of both hidden layers of MLP probes")
     retrieval: list[RetrievalSplits] = Field(
-        default=["val-val", "val-all", "train-train"], description="queries and galleries of the predictor"
+        default=["val-val", "val-all", "train-train"],
+        description="splits of the predictor's queries and galleries",
     )
     robustness_views: int = Field(
         default=1, ge=1, description="views of each validation object that are corrupted, 75 times each"
@@ -44,9 +47,9 @@ class EvaluationConfig(BaseModel):
         default=256, ge=1, description="validation objects of the steering suite, each encoded some 200 times"
     )
     linear_evaluation_epochs: int = Field(
-        default=90, ge=1, description="of the suite linear, each of which encodes all training pictures"
+        default=90,
+        ge=1,
+        description="epochs of the suite linear, each of which encodes all training pictures",
     )
-    feature_batch_size: int = Field(default=256, ge=1, description="views per step of the frozen encoder")
-    workers: int = Field(
-        default=2, ge=0, description="decoding processes beside each evaluating process; 0: none"
-    )
+    feature_batch_size: int = Field(default=256, ge=1, description="views in a batch of the frozen encoder")
+    workers: int = Field(default=2, ge=0, description="decoding processes beside each evaluating process")

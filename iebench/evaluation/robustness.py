@@ -147,13 +147,14 @@ def score_corruptions(clean: Answers, corrupted: Answers, chance: float | None) 
         Scores by part: ``all`` (the mean over all corruptions and severities), ``clean``, each corruption
         (the mean over severities), and ``severity_1`` to ``severity_5`` (the mean over corruptions).
     """
-    number = np.arange(corrupted.hits.shape[1]) % len(CORRUPTED)
+    conditions = np.arange(corrupted.hits.shape[1]) % len(CORRUPTED)
     scores = {ALL: shift_scores(clean, corrupted, chance)}
     scores[CLEAN_VIEWS] = {"top1": PerObject.mean_of(clean.hits, chance)}
-    for place, name in enumerate(CORRUPTIONS):
-        scores[name] = shift_scores(clean, _rows(corrupted, number // len(SEVERITIES) == place), chance)
-    for place, severity in enumerate(SEVERITIES):
-        hits = corrupted.hits[:, number % len(SEVERITIES) == place]
+    for number, name in enumerate(CORRUPTIONS):
+        chosen = conditions // len(SEVERITIES) == number
+        scores[name] = shift_scores(clean, _rows(corrupted, chosen), chance)
+    for number, severity in enumerate(SEVERITIES):
+        hits = corrupted.hits[:, conditions % len(SEVERITIES) == number]
         scores[f"severity_{severity}"] = {"top1": PerObject.mean_of(hits, chance)}
     return scores
 
@@ -210,7 +211,7 @@ def _matched(answers: Answers, names: Sequence[tuple[str, str]]) -> Answers:
     """Selects the objects of the given names, with NaN for one that the answers lack."""
     if list(answers.names) == list(names):
         return answers
-    places = {name: place for place, name in enumerate(names)}
+    places = {name: number for number, name in enumerate(names)}
     rows = [places[name] for name in answers.names]
 
     def spread(values: np.ndarray) -> np.ndarray:

@@ -46,7 +46,6 @@ from iebench.evaluation.robustness import (
 from iebench.evaluation.score_exchange import keyed, packed, unpacked
 from iebench.evaluation.scoring import score_neighbors, score_probe
 from iebench.evaluation.splits import Splits
-from iebench.evaluation.splits_tasks import tasks_of
 from iebench.evaluation.tasks import KNN
 from iebench.training.processes import Processes
 
@@ -92,7 +91,7 @@ class Session:
         self.processes = processes
         self.name = name
         self.suites = tuple(dict.fromkeys(suites))
-        self.tasks, left_out = tasks_of(splits, config)
+        self.tasks, left_out = splits.tasks(config)
         shifts_left_out = robustness_left_out(splits) if "robustness" in suites else []
         of_own = own_left_out(self.suites, splits)
         self.left_out = [*(left_out if "standard" in suites else ()), *shifts_left_out, *of_own]

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from iebench.evaluation.features import Features
 from iebench.evaluation.probes import ProbeInput
+from iebench.evaluation.protocol import EvaluationConfig
 from iebench.evaluation.results import EvaluatedData, LeftOut
+from iebench.evaluation.tasks import KNN, ProbeTask, probe_tasks
 from shards.errors import UsageError
 from shards.origin import place_of
 from shards.schema import INDEX_NAME, DatasetIndex, open_dataset
@@ -133,6 +135,18 @@ class Splits:
         shown = ", ".join(unknown[:5]) + (" and others" if len(unknown) > 5 else "")
         reason = f"objects of {shown} are not counted, because the dataset of --fit lacks these classes"
         return [LeftOut("classification", reason)]
+
+    def tasks(self, config: EvaluationConfig) -> tuple[list[ProbeTask], list[LeftOut]]:
+        """Lists the tasks of the standard suite that the datasets allow, and those that they do not, with reasons."""
+        tasks, left_out = probe_tasks(self.latent_names, self.classes, self.views_per_object, config)
+        if self.fit is None:
+            names = dict.fromkeys([*(task.name for task in tasks), *(item.task for item in left_out), KNN])
+            return [], [LeftOut(name, NO_TRAINING_SPLIT) for name in names]
+        if self.shares_no_class():
+            classes = [task.name for task in tasks if task.target is None]
+            left_out += [LeftOut(name, "the datasets share no class") for name in (*classes, KNN)]
+            return [task for task in tasks if task.target is not None], left_out
+        return tasks, left_out + self.classes_left_out()
 
     def shares_no_class(self) -> bool:
         """Returns whether training has none of the validation split's classes."""

@@ -164,9 +164,9 @@ class SteeringMeter:
             for kind in _kinds(self._clean)
         }
         scores = {ALL: {f"top1_{kind}": PerObject.mean_of(found, chance) for kind, found in hits.items()}}
-        for place, name in enumerate(CORRUPTIONS):
+        for number, name in enumerate(CORRUPTIONS):
             scores[name] = {
-                f"top1_{kind}": PerObject.mean_of(found[:, [place]], chance) for kind, found in hits.items()
+                f"top1_{kind}": PerObject.mean_of(found[:, [number]], chance) for kind, found in hits.items()
             }
         return scores
 

@@ -13,7 +13,7 @@ from shards.errors import UsageError
 
 @dataclass(frozen=True)
 class Summary:
-    """A recipe in a line."""
+    """The name of a recipe, what it trains, and its paper."""
 
     name: str
     what: str

@@ -1,4 +1,4 @@
-"""A whole recipe as TOML, with what each field means beside it."""
+"""Writes a whole recipe as TOML, with the meaning of each field beside it."""
 
 import json
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ from iebench.recipes.recipe import Recipe
 
 
 def recipe_as_toml(recipe: Recipe) -> str:
-    """Writes every field of a recipe; the text is a recipe file that says the same.
+    """Writes every field of a recipe as the text of an equal recipe file.
 
-    A field that is left to the machine or the dataset has no value in TOML and stands as a comment.
+    A field that is left to the machine or the dataset has no value in TOML and is written as a comment.
     """
     return "\n".join(_section(recipe, "")) + "\n"
 
@@ -33,7 +33,7 @@ def _section(section: BaseModel, name: str) -> Iterator[str]:
 
 
 def _value(value: Any) -> str:
-    """Writes a value as TOML, which differs from JSON in numbers without an end only."""
+    """Writes a value as TOML, which differs from JSON only in infinity and NaN."""
     if isinstance(value, float):
         return str(value)
     if isinstance(value, list | tuple):

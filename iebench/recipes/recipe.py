@@ -26,29 +26,35 @@ class _Section(BaseModel):
 
 
 class AboutConfig(_Section):
-    """What a recipe is, for the list of recipes; no number depends on it."""
+    """The section ``[about]`` of a recipe, for the list of recipes; no number depends on it."""
 
-    what: str = ""
-    paper: str = ""
+    what: str = Field(default="", description="what the recipe trains, in a line")
+    paper: str = Field(default="", description="paper that the recipe follows")
 
 
 class OptimizerConfig(_Section):
-    """Which optimizer, and its learning rate over the steps; the published SIE has Adam and a constant rate."""
+    """The section ``[optimizer]`` of a recipe; the published SIE has Adam and a constant learning rate."""
 
-    name: Literal["adam", "adamw", "sgd", "lars"] = "adam"
-    lr: float = Field(default=1e-3, gt=0, description="absolute, not scaled by the batch size")
-    weight_decay: float = Field(default=1e-6, ge=0, description="lars: of matrices and convolutions only")
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="sgd, lars")
+    name: Literal["adam", "adamw", "sgd", "lars"] = Field(default="adam", description="name of the optimizer")
+    lr: float = Field(default=1e-3, gt=0, description="learning rate, which is not scaled by the batch size")
+    weight_decay: float = Field(
+        default=1e-6, ge=0, description="weight decay; with lars, of matrices and convolutions only"
+    )
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum of sgd and lars")
     trust_coefficient: float = Field(
-        default=1e-3, gt=0, description="lars: length of a step by that of weights"
+        default=1e-3, gt=0, description="length of a step of lars, as a share of the weights' length"
     )
     clip_norm: float | None = Field(
-        default=None, gt=0, description="largest norm of the gradient; by default any"
+        default=None, gt=0, description="largest norm of the gradient; by default there is no limit"
     )
-    schedule: Literal["constant", "cosine"] = "constant"
-    final_lr: float = Field(default=0.0, ge=0, description="cosine: learning rate at the end")
-    warmup_steps: int = Field(default=0, ge=0, description="over which the learning rate rises from 0")
-    warmup_epochs: float = Field(default=0.0, ge=0, description="the same, in epochs")
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="course of the learning rate after the warm-up"
+    )
+    final_lr: float = Field(default=0.0, ge=0, description="learning rate at the end of a cosine")
+    warmup_steps: int = Field(default=0, ge=0, description="steps over which the learning rate rises from 0")
+    warmup_epochs: float = Field(
+        default=0.0, ge=0, description="epochs over which the learning rate rises from 0"
+    )
 
     @model_validator(mode="after")
     def _has_one_warmup(self) -> "OptimizerConfig":
@@ -60,50 +66,54 @@ class OptimizerConfig(_Section):
 
 
 class TrainingConfig(_Section):
-    """How long and on what."""
+    """The section ``[training]`` of a recipe."""
 
-    epochs: int = Field(default=2000, ge=1, description="an epoch is one draw of views per object")
+    epochs: int = Field(default=2000, ge=1, description="epochs of one draw of views per object")
     batch_size: int = Field(default=1024, ge=2, description="draws of views per step, over all devices")
-    seed: int = Field(default=0, description="of the weights and of the order of draws")
+    seed: int = Field(default=0, description="seed of the weights and of the order of draws")
     pairs_per_object: int | None = Field(
-        default=None, ge=1, description="draws per pass; by default as many as the views give"
+        default=None, ge=1, description="draws of an object in a pass; by default as many as its views allow"
     )
     buffer_objects: int = Field(
-        default=4096, ge=1, description="objects whose views are held for mixing, over all processes"
+        default=4096, ge=1, description="objects whose views are in memory for mixing, over all processes"
     )
     lanes: int | None = Field(
         default=None,
         ge=1,
-        description="parts of the split that are read apart and share every batch; processes divide them",
+        description="shares of the split that are read separately and divide every batch; processes divide them",
     )
     interleave: int = Field(default=4, ge=1, description="shards of a lane that are read at the same time")
     workers: int | None = Field(
-        default=None, ge=0, description="decoding processes beside each training process; by default by cores"
+        default=None,
+        ge=0,
+        description="decoding processes beside each training process; by default as cores allow",
     )
     compile: bool | None = Field(
-        default=None, description="the backbone by torch.compile; by default in long runs on CUDA"
+        default=None,
+        description="whether torch.compile compiles the backbone; by default in long runs on CUDA",
     )
     precision: PrecisionName = Field(
-        default="auto", description="bfloat16 where the device computes in it, and otherwise float32"
+        default="auto",
+        description="precision; auto is bfloat16 on devices that compute in it, and float32 on others",
     )
     log: list[LogName] = Field(
-        default=["tensorboard"], description="tensorboard, wandb (Weights & Biases), both or none"
+        default=["tensorboard"], description="loggers: tensorboard, wandb (Weights & Biases), both or none"
     )
     checkpoint_activations: bool = Field(
         default=False,
-        description="compute the backbone's blocks again in the backward pass: less memory, more time",
+        description="whether the backward pass computes the backbone's blocks again, for less memory and more time",
     )
-    log_every: int = Field(default=10, ge=1, description="steps")
-    checkpoint_every: int = Field(default=10, ge=1, description="epochs")
+    log_every: int = Field(default=10, ge=1, description="steps between logged steps")
+    checkpoint_every: int = Field(default=10, ge=1, description="epochs between checkpoints")
     validate_every: int = Field(default=10, ge=1, description="epochs between scores on validation objects")
-    keep: int = Field(default=3, ge=1, description="checkpoints, the last ones")
+    keep: int = Field(default=3, ge=1, description="number of last checkpoints that are kept")
     milestone_every: int | None = Field(
         default=None, ge=1, description="epochs between checkpoints that are never deleted"
     )
 
 
 class Recipe(_Section):
-    """The whole configuration of a run; ``recipe_class`` knows the fields of its method."""
+    """The whole configuration of a run; ``recipe_class`` adds the fields of a method."""
 
     format: int = RECIPE_FORMAT
     about: AboutConfig = AboutConfig()
@@ -113,7 +123,7 @@ class Recipe(_Section):
     training: TrainingConfig = TrainingConfig()
     augmentation: AugmentationConfig | None = Field(
         default=None,
-        description="views are augmentations of one stored view; without it, they are stored ones",
+        description="makes views by augmenting one stored view; without it, views are stored ones",
     )
     online: OnlineConfig = OnlineConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -126,7 +136,7 @@ class Recipe(_Section):
 
 @cache
 def recipe_class(config: type[MethodConfig]) -> type[Recipe]:
-    """Recipes whose method section is a ``config``."""
+    """Returns the class of recipes whose section ``[method]`` is a ``config``."""
     return create_model("Recipe", __base__=Recipe, method=(config, ...))
 
 
@@ -135,10 +145,10 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
 
     Args:
         name: Name of a recipe in the package, or the path of a ``.toml`` file.
-        overrides: ``section.field=value`` each, where value is written as in TOML; a bare word is a string.
+        overrides: Changes ``section.field=value``, where value is written as in TOML; a bare word is a string.
 
     Raises:
-        UsageError: there is no such recipe or field, or a value is of the wrong type; the message names the
+        UsageError: There is no such recipe or field, or a value is of the wrong type; the message names the
             nearest that is valid.
     """
     content = read_recipe(name)
@@ -152,10 +162,10 @@ def parse_recipe(content: dict[str, Any], source: str) -> Recipe:
 
     Args:
         content: Tables as TOML or JSON gives them.
-        source: named in errors.
+        source: Name of the recipe in errors.
 
     Raises:
-        UsageError: a field is unknown, ill-typed or out of range.
+        UsageError: A field is unknown, ill-typed or out of range.
     """
     version = content.get("format", RECIPE_FORMAT)
     if version != RECIPE_FORMAT:
@@ -189,10 +199,10 @@ def apply_override(content: dict[str, Any], override: str) -> None:
 
     Args:
         content: Tables as TOML gives them; changed in place.
-        override: ``section.field=value``.
+        override: Change ``section.field=value``.
 
     Raises:
-        UsageError: there is no such field.
+        UsageError: There is no such field.
     """
     field, equals, text = override.partition("=")
     field = field.strip()

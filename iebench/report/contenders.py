@@ -1,4 +1,4 @@
-"""What a table compares: networks, those that differ only in their seed taken as one."""
+"""The networks that a table compares. Runs that differ only in their seed count as one."""
 
 import json
 import math
@@ -19,7 +19,7 @@ ScorePath = tuple[str, str, str]
 """Task, part and metric of a score."""
 
 OOD = "ood"
-"""The task that has a dataset of its own."""
+"""Name of the task that has a dataset of its own."""
 
 PREDICTOR_TASKS = ("retrieval", "steps")
 """Tasks whose numbers depend on what a predictor is told."""
@@ -30,11 +30,11 @@ class Contender:
     """One network, or several of one recipe with different seeds, evaluated alike on one dataset.
 
     Attributes:
-        title: Name in tables.
-        network: ``trained`` or ``untrained``.
-        subjects: The evaluations, one for each seed.
-        is_whole_only: Whether it stands for several methods, so that only what they share is shown: probes of
-            the whole representation.
+        title: Name of the contender in tables.
+        network: Name of the network in the evaluations, ``trained`` or ``untrained``.
+        subjects: Evaluations, one for each seed.
+        is_whole_only: Whether the contender stands for several methods, so that only probes of the whole
+            representation are shown.
     """
 
     title: str
@@ -44,17 +44,17 @@ class Contender:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The groups of transformations that its predictor is told."""
+        """Groups of transformations that the predictor is told."""
         return self.subjects[0].groups
 
     @cached_property
     def paths(self) -> tuple[ScorePath, ...]:
-        """The scores that it has."""
+        """Paths of the scores that the contender has."""
         found = self.subjects[0].evaluation.of(self.network)
         return tuple(path for path in found if self._is_shown(path))
 
     def summary(self, path: ScorePath) -> SeedSummary | None:
-        """One score over its seeds, with interval and chance; None where it is missing or undefined."""
+        """Summarizes one score over the seeds, with interval and chance; None if it is missing or undefined."""
         if not self._is_shown(path):
             return None
         bootstraps = self.bootstraps(path)
@@ -73,14 +73,14 @@ class Contender:
         )
 
     def bootstraps(self, path: ScorePath) -> list[Bootstrap] | None:
-        """The resamples of one score for each seed; None where what objects contribute is not stored."""
+        """Returns the resamples of one score for each seed; None if the contributions of objects are not stored."""
         key = "/".join((self.network, *path))
         found = [subject.bootstraps.get(key) for subject in self.subjects]
         known = [item for item in found if item is not None]
         return known if len(known) == len(found) else None
 
     def difference(self, other: "Contender", path: ScorePath) -> Difference | None:
-        """How much more it scores than another on the same objects; None where that cannot be said."""
+        """Computes how much more this contender scores than another on the same objects; None if that is unknown."""
         first, second = self.bootstraps(path), other.bootstraps(path)
         tests = {subject.evaluation.test.sha256 for subject in (*self.subjects, *other.subjects)}
         if path[0] == OOD:
@@ -97,7 +97,7 @@ class Contender:
 
 
 def bounds_of(path: ScorePath) -> tuple[float, float]:
-    """The least and the greatest value that a score can have."""
+    """Returns the least and the greatest value that a score can have."""
     metric = path[2]
     if metric == "top1_relative":
         return 0.0, math.inf
@@ -111,7 +111,7 @@ def bounds_of(path: ScorePath) -> tuple[float, float]:
 
 
 def contenders_of(subjects: Sequence[Subject]) -> list[Contender]:
-    """Trained networks and other encoders, runs that differ only in their seed as one; in the order given."""
+    """Groups trained networks and other encoders into contenders, in the order given; seeds of one recipe are one."""
     groups: dict[str, list[list[Subject]]] = {}
     order: list[list[Subject]] = []
     for subject in subjects:
@@ -130,7 +130,7 @@ def contenders_of(subjects: Sequence[Subject]) -> list[Contender]:
 
 
 def untrained_of(contenders: Sequence[Contender]) -> list[Contender]:
-    """The untrained networks behind contenders, one for each backbone and way of evaluating."""
+    """Returns the untrained networks of contenders, one for each backbone and way of evaluating."""
     groups: dict[str, dict[Any, Subject]] = {}
     methods: dict[str, list[str]] = {}
     for contender in contenders:
@@ -152,24 +152,24 @@ def untrained_of(contenders: Sequence[Contender]) -> list[Contender]:
 
 
 def untrained_beside(contender: Contender, untrained: Sequence[Contender]) -> Contender | None:
-    """The untrained network of a contender's backbone, evaluated alike; None if there is none."""
+    """Finds the untrained network of a contender's backbone that was evaluated alike; None if there is none."""
     beginning = _beginning(contender.subjects[0])
     return next((item for item in untrained if _beginning(item.subjects[0]) == beginning), None)
 
 
 def _beginning(subject: Subject) -> str:
-    """Equal for subjects whose untrained networks differ at most in their seed."""
+    """Returns a key that is equal for subjects whose untrained networks differ at most in their seed."""
     return json.dumps([subject.recipe.get("backbone"), _evaluated(subject)], sort_keys=True)
 
 
 def _ood_of(subject: Subject) -> str:
-    """The dataset outside the training range, and the one whose views were told from its; empty without one."""
+    """Returns a key of the dataset outside the training range and of the one it is told from; empty without one."""
     ood, test = subject.evaluation.ood, subject.evaluation.test
     return f"{ood.sha256} {test.sha256}" if ood else ""
 
 
 def _identity(subject: Subject) -> str:
-    """Equal for subjects that differ only in their seed."""
+    """Returns a key that is equal for subjects that differ only in their seed."""
     recipe = {
         name: section for name, section in subject.recipe.items() if name not in ("about", "evaluation")
     }
@@ -181,7 +181,7 @@ def _identity(subject: Subject) -> str:
 
 
 def _evaluated(subject: Subject) -> list[Any]:
-    """How and on what a subject was evaluated."""
+    """Returns the settings and datasets of a subject's evaluation."""
     evaluation = subject.evaluation
     settings = evaluation.settings.model_dump(mode="json", exclude={"feature_batch_size", "workers"})
     return [settings, evaluation.test.sha256, evaluation.fit.sha256 if evaluation.fit else None]

@@ -1,4 +1,4 @@
-"""The pictures of a showcase as the page prints them: questions with their answers, neighbors, the contact sheet."""
+"""Prepares the pictures of a showcase for the page: questions with answers, neighbors, the contact sheet."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from shards.reader import View
 SHEET_ROWS = 12
 SHEET_COLUMNS = 8
 SAME_POSE = 45
-"""Degrees within which two poses are called alike."""
+"""Largest angle in degrees between two poses that count as alike."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one run retrieved, best first."""
+    """The views that one run retrieved for a question, best first."""
 
     title: str
     rank: str
@@ -53,10 +53,10 @@ class Neighbor:
     """One view that lies near another.
 
     Attributes:
-        picture: The view.
-        class_name: Name of its class.
-        is_alike: Whether it is of the same class; by an equivariant part, whether its pose is within ``SAME_POSE``.
-        angle: Angle between the poses; empty where they are not known.
+        picture: Picture of the view.
+        class_name: Name of the view's class.
+        is_alike: Whether the class is the same; for an equivariant part, whether the pose is within ``SAME_POSE``.
+        angle: Angle between the poses; empty if they are unknown.
     """
 
     picture: ShownView
@@ -76,7 +76,7 @@ class NeighborRow:
 
 @dataclass(frozen=True)
 class Query:
-    """A view, and what lies near it by every part."""
+    """A view with its nearest views by every part."""
 
     class_name: str
     object: str
@@ -86,7 +86,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Likeness:
-    """How alike the neighbors by one part are to the views, over the whole sample; as printed."""
+    """The printed similarity of views to their neighbors by one part, over the whole sample."""
 
     title: str
     part: str
@@ -110,13 +110,13 @@ class Exhibits:
     """All pictures about one dataset.
 
     Attributes:
-        objects: Number of objects of the sample.
-        views: Number of views of each.
+        objects: Number of objects in the sample.
+        views: Number of views of each object.
         examples: Retrieval questions: the best, the worst, and a typical one of each class.
         queries: Views with their neighbors.
-        likeness: A row for each part of each run.
-        same_class_by_chance: Share of a random view's class among the views of other objects.
-        angle_by_chance: Mean angle to a random view; empty where poses are not known.
+        likeness: Similarity of neighbors, a row for each part of each run.
+        same_class_by_chance: Share of views of other objects that are of a random view's class.
+        angle_by_chance: Mean angle to a random view; empty if poses are unknown.
         sheet: Rows of the contact sheet, by label.
     """
 
@@ -130,16 +130,16 @@ class Exhibits:
     sheet: list[SheetRow]
 
     def of(self, *rules: Why) -> list[Example]:
-        """The examples that are shown by one of some rules."""
+        """Returns the examples that were chosen by one of the given rules."""
         return [example for example in self.examples if example.why in rules]
 
 
 class Frames:
-    """The views of a sample as pictures, larger ones where there are such.
+    """Makes pictures of the views of a sample, from larger views if they are given.
 
     Args:
-        sample: The views.
-        larger: The same views at a larger size, by name.
+        sample: Sample of views.
+        larger: Views at a larger size, by name; others are shown as they are in the sample.
     """
 
     def __init__(self, sample: Sample, larger: Mapping[ViewName, View]) -> None:
@@ -147,21 +147,21 @@ class Frames:
         self._larger = larger
 
     def picture(self, row: int) -> ShownView:
-        """The picture of a view of the sample."""
+        """Returns the picture of a view of the sample."""
         view = self.sample.views[row]
         name = self.sample.class_name(view.metadata.label)
         return picture(self._larger.get(name_of(view), view), self.sample.index, name)
 
     def row(self, owner: int, view: int) -> int:
-        """The row of a view by the number of its object."""
+        """Returns the row of a view of the object with number ``owner``."""
         return owner * self.sample.views_per_object + view
 
 
 def prepare_exhibits(showcase: Showcase, larger: Mapping[ViewName, View]) -> Exhibits:
-    """Makes everything ready for the page.
+    """Prepares all pictures for the page.
 
     Args:
-        showcase: What is shown.
+        showcase: Choice of views and answers to show.
         larger: Views at a larger size, by name; others are shown as they are in the dataset.
     """
     frames = Frames(showcase.sample, larger)
@@ -217,7 +217,7 @@ def _query(row: int, neighborhoods: Sequence[Neighborhood], frames: Frames) -> Q
 
 
 def _neighbor(row: int, other: int, part: str, frames: Frames) -> Neighbor:
-    """What is shown of a view that lies near another."""
+    """Describes a view that lies near another."""
     sample = frames.sample
     label, found = (sample.views[place].metadata.label for place in (row, other))
     is_alike, words = found == label, ""
@@ -249,7 +249,7 @@ def _part(name: str) -> str:
 
 
 def _sheet(showcase: Showcase, frames: Frames) -> list[SheetRow]:
-    """One object of each class: that of the typical question, so that larger views are at hand, or the first."""
+    """Chooses an object of each class: that of the typical question, whose larger views exist, or the first."""
     sample = showcase.sample
     labels = sample.labels.tolist()
     chosen = {label: labels.index(label) for label in dict.fromkeys(labels)}

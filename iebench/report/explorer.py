@@ -1,4 +1,4 @@
-"""One self-contained page on which a person walks through the representations of runs and steers their predictors."""
+"""Writes a self-contained page on which a person explores the representations of runs and steers their predictors."""
 
 import base64
 import io
@@ -31,7 +31,7 @@ TILE = 64
 SHEET_COLUMNS = 16
 WEBP_QUALITY = 82
 EMBEDDING_RANK = 64
-"""Directions of an embedding that the page holds."""
+"""Number of directions of an embedding that the page holds."""
 _LARGEST = 32767
 
 
@@ -42,8 +42,8 @@ class Steering:
     The prediction of an embedding e, told q, is ``(maps[0] + q_x maps[1] + ... + q_w maps[4]) e``.
 
     Attributes:
-        maps: (5, rank, rank).
-        embeddings: (views, rank) of the views, in the same basis.
+        maps: Matrices (5, rank, rank) of the constant and of the quaternion's four numbers.
+        embeddings: Embeddings (views, rank) of the views, in the basis of the maps.
         kept: Share of the embeddings' squared length that lies in the basis.
     """
 
@@ -53,12 +53,12 @@ class Steering:
 
 
 def write_explorer(folders: Sequence[Path], out: Path, views: int = 1000, data: Path | None = None) -> None:
-    """Writes the page; it makes no request of any kind.
+    """Writes the page, which makes no requests.
 
     Args:
         folders: Folders of trained runs.
-        out: The HTML file; its folder is created.
-        views: How many validation views are on the page at most.
+        out: HTML file; its folder is created.
+        views: Largest number of validation views on the page.
         data: Folder of the dataset; by default that of the first run.
 
     Raises:
@@ -90,7 +90,7 @@ def write_explorer(folders: Sequence[Path], out: Path, views: int = 1000, data: 
 
 
 def described_views(sample: Sample) -> dict[str, Any]:
-    """What the page is told about the views: object, class, number, pose, hues."""
+    """Collects what the page shows of the views: object, class, number, pose, hues."""
     hues = sample.latents[..., sample.index.latent_index(LATENTS["color"])].flatten(0, 1)
     labels = sample.labels[sample.owners].tolist()
     used = sorted(set(labels))
@@ -107,7 +107,7 @@ def described_views(sample: Sample) -> dict[str, Any]:
 
 @torch.inference_mode()
 def described_run(title: str, run: Run, sample: Sample, images: Tensor) -> dict[str, Any]:
-    """What the page is told about a run: maps and neighbors by part, and its predictor."""
+    """Collects what the page shows of a run: maps and neighbors by part, and the predictor."""
     encoder = encoder_of_run(run, run.last_checkpoint, sample.index)
     representations = represent(encoder, images)
     parts = {}
@@ -127,7 +127,7 @@ def described_run(title: str, run: Run, sample: Sample, images: Tensor) -> dict[
 
 
 def described_predictor(encoder: Encoder, representations: Tensor) -> dict[str, Any] | None:
-    """The predictor as the page computes it; None if it cannot."""
+    """Describes the predictor as the page computes it; None if the page cannot."""
     steering = steering_of(encoder.predictor, representations) if encoder.predictor is not None else None
     if steering is None:
         return None
@@ -140,7 +140,7 @@ def described_predictor(encoder: Encoder, representations: Tensor) -> dict[str, 
 
 
 def why_not_steered(encoder: Encoder) -> str:
-    """Why there is nothing to steer; empty if there is."""
+    """Says why nothing can be steered; empty if something can."""
     if encoder.predictor is None:
         return "has no predictor: it was trained to ignore what turns one view into another"
     if "rotation" not in encoder.predictor.groups:
@@ -149,14 +149,14 @@ def why_not_steered(encoder: Encoder) -> str:
 
 
 def steering_of(predictor: EmbeddingPredictor, representations: Tensor) -> Steering | None:
-    """Reads the maps of a predictor off its answers, in the basis in which the embeddings lie.
+    """Measures the maps of a predictor by its answers, in the basis of the embeddings.
 
     Args:
-        predictor: The predictor, on the CPU.
-        representations: (views, dimension).
+        predictor: Predictor on the CPU.
+        representations: Representations (views, dimension).
 
     Returns:
-        None if the predictor is not told rotations, or its prediction is no such function.
+        None if the predictor is not told rotations, or its prediction is not of the form of ``Steering``.
     """
     if "rotation" not in predictor.groups:
         return None
@@ -189,7 +189,7 @@ def steering_of(predictor: EmbeddingPredictor, representations: Tensor) -> Steer
 
 
 def principal_components(vectors: Tensor, count: int) -> Tensor:
-    """The first principal components of (rows, dimension) vectors, scaled into [-1, 1].
+    """Computes the first principal components of vectors (rows, dimension), scaled to [-1, 1].
 
     Returns:
         (rows, count); a component that does not vary is 0.
@@ -202,10 +202,10 @@ def principal_components(vectors: Tensor, count: int) -> Tensor:
 
 
 def sheets(pixels: np.ndarray) -> list[str]:
-    """Views as tiles of WebP images, ``SHEET_COLUMNS`` in a row and as many rows, as ``data:`` URIs.
+    """Puts views into square WebP images of ``SHEET_COLUMNS`` columns, as ``data:`` URIs.
 
     Args:
-        pixels: (views, height, width, 3) uint8.
+        pixels: Images (views, height, width, 3) uint8.
     """
     tiles = [np.asarray(Image.fromarray(view).resize((TILE, TILE), Image.Resampling.BOX)) for view in pixels]
     found = []
@@ -213,8 +213,8 @@ def sheets(pixels: np.ndarray) -> list[str]:
         some = tiles[start : start + SHEET_COLUMNS**2]
         rows = -(-len(some) // SHEET_COLUMNS)
         sheet = np.zeros((rows * TILE, SHEET_COLUMNS * TILE, 3), dtype=np.uint8)
-        for place, tile in enumerate(some):
-            row, column = divmod(place, SHEET_COLUMNS)
+        for number, tile in enumerate(some):
+            row, column = divmod(number, SHEET_COLUMNS)
             sheet[row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE] = tile
         file = io.BytesIO()
         Image.fromarray(sheet).save(file, "WEBP", quality=WEBP_QUALITY, method=6)
@@ -223,13 +223,13 @@ def sheets(pixels: np.ndarray) -> list[str]:
 
 
 def packed(array: np.ndarray) -> Mapping[str, Any]:
-    """Numbers as 16-bit integers with one scale, little-endian in base64.
+    """Encodes numbers as 16-bit integers with one scale, little-endian in base64.
 
     Args:
-        array: Finite numbers.
+        array: Array of finite numbers.
 
     Returns:
-        ``shape``, ``scale`` and ``data``; a number is its integer times the scale.
+        ``shape``, ``scale`` and ``data``; each number is its integer times the scale.
     """
     scale = float(np.abs(array).max(initial=0)) / _LARGEST or 1.0
     integers = np.round(array / scale).astype("<i2")

@@ -1,4 +1,4 @@
-"""The pictures of the report: each view with its latents in words."""
+"""Prepares views for the report, each with its latents in words."""
 
 import base64
 import colorsys
@@ -27,13 +27,13 @@ class ShownView:
     """One view as the page shows it.
 
     Attributes:
-        uri: The stored JPEG as a ``data:`` URI, untouched unless its channels are stored as blue, green, red.
+        uri: Stored JPEG as a ``data:`` URI, unchanged unless its channels are stored as blue, green, red.
         number: Number of the view.
-        rotation: x, y and z in whole degrees; empty without latents.
-        floor: CSS colour of the floor; empty without latents.
-        light: CSS colour of the spot; empty without latents.
+        rotation: Angles x, y and z in whole degrees; empty without latents.
+        floor: CSS color of the floor; empty without latents.
+        light: CSS color of the spot; empty without latents.
         spot: Position of the spot over the floor as the camera sees it: right and down, each in [-1, 1].
-        alternative: all of this in words.
+        alternative: Description of the view in words, for those who cannot see it.
     """
 
     uri: str
@@ -46,11 +46,11 @@ class ShownView:
 
 
 def larger_views(folder: Path, wanted: Sequence[View]) -> dict[ViewName, View]:
-    """Reads the same views out of a dataset of the same objects, rendered at a larger size.
+    """Reads views from a dataset of the same objects that was rendered at a larger size.
 
     Args:
-        folder: Folder of that dataset.
-        wanted: The views; those that it lacks are left out.
+        folder: Folder of the dataset with larger views.
+        wanted: Views to find; those that the dataset lacks are left out.
 
     Raises:
         UsageError: A view of the same name has other latents there.
@@ -73,12 +73,12 @@ def larger_views(folder: Path, wanted: Sequence[View]) -> dict[ViewName, View]:
 
 
 def name_of(view: View) -> ViewName:
-    """Synset, object and number of a view."""
+    """Returns synset, object and number of a view."""
     return view.metadata.synset, view.metadata.object, view.metadata.view
 
 
 def picture(view: View, index: DatasetIndex, class_name: str) -> ShownView:
-    """A view with its latents made ready for the page; one without latents, such as a photograph, has only its class."""
+    """Describes a view with its latents for the page; a view without latents, such as a photograph, has only its class."""
     values = {latent.name: value for latent, value in zip(index.latents, view.metadata.latents, strict=True)}
     jpeg = view.jpeg if view.channel_order == "rgb" else encode_jpeg(view.pixels())
     uri = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
@@ -115,10 +115,10 @@ def _latents_in_words(values: Mapping[str, float]) -> str:
 
 
 def rotation_in_words(first: View, second: View, index: DatasetIndex) -> tuple[str, str]:
-    """The rotation from one view to another, as the predictor is told it.
+    """Describes the rotation from one view to another, as the predictor is told it.
 
     Returns:
-        The angle, and the axis in the object's own coordinates; no axis where nothing turns.
+        The angle, and the axis in the object's own coordinates; no axis if the angle is 0.
     """
     columns = index.latent_index(LATENTS["rotation"])
     before, after = (
@@ -135,7 +135,7 @@ def rotation_in_words(first: View, second: View, index: DatasetIndex) -> tuple[s
 
 
 def changes_in_words(first: View, second: View, index: DatasetIndex, groups: Sequence[str]) -> str:
-    """What besides rotation leads from one view to another, as far as a predictor is told it."""
+    """Describes the changes besides rotation from one view to another, as far as a predictor is told them."""
     words = []
     others: tuple[Group, ...] = ("color", "light", "translation")
     for group in others:

@@ -1,4 +1,4 @@
-"""The few numbers at the head of a page about one run."""
+"""Chooses the few numbers at the head of a page about one run."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ _KEY_FIGURES = (
 
 @dataclass(frozen=True)
 class KeyFigure:
-    """One number of the head of the page, as printed, with what it is to be compared to."""
+    """One printed number at the head of the page, with the numbers to compare it with."""
 
     name: str
     detail: str
@@ -27,7 +27,7 @@ class KeyFigure:
 
 
 def key_figures(contender: Contender, untrained: Contender | None) -> list[KeyFigure]:
-    """The numbers of the head of the page, four at most, of those that the run has."""
+    """Chooses at most four of the run's numbers for the head of the page."""
     figures: list[KeyFigure] = []
     for name, detail, path in _KEY_FIGURES:
         metric, summary = metric_at(path), contender.summary(path)

@@ -1,4 +1,4 @@
-"""Ours beside the published rows: which numbers stand in one column, and where settings differ."""
+"""Puts evaluated runs beside published rows: which numbers share a column, and where settings differ."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,11 +24,11 @@ class Column:
     """One quantity of the leaderboard.
 
     Attributes:
-        key: Its name in files.
-        header: Its name in tables.
-        published: Its name in ``published.toml``.
-        path: Task, part and metric of our score.
-        r2: Which R² it is; None for other quantities, and where both are the same.
+        key: Name of the column in files.
+        header: Name of the column in tables.
+        published: Name of the quantity in ``published.toml``.
+        path: Task, part and metric of the score in evaluations.
+        r2: Definition of R²; None for other quantities, and if both definitions give the same number.
     """
 
     key: str
@@ -39,7 +39,7 @@ class Column:
 
     @property
     def metric(self) -> Metric:
-        """How it is printed."""
+        """The metric, which says how a value is printed."""
         return metric_at(self.path)
 
 
@@ -67,7 +67,7 @@ COLUMNS = (
     Column("h@1", "H@1", "h@1", ("retrieval", "val-val", "h@1")),
     Column("h@5", "H@5", "h@5", ("retrieval", "val-val", "h@5")),
 )
-"""What papers on 3DIEBench report. The R² of two hue differences is the same in both definitions."""
+"""The quantities that papers on 3DIEBench report. The R² of two hue differences is the same in both definitions."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,14 @@ class Standing:
     """One row of the leaderboard.
 
     Attributes:
-        title: The method.
-        is_ours: Whether it was evaluated here.
-        told: What its predictor or head is told.
+        title: Name of the method.
+        is_ours: Whether the row was evaluated here.
+        told: Groups of transformations that the predictor or head is told.
         variant: Variant of the dataset.
-        settings: ``backbone``, ``image_size``, ``epochs`` and ``batch_size`` of its training; None if not stated.
-        values: Scores by column key; of ours with their intervals.
-        source: Where a published row is from; empty for ours.
-        note: What is special about it.
+        settings: Values of ``backbone``, ``image_size``, ``epochs`` and ``batch_size``; None if not stated.
+        values: Scores by column key; those evaluated here have intervals.
+        source: Title of a published row's source; empty for a row that was evaluated here.
+        note: Remark on the row.
     """
 
     title: str
@@ -97,13 +97,13 @@ class Standing:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Ours first, then the published rows of the same variants.
+    """The rows that were evaluated here, and then the published rows of the same variants.
 
     Attributes:
-        columns: Those that one of the rows has.
-        standings: The rows.
-        notes: In which columns a comparison holds, and where settings differ.
-        sources: What is to be known of each source of published rows, in a sentence each.
+        columns: Columns that at least one of the rows has.
+        standings: Rows of the leaderboard.
+        notes: Sentences on how far each contender can be compared, and where settings differ.
+        sources: Sentences on each source of published rows.
     """
 
     columns: tuple[Column, ...]
@@ -113,7 +113,7 @@ class Leaderboard:
 
 
 def leaderboard(contenders: Sequence[Contender]) -> Leaderboard:
-    """Sets contenders beside the published rows on the variants on which they were evaluated."""
+    """Puts contenders beside the published rows on the variants on which they were evaluated."""
     ours = [standing_of(contender) for contender in contenders]
     variants = {standing.variant for standing in ours}
     rows = [row for row in published_rows() if row.variant in variants]
@@ -130,7 +130,7 @@ def leaderboard(contenders: Sequence[Contender]) -> Leaderboard:
 
 
 def standing_of(contender: Contender) -> Standing:
-    """A contender as a row."""
+    """Makes a row of a contender."""
     subject = contender.subjects[0]
     values = {column.key: contender.summary(column.path) for column in COLUMNS}
     return Standing(
@@ -145,7 +145,7 @@ def standing_of(contender: Contender) -> Standing:
 
 
 def settings_of(contender: Contender) -> dict[str, str | int | None]:
-    """What it was trained with; an encoder that was not trained here has its input size only."""
+    """Returns a contender's settings of training; an encoder that was not trained here has its input size only."""
     subject = contender.subjects[0]
     training, backbone = (subject.recipe.get(name, {}) for name in ("training", "backbone"))
     return {
@@ -157,7 +157,7 @@ def settings_of(contender: Contender) -> dict[str, str | int | None]:
 
 
 def published_standing(row: PublishedRow) -> Standing:
-    """A published row as a row of the leaderboard: an R² stands in the column of its definition alone."""
+    """Makes a row of published scores; an R² is only in the column of its definition."""
     values = {}
     for column in COLUMNS:
         if column.published in row.scores and column.r2 in (None, row.r2):
@@ -169,7 +169,7 @@ def published_standing(row: PublishedRow) -> Standing:
 
 
 def stated(source: Source) -> dict[str, str | int | None]:
-    """The settings that a source states."""
+    """Returns the settings that a source states."""
     return {
         "backbone": source.backbone,
         "image_size": source.image_size,
@@ -179,7 +179,7 @@ def stated(source: Source) -> dict[str, str | int | None]:
 
 
 def comparability(contender: Contender, rows: Sequence[PublishedRow]) -> str:
-    """With which published rows a contender can be compared, and what differs from the others; in a sentence."""
+    """Says in a sentence how far a contender can be compared with published rows, and which settings differ."""
     evaluation = contender.subjects[0].evaluation
     test = evaluation.test
     if not rows:
@@ -207,7 +207,7 @@ def comparability(contender: Contender, rows: Sequence[PublishedRow]) -> str:
 
 
 def differences(ours: Mapping[str, str | int | None], theirs: Mapping[str, str | int | None]) -> list[str]:
-    """The settings that both state and that differ, in words."""
+    """Lists, in words, the settings that both state and that differ."""
     found = []
     for name, value in theirs.items():
         mine = ours.get(name)
@@ -217,7 +217,7 @@ def differences(ours: Mapping[str, str | int | None], theirs: Mapping[str, str |
 
 
 def _plain(value: str | int) -> str:
-    """A setting without what makes no difference: ``sie_resnet18`` is a ResNet-18."""
+    """Normalizes a setting for comparison: ``sie_resnet18`` is a ResNet-18."""
     return str(value).lower().replace("-", "").removeprefix("sie_")
 
 

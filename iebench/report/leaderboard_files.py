@@ -1,4 +1,4 @@
-"""The leaderboard as text, CSV, JSON and LaTeX."""
+"""Writes the leaderboard as text, CSV, JSON and LaTeX."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ TOLD_NOTE = "MRR and H@k can be compared among rows that are told the same."
 
 
 def as_records(board: Leaderboard) -> list[dict[str, Any]]:
-    """A flat record for each row: settings, and each score with the ends of its interval; None where unknown."""
+    """Makes a flat record of each row: settings, and each score with the ends of its interval; None if unknown."""
     records = []
     for standing in board.standings:
         record: dict[str, Any] = {
@@ -40,13 +40,13 @@ def as_records(board: Leaderboard) -> list[dict[str, Any]]:
 
 
 def as_json(board: Leaderboard) -> str:
-    """Rows and notes as one JSON object."""
+    """Writes rows and notes as one JSON object."""
     content = {"rows": as_records(board), "notes": [*board.notes, R2_NOTE, TOLD_NOTE, *board.sources]}
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
 
 
 def as_csv(board: Leaderboard) -> str:
-    """The rows, with a header line."""
+    """Writes the rows as CSV with a header line."""
     records = as_records(board)
     stream = io.StringIO()
     writer = csv.DictWriter(stream, list(records[0]), lineterminator="\n")
@@ -56,7 +56,7 @@ def as_csv(board: Leaderboard) -> str:
 
 
 def as_latex(board: Leaderboard) -> str:
-    """A ``tabular`` for the booktabs package; intervals as subscripts."""
+    """Writes a ``tabular`` for the booktabs package, with intervals as subscripts."""
     head = ["method", "told", *(column.header for column in board.columns), "source"]
     lines = [
         r"% \usepackage{booktabs}",
@@ -78,7 +78,7 @@ def as_latex(board: Leaderboard) -> str:
 
 
 def as_text(board: Leaderboard) -> str:
-    """A table for a terminal, with its notes."""
+    """Writes a table for a terminal, with its notes."""
     titles = [_described(standing) for standing in board.standings]
     width = max(len(title) for title in titles)
     columns = [
@@ -95,7 +95,7 @@ def as_text(board: Leaderboard) -> str:
 
 
 def cell_text(column: Column, value: SeedSummary | None) -> str:
-    """A score with its interval; a dash where there is none."""
+    """Formats a score with its interval; a dash if there is none."""
     if value is None:
         return MISSING
     show = column.metric.show
@@ -121,7 +121,7 @@ def _latex_cell(column: Column, value: SeedSummary | None) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text for LaTeX."""
+    """Escapes text for LaTeX."""
     special = {
         "\\": r"\textbackslash{}",
         "²": "$^2$",

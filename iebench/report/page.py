@@ -1,4 +1,4 @@
-"""The report: one self-contained page about evaluated runs."""
+"""Writes the report: one self-contained page about evaluated runs."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -32,30 +32,30 @@ from shards.schema import DatasetIndex, open_dataset
 
 TEMPLATE = "report.html.j2"
 LARGE = 128
-"""Height and width in pixels from which on views are shown as they are."""
+"""Smallest height and width in pixels of views that are shown as they are."""
 VIEWS = 1000
-"""Views that networks see for the page, roughly; at least ``OBJECTS_OF_CLASS`` objects of each class."""
+"""Approximate number of views that networks see for the page; at least ``OBJECTS_OF_CLASS`` objects of each class."""
 VIEWS_OF_OBJECT = 12
 OBJECTS_OF_CLASS = 2
 
 Enlarge = Callable[[Sample, Sequence[int]], Path]
-"""Renders objects of a sample, given by their numbers, at ``LARGE``; the folder of the dataset that it made."""
+"""A function that renders objects of a sample, given by their numbers, at ``LARGE``, and returns the dataset's folder."""
 
 
 @dataclass
 class DatasetPart:
-    """What the report says about the evaluations on one dataset.
+    """The section of the report about the evaluations on one dataset.
 
     Attributes:
         contenders: Trained networks and other encoders; runs that differ only in their seed are one.
-        untrained: The untrained networks behind them.
-        overview: The numbers that tell contenders apart, a contender a row.
-        table: Every number.
-        standings: Ours beside the published rows of the same variant.
-        tradeoff: Classification against rotation, of ours and of the published rows.
+        untrained: Untrained networks of the contenders.
+        overview: Key numbers, a row for each contender.
+        table: Table of all numbers.
+        standings: Contenders beside the published rows of the same variant.
+        tradeoff: Plots of classification against rotation, of the contenders and the published rows.
         warnings: Sentences on what is missing or has changed.
-        index: None where the dataset cannot be read; then there are no exhibits either.
-        exhibits: The pictures.
+        index: Index of the dataset; None if it cannot be read.
+        exhibits: Pictures; None if the dataset cannot be read.
     """
 
     folder: Path
@@ -72,16 +72,16 @@ class DatasetPart:
 
     @property
     def place(self) -> str:
-        """The dataset's folder or address, as the evaluation recorded it."""
+        """Folder or address of the dataset, as the evaluation recorded it."""
         return self.subjects[0].evaluation.test.place
 
     @property
     def titles(self) -> str:
-        """The contenders in words."""
+        """Names of the contenders in words."""
         return wording.enumerate_words([contender.title for contender in self.contenders])
 
     def untrained_beside(self, contender: Contender) -> Contender | None:
-        """The untrained network of a contender; None if it has none."""
+        """Finds the untrained network of a contender; None if it has none."""
         return untrained_beside(contender, self.untrained)
 
 
@@ -90,13 +90,13 @@ def write_report(
 ) -> None:
     """Writes one page about runs and other encoders: results, curves, retrieval, dataset and configuration.
 
-    The page makes no request of any kind; views are in it as ``data:`` URIs. Where a dataset is not there any
-    more, the page says so and leaves out what needs it.
+    The page makes no requests; views are in it as ``data:`` URIs. If a dataset is gone, the page says so and leaves out
+    what needs it.
 
     Args:
-        folders: Folders of evaluated runs or encoders; one that is named twice is shown once.
+        folders: Folders of evaluated runs or encoders; a folder that is named twice is shown once.
         out: The HTML file; its folder is created.
-        enlarge: Renders the objects on the page at a larger size, where a dataset's views are small.
+        enlarge: Function that renders objects on the page at a larger size, for a dataset with small views.
         explorer: Address of an explorer of the same runs, to which the page links; empty for none.
 
     Raises:
@@ -106,7 +106,7 @@ def write_report(
     subjects = read_subjects(folders)
     parts = [describe_dataset(folder, group, enlarge) for folder, group in by_dataset(subjects).items()]
     for number, part in enumerate(parts):
-        colors = {contender.title: line_style(place) for place, contender in enumerate(part.contenders)}
+        colors = {contender.title: line_style(row) for row, contender in enumerate(part.contenders)}
         part.tradeoff = tradeoff_panels(part.standings.standings, colors, f"tradeoff{number}")
     runs = list({subject.run_title: subject for subject in subjects}.values())
     styles = {subject.run_title: line_style(number) for number, subject in enumerate(runs)}
@@ -134,7 +134,7 @@ def write_report(
 
 
 def describe_dataset(folder: Path, subjects: list[Subject], enlarge: Enlarge | None = None) -> DatasetPart:
-    """The part of the report about one dataset and the runs evaluated on it."""
+    """Collects the section of the report about one dataset and the runs evaluated on it."""
     contenders = contenders_of(subjects)
     untrained = untrained_of(contenders)
     everyone = [*contenders, *untrained]
@@ -176,7 +176,7 @@ def describe_dataset(folder: Path, subjects: list[Subject], enlarge: Enlarge | N
 
 
 def read_page_sample(folder: Path, index: DatasetIndex) -> Sample:
-    """The views that networks see for the page.
+    """Reads the views that networks see for the page.
 
     Raises:
         IebenchError: A shard cannot be read.
@@ -187,7 +187,7 @@ def read_page_sample(folder: Path, index: DatasetIndex) -> Sample:
 
 
 def shown_encoders(contenders: Sequence[Contender], index: DatasetIndex) -> dict[str, Encoder | None]:
-    """The networks of the first runs that were trained here, by title; None where the checkpoint is gone.
+    """Loads the networks of the first runs that were trained here, by title; None if the checkpoint is gone.
 
     Raises:
         IebenchError: A checkpoint cannot be read.
@@ -203,15 +203,15 @@ def shown_encoders(contenders: Sequence[Contender], index: DatasetIndex) -> dict
 
 
 def papers(subjects: Sequence[Subject]) -> list[str]:
-    """Where the runs' methods are from, each paper once."""
+    """Lists the papers of the runs' methods, each once."""
     found = (subject.recipe.get("about", {}).get("paper", "") for subject in subjects)
     return list(dict.fromkeys(paper for paper in found if paper))
 
 
 def configuration(parts: Sequence[DatasetPart]) -> list[tuple[str, list[str], bool]]:
-    """Every setting of every run: name, value for each run, whether they differ.
+    """Lists every setting: its name, its value for each run, and whether the values differ.
 
-    The runs stand in the order of ``parts``.
+    The values are in the order of the runs in ``parts``.
     """
     flat = []
     for part in parts:

@@ -1,4 +1,4 @@
-"""Plots as inline SVG whose colours come from the page's style sheet; the training curves."""
+"""Draws the training curves as inline SVG, with colors from the page's style sheet."""
 
 import io
 import math
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 POINTS = 400
-"""Points of a curve at most; more are averaged in bins."""
+"""Largest number of points of a curve; more are averaged in bins."""
 
 LOGGED_NAMES = {
     "online_representation_top1": "online top-1",
@@ -53,19 +53,19 @@ NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 @dataclass(frozen=True)
 class LineStyle:
-    """How one run is drawn in every panel: a colour of the style sheet and a dash pattern in points."""
+    """The style of one run's lines in every panel: a color of the style sheet, and a dash pattern in points."""
 
     color: int
     dashes: tuple[float, ...]
 
     @property
     def variable(self) -> str:
-        """The CSS variable of the colour."""
+        """Name of the CSS variable of the color."""
         return f"--series-{self.color}"
 
     @property
     def placeholder(self) -> str:
-        """What stands for the colour until the SVG is written."""
+        """Color that stands for the CSS variable until the SVG is written."""
         return f"#03030{self.color}"
 
 
@@ -74,10 +74,10 @@ class Panel:
     """One quantity over the epochs, all runs overlaid.
 
     Attributes:
-        key: its name in ``metrics.jsonl``.
-        title: its name in words.
-        description: the curves in a sentence, for who cannot see them.
-        svg: markup to be put into a page as it is.
+        key: Name of the quantity in ``metrics.jsonl``.
+        title: Name of the quantity in words.
+        description: Description of the curves in words, for those who cannot see them.
+        svg: Markup to put into a page as it is.
     """
 
     key: str
@@ -92,7 +92,7 @@ class Panel:
 
 
 def line_style(number: int) -> LineStyle:
-    """The style of run ``number``, counted from 0; neighbours differ in both, and 24 runs in one or the other."""
+    """Chooses the style of run ``number``, from 0; neighbors differ in color and dashes, and 24 runs in one of them."""
     period = math.lcm(_COLORS, len(_DASHES))
     return LineStyle(1 + number % _COLORS, _DASHES[(number + number // period) % len(_DASHES)])
 
@@ -123,7 +123,7 @@ def training_panels(
 
 
 def _points(records: Sequence[dict[str, Any]], key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Epochs and values of one quantity, at most ``POINTS`` of them."""
+    """Returns epochs and values of one quantity, at most ``POINTS`` of them."""
     pairs = [
         (record["epoch"], record[key])
         for record in records
@@ -174,7 +174,7 @@ def _draw(name: str, lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
 
 
 def for_page(document: str, name: str, styles: Iterable[LineStyle]) -> str:
-    """The ``svg`` element alone, without size, font or style sheet of its own; ids and colours fit the page."""
+    """Cuts a document down to its ``svg`` element, without size, font or style sheet, and fits ids and colors to the page."""
     svg = document[document.index("<svg") :]
     svg = re.sub(r"<svg [^>]*?(viewBox=\"[^\"]*\")[^>]*>", r'<svg \1 aria-hidden="true">', svg, count=1)
     svg = re.sub(r"<style.*?</style>|font-family: [^;]*; ", "", svg, flags=re.DOTALL)

@@ -1,4 +1,4 @@
-"""Published results on 3DIEBench and its variants, from ``published.toml``."""
+"""Reads published results on 3DIEBench and its variants from ``published.toml``."""
 
 import tomllib
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class _Section(BaseModel):
 
 
 class Source(_Section):
-    """Where rows are from, with the settings that they share; None stands for what is not stated."""
+    """The source of published rows, with the settings that they share; None stands for what is not stated."""
 
     title: str
     note: str
@@ -53,14 +53,14 @@ class PublishedRow:
     """One method's published scores.
 
     Attributes:
-        method: As its authors call it.
+        method: Name that the method's authors use.
         variant: Variant of the dataset on which it was evaluated.
-        told: What its predictor or head is told of transformations; empty for an invariant method.
-        r2: Which R² its scores are.
+        told: Groups of transformations that the predictor or head is told; empty for an invariant method.
+        r2: Definition of R² of the scores.
         scores: Shares in [0, 1] by name: ``top1``, ``rotation_r2``, ``pose_r2`` (of a single view), ``color_r2``,
             ``translation_*_r2``, ``mrr``, ``h@1``, ``h@5``.
-        source: Where it is from.
-        note: What is special about it.
+        source: Source of the row.
+        note: Remark on the row.
     """
 
     method: str
@@ -74,7 +74,7 @@ class PublishedRow:
 
 @cache
 def published_rows() -> tuple[PublishedRow, ...]:
-    """All published rows, in the order of the file."""
+    """Reads all published rows, in the order of the file."""
     text = resources.files("iebench.report").joinpath("published.toml").read_text(encoding="utf-8")
     content = _Content.model_validate(tomllib.loads(text))
     rows = []

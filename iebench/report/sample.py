@@ -1,4 +1,4 @@
-"""Validation views that a page shows, and what networks make of them."""
+"""Reads the validation views that a page shows, and passes them through networks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Sample:
 
     Attributes:
         index: Index of the dataset.
-        views: The views, object by object.
+        views: Views in order, object by object.
         views_per_object: Number of views of each object.
     """
 
@@ -47,18 +47,18 @@ class Sample:
 
     @cached_property
     def labels(self) -> Tensor:
-        """(objects,) int64 labels of the classes."""
+        """Labels (objects,) int64 of the classes."""
         return torch.tensor([view.metadata.label for view in self.views[:: self.views_per_object]])
 
     @cached_property
     def latents(self) -> Tensor:
-        """(objects, views, number of latents) float64."""
+        """Latents (objects, views, number of latents) float64."""
         rows = torch.tensor([view.metadata.latents for view in self.views], dtype=torch.float64)
         return rows.unflatten(0, (self.objects, self.views_per_object))
 
     @cached_property
     def owners(self) -> Tensor:
-        """(views of all objects,) int64 number of the object that each view shows."""
+        """Number (views of all objects,) int64 of the object that each view shows."""
         return torch.arange(self.objects).repeat_interleave(self.views_per_object)
 
     @property
@@ -69,7 +69,7 @@ class Sample:
 
     @cached_property
     def poses(self) -> Tensor:
-        """(views of all objects, 4) float64 unit quaternions x y z w.
+        """Returns the poses (views of all objects, 4) as float64 unit quaternions x y z w.
 
         Raises:
             UsageError: The dataset has no rotations.
@@ -78,20 +78,20 @@ class Sample:
         return quaternion_from_euler(angles.flatten(0, 1))
 
     def images(self) -> Tensor:
-        """(views of all objects, 3, height, width) uint8."""
+        """Decodes the images (views of all objects, 3, height, width) uint8."""
         pixels = torch.from_numpy(np.stack([view.pixels() for view in self.views]))
         return pixels.permute(0, 3, 1, 2)
 
     def class_name(self, label: int) -> str:
-        """The name of a class."""
+        """Returns the name of a class."""
         found = (item.name for item in self.index.classes if item.label == label)
         return next(found, f"class {label}")
 
     def features(self, representations: Tensor) -> Features:
-        """Representations of the views as an evaluation takes them.
+        """Returns representations of the views in the form that evaluations take.
 
         Args:
-            representations: (views of all objects, dimension).
+            representations: Representations (views of all objects, dimension).
         """
         by_object = representations.unflatten(0, (self.objects, self.views_per_object))
         return Features(by_object, self.latents, self.labels, self.names)
@@ -102,9 +102,9 @@ def read_sample(folder: Path, index: DatasetIndex, most: int, views_each: int | 
 
     Args:
         folder: Folder of the dataset.
-        index: Its index.
-        most: Number of views at most; one object is taken in any case.
-        views_each: Number of first views that are taken of each object; by default all.
+        index: Index of the dataset.
+        most: Largest number of views; at least one object is taken.
+        views_each: Number of first views of each object to take; by default all.
 
     Raises:
         UsageError: There are no validation views.
@@ -122,9 +122,9 @@ def read_sample(folder: Path, index: DatasetIndex, most: int, views_each: int | 
             if len(views) < each:
                 views.append(view)
     ranked = [
-        (place, label, views)
+        (number, label, views)
         for label, objects in found.items()
-        for place, views in enumerate(objects.values())
+        for number, views in enumerate(objects.values())
     ]
     taken = sorted(sorted(ranked, key=lambda item: item[:2])[:room], key=lambda item: (item[1], item[0]))
     return Sample(index, [view for _, _, views in taken for view in views], each)
@@ -132,16 +132,16 @@ def read_sample(folder: Path, index: DatasetIndex, most: int, views_each: int | 
 
 @torch.inference_mode()
 def represent(encoder: Encoder, images: Tensor) -> Tensor:
-    """(views, dimension) float32 representations of (views, 3, height, width) uint8 images."""
+    """Computes representations (views, dimension) float32 of images (views, 3, height, width) uint8."""
     return torch.cat([encoder(batch) for batch in images.split(_BATCH)])
 
 
 def nearest_of_others(vectors: Tensor, owners: Tensor) -> Tensor:
-    """The rows nearest to each row, by cosine around the mean, among those of other objects.
+    """Finds the rows of other objects that are nearest to each row, by cosine similarity around the mean.
 
     Args:
-        vectors: (rows, dimension).
-        owners: (rows,) object of each row.
+        vectors: Vectors (rows, dimension).
+        owners: Number (rows,) of the object of each row.
 
     Returns:
         (rows, at most ``NEIGHBORS``) indices, nearest first.
@@ -154,12 +154,12 @@ def nearest_of_others(vectors: Tensor, owners: Tensor) -> Tensor:
 
 
 def angles_between(first: Tensor, second: Tensor) -> Tensor:
-    """Angles in degrees of the rotations between poses, (...,) of (..., 4) unit quaternions."""
+    """Computes the angles (...,) in degrees of the rotations between poses, which are unit quaternions (..., 4)."""
     cosine = (first * second).sum(dim=-1).abs().clamp(max=1)
     return torch.rad2deg(2 * torch.acos(cosine))
 
 
 def spread(items: Sequence[int], count: int) -> list[int]:
-    """``count`` of the items, evenly spaced."""
+    """Chooses ``count`` of the items, evenly spaced."""
     shown = min(count, len(items))
     return [items[number * len(items) // shown] for number in range(shown)]

@@ -1,4 +1,4 @@
-"""What a page shows of runs in pictures: retrieval by their predictors, and neighbors by part.
+"""Chooses what a page shows in pictures: retrieval by predictors, and neighbors by part of the representation.
 
 All of it is of one sample of validation views. Which questions are shown is decided by rules, which the page states.
 """
@@ -19,19 +19,19 @@ from iebench.report.sample import Sample, angles_between, nearest_of_others, rep
 Why = Literal["typical", "best", "worst"]
 
 EXTREMES = 3
-"""Best questions that are shown, and worst ones."""
+"""Number of best questions that are shown, and of worst ones."""
 QUERIES = 4
-"""Views whose neighbors are shown."""
+"""Number of views whose neighbors are shown."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """From the first view of an object to another of its views.
+    """A retrieval question: from the first view of an object to another of its views.
 
     Attributes:
         owner: Number of the object in the sample.
         target: Number of the view among those of the object.
-        why: The rule by which it is shown.
+        why: Rule by which the question is shown.
     """
 
     owner: int
@@ -41,13 +41,13 @@ class Question:
 
 @dataclass(frozen=True)
 class Ranking:
-    """How a predictor ranks the views of each object.
+    """A predictor's ranking of the views of each object.
 
     Attributes:
         title: Name of the run.
         groups: Groups of transformations that the predictor is told.
-        ranks: (objects, views) float64 rank of each view as the target; 1 is best.
-        ranked: (objects, views, first) int64 first views of each ranking.
+        ranks: Rank (objects, views) float64 of each view as the target; 1 is best.
+        ranked: First views (objects, views, first) int64 of each ranking.
     """
 
     title: str
@@ -58,12 +58,12 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Neighborhood:
-    """What lies nearest by one part of a representation, among views of other objects.
+    """The nearest views of other objects by one part of a representation.
 
     Attributes:
         title: Name of the run.
         part: Name of the part.
-        nearest: (views, neighbors) int64 rows of the sample.
+        nearest: Rows (views, neighbors) int64 of the sample.
         same_class: Share of the neighbors that are of the view's class; chance is that of a random view.
         angle: Mean angle to the neighbors' poses in degrees; chance is that of a random view. None without poses.
     """
@@ -77,13 +77,13 @@ class Neighborhood:
 
 @dataclass(frozen=True)
 class Showcase:
-    """All that is shown in pictures.
+    """Everything that is shown in pictures.
 
     Attributes:
-        sample: The views.
-        rankings: A ranking for each run that has a predictor.
-        questions: What is shown of them; chosen by the first.
-        neighborhoods: Runs in their order, and their parts.
+        sample: Sample of views.
+        rankings: Rankings, one for each run that has a predictor.
+        questions: Questions to show, chosen by the first ranking.
+        neighborhoods: Neighborhoods of each run in order, and of its parts.
         queries: Rows of the views whose neighbors are shown.
     """
 
@@ -107,7 +107,7 @@ def build_showcase(sample: Sample, encoders: Sequence[tuple[str, Encoder]]) -> S
     """Passes the sample through every encoder and chooses what is shown.
 
     Args:
-        sample: The views.
+        sample: Sample of views.
         encoders: Encoders by their titles; the first that has a predictor decides which questions are shown.
     """
     images = sample.images()
@@ -129,9 +129,9 @@ def rank_sample(title: str, encoder: Encoder, sample: Sample, representations: T
 
     Args:
         title: Name of the run.
-        encoder: Its encoder.
-        sample: The views.
-        representations: (views, dimension).
+        encoder: Encoder of the run.
+        sample: Sample of views.
+        representations: Representations (views, dimension).
     """
     predictor = encoder.predictor
     names = [latent.name for latent in sample.index.latents]
@@ -151,8 +151,8 @@ def choose_questions(ranks: Tensor, sample: Sample) -> list[Question]:
     turn. Both are of different classes. Of each class the question of median rank is typical.
 
     Args:
-        ranks: (objects, views) ranks of the targets; the first view of each object is where questions start.
-        sample: The views.
+        ranks: Ranks (objects, views) of the targets; questions start at the first view of each object.
+        sample: Sample of views.
     """
     poses = sample.poses.unflatten(0, ranks.shape)
     turns = angles_between(poses[:, :1], poses)
@@ -174,20 +174,20 @@ def choose_questions(ranks: Tensor, sample: Sample) -> list[Question]:
 
 
 def choose_queries(sample: Sample) -> list[int]:
-    """Rows of the first view of the first object of some classes, evenly over them."""
+    """Chooses the first view of the first object of some classes, evenly spaced, and returns the rows."""
     labels = sample.labels.tolist()
     firsts = [labels.index(label) * sample.views_per_object for label in dict.fromkeys(labels)]
     return spread(firsts, QUERIES)
 
 
 def neighborhood(title: str, part: str, sample: Sample, vectors: Tensor) -> Neighborhood:
-    """The neighbors of every view by one part, and how alike they are.
+    """Finds the neighbors of every view by one part, and measures how alike they are.
 
     Args:
         title: Name of the run.
         part: Name of the part.
-        sample: The views.
-        vectors: (views, width of the part).
+        sample: Sample of views.
+        vectors: Columns (views, width of the part) of the representations.
     """
     nearest = nearest_of_others(vectors, sample.owners)
     labels = sample.labels[sample.owners]
@@ -203,7 +203,7 @@ def neighborhood(title: str, part: str, sample: Sample, vectors: Tensor) -> Neig
 
 
 def _estimate(values: Tensor, sample: Sample, chance: float) -> Estimate:
-    """The mean of (views, neighbors) values, with its interval over objects."""
+    """Computes the mean of values (views, neighbors), with its interval over objects."""
     by_object = values.mean(dim=1).unflatten(0, (sample.objects, sample.views_per_object))
     return PerObject.mean_of(np.asarray(by_object), chance).estimate()
 
@@ -211,7 +211,7 @@ def _estimate(values: Tensor, sample: Sample, chance: float) -> Estimate:
 def _of_different_classes(
     asked: Sequence[tuple[float, float, int, int]], labels: Sequence[int]
 ) -> list[tuple[float, float, int, int]]:
-    """The first questions, one for each class, as many as are shown."""
+    """Keeps the first question of each class, as many as are shown."""
     found: dict[int, tuple[float, float, int, int]] = {}
     for item in asked:
         found.setdefault(labels[item[2]], item)

@@ -1,4 +1,4 @@
-"""The runs of a report: what is read of each, and how they are told apart."""
+"""Reads the runs of a report, and gives them distinct titles."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ class Subject:
     """One evaluation of one run, or of another encoder, with all that the report reads of it.
 
     Attributes:
-        title: Shortest name that tells it from the others on its dataset.
-        run_title: Shortest name that tells its folder from the others.
+        title: Shortest name that is unique on the dataset.
+        run_title: Shortest name that is unique among the folders.
         folder: Folder of the run, or of the encoder's evaluations.
-        config: The run's configuration; empty for an encoder that was not trained here.
-        evaluation: What was found.
-        per_object: What objects contribute to each score; empty if it is not stored.
-        records: The run's logged steps.
+        config: Configuration of the run; empty for an encoder that was not trained here.
+        evaluation: Results of the evaluation.
+        per_object: Contributions of objects to each score; empty if they are not stored.
+        records: Logged steps of the run.
     """
 
     title: str
@@ -40,50 +40,50 @@ class Subject:
 
     @property
     def data(self) -> Path:
-        """The folder of the dataset on which it was evaluated; of an address, its mirror."""
+        """Folder of the evaluated dataset; for an address, that of its mirror."""
         return folder_at(self.evaluation.test.place)
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """The run's recipe; empty for an encoder that was not trained here."""
+        """Recipe of the run; empty for an encoder that was not trained here."""
         return self.config.get("recipe", {})
 
     @property
     def seed(self) -> int | None:
-        """The seed of its training; None for an encoder that was not trained here."""
+        """Seed of the training; None for an encoder that was not trained here."""
         return self.recipe.get("training", {}).get("seed")
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The groups of transformations that its predictor or head is told."""
+        """Groups of transformations that the predictor or head is told."""
         told = self.recipe.get("method", {}).get("groups", ())
         return tuple(told) or self.evaluation.networks[0].groups
 
     @property
     def method(self) -> str:
-        """The method's name, as one writes it; the encoder's, if it was not trained here."""
+        """Name of the method as one writes it; for an encoder that was not trained here, the encoder's name."""
         if not self.recipe:
             return self.evaluation.networks[0].encoder
         return method_title(self.recipe["method"]["name"])
 
     @property
     def term_names(self) -> Mapping[str, str]:
-        """Words for the terms of its method's loss; empty for an encoder that was not trained here."""
+        """Words for the terms of the method's loss; empty for an encoder that was not trained here."""
         return find_method(self.recipe["method"]["name"]).method.term_names if self.recipe else {}
 
     @cached_property
     def bootstraps(self) -> dict[str, Bootstrap]:
-        """The resamples of each score, by its key."""
+        """Resamples of each score, by its key."""
         return bootstrap_all(self.per_object)
 
 
 def method_title(name: str) -> str:
-    """Returns a registered method's name, as one writes it."""
+    """Returns the name of a registered method as one writes it."""
     return find_method(name).method.title or name.replace("_", " ")
 
 
 def read_subjects(folders: Sequence[Path]) -> list[Subject]:
-    """Reads every evaluation of runs or other encoders; a folder that is named twice is read once.
+    """Reads all evaluations of runs or other encoders; a folder that is named twice is read once.
 
     Raises:
         UsageError: No folder is given, one has not been evaluated, or its recipe is of another version.
@@ -99,7 +99,7 @@ def read_subjects(folders: Sequence[Path]) -> list[Subject]:
 
 
 def distinct_titles(folders: Sequence[Path]) -> list[str]:
-    """The shortest ends of absolute paths, all of one length, that tell them apart."""
+    """Finds the shortest ends of absolute paths, all of one length, that are distinct."""
     for length in range(1, max(len(folder.parts) for folder in folders)):
         titles = [str(Path(*folder.parts[-length:])) for folder in folders]
         if len(set(titles)) == len(titles):
@@ -108,7 +108,7 @@ def distinct_titles(folders: Sequence[Path]) -> list[str]:
 
 
 def by_dataset(subjects: Sequence[Subject]) -> dict[Path, list[Subject]]:
-    """The runs by the dataset of their evaluation; copies of one dataset count as one."""
+    """Groups subjects by the evaluated dataset; copies of one dataset count as one."""
     folders: dict[str, Path] = {}
     groups: dict[Path, list[Subject]] = {}
     for subject in subjects:
@@ -119,7 +119,7 @@ def by_dataset(subjects: Sequence[Subject]) -> dict[Path, list[Subject]]:
 
 
 def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested sections as one level of dotted names."""
+    """Flattens nested sections into one level of dotted names."""
     flat: dict[str, Any] = {}
     for name, value in content.items():
         flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
@@ -127,7 +127,7 @@ def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _read(title: str, folder: Path) -> list[Subject]:
-    """The evaluations of one folder, those on one dataset told apart by their names."""
+    """Reads the evaluations of one folder; several on one dataset get their names as titles."""
     run = Run(folder)
     evaluations = read_evaluations(folder)
     config: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""The tables of results, for the terminal and for the report: each number with its interval and its chance level."""
+"""Makes the tables of results for the terminal and the report: each number with its interval and its chance level."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,22 +16,22 @@ VAL = "val-val"
 
 
 def percent(value: float) -> str:
-    """A share."""
+    """Formats a share as a percentage."""
     return f"{value:.1%}"
 
 
 def three_digits(value: float) -> str:
-    """A score without unit."""
+    """Formats a score without unit."""
     return f"{value:.3f}" if abs(value) < 100 else f"{value:,.0f}"
 
 
 def degrees(value: float) -> str:
-    """An angle."""
+    """Formats an angle in degrees."""
     return f"{value:.1f}°"
 
 
 def milliseconds(value: float) -> str:
-    """A time in seconds."""
+    """Formats a time in seconds as milliseconds."""
     return f"{1000 * value:.2f} ms"
 
 
@@ -104,13 +104,13 @@ _PART_NAMES = {
 
 @dataclass(frozen=True)
 class Metric:
-    """One quantity: how to find it in an evaluation and how to print it.
+    """One quantity, with its path in evaluations and its format.
 
     Attributes:
         path: Task, part and metric of the score.
         heading: Heading of its rows.
-        name: Name of its row.
-        show: Prints a value.
+        name: Name of the row.
+        show: Function that formats a value.
         higher_is_better: Whether more is better.
     """
 
@@ -127,7 +127,7 @@ class Metric:
 
 
 def metric_at(path: ScorePath) -> Metric:
-    """The quantity that is found under a path."""
+    """Returns the quantity at a path."""
     task, part, key = path
     fallback = (key.replace("r2_", "R² of "), three_digits, True)
     name, show, higher_is_better = _KINDS.get(key, fallback)
@@ -137,23 +137,23 @@ def metric_at(path: ScorePath) -> Metric:
 
 
 def metrics_of(contenders: Sequence[Contender]) -> list[Metric]:
-    """Every quantity that one of the contenders has, in the order of the tables."""
+    """Lists every quantity that at least one contender has, in the order of the tables."""
     return [metric_at(path) for path in in_order(path for item in contenders for path in item.paths)]
 
 
 def in_order(paths: Iterable[ScorePath]) -> list[ScorePath]:
-    """Each path once, by task, metric and part as the tables show them; unknown ones last."""
+    """Sorts paths by task, metric and part as the tables show them, each once and unknown ones last."""
     tasks, kinds = list(HEADINGS), list(_KINDS)
 
-    def place(known: Sequence[str], item: str) -> int:
+    def rank(known: Sequence[str], item: str) -> int:
         return known.index(item) if item in known else len(known)
 
     unique = list(dict.fromkeys(paths))
-    by_part = sorted(unique, key=lambda path: (place(kinds, path[2]), place(_PARTS, path[1])))
-    retrieval = sorted(unique, key=lambda path: (place(_PARTS, path[1]), place(kinds, path[2])))
+    by_part = sorted(unique, key=lambda path: (rank(kinds, path[2]), rank(_PARTS, path[1])))
+    retrieval = sorted(unique, key=lambda path: (rank(_PARTS, path[1]), rank(kinds, path[2])))
     ordered = [path for path in by_part if path[0] != "retrieval"]
     ordered += [path for path in retrieval if path[0] == "retrieval"]
-    return sorted(ordered, key=lambda path: place(tasks, path[0]))
+    return sorted(ordered, key=lambda path: rank(tasks, path[0]))
 
 
 @dataclass(frozen=True)
@@ -161,10 +161,10 @@ class Cell:
     """One number as printed.
 
     Attributes:
-        text: The value; a dash where there is none.
-        interval: Its 95 % interval; empty where there is none.
-        spread: Its standard deviation over seeds; empty where there is none.
-        is_best: Whether it is the best of its kind, or not told apart from the best.
+        text: Value as text; a dash if there is none.
+        interval: Its 95 % interval; empty if there is none.
+        spread: Standard deviation over seeds; empty if there is none.
+        is_best: Whether the value is the best of its row, or not told apart from the best.
     """
 
     text: str
@@ -190,14 +190,14 @@ class Table:
     rows: tuple[Row, ...]
 
     def groups(self) -> list[tuple[str, list[Row]]]:
-        """The rows by heading, in order."""
+        """Groups the rows by heading, in order."""
         return [
             (heading, list(rows)) for heading, rows in groupby(self.rows, key=lambda row: row.metric.heading)
         ]
 
 
 def results_table(contenders: Sequence[Contender]) -> Table:
-    """Everything that was measured."""
+    """Makes the table of everything that was measured."""
     return Table(
         tuple(contender.title for contender in contenders),
         tuple(row_of(metric, contenders) for metric in metrics_of(contenders)),
@@ -205,64 +205,64 @@ def results_table(contenders: Sequence[Contender]) -> Table:
 
 
 def row_of(metric: Metric, contenders: Sequence[Contender]) -> Row:
-    """One quantity for each contender, with what the intervals say of the best."""
+    """Makes the row of one quantity, with the best contenders marked."""
     summaries = [contender.summary(metric.path) for contender in contenders]
     best = best_of(metric, contenders, summaries)
     cells = tuple(
-        Cell(metric.show(item.mean), interval_text(metric, item), spread_text(metric, item), place in best)
+        Cell(metric.show(item.mean), interval_text(metric, item), spread_text(metric, item), number in best)
         if item
         else Cell(MISSING)
-        for place, item in enumerate(summaries)
+        for number, item in enumerate(summaries)
     )
     chance = next((item.chance for item in summaries if item and item.chance is not None), None)
     return Row(metric, cells, "" if chance is None else metric.show(chance))
 
 
 def interval_text(metric: Metric, summary: SeedSummary) -> str:
-    """The interval in brackets; empty where there is none."""
+    """Formats the interval in brackets; empty if there is none."""
     if summary.low is None or summary.high is None:
         return ""
     return f"[{metric.show(summary.low)}, {metric.show(summary.high)}]"
 
 
 def spread_text(metric: Metric, summary: SeedSummary) -> str:
-    """The standard deviation over seeds; empty with one."""
+    """Formats the standard deviation over seeds; empty for one seed."""
     return "" if summary.spread is None else f"sd {metric.show(summary.spread)}"
 
 
 def best_of(
     metric: Metric, contenders: Sequence[Contender], summaries: Sequence[SeedSummary | None]
 ) -> set[int]:
-    """The best contenders by one quantity: the first, and those that are not told apart from it.
+    """Returns the numbers of the best contenders: the first, and those that are not told apart from it.
 
-    Predictors that are told different groups are not compared. Where nobody is told apart, nobody is best.
+    Predictors that are told different groups are not compared. If no contender is told apart, none is best.
     """
     found: set[int] = set()
     fields: dict[tuple[str, ...], list[int]] = {}
-    for place, (contender, summary) in enumerate(zip(contenders, summaries, strict=True)):
+    for number, (contender, summary) in enumerate(zip(contenders, summaries, strict=True)):
         if summary is not None:
-            fields.setdefault(contender.groups if metric.depends_on_groups else (), []).append(place)
-    for places in fields.values():
-        known = {place: item for place in places if (item := summaries[place]) is not None}
+            fields.setdefault(contender.groups if metric.depends_on_groups else (), []).append(number)
+    for numbers in fields.values():
+        known = {number: item for number in numbers if (item := summaries[number]) is not None}
         sign = 1 if metric.higher_is_better else -1
-        first = max(places, key=lambda place: sign * known[place].mean)
+        first = max(numbers, key=lambda number: sign * known[number].mean)
         worse = {
-            place
-            for place in places
-            if place != first
-            and is_told_apart(contenders[first], contenders[place], metric, known[first], known[place])
+            number
+            for number in numbers
+            if number != first
+            and is_told_apart(contenders[first], contenders[number], metric, known[first], known[number])
         }
         if worse:
-            found |= set(places) - worse
+            found |= set(numbers) - worse
     return found
 
 
 def is_told_apart(
     first: Contender, second: Contender, metric: Metric, one: SeedSummary, other: SeedSummary
 ) -> bool:
-    """Whether the interval of the paired difference excludes zero.
+    """Returns whether the interval of the paired difference excludes zero.
 
-    Where what objects contribute is not stored, whether the two intervals do not overlap.
+    If the contributions of objects are not stored, it returns whether the two intervals do not overlap.
     """
     difference = first.difference(second, metric.path)
     if difference is not None:
@@ -274,14 +274,14 @@ def is_told_apart(
 
 @dataclass(frozen=True)
 class KeyNumber:
-    """A column of the overview: of the whole representation, so that all methods are probed alike."""
+    """A column of the overview, about the whole representation, so that all methods are probed alike."""
 
     header: str
     path: ScorePath
 
     @property
     def metric(self) -> Metric:
-        """How it is found and printed."""
+        """The quantity of the column."""
         return metric_at(self.path)
 
 
@@ -294,18 +294,18 @@ KEY_NUMBERS = (
     KeyNumber("MRR", ("retrieval", VAL, "mrr")),
     KeyNumber("PRE ↓", ("retrieval", VAL, "pre")),
 )
-"""What tells methods apart at a glance."""
+"""The columns of the overview, which compare methods at a glance."""
 
 
 @dataclass(frozen=True)
 class Overview:
-    """Contenders as rows, key numbers as columns; the last row holds the chance levels.
+    """A table with contenders as rows and key numbers as columns; the last row has the chance levels.
 
     Attributes:
-        headers: Of the columns.
-        told: What the predictor of each row is told, in words.
+        headers: Headers of the columns.
+        told: Groups that the predictor of each row is told, in words.
         rows: Title and cells of each contender.
-        chance: Chance level of each column, empty where there is none.
+        chance: Chance level of each column; empty if there is none.
     """
 
     headers: tuple[str, ...]
@@ -315,7 +315,7 @@ class Overview:
 
 
 def overview(contenders: Sequence[Contender]) -> Overview:
-    """The key numbers that one of the contenders has."""
+    """Makes the overview, with the key numbers that at least one contender has."""
     rows = {
         key.header: row_of(key.metric, contenders)
         for key in KEY_NUMBERS
@@ -325,8 +325,8 @@ def overview(contenders: Sequence[Contender]) -> Overview:
         tuple(rows),
         tuple(" and ".join(item.groups) if item.network == TRAINED else "" for item in contenders),
         tuple(
-            (contender.title, tuple(row.cells[place] for row in rows.values()))
-            for place, contender in enumerate(contenders)
+            (contender.title, tuple(row.cells[number] for row in rows.values()))
+            for number, contender in enumerate(contenders)
         ),
         tuple(row.chance for row in rows.values()),
     )
@@ -350,7 +350,7 @@ _HEADLINES_OF_PARTS = {"classification": "top1", "rotation": "r2"}
 
 
 def is_headline(path: ScorePath) -> bool:
-    """Whether a terminal shows a score unless it is asked for all."""
+    """Returns whether a terminal shows a score by default."""
     task, part, metric = path
     if part in (WHOLE, VAL, "clean"):
         return metric in HEADLINES.get(task, ())
@@ -358,11 +358,11 @@ def is_headline(path: ScorePath) -> bool:
 
 
 def text_table(evaluation: Evaluation, shows_all: bool = True) -> str:
-    """The networks of one evaluation for a terminal, with intervals and chance levels.
+    """Formats the networks of one evaluation for a terminal, with intervals and chance levels.
 
     Args:
-        evaluation: The evaluation.
-        shows_all: Whether every score is shown, or only what ``is_headline`` says.
+        evaluation: Evaluation to show.
+        shows_all: Whether every score is shown, or only those that ``is_headline`` accepts.
     """
     results = {network.title: evaluation.of(network.title) for network in evaluation.networks}
     paths = in_order(path for found in results.values() for path in found)

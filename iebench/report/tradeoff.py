@@ -1,4 +1,4 @@
-"""Classification against rotation: from the invariant corner to the equivariant one, ours and published."""
+"""Plots classification against rotation, for contenders and published rows."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -24,12 +24,12 @@ _MARKERS = ("s", "^", "D", "v", "P", "X")
 
 @dataclass(frozen=True)
 class TradeoffPanel:
-    """One definition of R² against top-1.
+    """A plot of one definition of R² against top-1.
 
     Attributes:
-        title: The definition.
-        description: The points in words, for who cannot see them.
-        svg: Markup to be put into a page as it is.
+        title: Definition of R² in words.
+        description: Description of the points in words, for those who cannot see them.
+        svg: Markup to put into a page as it is.
         sources: Marker and source of the published points, in words.
     """
 
@@ -42,11 +42,11 @@ class TradeoffPanel:
 def tradeoff_panels(
     standings: Sequence[Standing], styles: Mapping[str, LineStyle], name: str = "tradeoff"
 ) -> list[TradeoffPanel]:
-    """The plots that have a point of ours.
+    """Draws the plots that have a point of a contender.
 
     Args:
         standings: Rows of the leaderboard.
-        styles: Colour of each of ours by title.
+        styles: Style of each contender by title.
         name: Prefix of the plots' ids on the page.
     """
     panels = []
@@ -117,7 +117,7 @@ def _limit(axes: Axes, points: Sequence[Standing], key: str, chance: Sequence[fl
 
 
 def _label(axes: Axes, points: Sequence[Standing], key: str, styles: Mapping[str, LineStyle]) -> None:
-    """Names in a column at the right, in the order of their points, each with a line to its own."""
+    """Writes names in a column at the right, in the order of their points, each with a line to its point."""
     low, high = axes.get_ylim()
     ordered = sorted(points, key=lambda point: point.values[key].mean)
     wanted = [(point.values[key].mean - low) / (high - low) for point in ordered]
@@ -138,13 +138,13 @@ def _label(axes: Axes, points: Sequence[Standing], key: str, styles: Mapping[str
 
 
 def spread_out(wanted: Sequence[float], gap: float) -> list[float]:
-    """Places near the wanted ones and at least ``gap`` apart, in [0, 1] if there is room.
+    """Moves places so that they are at least ``gap`` apart, near the wanted ones and in [0, 1] if there is room.
 
-    Places that are too near to one another become a block around their mean: 0.50, 0.51 with a gap of 0.04
+    Places that are too near to each other become a block around their mean: 0.50, 0.51 with a gap of 0.04
     become 0.485, 0.525.
 
     Args:
-        wanted: Rising places in [0, 1].
+        wanted: Ascending places in [0, 1].
         gap: Smallest distance.
     """
     blocks: list[list[float]] = []
@@ -157,7 +157,7 @@ def spread_out(wanted: Sequence[float], gap: float) -> list[float]:
 
 
 def _start(block: Sequence[float], gap: float) -> float:
-    """Where a block begins: around the mean of what it holds, and inside [0, 1]."""
+    """Computes the start of a block, which is around the mean of its places and inside [0, 1]."""
     length = (len(block) - 1) * gap
     return max(0.0, min(1.0 - length, sum(block) / len(block) - length / 2))
 

@@ -1,4 +1,4 @@
-"""The sentences of the report; each says no more than its numbers and their intervals do."""
+"""Writes the sentences of the report, each of which says no more than its numbers and intervals do."""
 
 import re
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from shards.schema import DatasetIndex
 _TOP1, _MRR = ("classification", WHOLE, "top1"), ("retrieval", VAL, "mrr")
 _DIFFERENCES = 6
 MANY = 4
-"""Contenders from which on, when there are more, the page compares them by tables rather than by sentences."""
+"""Largest number of contenders that the page compares by sentences rather than by tables."""
 
 NO_PREDICTOR = "It has no predictor that steers embeddings, so there is no MRR, H@k or PRE."
 
 
 def training_sentences(subject: Subject, index: DatasetIndex | None, who: str = "") -> str:
-    """What was trained on what, and on what it was evaluated; ``who`` stands for the method."""
+    """Says what was trained on what, and on what it was evaluated; ``who`` replaces the method's name."""
     test, fit = subject.evaluation.test, subject.evaluation.fit
     size = f" at {index.image_size} × {index.image_size} pixels" if index else ""
     described = f"of {count(test.classes, 'class', 'classes')}, with {count(test.views_per_object, 'view')} of each{size}"
@@ -41,13 +41,13 @@ def training_sentences(subject: Subject, index: DatasetIndex | None, who: str = 
 
 
 def shared_training_sentences(subjects: Sequence[Subject], index: DatasetIndex | None) -> str:
-    """The same for many runs, where it is true of each; otherwise empty."""
+    """Says the same for many runs if it is true of each; empty otherwise."""
     sentences = {training_sentences(subject, index, "Each") for subject in subjects}
     return sentences.pop() if len(sentences) == 1 else ""
 
 
 def protocol_sentences(subjects: Sequence[Subject]) -> str:
-    """How the probes were fitted, each way once."""
+    """Says how the probes were fitted, each way once."""
     ways = {
         "published": "one random view or pair of each object an epoch, features as they are",
         "thorough": "every view in each epoch, features standardized",
@@ -64,7 +64,7 @@ def protocol_sentences(subjects: Sequence[Subject]) -> str:
 
 
 def outcome_sentences(contender: Contender, untrained: Contender | None) -> str:
-    """What came out: retrieval and classification against the untrained network and chance."""
+    """Compares retrieval and classification with the untrained network and chance."""
     retrieval = _comparison("MRR", _MRR, contender, untrained)
     if not retrieval and not contender.groups:
         retrieval = NO_PREDICTOR
@@ -72,26 +72,26 @@ def outcome_sentences(contender: Contender, untrained: Contender | None) -> str:
 
 
 def page_title(contenders: Sequence[Contender]) -> str:
-    """The contenders by name, or how many there are."""
+    """Names the contenders, or says how many there are."""
     titles = list(dict.fromkeys(contender.title for contender in contenders))
     return enumerate_words(titles) if len(titles) <= MANY else f"{len(titles)} runs compared"
 
 
 def grain_sentence(subject: Subject) -> str:
-    """How many objects everything is measured on."""
+    """Says on how many objects everything is measured."""
     test = subject.evaluation.test
     views = test.objects * test.views_per_object
     return f"Validation holds {count(views, 'view')} of {count(test.objects, 'object')}."
 
 
 def left_out_tasks(subject: Subject) -> str:
-    """What could not be measured, with the reasons; empty where all was."""
+    """Says what could not be measured, with the reasons; empty if everything was."""
     items = [f"{item.task} ({item.reason})" for item in subject.evaluation.left_out]
     return f"Not measured: {'; '.join(items)}." if items else ""
 
 
 def differences_sentence(subjects: Sequence[Subject]) -> str:
-    """In which fields of the recipe several runs differ."""
+    """Says in which fields of the recipe several runs differ."""
     subjects = [subject for subject in subjects if subject.recipe]
     recipes = [
         flatten({key: value for key, value in subject.recipe.items() if key != "about"})
@@ -115,7 +115,7 @@ def differences_sentence(subjects: Sequence[Subject]) -> str:
 
 
 def changed_sentence(subject: Subject, sha256: str) -> str:
-    """A warning where the dataset is no longer the one of the training; empty where it is."""
+    """Warns if the dataset is no longer the one of the training; empty if it is."""
     if (
         subject.config.get("data") != subject.evaluation.test.place
         or subject.config.get("data_sha256") == sha256
@@ -125,7 +125,7 @@ def changed_sentence(subject: Subject, sha256: str) -> str:
 
 
 def missing_sentence(place: str, reason: str) -> str:
-    """Why sections about a dataset are left out; ``reason`` is empty where its folder is gone."""
+    """Says why sections about a dataset are left out; ``reason`` is empty if its folder is gone."""
     why = f"cannot be read ({reason})" if reason else "is not there any more"
     return (
         f"The dataset folder {place} {why}, so three things are left out: the retrieved views and neighbors, the contact "
@@ -134,7 +134,7 @@ def missing_sentence(place: str, reason: str) -> str:
 
 
 def no_checkpoint_sentence(titles: Sequence[str]) -> str:
-    """Why nothing is shown of what some runs retrieve; empty where there are none."""
+    """Says why nothing is shown of what some runs retrieve; empty if there are no such runs."""
     if not titles:
         return ""
     what = "has no checkpoint" if len(titles) == 1 else "have no checkpoints"
@@ -142,28 +142,28 @@ def no_checkpoint_sentence(titles: Sequence[str]) -> str:
 
 
 def rank_in_words(rank: float, views: int, is_shown: bool) -> str:
-    """The rank of the true view, with a word on it where it is not among those shown."""
+    """Says the rank of the true view, and whether it is not among those shown."""
     words = f"rank {rank:g} of {views}"
     return words if is_shown else f"{words}, not among the views shown"
 
 
 def enumerate_words(words: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
+    """Joins words as in ``a``, ``a and b``, ``a, b and c``."""
     return " and ".join([*([", ".join(words[:-1])] if words[1:] else []), *words[-1:]])
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
-    """``1 view``, ``2 views``."""
+    """Counts a noun, as in ``1 view``, ``2 views``."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def minus(text: str) -> str:
-    """Text whose numbers have true minus signs."""
+    """Replaces hyphens before numbers by true minus signs."""
     return re.sub(r"(?<![\w.])-(?=\d)", "−", text)
 
 
 def _fitted_to(test: EvaluatedData, fit: EvaluatedData | None) -> str:
-    """Where the probes of an evaluation were fitted."""
+    """Says to which split the probes of an evaluation were fitted."""
     if fit is None:
         return ", without probes"
     whose = "its training split" if fit.place == test.place else f"the training split of {fit.place}"
@@ -179,13 +179,13 @@ def _epochs(subject: Subject) -> str:
 
 
 def _section(field: str) -> str:
-    """The part of a recipe that a field belongs to, in words."""
+    """Names the section of a recipe that a field belongs to, in words."""
     section = field.partition(".")[0]
     return "the method" if section == "method" else f"the {section} settings"
 
 
 def _comparison(name: str, path: ScorePath, contender: Contender, untrained: Contender | None) -> str:
-    """One number against the untrained network and chance; empty where the method has no such number."""
+    """Compares one number with the untrained network and chance; empty if the method has no such number."""
     metric, summary = metric_at(path), contender.summary(path)
     if summary is None:
         return ""

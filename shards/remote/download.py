@@ -45,7 +45,7 @@ class _Patience:
         """Waits after an attempt that brought ``received`` new bytes.
 
         Raises:
-            Unreachable: That was the last attempt.
+            Unreachable: The attempt was the last.
         """
         self.failures = 0 if received >= WORTH_IT else self.failures + 1
         if self.failures >= ATTEMPTS:

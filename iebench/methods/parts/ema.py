@@ -1,4 +1,4 @@
-"""Target networks: slow copies that follow a network and never learn by gradients (BYOL, arXiv 2006.07733)."""
+"""Target networks, which are exponential moving averages (EMA) of a network (BYOL, arXiv 2006.07733)."""
 
 import copy
 import math
@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 
 def frozen_copy(network: nn.Module) -> nn.Module:
-    """A copy without gradients."""
+    """Copies a network without gradients."""
     return copy.deepcopy(network).requires_grad_(False)
 
 
 @torch.no_grad()
 def update_ema(target: nn.Module, network: nn.Module, momentum: float) -> None:
-    """Moves the target's parameters: momentum * target + (1 - momentum) * network.
+    """Updates the target's parameters to momentum * target + (1 - momentum) * network.
 
     Buffers, such as batch norm's running statistics, are the target's own.
     """
@@ -24,10 +24,10 @@ def update_ema(target: nn.Module, network: nn.Module, momentum: float) -> None:
 
 
 def cosine_momentum(base: float, progress: float) -> float:
-    """From ``base`` at the start to 1 at the end of training (BYOL, section 3.3).
+    """Computes the momentum, which rises from ``base`` to 1 over the training (BYOL, section 3.3).
 
     Args:
         base: Momentum at the start, in [0, 1].
-        progress: share of the training that is done, in [0, 1].
+        progress: Share of the training that is done, in [0, 1].
     """
     return 1 - (1 - base) * (math.cos(math.pi * progress) + 1) / 2

@@ -1,4 +1,4 @@
-"""Computations that stay in float32 whatever precision the backbone runs in."""
+"""Runs computations in float32, whatever the precision of the backbone."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ P = ParamSpec("P")
 
 
 def in_float32(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
-    """Decorates a function of tensors so that it runs without autocast or TF32, on tensors of float32 at least.
+    """Makes a function of tensors run without autocast or TF32, on tensors of float32 at least, as a decorator.
 
     Args:
         function: A function or a module's ``forward``; some of its positional arguments are tensors.
@@ -29,7 +29,7 @@ def in_float32(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
 
 @contextmanager
 def _exact_products() -> Iterator[None]:
-    """Products of float32 without TF32, whose 10 bits would turn a rotation by hundredths of a degree."""
+    """Multiplies float32 without TF32, whose 10 bits would turn a rotation by hundredths of a degree."""
     before = torch.get_float32_matmul_precision()
     if before == "highest":
         yield

@@ -1,7 +1,7 @@
-"""One batch spread over several processes: every loss is computed on all of it.
+"""Gathers a batch that is spread over several processes, so that every loss is computed on all of it.
 
-``gather`` is the exact adjoint of itself: what every process's loss says about a row comes back to the process
-the row is from. So each process holds the gradient of the sum of all processes' losses, and the mean over
+``gather`` is its own adjoint: the gradients of every process's loss by a row come back to the process that the row is
+from. So each process holds the gradient of the sum of all processes' losses, and the mean over
 processes that DistributedDataParallel takes is the gradient of one process with the whole batch.
 """
 
@@ -13,15 +13,15 @@ from torch import Tensor
 
 
 def world_size() -> int:
-    """How many processes train together; 1 without ``torch.distributed``."""
+    """Returns the number of processes that train together; 1 without ``torch.distributed``."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def gather(rows: Tensor) -> Tensor:
-    """The rows of all processes in the order of their ranks, with gradients; ``rows`` itself in one process.
+    """Gathers the rows of all processes in the order of their ranks, with gradients; one process returns ``rows``.
 
     Args:
-        rows: (batch, ...), of one shape in all processes.
+        rows: Rows (batch, ...), of the same shape in all processes.
 
     Returns:
         (processes * batch, ...).
@@ -30,12 +30,12 @@ def gather(rows: Tensor) -> Tensor:
 
 
 def gather_each(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """Gathers several tensors by one exchange; each comes back in its own type.
+    """Gathers several tensors by one exchange, and returns each in its own type.
 
     Tensors of (4, 8) and (4,) rows travel as one of (4, 9).
 
     Args:
-        *tensors: (batch, ...) floating point numbers each, of one batch.
+        *tensors: Floating-point tensors (batch, ...) of one batch.
     """
     if world_size() == 1:
         return tensors
@@ -50,7 +50,7 @@ def gather_each(*tensors: Tensor) -> tuple[Tensor, ...]:
 
 
 def own_rows(rows: Tensor) -> Tensor:
-    """Of gathered rows (processes * batch, ...), this process's (batch, ...)."""
+    """Returns this process's rows (batch, ...) of gathered ones (processes * batch, ...)."""
     return rows if world_size() == 1 else rows.chunk(world_size())[dist.get_rank()]
 
 

@@ -1,4 +1,4 @@
-"""Predictors: from an embedding and a transformation to the embedding of the transformed view.
+"""Predictors, which map an embedding and a transformation to the embedding of the transformed view.
 
 They compute in float32, because bfloat16 would round a rotation by half a degree.
 """
@@ -18,16 +18,24 @@ from iebench.methods.parts.transformations import DIMENSIONS, Group
 
 
 class PredictorConfig(BaseModel):
-    """What a recipe says about a predictor; the defaults are SIE's (arXiv 2302.10283, section 4)."""
+    """Fields of a predictor in a recipe; the defaults are SIE's (arXiv 2302.10283, section 4)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    kind: Literal["hypernetwork", "mlp", "steer"] = "hypernetwork"
-    hidden: list[int] = Field(default=[], description="widths between embedding and prediction")
-    relu: bool = Field(default=False, description="hypernetwork: between the maps that it gives")
-    bias: bool = Field(default=False, description="hypernetwork: of the maps that it gives")
-    hypernetwork_hidden: list[int] = Field(default=[], description="its own hidden widths; none: linear")
-    hypernetwork_bias: bool = Field(default=False, description="its own biases")
+    kind: Literal["hypernetwork", "mlp", "steer"] = Field(
+        default="hypernetwork", description="kind of the predictor"
+    )
+    hidden: list[int] = Field(default=[], description="hidden widths between embedding and prediction")
+    relu: bool = Field(
+        default=False, description="whether ReLUs are between the maps that a hypernetwork generates"
+    )
+    bias: bool = Field(
+        default=False, description="whether the maps that a hypernetwork generates have biases"
+    )
+    hypernetwork_hidden: list[int] = Field(
+        default=[], description="hidden widths of the hypernetwork; without any it is linear"
+    )
+    hypernetwork_bias: bool = Field(default=False, description="whether the hypernetwork has biases")
 
     @model_validator(mode="after")
     def _has_no_idle_field(self) -> Self:
@@ -39,16 +47,16 @@ class PredictorConfig(BaseModel):
 
 
 class HypernetworkPredictor(nn.Module):
-    """Maps on embeddings whose weights are a function of the transformation.
+    """Maps embeddings by matrices that a network generates from the transformation.
 
     As published (SIE, arXiv 2302.10283, section 4) both are linear and without bias, so that the group acts
     linearly on the equivariant embedding.
 
     Args:
         dimension: Width of the embeddings.
-        transformation_dimension: numbers that describe a transformation: 4 for a rotation (quaternion), 6
+        transformation_dimension: Number of values that describe a transformation: 4 for a rotation (quaternion), 6
             with two differences of hue.
-        config: depth and biases of the hypernetwork and of the maps that it gives.
+        config: Fields of the predictor.
     """
 
     def __init__(
@@ -66,8 +74,8 @@ class HypernetworkPredictor(nn.Module):
         """Predicts where ``transformation`` takes ``embeddings``.
 
         Args:
-            embeddings: (batch, dimension).
-            transformation: (batch, transformation dimension).
+            embeddings: Embeddings (batch, dimension).
+            transformation: Transformations (batch, transformation dimension).
 
         Returns:
             (batch, dimension).
@@ -94,8 +102,8 @@ class MLPPredictor(nn.Module):
 
     Args:
         dimension: Width of the embeddings.
-        transformation_dimension: numbers that describe a transformation.
-        hidden: widths between; the published one is ``[dimension]``.
+        transformation_dimension: Number of values that describe a transformation.
+        hidden: Hidden widths; the published one is ``[dimension]``.
     """
 
     def __init__(self, dimension: int, transformation_dimension: int, hidden: Sequence[int]) -> None:
@@ -104,12 +112,12 @@ class MLPPredictor(nn.Module):
 
     @in_float32
     def forward(self, embeddings: Tensor, transformation: Tensor) -> Tensor:
-        """As ``HypernetworkPredictor.forward``."""
+        """Predicts where ``transformation`` takes ``embeddings``; shapes as in ``HypernetworkPredictor.forward``."""
         return self.layers(torch.cat((transformation, embeddings), dim=1))
 
 
 class SteerPredictor(nn.Module):
-    """A linear map for each group of transformations, one after the other.
+    """Applies a linear map for each group of transformations, one after the other.
 
     The idea of Steerable Equivariant Representations (arXiv 2302.11349): each group's matrix is an affine
     function of its own parameters. It begins as the identity.
@@ -130,14 +138,14 @@ class SteerPredictor(nn.Module):
 
     @in_float32
     def forward(self, embeddings: Tensor, transformation: Tensor) -> Tensor:
-        """As ``HypernetworkPredictor.forward``."""
+        """Predicts where ``transformation`` takes ``embeddings``; shapes as in ``HypernetworkPredictor.forward``."""
         for linear, parameters in zip(self.maps, transformation.split(self.sizes, dim=1), strict=True):
             embeddings = _steered(linear, embeddings, parameters)
         return embeddings
 
 
 def build_predictor(config: PredictorConfig, dimension: int, groups: Sequence[Group]) -> nn.Module:
-    """The predictor of a recipe for embeddings of ``dimension``, told the transformations of ``groups``."""
+    """Builds the predictor of a recipe for embeddings of ``dimension`` and the transformations of ``groups``."""
     transformation_dimension = sum(DIMENSIONS[group] for group in groups)
     if config.kind == "mlp":
         return MLPPredictor(dimension, transformation_dimension, config.hidden)
@@ -147,12 +155,12 @@ def build_predictor(config: PredictorConfig, dimension: int, groups: Sequence[Gr
 
 
 def _steered(maps: nn.Module, embeddings: Tensor, parameters: Tensor) -> Tensor:
-    """``maps(parameters)`` as a matrix for each row, on embeddings, without all those matrices being made.
+    """Multiplies each embedding by its own matrix ``maps(parameters)``, without making all matrices.
 
     Args:
-        maps: a linear map from parameters to the numbers of a square matrix.
-        embeddings: (batch, dimension).
-        parameters: (batch, number of parameters).
+        maps: Linear map from parameters to the entries of a square matrix.
+        embeddings: Embeddings (batch, dimension).
+        parameters: Parameters (batch, number of parameters) of the transformations.
     """
     assert isinstance(maps, nn.Linear)
     dimension = embeddings.shape[1]

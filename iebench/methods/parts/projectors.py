@@ -1,4 +1,4 @@
-"""Projectors: from a representation to the embedding on which a loss is computed."""
+"""Projectors, which map a representation to the embedding on which a loss is computed."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -8,7 +8,7 @@ from torch import nn
 
 
 def mlp_projector(input_dimension: int, widths: Sequence[int]) -> nn.Sequential:
-    """Linear, batch norm and ReLU for each width but the last, which is a linear map without bias.
+    """Builds a linear map, batch norm and ReLU for each width but the last, which gets a linear map without bias.
 
     This is the expander of VICReg (arXiv 2105.04906, section 4.2).
 
@@ -27,12 +27,12 @@ def mlp_projector(input_dimension: int, widths: Sequence[int]) -> nn.Sequential:
 def normed_projector(
     input_dimension: int, widths: Sequence[int], last: Literal["norm", "bias"] = "norm"
 ) -> nn.Sequential:
-    """Linear maps without bias, each with batch norm and ReLU but the last.
+    """Builds linear maps without bias, each followed by batch norm and ReLU except for the last.
 
     Args:
         input_dimension: Width of the representations.
         widths: Widths of the layers.
-        last: What follows the last map: a batch norm without affine parameters (EquiMod, arXiv 2211.01244; SimCLR v2),
+        last: Layer that follows the last map: a batch norm without affine parameters (EquiMod, arXiv 2211.01244; SimCLR v2),
             or only a bias (BYOL, arXiv 2006.07733).
     """
     layers: list[nn.Module] = []
@@ -47,10 +47,10 @@ def normed_projector(
 
 
 def mlp(widths: Sequence[int], bias: bool = True) -> nn.Sequential:
-    """Linear maps with ReLU between them.
+    """Builds linear maps with ReLU between them.
 
     Args:
-        widths: Widths from the input's to the output's; two are one linear map.
+        widths: Widths from the input's to the output's; two widths are one linear map.
         bias: Whether every map has a bias.
     """
     layers: list[nn.Module] = []

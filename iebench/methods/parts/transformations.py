@@ -1,4 +1,4 @@
-"""What takes one view to another: relative transformations of whole batches of latents."""
+"""Computes the transformations between views from batches of latents."""
 
 from collections.abc import Collection, Sequence
 from typing import Literal, get_args
@@ -53,15 +53,15 @@ DIMENSIONS: dict[Group, int] = {
 
 
 def groups_of(latent_names: Collection[str]) -> tuple[Group, ...]:
-    """The groups all of whose latents are among ``latent_names``."""
+    """Returns the groups whose latents are all among ``latent_names``."""
     return tuple(group for group, names in LATENTS.items() if set(names) <= set(latent_names))
 
 
 def quaternion_from_euler(angles: Tensor) -> Tensor:
-    """Quaternions of extrinsic xyz Tait-Bryan angles, as SciPy's ``Rotation.from_euler("xyz", ...)``.
+    """Converts extrinsic xyz Tait-Bryan angles to quaternions, as SciPy's ``Rotation.from_euler("xyz", ...)``.
 
     Args:
-        angles: (batch, 3), rad.
+        angles: Angles (batch, 3), rad.
 
     Returns:
         (batch, 4), unit quaternions x y z w, with SciPy's sign.
@@ -79,11 +79,11 @@ def quaternion_from_euler(angles: Tensor) -> Tensor:
 
 
 def relative_rotation(first: Tensor, second: Tensor) -> Tensor:
-    """The rotation from one pose to another, as SciPy's ``(r1.inv() * r2).as_quat()``.
+    """Computes the rotation from one pose to another, as SciPy's ``(r1.inv() * r2).as_quat()``.
 
     Args:
-        first: (batch, 3) extrinsic xyz angles of the first pose, rad.
-        second: (batch, 3) extrinsic xyz angles of the second pose, rad.
+        first: Extrinsic xyz angles (batch, 3) of the first pose, rad.
+        second: Extrinsic xyz angles (batch, 3) of the second pose, rad.
 
     Returns:
         (batch, 4), unit quaternions x y z w.
@@ -102,10 +102,10 @@ def relative_rotation(first: Tensor, second: Tensor) -> Tensor:
 
 
 def light_direction(angles: Tensor) -> Tensor:
-    """Unit vectors towards the light.
+    """Computes unit vectors towards the light.
 
     Args:
-        angles: (batch, 2) rad: theta from the vertical, azimuth phi.
+        angles: Angles (batch, 2), rad: theta from the vertical, azimuth phi.
 
     Returns:
         (batch, 3).
@@ -119,13 +119,13 @@ def light_direction(angles: Tensor) -> Tensor:
 def relative_transformation(
     first: Tensor, second: Tensor, groups: Sequence[Group], latent_names: Sequence[str]
 ) -> Tensor:
-    """What takes the first views to the second, for a union of groups.
+    """Computes the transformations from first to second views, for several groups side by side.
 
     Args:
-        first: (batch, number of latents) latents of the first views.
-        second: (batch, number of latents) latents of the second views.
+        first: Latents (batch, number of latents) of the first views.
+        second: Latents (batch, number of latents) of the second views.
         groups: Groups, in the order in which their numbers stand side by side.
-        latent_names: the names of the latents' columns.
+        latent_names: Names of the latents' columns.
 
     Returns:
         (batch, sum of the groups' dimensions) float: a quaternion for ``rotation``; for the others second minus

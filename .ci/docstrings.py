@@ -1,4 +1,9 @@
-"""Finds argument lines of docstrings that do not stand alone: those that begin with a preposition or "likewise".
+"""Finds lines of docstrings that do not stand alone in an editor's pop-up.
+
+- A line under Args, Attributes or Raises begins with a capital letter, a digit, a backtick or a shape, and not with a
+  word that refers back, such as "of" or "As".
+- The first line of a docstring says what a thing is or does. It does not begin with a question word ("What a worker
+  wrote"), a preposition ("Of its class") or a reference ("The same with more scores").
 
 ``make lint`` runs it; it prints each such line and fails if there is one.
 """
@@ -9,24 +14,30 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-DEPENDENT = re.compile(
-    r"    (\*{0,2}\w+): (of|where|in|that|as|likewise|for|by|with|to|from|on|which|whose|at|into|between|whether|how)\b"
-)
+ENTRY = re.compile(r"    (\*{0,2}\w+): (.*)")
 SECTION = re.compile(r"(Args|Attributes|Returns|Raises|Yields):$")
+STANDS_ALONE = re.compile(r"(?!(As|Of|Likewise|That)\b)[A-Z0-9`(]")
+RIDDLE = re.compile(
+    r"(What|Who|Whose|Which|Where|When|How|Why|Of|As|In|On|At|By|For|From|To|With|Likewise|That of|The same)\b"
+)
 
 
 def dependent_lines(source: str) -> Iterator[str]:
-    """Yields the lines under Args and Attributes that need the line above them to be understood."""
+    """Yields the lines of docstrings that need another line, or the code, to be understood."""
     for node in ast.walk(ast.parse(source)):
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
             continue
+        lines = (ast.get_docstring(node) or "").splitlines()
+        if lines and RIDDLE.match(lines[0]):
+            yield lines[0]
         section = ""
-        for line in (ast.get_docstring(node) or "").splitlines():
+        for line in lines:
             if found := SECTION.match(line):
                 section = found.group(1)
             elif line and not line.startswith(" "):
                 section = ""
-            if section in ("Args", "Attributes") and DEPENDENT.match(line):
+            entry = ENTRY.match(line) if section in ("Args", "Attributes", "Raises") else None
+            if entry and not STANDS_ALONE.match(entry.group(2)):
                 yield line.strip()
 
 

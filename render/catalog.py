@@ -1,4 +1,4 @@
-"""Which objects a folder of models holds, in a fixed order."""
+"""Lists the objects in a folder of models, in a fixed order."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,8 +19,8 @@ class ObjectRef:
     """One object of the catalogue.
 
     Attributes:
-        path: its model's file, or the archive that holds it.
-        member: the model's name in the archive; empty where ``path`` is the model itself.
+        path: File of the model, or the archive that holds it.
+        member: Name of the model in the archive; empty if ``path`` is the model itself.
         rescaled: True if the model is scaled to a unit diagonal, which ShapeNet's have already.
         source: The folder that the catalogue is of; None for a model by itself.
     """
@@ -49,11 +49,11 @@ def scan_models(folder: Path, limit: int | None = None) -> list[ObjectRef]:
     names it among the failures.
 
     Args:
-        folder: holds the classes.
+        folder: Folder of the classes.
         limit: Largest number of objects, taken evenly over the catalog so that every class keeps its share.
 
     Raises:
-        UsageError: the folder does not exist or holds no model, or an archive cannot be read.
+        UsageError: The folder does not exist or holds no model, or an archive cannot be read.
     """
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}; make one with `iebench models make {folder}`")
@@ -63,7 +63,7 @@ def scan_models(folder: Path, limit: int | None = None) -> list[ObjectRef]:
 
 
 def limited(objects: Sequence[ObjectRef], limit: int | None) -> list[ObjectRef]:
-    """At most so many objects, taken evenly over the catalogue; labels are those of their own synsets."""
+    """Takes at most ``limit`` objects, evenly over the catalogue; labels are those of the remaining synsets."""
     if limit is not None and limit < len(objects):
         objects = [objects[position * len(objects) // limit] for position in range(limit)]
     return _labeled(objects)
@@ -73,7 +73,7 @@ def select_objects(objects: Iterable[ObjectRef], names: Iterable[tuple[str, str]
     """The objects of a catalogue with these (synset, object) names, labelled anew by their own synsets.
 
     Raises:
-        UsageError: the catalogue lacks one.
+        UsageError: The catalogue lacks one.
     """
     wanted = set(names)
     chosen = [item for item in objects if (item.synset, item.object_id) in wanted]
@@ -94,8 +94,8 @@ def with_splits(
     rendering names it among the failures.
 
     Args:
-        objects: the catalogue.
-        splits: the split of each (synset, object).
+        objects: Catalogue of the models.
+        splits: Split of each (synset, object).
         folder: Folder of the models.
     """
     there = {(item.synset, item.object_id): item for item in objects}
@@ -115,7 +115,7 @@ def with_classes(objects: Iterable[ObjectRef], classes: Mapping[str, str]) -> li
         classes: The class of each uid.
 
     Raises:
-        UsageError: none of the objects has a class.
+        UsageError: None of the objects has a class.
     """
     chosen = {}
     for item in objects:

@@ -1,4 +1,4 @@
-"""What a folder of models holds, and what of it cannot be rendered: the renderer itself is asked."""
+"""Checks a folder of models: counts the objects, and asks the renderer itself which cannot be rendered."""
 
 import contextlib
 import tempfile
@@ -29,7 +29,7 @@ class ModelsReport:
 
     @property
     def usable(self) -> int:
-        """How many objects can be used."""
+        """Number of objects that can be used."""
         return len(self.objects) - len(self.reasons)
 
     def text(self) -> str:
@@ -64,8 +64,8 @@ def check_models(
         timeout: Seconds for reading a model, and for its view; None means what a render takes.
 
     Raises:
-        UsageError: there is no Blender.
-        IebenchError: the models cannot be read at the moment, or no process can work.
+        UsageError: There is no Blender.
+        IebenchError: The models cannot be read at the moment, or no process can work.
     """
     require_blender()
     reasons, notes = {}, {}

@@ -1,4 +1,4 @@
-"""Which of several processes renders a shard: the one that has claimed it, for as long as it lives."""
+"""Lets several processes claim shards; a claim holds for as long as its process lives."""
 
 import fcntl
 import os

@@ -43,7 +43,7 @@ def require_ray() -> None:
     """Makes sure that Ray can be imported here.
 
     Raises:
-        UsageError: it is not installed; the message says what to install.
+        UsageError: It is not installed; the message says what to install.
     """
     if importlib.util.find_spec("ray") is None:
         raise UsageError(
@@ -56,14 +56,14 @@ class RayEngine:
     """Makes actors on the cluster that RAY_ADDRESS names, else on one that is started on this machine.
 
     Args:
-        first: any of the jobs.
+        first: Any of the jobs.
         workers: Number of actors; None means one for each CPU of the cluster, or a few for each GPU.
-        device: what to render on, on each node; GPUs are those that Ray assigns.
+        device: Device to render on, on each node; GPUs are those that Ray assigns.
         limits: The time for each step of a job.
 
     Raises:
         UsageError: Ray is not installed, or knows of no GPU and one was asked for.
-        IebenchError: the cluster does not answer.
+        IebenchError: The cluster does not answer.
     """
 
     def __init__(self, first: Job, workers: int | None, device: DeviceChoice, limits: Limits) -> None:
@@ -156,7 +156,7 @@ class RayWorker:
     """An actor and the Blender beside it.
 
     Args:
-        ray: the module.
+        ray: Module ``ray``.
         handle: Handle of the actor.
     """
 
@@ -182,7 +182,7 @@ class RayWorker:
         self._ray.kill(self._handle, no_restart=True)
 
     def _call(self, method: Callable, *arguments: Any) -> Future:
-        """What the actor's method returns or raises, in a future of ``render.executor``'s kind."""
+        """Puts what the actor's method returns or raises into a future of ``render.executor``'s kind."""
         future: Future = Future()
 
         def finish(answer: Future) -> None:
@@ -197,7 +197,7 @@ class RayWorker:
 
 
 def on_every_node(job: Job) -> Job:
-    """The same job with paths that do not depend on the working directory."""
+    """Makes the paths of a job independent of the working directory."""
     source = job.item.source and job.item.source.absolute()
     item = replace(job.item, path=job.item.path.absolute(), source=source)
     return replace(job, item=item, staging=job.staging.absolute())
@@ -239,7 +239,7 @@ def _require_listener(address: str | None) -> None:
     """Ray itself would try for minutes to reach a cluster that is not there.
 
     Raises:
-        OSError: nobody listens at ``address``, where it is a host and a port.
+        OSError: Nobody listens at ``address``, where it is a host and a port.
     """
     host, _, port = (address or "").rpartition(":")
     if host and "/" not in host and port.isdigit():
@@ -247,7 +247,7 @@ def _require_listener(address: str | None) -> None:
 
 
 def _python_path() -> str:
-    """Where the workers find the packages that this process uses."""
+    """Returns the paths by which workers find the packages that this process uses."""
     root = str(Path(render.__file__).parents[1])
     return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
 

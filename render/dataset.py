@@ -40,11 +40,11 @@ from shards.shard_plan import ShardPlan
 
 @dataclass(frozen=True)
 class RenderSummary:
-    """What a run came to.
+    """The outcome of a run.
 
     Attributes:
         index: Index of the dataset; None after a part of it, since only a run over all writes it.
-        failures: what failed.
+        failures: Objects that failed.
         rendered_views: Number of views that this run rendered.
         shards: Number of shards that lacked something.
     """
@@ -69,17 +69,17 @@ def render_dataset(
     A shard that lacks an object is made anew out of the objects that are sound in it and of that one.
 
     Args:
-        plan: what the dataset holds.
-        out: its folder; new, or begun by the same plan.
+        plan: Plan of the dataset.
+        out: Folder of the dataset; new, or begun by the same plan.
         execution: Engine, workers and device that run the jobs.
-        progress: told how it goes.
+        progress: Progress bar.
         part: Shares the shards with the other parts, which may run at the same time; a run without one finishes the dataset.
         repair: Reads all sealed shards first, and renders what is damaged in them.
         add: The dataset may have been made of fewer objects; of those that the plan adds, the views are rendered.
 
     Raises:
         UsageError: ``out`` holds something else, or another process renders into it, or there is no Blender.
-        IebenchError: no object could be rendered, or the disk is full.
+        IebenchError: No object could be rendered, or the disk is full.
     """
     require_blender()
     _require_ours(plan, out, add)
@@ -232,7 +232,7 @@ class _Run:
     def _salvaged(
         self, shards: Sequence[tuple[RenderShard, list[ObjectRef]]], readers: int
     ) -> dict[str, dict[Name, KeptObject]]:
-        """By shard, the objects that need not be rendered again, as they are sound in a file that is there."""
+        """Returns, by shard, the objects that are sound in an existing file and need not be rendered again."""
         contract = self._index({}, *PixelSums().mean_and_std())
         aside = shards_aside(self._staging.folder)
         jobs = [
@@ -281,6 +281,6 @@ class _Run:
 
 
 def _readers(execution: Execution) -> int:
-    """How many processes read sealed shards."""
+    """Returns the number of processes that read sealed shards."""
     cores = available_cores()
     return cores if execution.workers is None else min(execution.workers, cores)

@@ -1,4 +1,4 @@
-"""Which processors render: the CPU, or the GPUs that Blender finds."""
+"""Chooses the processors that render: the CPU, or the GPUs that Blender finds."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -73,7 +73,7 @@ def choose_devices(
         driver: Tells whether it is worth asking.
 
     Raises:
-        UsageError: there is no device of the kind that was asked for.
+        UsageError: There is no device of the kind that was asked for.
     """
     if choice == "cpu" or (choice == "auto" and not driver()):
         return (CPU,)

@@ -31,13 +31,13 @@ _GRACE = 60.0
 
 @dataclass(frozen=True)
 class Execution:
-    """How jobs are run.
+    """Settings of the processes that run jobs.
 
     Attributes:
         workers: The number of render processes; None means all cores, or a few for each GPU.
         timeout: Seconds for reading a model and for each of its views; None means what size and samples suggest.
         engine: ``local`` runs on this machine, ``ray`` on a Ray cluster.
-        device: What each worker renders on.
+        device: Device of each worker.
         mix_devices: Whether a dataset that was begun on another kind of device may be continued.
     """
 
@@ -62,7 +62,7 @@ class Worker(Protocol):
         """Renders an object.
 
         Raises:
-            WorkerLost: the process is gone already; the job has not begun.
+            WorkerLost: The process is gone already; the job has not begun.
         """
 
     def stop(self) -> None:
@@ -70,7 +70,7 @@ class Worker(Protocol):
 
 
 class Engine(Protocol):
-    """Where workers come from."""
+    """The interface of sources of workers."""
 
     @property
     def workers(self) -> int:
@@ -82,7 +82,7 @@ class Engine(Protocol):
 
     @property
     def description(self) -> str:
-        """What they render on, in a sentence for the person."""
+        """Says in a sentence for the person on which devices the workers render."""
 
     def worker(self) -> Worker:
         """A new one, not started."""
@@ -95,12 +95,12 @@ def open_engine(execution: Execution, first: Job) -> Engine:
     """Opens the engine that is asked for.
 
     Args:
-        execution: How jobs are run.
+        execution: Settings of the processes that run jobs.
         first: Any of the jobs; its settings and staging folder are those of all.
 
     Raises:
-        UsageError: it is not installed here, or there is no such device.
-        IebenchError: it cannot be reached.
+        UsageError: It is not installed here, or there is no such device.
+        IebenchError: It cannot be reached.
     """
     limits = limits_of(first.settings.render, execution.timeout)
     if execution.engine == "ray":
@@ -116,16 +116,16 @@ def run_jobs(jobs: Iterable[Job], engine: Engine, limits: Limits) -> Generator[J
     """Runs jobs; what is tried again and how often is told in ``render.retries``.
 
     Args:
-        jobs: What to run; each is taken when a worker is there for it.
-        engine: Where the workers come from.
+        jobs: Jobs to run; each is taken when a worker is free for it.
+        engine: Source of the workers.
         limits: The time for each step. A worker's kernel keeps it; here a job is only given up that is far over it.
 
     Yields:
         One outcome per job, as they end.
 
     Raises:
-        IebenchError: the workers cannot start, or the models cannot be read.
-        OSError: the disk is full.
+        IebenchError: The workers cannot start, or the models cannot be read.
+        OSError: The disk is full.
     """
     jobs = iter(jobs)
     first = next(jobs, None)
@@ -154,7 +154,7 @@ def run_jobs(jobs: Iterable[Job], engine: Engine, limits: Limits) -> Generator[J
 
 @dataclass(frozen=True)
 class _Task:
-    """What a worker is doing: starting where there is no attempt."""
+    """The work of a worker, which is starting if there is no attempt."""
 
     worker: Worker
     attempt: Attempt | None = None
@@ -178,7 +178,7 @@ class _Crew:
 
     @property
     def idle(self) -> int:
-        """How many workers wait for a job."""
+        """Number of workers that wait for a job."""
         return len(self._idle)
 
     def staff(self, jobs: int) -> None:

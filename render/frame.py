@@ -1,4 +1,4 @@
-"""What one view looks like when it leaves Blender."""
+"""One view as it comes from Blender."""
 
 from dataclasses import dataclass
 
@@ -16,11 +16,11 @@ class Frame:
     looked through.
 
     Attributes:
-        image: (size, size, 3) uint8, RGB.
-        mask: (size, size) bool, true where the object is seen; None where it was not asked for.
-        depth: (size, size) float32, metres from the camera's plane along its axis (not along the ray); None
+        image: Pixels (size, size, 3) uint8, RGB.
+        mask: Mask (size, size) bool, true where the object is seen; None where it was not asked for.
+        depth: Depth (size, size) float32, metres from the camera's plane along its axis (not along the ray); None
             where it was not asked for.
-        normal: (size, size, 3) float32, unit vectors in the camera's axes: x to the right of the image, y up,
+        normal: Normals (size, size, 3) float32, unit vectors in the camera's axes: x to the right of the image, y up,
             z towards the camera; zeros where there is none; None where it was not asked for.
     """
 

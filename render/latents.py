@@ -31,8 +31,8 @@ class ExplicitLatents:
     """The latents of every view of some objects.
 
     Attributes:
-        values: per (synset, object) an array (views, latents) of float64; all objects have as many views.
-        sha256: over names and values, in order of the names.
+        values: Array (views, latents) of float64 by (synset, object); all objects have as many views.
+        sha256: SHA-256 of names and values, in order of the names.
     """
 
     values: Mapping[Name, np.ndarray]
@@ -54,7 +54,7 @@ def parse_range(text: str) -> tuple[str, Intervals]:
     """Reads ``name=low:high``, or several intervals with commas: ``rotation_z=-pi:-pi/2,pi/2:pi``.
 
     Raises:
-        UsageError: it is written otherwise, or an interval is empty or overlaps the one before.
+        UsageError: It is written otherwise, or an interval is empty or overlaps the one before.
     """
     name, equals, intervals = text.partition("=")
     parts = [part.split(":") for part in intervals.split(",")]
@@ -71,7 +71,7 @@ def with_ranges(latents: Sequence[Latent], ranges: Mapping[str, Intervals]) -> t
     """The latents with other intervals for those named in ``ranges``.
 
     Raises:
-        UsageError: there is no latent of such a name.
+        UsageError: There is no latent of such a name.
     """
     names = [latent.name for latent in latents]
     for name in ranges:
@@ -87,13 +87,13 @@ def read_latents(path: Path, latents: Sequence[Latent]) -> ExplicitLatents:
     """Reads the latents of every view from a table of rows ``object, view, latents``.
 
     Args:
-        path: a ``.csv`` with a header ``object,view,rotation_x,...``, or a ``.npy`` with a structured array
+        path: A ``.csv`` with a header ``object,view,rotation_x,...``, or a ``.npy`` with a structured array
             of fields ``object`` (text), ``view`` (integer) and ``latents`` (float, one per latent); objects
             are written ``synset/object``.
-        latents: what the dataset's variant has, in order.
+        latents: Latents of the dataset's variant, in order.
 
     Raises:
-        UsageError: the file cannot be read or is written otherwise, or the views of an object are not
+        UsageError: The file cannot be read or is written otherwise, or the views of an object are not
             0, 1, 2, ... as many as every other object's.
     """
     reader = {".csv": _csv_rows, ".npy": _npy_rows}.get(path.suffix.lower())

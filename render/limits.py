@@ -1,4 +1,4 @@
-"""How long a render process may take for a step before it counts as hung.
+"""Limits the time that a render process may take for a step before it counts as hung.
 
 The kernel keeps the time: an alarm ends the process however it hangs, in a driver or in a read that never returns.
 So it works in the same way on every node, and a hung process needs nobody to watch it.
@@ -42,7 +42,7 @@ def limits_of(settings: RenderSettings, seconds: float | None = None) -> Limits:
 
     Args:
         settings: The settings of the renders.
-        seconds: What the user wants instead, for reading a model as for each view.
+        seconds: Seconds that the user sets instead, for reading a model as for each view.
     """
     if seconds is not None:
         return Limits(seconds, seconds)

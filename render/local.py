@@ -43,7 +43,7 @@ class LocalWorker:
         staging: The folder that finished objects go to.
         scratch: The room for what the process writes and throws away.
         limits: The time for each step.
-        device: What to render on, as ``WorkerSetup`` has it.
+        device: Device to render on, as in ``WorkerSetup``.
         threads: The threads that Cycles may use.
     """
 
@@ -68,7 +68,7 @@ class LocalWorker:
         """Renders an object.
 
         Raises:
-            WorkerLost: the process is gone already.
+            WorkerLost: The process is gone already.
         """
         return self._schedule(job.item.key, _render, self._setup, job)
 
@@ -120,14 +120,14 @@ class LocalEngine:
     """Makes workers on this machine.
 
     Args:
-        first: any of the jobs.
+        first: Any of the jobs.
         workers: Number of processes; None means one for each core that this process may use, or a few for each
             GPU.
-        device: what to render on.
+        device: Device to render on.
         limits: The time for each step of a job.
 
     Raises:
-        UsageError: this machine has no such device.
+        UsageError: This machine has no such device.
     """
 
     def __init__(self, first: Job, workers: int | None, device: DeviceChoice, limits: Limits) -> None:
@@ -155,7 +155,7 @@ def find_devices(choice: DeviceChoice) -> tuple[Device, ...]:
     """Finds the devices of this machine that render processes share; Blender is asked in a process of its own.
 
     Raises:
-        UsageError: there is no device of the kind that was asked for.
+        UsageError: There is no device of the kind that was asked for.
         IebenchError: Blender dies when it looks for GPUs.
     """
     return choose_devices(choice, find_gpus)

@@ -15,7 +15,7 @@ class SourceUnavailable(Exception):
 
     @classmethod
     def by(cls, error: OSError) -> "SourceUnavailable":
-        """The same in a sentence's words."""
+        """Returns the reason in a sentence's words."""
         place = f"{error.filename}: " if error.filename else ""
         return cls(f"{place}{error.strerror or os.strerror(error.errno or 0)}")
 

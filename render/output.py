@@ -1,4 +1,4 @@
-"""What C code writes past ``sys.stdout`` and ``sys.stderr``, on the process's own descriptors."""
+"""Redirects what C code writes past ``sys.stdout`` and ``sys.stderr``, on the process's own descriptors."""
 
 import contextlib
 import os

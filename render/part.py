@@ -1,4 +1,4 @@
-"""Which shards a process renders: all of a dataset, or those that it claims beside others."""
+"""Chooses the shards that a process renders: all of a dataset, or those that it claims beside others."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ def parse_part(text: str) -> Part:
     """Reads ``3/16``.
 
     Raises:
-        UsageError: it does not read so, or there is no such part.
+        UsageError: It does not read so, or there is no such part.
     """
     number, slash, count = text.partition("/")
     if not (slash and number.isascii() and number.isdigit() and count.isascii() and count.isdigit()):
@@ -56,7 +56,7 @@ class Allotment(Protocol):
     """The shards that are a process's to render, and the lists of what fails in them.
 
     Attributes:
-        objects: How many objects it may expect.
+        objects: Number of objects to expect.
     """
 
     objects: int
@@ -74,7 +74,7 @@ class Allotment(Protocol):
         """A shard was completed."""
 
     def failures(self) -> tuple[Failure, ...]:
-        """What failed in all shards of this process."""
+        """Returns the failures in all shards of this process."""
 
 
 class WholeDataset:
@@ -106,7 +106,7 @@ class WholeDataset:
         """Nobody waits for it."""
 
     def failures(self) -> tuple[Failure, ...]:
-        """What failed in the dataset."""
+        """Returns the failures in the dataset."""
         return tuple(self.list)
 
 
@@ -116,7 +116,7 @@ class ClaimedShards:
     Args:
         shards: The shards of the dataset.
         staging: The folder of the dataset under way.
-        part: Which of how many processes this is.
+        part: Number of this process, and of all.
     """
 
     def __init__(self, shards: Sequence[RenderShard], staging: Staging, part: Part) -> None:
@@ -154,5 +154,5 @@ class ClaimedShards:
         self.claims.release(shard.name)
 
     def failures(self) -> tuple[Failure, ...]:
-        """What failed in the shards that this process rendered."""
+        """Returns the failures in the shards that this process rendered."""
         return tuple(failure for failures in self._lists.values() for failure in failures)

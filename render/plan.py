@@ -1,4 +1,4 @@
-"""What is to be rendered: the settings of a dataset, its jobs and the shards they go to."""
+"""Plans a dataset: its settings, its jobs and the shards that they go to."""
 
 import importlib.metadata
 import importlib.util
@@ -54,7 +54,7 @@ class Job:
     """One object, all its views.
 
     Attributes:
-        explicit: (views, latents) where the user gave the latents, else None.
+        explicit: Latents (views, latents) if the user gave them, else None.
         kept: Whether the views are staged; a check throws them away.
     """
 
@@ -93,13 +93,13 @@ def make_plan(
     """Puts the objects of each split, in catalogue order, into shards of ``objects_per_shard``.
 
     Args:
-        objects: the catalogue.
+        objects: Catalogue of the models.
         settings: Settings of the dataset.
-        explicit: the latents of every view, where they are not drawn; the catalogue is limited to the objects
+        explicit: Latents of every view, if they are not drawn; the catalogue is limited to the objects
             that they name, and number of views and ranges are theirs.
 
     Raises:
-        UsageError: explicit latents name an object that the catalogue does not have, or a range is of a latent
+        UsageError: Explicit latents name an object that the catalogue does not have, or a range is of a latent
             that the variant does not have.
     """
     latents = (

@@ -1,4 +1,4 @@
-"""What becomes of a job whose process died, hung or failed: the policy that all engines share.
+"""Decides what becomes of a job whose process died, hung or failed, by a policy that all engines share.
 
 Who is to blame decides. A model that Blender refuses would be refused again. A crash of Blender and a time-out
 are the object's fault, as far as anybody can tell, and it gets a second try. SIGKILL and SIGTERM come from
@@ -44,7 +44,7 @@ class TimedOut(Exception):
 
 
 class Blame(enum.Enum):
-    """Where the cause of a job's end lies."""
+    """The cause of a job's end."""
 
     MODEL = enum.auto()
     PROCESS = enum.auto()
@@ -52,7 +52,7 @@ class Blame(enum.Enum):
 
 
 class Turn(enum.Enum):
-    """When a job is tried again."""
+    """The conditions under which a job is tried again."""
 
     NEXT = enum.auto()
     LAST = enum.auto()
@@ -62,7 +62,7 @@ class Turn(enum.Enum):
 
 @dataclass(frozen=True)
 class JobOutcome:
-    """How a job ended: with ``rendered``, or with a ``reason`` after so many ``attempts``."""
+    """The end of a job: with ``rendered``, or with a ``reason`` after ``attempts``."""
 
     job: Job
     rendered: Rendered | None
@@ -80,7 +80,7 @@ class Attempt:
 
     @property
     def number(self) -> int:
-        """Of this attempt, from 1."""
+        """Number of this attempt, from 1."""
         return self.crashes + self.losses + 1
 
     def after(self, blame: Blame) -> tuple["Attempt", Turn]:
@@ -97,7 +97,7 @@ class Attempt:
 
 
 def blame_and_reason(error: BaseException) -> tuple[Blame, str]:
-    """Why a job ended, as the person reads it in ``failures.jsonl``, and whose fault that is."""
+    """The reason for a job's end, as the person reads it in ``failures.jsonl``, and whose fault it is."""
     if isinstance(error, IebenchError):
         return Blame.MODEL, str(error)
     if isinstance(error, TimedOut):
@@ -167,10 +167,10 @@ class JobQueue:
         Args:
             attempt: The attempt.
             error: Why it failed.
-            running: How many jobs run at the moment.
+            running: Number of jobs that run at the moment.
 
         Raises:
-            IebenchError: the models cannot be read any more, which is no object's fault.
+            IebenchError: The models cannot be read any more, which is no object's fault.
         """
         blame, reason = blame_and_reason(error)
         following, turn = attempt.after(blame)

@@ -21,7 +21,7 @@ class Scratch:
     A process that is killed cannot remove its folder; the next one on the machine does.
 
     Raises:
-        OSError: there is no room for it.
+        OSError: There is no room for it.
     """
 
     def __init__(self) -> None:

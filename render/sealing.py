@@ -41,8 +41,8 @@ class Sealer:
     """Seals shards in threads of its own; leaving it waits for all of them.
 
     Args:
-        plan: What the dataset holds.
-        staging: Where the finished objects are.
+        plan: Plan of the dataset.
+        staging: Folder of the finished objects.
     """
 
     def __init__(self, plan: Plan, staging: Staging) -> None:

@@ -1,4 +1,4 @@
-"""How a view is rendered: the numbers that decide its pixels besides the model and the latents."""
+"""The settings of rendering: the numbers that decide the pixels of a view besides the model and the latents."""
 
 from typing import Literal
 

@@ -22,7 +22,7 @@ def shared_catalog(
     Args:
         out: The dataset's folder.
         models: Folder of the models; all paths are below it.
-        request: What the scan depends on, as JSON; a catalogue of another request does not count.
+        request: Values on which the scan depends, as JSON; a catalogue of another request is not used.
         scan: Finds the objects.
 
     Raises:

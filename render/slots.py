@@ -1,4 +1,4 @@
-"""What the render processes of one machine agree on: a number for each, and whose turn it is to compile kernels."""
+"""Gives each render process of one machine a number, and lets them compile kernels in turn."""
 
 import fcntl
 import hashlib

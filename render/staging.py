@@ -32,7 +32,7 @@ LONGEST_NAME = 200  # file systems take 255 bytes, with what is put before and b
 
 
 class StagedObject(BaseModel):
-    """What is known of a finished object.
+    """Reads the record of a finished object.
 
     Attributes:
         pixels: Sums over its views.
@@ -51,11 +51,11 @@ class Staging:
     """The ``.render`` folder of one dataset, held by one process, or by several that share the work.
 
     Args:
-        out: the dataset's folder; it is made where it does not exist.
+        out: Folder of the dataset, which is made if it does not exist.
         shared: True if other processes may work in it too.
 
     Raises:
-        UsageError: another process holds it.
+        UsageError: Another process holds it.
     """
 
     def __init__(self, out: Path, shared: bool = False) -> None:
@@ -90,7 +90,7 @@ class Staging:
         Args:
             settings: Settings of the run, as JSON.
             shards: The shards of the dataset; the first process takes over what a finished dataset says of them.
-            check: raises where the folder holds something else.
+            check: Function that raises an error if the folder holds something else.
         """
         with one_at_a_time(self.folder):
             check()
@@ -110,7 +110,7 @@ class Staging:
         """Records what is about to render: bytes are the same only on devices of one kind.
 
         Raises:
-            UsageError: another kind of device began the dataset, and mixing was not asked for.
+            UsageError: Another kind of device began the dataset, and mixing was not asked for.
         """
         with one_at_a_time(self.folder):
             there = self.devices()
@@ -126,12 +126,12 @@ class Staging:
         return tuple(sorted((self.folder / "failures").glob("*.jsonl")))
 
     def failures_path(self, shard: str) -> Path:
-        """Where the process that renders a shard lists its failures."""
+        """Returns the path at which the process that renders a shard lists its failures."""
         return self.folder / "failures" / f"{shard}.jsonl"
 
     @property
     def settings_path(self) -> Path:
-        """Where the settings of the dataset under way are."""
+        """Path of the settings of the dataset under way."""
         return self.folder / SETTINGS_NAME
 
     def held_among(self, items: Sequence[ObjectRef]) -> set[ObjectRef]:
@@ -144,7 +144,7 @@ class Staging:
         return _record_path(self.folder, item).is_file()
 
     def staged(self, item: ObjectRef) -> StagedObject:
-        """What is known of a finished object."""
+        """The record of a finished object."""
         return StagedObject.model_validate_json(_record_path(self.folder, item).read_text())
 
     def members(self, item: ObjectRef) -> bytes:
@@ -172,7 +172,7 @@ def stage_object(
 
 
 def staged_files(folder: Path, item: ObjectRef) -> tuple[Path, Path]:
-    """Where a finished object's tar and record are."""
+    """Returns the paths of a finished object's tar and record."""
     return _tar_path(folder, item), _record_path(folder, item)
 
 

@@ -1,4 +1,4 @@
-"""How many cores Blender believes to have."""
+"""Sets the number of cores that Blender sees."""
 
 import contextlib
 import os

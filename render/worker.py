@@ -1,4 +1,4 @@
-"""What runs in a render process: one warm Blender, one object at a time."""
+"""The functions that run in a render process, which keeps one Blender and renders one object at a time."""
 
 import contextlib
 import importlib.util
@@ -50,7 +50,7 @@ _device = CPU  # that the scene is rendered on
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """What a render process needs to know before its first job.
+    """The settings that a render process needs before its first job.
 
     Attributes:
         settings: The settings of the renders.
@@ -58,7 +58,7 @@ class WorkerSetup:
         scratch: A folder of this process alone on this machine; its parent removes it.
         parent: The process id of the parent.
         limits: The time for each step.
-        device: What to render on; with several GPUs, each worker of this machine takes the next.
+        device: Device to render on; with several GPUs, each worker of this machine takes the next.
         threads: The threads that Cycles may use.
     """
 
@@ -73,7 +73,7 @@ class WorkerSetup:
 
 @dataclass(frozen=True)
 class Rendered:
-    """What a finished job tells: how many views there are, how long they took, in seconds, and what the model lacks."""
+    """The result of a finished job: the number of views, the seconds that they took, and what the model lacks."""
 
     views: int
     seconds: float
@@ -101,7 +101,7 @@ def start_worker(setup: WorkerSetup) -> None:
     When memory runs out, the kernel shall end this process, whose object is then tried again, not the parent.
 
     Raises:
-        UsageError: this machine has no such device.
+        UsageError: This machine has no such device.
     """
     leave_signals_to_parent()
     end_with_parent(setup.parent)
@@ -143,8 +143,8 @@ def render_object(job: Job, limits: Limits) -> Rendered:
     """Renders all views of one object and stages them.
 
     Raises:
-        ModelError: the model cannot be rendered.
-        SourceUnavailable: it cannot be read at the moment.
+        ModelError: The model cannot be rendered.
+        SourceUnavailable: It cannot be read at the moment.
     """
     if _scene is None:
         raise RuntimeError("start_worker has not run in this process")
@@ -226,7 +226,7 @@ def _encoded(frame: "Frame", job: Job, view: int, loaded: "Loaded") -> tuple[Sam
 
 @contextlib.contextmanager
 def _turn_to_compile(staging: Path, device: Device) -> Iterator[None]:
-    """On a GPU, one worker of a machine compiles the kernels, or loads them, before the next does."""
+    """Lets the workers of a machine compile or load the kernels of a GPU one after the other."""
     if device == CPU:
         yield
         return

@@ -1,4 +1,4 @@
-"""From shards to the device: the stream of a process, and the copies of its batches."""
+"""Brings batches from shards to the device: the stream of a process, and the copies of its batches."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""From a recipe and a dataset to a training that can take its next step."""
+"""Opens a training: from a recipe and a dataset to the state that can take its next step."""
 
 from dataclasses import dataclass
 from pathlib import Path

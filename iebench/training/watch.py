@@ -171,7 +171,7 @@ class Watch:
         return self.rank == first
 
     def describe(self, loss: Loss) -> str:
-        """What to say of a process that ended without a word."""
+        """Returns the message about a process that ended without a message."""
         return (
             f"process {self.rank} of {self.count} lost the others: process {loss.rank} has ended without a word, as when "
             "memory runs out or a node fails; `iebench train --resume RUN` goes on from the last checkpoint"

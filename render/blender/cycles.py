@@ -14,7 +14,7 @@ def set_output(scene: "bpy.types.Scene", settings: RenderSettings, threads: int,
     """Resolution, colour management and the file that a frame is written to.
 
     Args:
-        scene: changed in place.
+        scene: Scene, which is changed in place.
         settings: Settings of the renders.
         threads: Number of threads that Cycles may use; 0 means all cores.
         frame: Path that each frame is written to, as BMP, which takes no time to compress.

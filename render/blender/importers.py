@@ -16,10 +16,10 @@ def import_model(path: Path) -> None:
     """Imports a model file into the scene: its meshes, and whatever else it holds.
 
     Args:
-        path: an .obj, .glb, .gltf, .ply, .stl or .off file; the suffix tells the format.
+        path: Model file (.obj, .glb, .gltf, .ply, .stl or .off); the suffix tells the format.
 
     Raises:
-        ModelError: the file is missing, does not parse, holds coordinates that are not finite, or textures
+        ModelError: The file is missing, does not parse, holds coordinates that are not finite, or textures
             that are too large.
     """
     require_sound(path)

@@ -1,4 +1,4 @@
-"""What a model's surface shows where its file leaves something out: a texture, or any material at all."""
+"""Completes the surface of a model whose file lacks a texture or has no material at all."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def mend_materials(model: Path) -> tuple[str, ...]:
     Blender shows a missing texture in magenta; the material's own colour is closer to what was meant.
 
     Args:
-        model: the file that was imported.
+        model: File that was imported.
 
     Returns:
         A note for each texture or material file that is missing.

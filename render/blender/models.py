@@ -1,4 +1,4 @@
-"""What was imported becomes the one object of the scene."""
+"""Turns imported objects into the one object of the scene."""
 
 from dataclasses import dataclass
 
@@ -22,11 +22,11 @@ LARGE_MESH = 100_000
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a model needed before it could be shown.
+    """The changes that a model needed before it could be shown.
 
     Attributes:
-        scale: the factor it was scaled by; None where it has its own size.
-        notes: what is missing of it.
+        scale: Factor by which the model was scaled; None if it has its own size.
+        notes: Parts of the model that are missing.
     """
 
     scale: float | None = None
@@ -42,7 +42,7 @@ def one_centered_object(
     """Makes one object of what was imported, its bounding box centred at the origin.
 
     Args:
-        imported: objects of any kind; all but meshes are deleted.
+        imported: Objects of any kind; all but meshes are deleted.
         rescaled: True if the model is scaled to a unit diagonal.
         drop_coincident: Whether one face is kept where several are on the same vertices.
         by_place: Whether vertices in the same place count as the same, as ``mend_faces`` has it.
@@ -51,7 +51,7 @@ def one_centered_object(
         The object, and the factor it was scaled by or None.
 
     Raises:
-        ModelError: there is no face, or no finite geometry, or too much of it.
+        ModelError: There is no face, or no finite geometry, or too much of it.
     """
     meshes = [item for item in imported if item.type == "MESH" and len(item.data.polygons) > 0]
     if not meshes:

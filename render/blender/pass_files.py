@@ -23,7 +23,7 @@ class PassFiles:
     """Makes each render of a scene leave its passes in a folder.
 
     Args:
-        scene: changed in place, after its denoiser was set up.
+        scene: Scene, which is changed in place after its denoiser was set up.
         passes: The passes to write, at least one.
         folder: Folder that gets one file per pass.
     """
@@ -56,7 +56,7 @@ class PassFiles:
         """The passes of the last render, as ``Frame`` has them.
 
         Raises:
-            OSError: a file is missing or was cut short.
+            OSError: A file is missing or was cut short.
         """
         passes: dict[Pass, np.ndarray] = {}
         for name, path in self._paths.items():

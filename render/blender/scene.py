@@ -43,8 +43,8 @@ class Scene:
     """A warm Blender: everything but the object is built once.
 
     Args:
-        settings: resolution, samples, denoiser and passes.
-        threads: threads that Cycles may use; 0 means all cores.
+        settings: Resolution, samples, denoiser and passes.
+        threads: Number of threads that Cycles may use; 0 means all cores.
         folder: Folder that gets the files that Blender writes; by default the system's temporary folder.
         device: Device that traces and denoises.
     """
@@ -87,14 +87,14 @@ class Scene:
         Several objects in the file become one. Textures are read when the first view is rendered.
 
         Args:
-            path: a model file; OBJ and glTF are +Y up, others +Z up; in metres unless it is rescaled.
+            path: Model file; OBJ and glTF are +Y up, others +Z up; in metres unless it is rescaled.
             rescaled: True if the model is scaled to a unit diagonal.
 
         Returns:
             What was done to it.
 
         Raises:
-            ModelError: the file is missing, does not parse, or holds no face or no finite geometry.
+            ModelError: The file is missing, does not parse, or holds no face or no finite geometry.
         """
         self.clear()
         self._loaded += 1
@@ -116,11 +116,11 @@ class Scene:
         """Renders one view of the loaded object.
 
         Args:
-            latents: (7,) float: rotation x, y, z (rad, extrinsic xyz), floor hue [0, 1], light theta and
+            latents: Latents (7,) float: rotation x, y, z (rad, extrinsic xyz), floor hue [0, 1], light theta and
                 phi (rad), light hue [0, 1]; three more, translation x, y, z in metres, where given.
 
         Raises:
-            ModelError: no model is loaded, or Blender cannot render it.
+            ModelError: No model is loaded, or Blender cannot render it.
         """
         if self._object is None:
             raise ModelError("no model is loaded")

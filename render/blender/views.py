@@ -24,8 +24,8 @@ def render_views(
     """Renders views of one model in this process, whose Blender file is replaced by the scene.
 
     Args:
-        model: a model file that ``Scene.load`` takes.
-        latents: (views, 7) float: rotation x, y, z (rad, extrinsic xyz), floor hue [0, 1], light theta and phi
+        model: Model file that ``Scene.load`` takes.
+        latents: Latents (views, 7) float: rotation x, y, z (rad, extrinsic xyz), floor hue [0, 1], light theta and phi
             (rad), light hue [0, 1]; or (views, 10), with translation x, y, z in metres.
         settings: Settings of the renders; ``passes`` say what a frame holds besides the image.
         threads: Number of threads that Cycles may use; 0 means all cores.
@@ -35,7 +35,7 @@ def render_views(
 
     Raises:
         UsageError: ``latents`` has another shape, or numbers that are not finite.
-        ModelError: the model cannot be read or rendered.
+        ModelError: The model cannot be read or rendered.
     """
     values = _checked(latents)
     with redirected(1, Path(os.devnull)):  # Blender reports every step there

@@ -35,7 +35,7 @@ def light_coordinates(normals: Floats) -> Floats:
     """Finds the light on a surface in its swatch.
 
     Args:
-        normals: (..., 3) float unit normals.
+        normals: Unit normals (..., 3) float.
 
     Returns:
         (..., 2) float texture coordinates: how much it looks to the warm side, and how much upward.

@@ -100,7 +100,7 @@ def shade(color: Color, factor: float) -> Color:
 
 
 def to_linear(color: Color) -> Color:
-    """From sRGB to linear light, which is how Blender reads the colours of an MTL."""
+    """Converts sRGB to linear light, which is how Blender reads the colors of an MTL."""
     red, green, blue = (
         channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4 for channel in color
     )

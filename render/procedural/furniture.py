@@ -189,7 +189,7 @@ def _table_stand(rng: np.random.Generator, width: float, depth: float, height: f
 def _table_extras(
     rng: np.random.Generator, colors: Scheme, width: float, depth: float, height: float
 ) -> list[MeshPart]:
-    """What tells a rectangular table's front from its back: drawers, or a cloth that lies off the middle."""
+    """Makes what tells a rectangular table's front from its back: drawers, or a cloth that lies off the middle."""
     kind = pick(rng, ("drawers", "drawers", "runner", "shelf"))
     if kind == "runner":
         cover = cloth(rng, "runner", colors.accent, colors.light, 0.3)

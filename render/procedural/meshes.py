@@ -1,4 +1,4 @@
-"""What a procedural model is made of: meshes with materials, in ShapeNet's frame.
+"""The components of procedural models: meshes with materials, in ShapeNet's frame.
 
 The frame is ShapeNet v2's: +Y is up, the front looks towards -Z. Builders work in any unit; `normalised`
 brings the result to a bounding box with its centre at the origin and a diagonal of 1.
@@ -27,9 +27,9 @@ class Mesh:
     """A surface of triangles, seen from outside counter-clockwise.
 
     Attributes:
-        vertices: (n, 3) float positions, in the builder's unit.
-        faces: (m, 3) int indices into `vertices`.
-        uv: (m, 3, 2) float texture coordinates of each corner of each face; 1 is one width of the image.
+        vertices: Positions (n, 3) float, in the builder's unit.
+        faces: Indices (m, 3) int into `vertices`.
+        uv: Texture coordinates (m, 3, 2) float of each corner of each face; 1 is one width of the image.
     """
 
     vertices: Floats
@@ -53,14 +53,14 @@ class Mesh:
         return Mesh(self.vertices * np.array([-1.0, 1.0, 1.0]), self.faces[:, ::-1], self.uv[:, ::-1])
 
     def flipped(self) -> Mesh:
-        """The same surface, looking the other way."""
+        """Turns the surface so that it faces the other way."""
         return replace(self, faces=self.faces[:, ::-1], uv=self.uv[:, ::-1])
 
     def projected(self, scale: float = 1.0, along: str = "x") -> Mesh:
         """Gives texture coordinates by projecting each face along the axis it looks at most.
 
         Args:
-            scale: How many builder units one image covers.
+            scale: Number of builder units that one image covers.
             along: The axis along which the image's width runs, where a face allows it.
         """
         corners = self.vertices[self.faces]
@@ -90,14 +90,14 @@ class Mesh:
 
 @dataclass(frozen=True)
 class Material:
-    """How a surface looks, as a Wavefront MTL can say it.
+    """The looks of a surface, as a Wavefront MTL can describe them.
 
     Attributes:
         name: Unique within a model, for what it covers.
-        colour: sRGB in [0, 1]; ignored where there is an image.
+        colour: SRGB in [0, 1]; ignored where there is an image.
         specular: Strength of the highlight in [0, 1].
         shininess: Ns of the MTL in [0, 1000].
-        image: (height, width, 3) uint8 sRGB, or None.
+        image: Image (height, width, 3) uint8 sRGB, or None.
     """
 
     name: str
@@ -123,7 +123,7 @@ class ProceduralModel:
         synset: WordNet offset of its class, for example "02691156".
         name: Name of its class, for example "airplane".
         object_id: Its name within the class, for example "airplane-0003".
-        parts: What it is made of; normalised.
+        parts: Meshes of the model, normalized.
     """
 
     synset: str

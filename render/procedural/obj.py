@@ -33,7 +33,7 @@ def write_object(model: ProceduralModel, folder: Path) -> None:
     A folder that already has the same content is left untouched; one that is incomplete is replaced.
 
     Args:
-        model: What to write.
+        model: Model to write.
         folder: The object's own folder, `OUT/<synset>/<object_id>`; its parents are made.
     """
     files = model_files(model)

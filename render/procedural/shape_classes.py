@@ -77,8 +77,8 @@ def build_object(name: str, index: int, seed: int = 0) -> ProceduralModel:
 
     Args:
         name: Class name or synset.
-        index: Which object of the class, from 0.
-        seed: Of the whole set.
+        index: Number of the object in its class, from 0.
+        seed: Seed of the whole set.
 
     Returns:
         The model, centred, with a bounding box of diagonal 1.

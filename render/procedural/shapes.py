@@ -30,7 +30,7 @@ def curve(points: ArrayLike, count: int = 16) -> Floats:
     """A smooth curve through the points, without overshoot.
 
     Args:
-        points: (k, d) float.
+        points: Points (k, d) float.
         count: Number of samples along the curve.
 
     Returns:
@@ -45,7 +45,7 @@ def loft(rings: ArrayLike, caps: tuple[bool, bool] = (True, True)) -> Mesh:
     """A skin over closed rings of equal size; u runs around each ring, v from the first to the last.
 
     Args:
-        rings: (k, n, 3) float.
+        rings: Rings (k, n, 3) float.
         caps: Whether the first and the last ring are closed by a fan about their centre.
     """
     ring = np.asarray(rings, dtype=float)
@@ -81,7 +81,7 @@ def lathe(profile: ArrayLike, segments: int = 28, caps: tuple[bool, bool] = (Fal
     """A surface of revolution about Y. Seen from outside u runs to the right; the front (-Z) is at u = 0.25.
 
     Args:
-        profile: (k, 2) float of radius and height; run it up the outside (and down the inside).
+        profile: Radius and height (k, 2) float; run it up the outside (and down the inside).
         segments: Number of faces around.
         caps: Whether the first and the last ring are closed.
     """
@@ -138,8 +138,8 @@ def sweep(path: ArrayLike, radius: float | ArrayLike, sides: int = 10, flat: flo
     """A tube along a path with closed ends.
 
     Args:
-        path: (k, 3) float.
-        radius: Of the tube; one number, or (k,) along the path.
+        path: Points (k, 3) float.
+        radius: Radius of the tube; one number, or (k,) along the path.
         sides: Number of faces around.
         flat: Stretches the cross-section along its second direction; below 1 gives a strap.
     """
@@ -175,9 +175,9 @@ def extrude(outline: ArrayLike, depth: float, edge: float = 0.0) -> Mesh:
     """A plate with a free outline in the x-y plane, from z = -depth/2 to depth/2.
 
     Args:
-        outline: (n, 2) float, a simple polygon without repeated points.
+        outline: Simple polygon (n, 2) float without repeated points.
         depth: Thickness.
-        edge: How far the rim is bevelled.
+        edge: Width of the rim's bevel.
     """
     flat = np.asarray(outline, dtype=float)
     if _area(flat) < 0:

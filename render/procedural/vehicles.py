@@ -25,8 +25,8 @@ class CarForm:
         size: Length, width and height in metres.
         belt: Height of the windows' lower edge, as a share of the height.
         bonnet: Height of the bonnet's front end, as a share of the height.
-        cabin: Where the windscreen starts, where the roof starts and ends, where the rear window ends.
-        bed: Where an open load bed starts, or None.
+        cabin: Places where the windscreen starts, where the roof starts and ends, where the rear window ends.
+        bed: Place where an open load bed starts, or None.
     """
 
     size: tuple[float, float, float]

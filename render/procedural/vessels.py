@@ -31,8 +31,8 @@ class BottleForm:
 
     Attributes:
         tall: Height in radii.
-        label: Where the label ends, as a share of the height.
-        shoulder: How high the shoulder is, as a share of the height.
+        label: End of the label, as a share of the height.
+        shoulder: Height of the shoulder, as a share of the height.
         neck: Radius of the neck as a share of the radius.
     """
 

@@ -1,1 +1,1 @@
-"""Where models come from: the layouts of folders and archives, and what a file must be to be rendered."""
+"""The sources of models: the layouts of folders and archives, and the conditions for rendering a file."""

@@ -44,7 +44,7 @@ def objects_in_archive(path: Path) -> list[FoundModel]:
     ShapeNetCore v2 would have it.
 
     Raises:
-        UsageError: it is no zip file that can be read.
+        UsageError: It is no zip file that can be read.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -77,15 +77,15 @@ def unpacked_model(archive: Path, member: str, folder: Path | None) -> Iterator[
     """Unpacks one object into a temporary folder, which goes on leaving.
 
     Args:
-        archive: a zip file.
-        member: the object's mesh in it.
+        archive: Zip file.
+        member: Name of the object's mesh in the archive.
         folder: Folder in which the temporary folder is made; by default that of the system.
 
     Yields:
         The mesh's path.
 
     Raises:
-        ModelError: the archive lacks it, is damaged there, or holds for this object more files or bytes than
+        ModelError: The archive lacks it, is damaged there, or holds for this object more files or bytes than
             allowed, a link, or a name that leads out of its folder.
     """
     prefix = _folder_of_mesh(member)

@@ -27,7 +27,7 @@ class Gltf:
     """A .gltf or .glb file.
 
     Raises:
-        ModelError: its structure is not that of glTF.
+        ModelError: Its structure is not that of glTF.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,7 +42,7 @@ class Gltf:
         """Makes sure that Blender can decode the file, and that all it refers to is in its own folder or the one above.
 
         Raises:
-            ModelError: it requires an extension that Blender lacks, or refers to something else.
+            ModelError: It requires an extension that Blender lacks, or refers to something else.
         """
         try:
             lacking = _UNSUPPORTED.intersection(self._content.get("extensionsRequired", []))
@@ -74,7 +74,7 @@ class Gltf:
         """The name, URI and bytes of each image; no bytes where it is a file of its own.
 
         Raises:
-            ModelError: its structure is not that of glTF.
+            ModelError: Its structure is not that of glTF.
         """
         try:
             for number, image in enumerate(self._content.get("images", [])):
@@ -93,7 +93,7 @@ class Gltf:
         """The coordinates of each part of each mesh, (n, 3) float32, where they are stored plainly.
 
         Raises:
-            ModelError: its structure is not that of glTF.
+            ModelError: Its structure is not that of glTF.
         """
         try:
             parts = [part for mesh in self._content.get("meshes", []) for part in mesh["primitives"]]

@@ -16,11 +16,11 @@ def opened_model(item: "ObjectRef", folder: Path | None = None) -> Iterator[Path
     """The path of an object's model, with what belongs to it beside it, for as long as the context lasts.
 
     Args:
-        item: the object.
-        folder: gets what is unpacked; by default the system's temporary folder.
+        item: Object to open.
+        folder: Folder for unpacked files; by default the system's temporary folder.
 
     Raises:
-        ModelError: the model lies in an archive and cannot be unpacked.
+        ModelError: The model lies in an archive and cannot be unpacked.
     """
     if not item.member:
         yield item.path

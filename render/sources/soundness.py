@@ -1,4 +1,4 @@
-"""What a model file must be before it is given to an importer; asked by the renderer and by the check alike."""
+"""Checks a model file before it is given to an importer, for the renderer and the check of models."""
 
 import errno
 import re
@@ -49,7 +49,7 @@ def require_sound(path: Path) -> None:
     Blender takes a coordinate that is not finite for zero, and would render a model that is not there.
 
     Raises:
-        ModelError: the file cannot be read, holds such coordinates, or has textures that are too large.
+        ModelError: The file cannot be read, holds such coordinates, or has textures that are too large.
     """
     try:
         _require_finite_file(path)
@@ -66,8 +66,8 @@ def raise_by_fault(error: OSError, path: Path) -> NoReturn:
         path: The model's file.
 
     Raises:
-        ModelError: the file is missing, or is none that can be read.
-        SourceUnavailable: its file system does not give it at the moment.
+        ModelError: The file is missing, or is none that can be read.
+        SourceUnavailable: Its file system does not give it at the moment.
     """
     if error.errno not in _FAULTS_OF_A_FILE:
         raise SourceUnavailable.by(error) from None
@@ -83,7 +83,7 @@ def require_source(folder: Path | None) -> None:
         folder: The folder; None if there is none.
 
     Raises:
-        SourceUnavailable: it is not there, or empty.
+        SourceUnavailable: It is not there, or empty.
     """
     if folder is None:
         return
@@ -99,7 +99,7 @@ def require_extent(extent: float, rescaled: bool) -> None:
     """Makes sure that a model's longest side, in its own units, is that of a model.
 
     Raises:
-        ModelError: it is too large, or it has none and was to be scaled.
+        ModelError: It is too large, or it has none and was to be scaled.
     """
     largest = LARGEST_RESCALED_EXTENT if rescaled else LARGEST_EXTENT
     if extent > largest:
@@ -112,7 +112,7 @@ def read_plain(path: Path) -> "trimesh.Trimesh":
     """The geometry of a .ply, .stl or .off file, as it stands there.
 
     Raises:
-        ModelError: it does not parse.
+        ModelError: It does not parse.
     """
     import trimesh
 
@@ -130,7 +130,7 @@ def require_finite(vertices: np.ndarray) -> None:
     """Makes sure that coordinates are numbers in single precision, which is Blender's.
 
     Raises:
-        ModelError: one is not.
+        ModelError: One is not.
     """
     with np.errstate(over="ignore"):
         finite = np.isfinite(np.asarray(vertices).astype(np.float32)).all()

@@ -48,7 +48,7 @@ def require_bounded_textures(model: Path) -> None:
     """Makes sure that the images of a model can be decoded in a sensible amount of memory.
 
     Raises:
-        ModelError: one is more than 16,384 px a side, or all together have more than 2^28 pixels, or only Blender
+        ModelError: One is more than 16,384 px a side, or all together have more than 2^28 pixels, or only Blender
             could say how many.
     """
     total = 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from render.sources.archives import objects_in_archive
 from render.sources.classes import FORMATS, objects_in_class
-from render.sources.found import FoundModel
+from render.sources.found import FoundModel, Listing
 from render.sources.shapenet import MODEL_FILES, has_mesh, objects_in_synset
 from shards.class_names import classes_of_synsets
 from shards.errors import UsageError
@@ -23,6 +23,7 @@ class ObjectRef:
         member: Name of the model in the archive; empty if ``path`` is the model itself.
         rescaled: True if the model is scaled to a unit diagonal, which ShapeNet's have already.
         source: The folder that the catalogue is of; None for a model by itself.
+        listing: Where the archive lists it; None where there is no archive, or the archive lacks the model.
     """
 
     synset: str
@@ -33,6 +34,7 @@ class ObjectRef:
     member: str = ""
     rescaled: bool = False
     source: Path | None = None
+    listing: Listing | None = None
 
     @property
     def key(self) -> str:
@@ -162,7 +164,8 @@ def _scan(folder: Path) -> list[FoundModel]:
 
 def _as_ref(item: FoundModel, folder: Path) -> ObjectRef:
     split = item.split or split_of(item.synset, item.object_id)
-    return ObjectRef(item.synset, item.object_id, item.path, 0, split, item.member, item.rescaled, folder)
+    place = (item.member, item.rescaled, folder, item.listing)
+    return ObjectRef(item.synset, item.object_id, item.path, 0, split, *place)
 
 
 def _labeled(objects: Iterable[ObjectRef]) -> list[ObjectRef]:

@@ -2,10 +2,11 @@
 
 import gzip
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from render.catalog import ObjectRef
+from render.sources.found import Listing
 from render.staging import FOLDER_NAME
 from shards.continuing import require_room
 from shards.files import atomic_write
@@ -46,11 +47,12 @@ def _read(path: Path, models: Path, request: Mapping[str, object]) -> list[Objec
     if not path.is_file():
         return None
     content = json.loads(gzip.decompress(path.read_bytes()))
-    if content["request"] != request:
+    archives = content.get("archives")  # which earlier versions did not write
+    if content["request"] != request or archives is None or archives != _state(models, archives):
         return None
     return [
-        ObjectRef(synset, name, models / place, label, split, member, rescaled, models)
-        for synset, name, place, label, split, member, rescaled in content["objects"]
+        ObjectRef(synset, name, models / place, label, split, member, rescaled, models, _as_listing(listing))
+        for synset, name, place, label, split, member, rescaled, listing in content["objects"]
     ]
 
 
@@ -64,8 +66,22 @@ def _write(path: Path, models: Path, request: Mapping[str, object], objects: Seq
             item.split,
             item.member,
             item.rescaled,
+            item.listing,
         )
         for item in objects
     ]
+    archives = _state(models, {row[2] for row, item in zip(rows, objects, strict=True) if item.member})
+    content = {"request": request, "archives": archives, "objects": rows}
     with atomic_write(path) as stream:
-        stream.write(gzip.compress(json.dumps({"request": request, "objects": rows}).encode()))
+        stream.write(gzip.compress(json.dumps(content).encode()))
+
+
+def _as_listing(fields: list | None) -> Listing | None:
+    return None if fields is None else Listing(fields[0], fields[1], tuple(map(tuple, fields[2])))
+
+
+def _state(models: Path, archives: Iterable[str]) -> dict[str, list[int]]:
+    """Size and time of the last change of archives, of those that are there: another archive lists other places."""
+    paths = {name: models / name for name in archives}
+    states = {name: path.stat() for name, path in paths.items() if path.is_file()}
+    return {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}

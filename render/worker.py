@@ -17,7 +17,7 @@ from render.model_errors import ModelError, SourceUnavailable
 from render.plan import Job
 from render.settings import RenderSettings
 from render.slots import node_folder, take_slot
-from render.sources.opening import opened_model
+from render.sources.archives import opened_model
 from render.sources.soundness import require_source
 from render.staging import stage_object
 from render.threads import few_cores

@@ -1,23 +1,32 @@
-"""The zip files in which ShapeNet is distributed: which objects they hold, and one object out of them."""
+"""The zip files in which ShapeNet is distributed: which objects they hold, and one object out of them.
+
+The directory of a zip file with half a million members takes 300 MB and seconds to read. So it is read once, by the
+process that lists the objects; whoever opens an object reads the piece of the directory that tells of it.
+"""
 
 import contextlib
-import functools
+import io
 import stat
+import struct
 import tempfile
 import zipfile
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-from render.model_errors import ModelError
-from render.sources.found import FoundModel
+from render.model_errors import ModelError, SourceUnavailable
+from render.sources.found import FoundModel, Listing
 from render.sources.shapenet import MODEL_FILES
 from render.sources.soundness import raise_by_fault
 from shards.errors import UsageError
 from shards.files import NO_ROOM
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+    from render.catalog import ObjectRef
 
 LARGEST_MEMBERS = 2_000
 """Files of one object."""
@@ -27,13 +36,11 @@ LARGEST_BYTES = 2**30
 
 _CHUNK = 2**20
 _NOT_RENDERED = (".binvox", ".json")  # voxels, which are most of the bytes, and statistics
-_ARCHIVES_AT_HAND = 2  # a catalogue goes through them one after the other
 
-
-@dataclass(frozen=True)
-class _Archive:
-    file: zipfile.ZipFile
-    objects: dict[str, list[zipfile.ZipInfo]]  # by the object's folder in the archive
+_RECORD, _LENGTHS, _POSITION = 46, 28, 42
+"""Bytes of a member's record in the directory before its name; where in it three lengths and the position stand."""
+_ELSEWHERE = 2**32 - 1
+"""A position that takes more than 32 bits stands behind the name."""
 
 
 def objects_in_archive(path: Path) -> list[FoundModel]:
@@ -47,10 +54,15 @@ def objects_in_archive(path: Path) -> list[FoundModel]:
         UsageError: It is no zip file that can be read.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if not name.startswith("__MACOSX/")]
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        if not path.is_file():
+            raise ValueError("it is no regular file")
+        with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+            members, start = archive.infolist(), archive.start_dir
+            stream.seek(start)
+            directory = stream.read()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
         raise UsageError(f"{path} is no zip file that can be read ({error}); download it again") from None
+    names = [item.filename for item in members if not item.filename.startswith("__MACOSX/")]
     meshes: dict[str, str] = {}
     for name in names:
         for place in reversed(MODEL_FILES):
@@ -60,12 +72,14 @@ def objects_in_archive(path: Path) -> list[FoundModel]:
                     meshes[folder] = name
     synsets = {folder.rpartition("/")[0] for folder in meshes}
     folders = {folder for folder in map(_object_folder, names) if folder.rpartition("/")[0] in synsets}
+    listings = _listings(members, directory, start, meshes)
     return [
         FoundModel(
             synset=PurePosixPath(folder).parent.name or path.stem,
             object_id=PurePosixPath(folder).name,
             path=path,
             member=meshes.get(folder, f"{folder}/{MODEL_FILES[0]}"),
+            listing=listings.get(folder),
         )
         for folder in sorted(folders | set(meshes))
         if folder and not PurePosixPath(folder).name.startswith(".")
@@ -73,64 +87,142 @@ def objects_in_archive(path: Path) -> list[FoundModel]:
 
 
 @contextlib.contextmanager
-def unpacked_model(archive: Path, member: str, folder: Path | None) -> Iterator[Path]:
-    """Unpacks one object into a temporary folder, which goes on leaving.
+def opened_model(item: "ObjectRef", folder: Path | None = None) -> Iterator[Path]:
+    """The path of an object's model, with what belongs to it beside it, for as long as the context lasts.
 
     Args:
-        archive: Zip file.
-        member: Name of the object's mesh in the archive.
+        item: The object; where it lies in an archive, it is unpacked into a temporary folder.
         folder: Folder in which the temporary folder is made; by default that of the system.
-
-    Yields:
-        The mesh's path.
 
     Raises:
         ModelError: The archive lacks it, is damaged there, or holds for this object more files or bytes than
             allowed, a link, or a name that leads out of its folder.
+        SourceUnavailable: The archive is not the one that was listed.
     """
-    prefix = _folder_of_mesh(member)
+    if not item.member:
+        yield item.path
+        return
+    if item.listing is None:
+        raise ModelError(f"there is no {item.member} in {item.path}")
+    prefix = _folder_of_mesh(item.member)
     with tempfile.TemporaryDirectory(prefix="iebench-model-", dir=folder) as temporary:
         target = Path(temporary).resolve()
         try:
-            opened = _opened(archive, archive.stat().st_mtime_ns)
-            infos = [item for item in opened.objects.get(prefix, []) if not item.is_dir()]
-            if member not in {item.filename for item in infos}:
-                raise ModelError(f"there is no {member} in {archive}")
-            _unpack(opened.file, prefix, infos, target)
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            EOFError,
-            RuntimeError,
-            NotImplementedError,
-            ValueError,
-        ) as error:
+            with item.path.open("rb") as stream, _archive_of(item, item.listing, stream) as archive:
+                _unpack(archive, prefix, target)
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
             raise ModelError(
-                f"{archive.name} is damaged or of a kind that cannot be read ({error})"
+                f"{item.path.name} is damaged or of a kind that cannot be read ({error})"
             ) from None
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise
-            raise_by_fault(error, archive)
-        yield target / member.removeprefix(f"{prefix}/")
+            raise_by_fault(error, item.path)
+        yield target / item.member.removeprefix(f"{prefix}/")
 
 
-@functools.lru_cache(maxsize=_ARCHIVES_AT_HAND)
-def _opened(path: Path, changed: int) -> _Archive:
-    """The archive with its members by object: the directory of a large one takes a second to read."""
-    file = zipfile.ZipFile(path)
-    objects: dict[str, list[zipfile.ZipInfo]] = defaultdict(list)
-    meshes = {_folder_of_mesh(name) for name in file.namelist() if name.endswith(MODEL_FILES)}
-    for item in file.infolist():
+def _listings(
+    members: Sequence[zipfile.ZipInfo], directory: bytes, start: int, folders: Container[str]
+) -> dict[str, Listing]:
+    """Finds the places at which an archive's directory lists each object, by the object's folder.
+
+    Args:
+        members: The members in the order of the directory.
+        directory: The directory, and perhaps more behind it.
+        start: Where it stands in the file.
+        folders: The folders of objects in the archive.
+    """
+    pieces: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    place = shift = 0
+    for item in members:
+        length = _RECORD + sum(struct.unpack_from("<3H", directory, place + _LENGTHS))
+        (position,) = struct.unpack_from("<L", directory, place + _POSITION)
+        if position != _ELSEWHERE:
+            shift = item.header_offset - position
         folder = item.filename
-        while folder := folder.rpartition("/")[0]:
-            if folder in meshes:
-                objects[folder].append(item)
-                break
-    return _Archive(file, dict(objects))
+        while (folder := folder.rpartition("/")[0]) and folder not in folders:
+            pass
+        own = pieces[folder]
+        if own and sum(own[-1]) == start + place:
+            own[-1] = (own[-1][0], own[-1][1] + length)
+        else:
+            own.append((start + place, length))
+        place += length
+    return {folder: Listing(start, shift, tuple(own)) for folder, own in pieces.items()}
 
 
-def _unpack(file: zipfile.ZipFile, prefix: str, infos: list[zipfile.ZipInfo], target: Path) -> None:
+class _OneObject(io.RawIOBase):
+    """A zip file as it would be if it listed one object alone: up to its directory, and then a shorter directory.
+
+    Args:
+        archive: The zip file.
+        listing: Where it tells of the object.
+    """
+
+    def __init__(self, archive: io.BufferedReader, listing: Listing) -> None:
+        self._archive = archive
+        self._start = listing.directory
+        self._position = 0
+        records = b""
+        for start, length in listing.records:
+            archive.seek(start)
+            records += archive.read(length)
+        self._directory = records + _end_of_archive(listing.directory - listing.shift, len(records))
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._position = offset + (0, self._position, self._start + len(self._directory))[whence]
+        return self._position
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        view = memoryview(buffer)
+        if self._position < self._start:
+            self._archive.seek(self._position)
+            count = self._archive.readinto(view[: self._start - self._position])
+        else:
+            piece = self._directory[self._position - self._start :][: len(view)]
+            view[: len(piece)] = piece
+            count = len(piece)
+        self._position += count
+        return count
+
+
+def _end_of_archive(start: int, length: int) -> bytes:
+    """The end of a zip file of any size whose directory has a start and a length in bytes (APPNOTE.TXT, 4.3.14 to 16).
+
+    The number of members is left open; zipfile counts them.
+    """
+    whole = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 0, 0, length, start)
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, start + length, 1)
+    return (
+        whole + locator + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    )
+
+
+def _archive_of(item: "ObjectRef", listing: Listing, stream: io.BufferedReader) -> zipfile.ZipFile:
+    """The part of an archive that is an object's.
+
+    Raises:
+        SourceUnavailable: What stands there is not what was listed.
+    """
+    try:
+        archive = zipfile.ZipFile(_OneObject(stream, listing))
+        names = archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
+        names = []
+    prefix = _folder_of_mesh(item.member)
+    if item.member not in names or not all(name.startswith(f"{prefix}/") for name in names):
+        raise SourceUnavailable(f"{item.path} has changed since its objects were listed")
+    return archive
+
+
+def _unpack(archive: zipfile.ZipFile, prefix: str, target: Path) -> None:
+    infos = [item for item in archive.infolist() if not item.is_dir()]
     wanted = [item for item in infos if not item.filename.lower().endswith(_NOT_RENDERED)]
     if len(wanted) > LARGEST_MEMBERS:
         raise ModelError(f"it has {len(wanted):,} files; at most {LARGEST_MEMBERS:,} are unpacked")
@@ -138,7 +230,7 @@ def _unpack(file: zipfile.ZipFile, prefix: str, infos: list[zipfile.ZipInfo], ta
     for item in wanted:
         place = target / _safe_name(item, prefix)
         place.parent.mkdir(parents=True, exist_ok=True)
-        with file.open(item) as source, place.open("wb") as sink:
+        with archive.open(item) as source, place.open("wb") as sink:
             left -= _copy(source, sink, left)
 
 

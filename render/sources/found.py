@@ -4,6 +4,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 
+class Listing(NamedTuple):
+    """Places of one object's members in the directory of a zip file, which nobody then has to read as a whole.
+
+    Attributes:
+        directory: Position of the directory in the file.
+        shift: Bytes in the file before the archive begins, from which the archive counts its own positions.
+        records: Position and length of each piece of the directory that tells of the object.
+    """
+
+    directory: int
+    shift: int
+    records: tuple[tuple[int, int], ...]
+
+
 class FoundModel(NamedTuple):
     """An object and where its model is.
 
@@ -14,6 +28,7 @@ class FoundModel(NamedTuple):
         member: Name of the model in the archive; empty if ``path`` is the model itself.
         split: ``train`` or ``val`` where the layout says so, else empty.
         rescaled: True if models of this layout come in any size and are scaled to a unit diagonal.
+        listing: Where the archive lists it; None where ``path`` is the model itself, or the archive lacks the model.
     """
 
     synset: str
@@ -22,3 +37,4 @@ class FoundModel(NamedTuple):
     member: str = ""
     split: str = ""
     rescaled: bool = False
+    listing: Listing | None = None

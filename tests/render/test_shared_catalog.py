@@ -1,13 +1,16 @@
 """One process scans the models, and those that share its work read what it found."""
 
+import gzip
+import json
 import shutil
+import zipfile
 
 import pytest
 
 from commands import SMALL, call
 from models import TRIANGLE, write_model
 from render import catalog, dataset
-from render.catalog import ObjectRef, scan_models
+from render.catalog import scan_models
 from render.shared_catalog import shared_catalog
 from shards.errors import UsageError
 
@@ -36,10 +39,33 @@ def test_the_second_process_reads_the_very_objects_that_the_first_found(models, 
     assert shared_catalog(tmp_path / "out", models, REQUEST, never) == found
 
 
-def test_objects_in_archives_are_read_back_with_their_members(models, tmp_path):
-    found = [ObjectRef("mug", "a", models / "x.zip", 0, "val", "mug/a/model.obj", False, models)]
+def test_an_archive_is_listed_anew_only_once_it_has_changed(tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+
+    def zipped(content):
+        with zipfile.ZipFile(folder / "02691156.zip", "w") as archive:
+            archive.writestr("02691156/a/models/a.mtl", content)
+            archive.writestr("02691156/a/model.obj", TRIANGLE)
+        return scan_models(folder)
+
+    found = zipped("newmtl a")
+    assert found[0].listing is not None
+    assert shared_catalog(tmp_path / "out", folder, REQUEST, lambda: found) == found
+    assert shared_catalog(tmp_path / "out", folder, REQUEST, never) == found
+    changed = zipped("newmtl longer")
+    assert changed != found
+    assert shared_catalog(tmp_path / "out", folder, REQUEST, lambda: changed) == changed
+
+
+def test_a_catalogue_of_an_earlier_version_is_written_anew(models, tmp_path):
+    found = scan_models(models)
     shared_catalog(tmp_path / "out", models, REQUEST, lambda: found)
-    assert shared_catalog(tmp_path / "out", models, REQUEST, never) == found
+    path = tmp_path / "out" / ".render" / "catalog.json.gz"
+    content = json.loads(gzip.decompress(path.read_bytes()))
+    del content["archives"]
+    path.write_bytes(gzip.compress(json.dumps(content).encode()))
+    assert shared_catalog(tmp_path / "out", models, REQUEST, lambda: found[:1]) == found[:1]
 
 
 def test_other_options_scan_anew(models, tmp_path):

@@ -1,7 +1,5 @@
 """Aeroplanes and rockets. Lengths in metres; aeroplanes fly towards -Z, rockets towards +Y."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from render.procedural.colors import Scheme, chance, pick, scheme

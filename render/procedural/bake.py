@@ -6,8 +6,6 @@ ambiguous or small. Without it and without the shared palettes, the demo's minut
 (benchmarks/RESULTS.md, "The demo").
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Colours shared by all classes, so that a colour says next to nothing about the class."""
 
-from __future__ import annotations
-
 import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Lamps, laptops and taps. Lengths in centimetres; the front looks towards -Z."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from render.procedural.colors import Scheme, chance, pick, scheme, shade

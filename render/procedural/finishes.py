@@ -1,7 +1,5 @@
 """The kinds of material that builders use."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from render.procedural.colors import WOODS, Color, chance, pick

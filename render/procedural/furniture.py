@@ -1,7 +1,5 @@
 """Chairs, tables, beds and sofas. Lengths are in metres; y = 0 is the floor."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from render.procedural.colors import Scheme, chance, pick, scheme

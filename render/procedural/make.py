@@ -1,7 +1,5 @@
 """A whole set of models on disk."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -12,6 +10,7 @@ from typing import Any
 from render.procedural.obj import write_object
 from render.procedural.shape_classes import CLASSES, ShapeClass, build_object, find_class
 from shards.errors import UsageError
+from shards.files import write_text
 from shards.parallel import run_parallel
 
 GENERATOR_VERSION = 3
@@ -112,9 +111,7 @@ def _record(out: Path, shapes: Sequence[ShapeClass], objects_per_class: int, see
         ],
     }
     out.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, json.dumps(record, indent=2) + "\n")
 
 
 def _read_record(path: Path) -> dict[str, Any]:

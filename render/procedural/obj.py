@@ -1,7 +1,5 @@
 """Models as Wavefront files in ShapeNet's layout, with the same bytes on every run."""
 
-from __future__ import annotations
-
 import io
 import shutil
 from pathlib import Path

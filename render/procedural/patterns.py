@@ -3,8 +3,6 @@
 Each returns (height, width, 3) uint8 sRGB. Row 0 is the top of the image, which is v = 1.
 """
 
-from __future__ import annotations
-
 import colorsys
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """The classes that can be made, and one object of one class."""
 
-from __future__ import annotations
-
 import difflib
 import hashlib
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 All return a `Mesh` whose faces look outward. Lengths are in the builder's unit; angles are in degrees.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

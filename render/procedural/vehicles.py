@@ -1,7 +1,5 @@
 """Cars, buses and skateboards. Lengths in metres (centimetres for skateboards); front is -Z."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
+import numpy as np
+
 from render.catalog import ObjectRef
 from render.plan import Job, PlanSettings
 from render.staging import stage_object
@@ -94,7 +96,9 @@ def _painted(job: Job, view: int) -> Sample:
         label=item.label,
         latents=tuple(latents.tolist()),
     )
-    return encode_sample(metadata, {"jpg": encode_jpeg(toy_image(item.label, item.object_id, latents))})
+    size = job.settings.render.image_size
+    image = np.ascontiguousarray(toy_image(item.label, item.object_id, latents)[:size, :size])
+    return encode_sample(metadata, {"jpg": encode_jpeg(image)})
 
 
 def _done(error: BaseException | None) -> Future:

@@ -1,11 +1,13 @@
-"""Models between which some cannot be rendered, and what a run that nothing disturbs makes of them."""
+"""Models between which some cannot be rendered, what an undisturbed run makes of them, and runs without Blender."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from commands import MANY_VIEWS, run
+from fake_workers import End, PaintingEngine
 from models import UNUSABLE, write_model
 from toys import digests_but_attempts
 
@@ -26,6 +28,21 @@ def quiet_run(mixed_models: Path, tmp_path_factory: pytest.TempPathFactory) -> d
     result = run("render", mixed_models, out, *MANY_VIEWS)
     assert result.code == 0, result.err
     return digests_but_attempts(out)
+
+
+@pytest.fixture
+def painted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., PaintingEngine]:
+    """Has renders of this process paint their views from now on; Blender is not needed, and need not be there."""
+    from render import dataset
+
+    monkeypatch.setattr(dataset, "require_blender", lambda: None)
+
+    def install(end: End = lambda name, attempt: None, kind: str = "cpu") -> PaintingEngine:
+        engine = PaintingEngine(end, kind=kind)
+        monkeypatch.setattr(dataset, "open_engine", lambda *_: engine)
+        return engine
+
+    return install
 
 
 @pytest.fixture(scope="module")

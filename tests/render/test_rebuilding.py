@@ -4,12 +4,20 @@ import shutil
 
 import pytest
 
-from commands import SMALL, call, run
+from commands import SMALL, call
 from toys import digests
 
-pytestmark = pytest.mark.blender
+pytestmark = pytest.mark.processes
 
 VIEWS, PER_OBJECT = 24, 3
+
+
+@pytest.fixture
+def whole(painted, toy_models, tmp_path):
+    """The painted dataset of the toy models."""
+    painted()
+    assert call("render", toy_models, tmp_path / "whole", *SMALL, "--workers", "1").code == 0
+    return tmp_path / "whole"
 
 
 def flip_a_bit(path):
@@ -32,9 +40,9 @@ def truncate(path):
     ids=["flipped bit", "truncated", "deleted"],
 )
 def test_of_a_damaged_shard_just_the_objects_that_are_lost_are_rendered(
-    rendered_dataset, toy_models, tmp_path, damage, options, lost
+    whole, toy_models, tmp_path, damage, options, lost
 ):
-    copy = shutil.copytree(rendered_dataset, tmp_path / "views")
+    copy = shutil.copytree(whole, tmp_path / "views")
     broken, *sound = sorted(copy.glob("*.tar"))
     damage(broken)
     before = {path: path.stat().st_mtime_ns for path in sound}
@@ -44,17 +52,15 @@ def test_of_a_damaged_shard_just_the_objects_that_are_lost_are_rendered(
     assert "run the command that made the dataset again with --repair" in verified.error
     assert {line.split(".tar")[0] + ".tar" for line in verified.out.splitlines()} == {broken.name}
 
-    rebuilt = run("render", toy_models, copy, *SMALL, "--workers", "1", *options)
+    rebuilt = call("render", toy_models, copy, *SMALL, "--workers", "1", *options)
     assert rebuilt.code == 0, rebuilt.err
     assert f"{VIEWS - lost * PER_OBJECT} of {VIEWS} views are there already" in rebuilt.err
-    assert digests(copy) == digests(rendered_dataset)
+    assert digests(copy) == digests(whole)
     assert {path: path.stat().st_mtime_ns for path in sound} == before
     assert call("verify", copy, "--workers", "1").code == 0
 
 
-def test_of_a_dataset_that_models_were_added_to_just_their_views_are_rendered(
-    rendered_dataset, toy_models, tmp_path
-):
+def test_of_a_dataset_that_models_were_added_to_just_their_views_are_rendered(whole, toy_models, tmp_path):
     models, out = shutil.copytree(toy_models, tmp_path / "models"), tmp_path / "views"
     added = sorted(path.parent for path in models.glob("*/*/models"))[0]
     shutil.move(added, tmp_path / "added")
@@ -63,7 +69,7 @@ def test_of_a_dataset_that_models_were_added_to_just_their_views_are_rendered(
     shutil.move(tmp_path / "added", added)
     assert "--add" in call(*render).error
 
-    grown = run(*render, "--add")
+    grown = call(*render, "--add")
     assert grown.code == 0, grown.err
     assert f"{VIEWS - PER_OBJECT} of {VIEWS} views are there already" in grown.err
-    assert digests(out) == digests(rendered_dataset)
+    assert digests(out) == digests(whole)

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 from pebble import ProcessExpired
 
-from fake_workers import PaintingEngine
 from models import TRIANGLE, write_model
-from render import dataset, sealing
+from render import sealing
 from render.catalog import scan_models
 from render.claims import ShardClaims
 from render.dataset import render_dataset
@@ -39,15 +38,13 @@ def plan(tmp_path_factory):
 
 
 @pytest.fixture
-def paint(plan, monkeypatch):
+def paint(plan, painted):
     """Renders with workers that paint; gives the summary and the names that were tried, in order."""
 
     def run(
         out: Path, part: str | None = None, end=lambda name, attempt: None, kind="cpu", plan=plan, **options
     ):
-        engine = PaintingEngine(end, kind=kind)
-        monkeypatch.setattr(dataset, "open_engine", lambda *_: engine)
-        monkeypatch.setattr(dataset, "require_blender", lambda: None)
+        engine = painted(end, kind)
         mixed = Execution(mix_devices=options.pop("mix", False))
         share = part and Part(*map(int, part.split("/")))
         return render_dataset(plan, out, mixed, Silence(), share, **options), engine.tried

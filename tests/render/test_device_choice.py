@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from commands import SMALL, call
+from models import TRIANGLE, write_model
 from render.catalog import ObjectRef
 from render.device_choice import (
     CPU,
@@ -21,6 +22,7 @@ from render.device_choice import (
 from render.limits import Limits
 from render.local import LocalEngine
 from render.plan import Job, PlanSettings
+from render.settings import RenderSettings
 from shards.errors import UsageError
 from shards.schema import open_dataset
 
@@ -138,6 +140,23 @@ def test_views_are_denoised_on_a_gpu_that_can(cycles, denoises):
     device = list_gpus()[0]
     use_device(bpy.context.scene, device)
     assert device.denoises == denoises == bpy.context.scene.cycles.denoising_use_gpu
+
+
+@pytest.mark.blender
+@pytest.mark.parametrize(("device", "ends"), [(CPU, 2), (Device("optix", "H100", "OPTIX_0"), 0)])
+def test_cycles_keeps_its_session_on_a_gpu_where_a_new_one_takes_seconds(
+    cycles, monkeypatch, tmp_path, device, ends
+):
+    from render.blender.scene import Scene
+
+    cycles(1)
+    ended = []
+    monkeypatch.setattr(Scene, "_warm_up", lambda *_: None)  # there is no such GPU here
+    monkeypatch.setattr(Scene, "_end_session", lambda _: ended.append(1))
+    with closing(Scene(RenderSettings(image_size=16, samples=1, denoiser="none"), device=device)) as scene:
+        for _ in range(20):
+            scene.load(write_model(tmp_path, TRIANGLE))
+    assert len(ended) == ends
 
 
 @pytest.mark.blender

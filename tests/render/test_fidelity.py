@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from models import write_model
 from render.settings import PRESETS
 from shards.images import decode_jpeg, encode_jpeg
 
@@ -30,6 +31,21 @@ def scene(bpy):
 
     with contextlib.closing(Scene(PRESETS["standard"], threads=0)) as scene:
         yield scene
+
+
+def test_a_view_does_not_depend_on_what_was_denoised_or_textured_before(scene, tmp_path):
+    """Between two views of one model, one of another whose material and texture have the same names."""
+    lines = "mtllib m.mtl\nusemtl m\nv 0 0 0\nv 1 0 0\nv 0 0 1\nvt 0 0\nf 1/1 2/1 3/1\n"
+
+    def view(color):
+        path = write_model(tmp_path / color, lines)
+        path.with_name("m.mtl").write_text("newmtl m\nKd 1 1 1\nmap_Kd paint.png\n")
+        Image.new("RGB", (64, 64), color).save(path.with_name("paint.png"))
+        scene.load(path)
+        return scene.render(np.array([0.2, 0.1, 0.3, 0.5, 0.3, 1.0, 0.5])).image
+
+    first, other, again = view("red"), view("blue"), view("red")
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
 
 
 @pytest.mark.parametrize(("model", "view"), MEASURED)

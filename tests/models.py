@@ -1,5 +1,7 @@
 """Model files written for one test: good ones and those that cannot be rendered."""
 
+import struct
+import zlib
 from pathlib import Path
 
 from render.catalog import ObjectRef
@@ -30,3 +32,10 @@ def write_model(folder: Path, content: str | bytes | None) -> Path:
 def as_object(path: Path, rescaled: bool = False) -> ObjectRef:
     """One model file as a catalogue of its own."""
     return ObjectRef("class", path.stem, path, label=0, split="train", rescaled=rescaled)
+
+
+def png_header(width: int, height: int) -> bytes:
+    """The start of a PNG of any size, which is all that is read of it."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    return start + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))

@@ -1,13 +1,12 @@
 """Processes as the kernel lists them, and waiting for what they do."""
 
-import errno
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -82,23 +81,33 @@ def wait_for(
     return value
 
 
-@contextmanager
-def wait_for_reader(fifo: Path, process: subprocess.Popen) -> Iterator[None]:
-    """Waits until some process reads ``fifo``, and within the context keeps it waiting for data."""
+class HeldFile:
+    """A regular file that keeps whoever opens it waiting until it is let go, by a lease of the kernel (Linux).
 
-    def opened() -> int | None:
-        try:
-            return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError as error:
-            if error.errno != errno.ENXIO:  # nobody reads it yet
-                raise
-            return None
+    The kernel itself lets go after ``/proc/sys/fs/lease-break-time``, which is 45 seconds unless somebody changed it.
 
-    descriptor = wait_for(opened, process=process)
-    try:
-        yield
-    finally:
-        os.close(descriptor)
+    Args:
+        path: The file; nobody may have it open.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY)
+        fcntl.fcntl(
+            self._descriptor, fcntl.F_SETSIG, signal.SIGURG
+        )  # which does nothing; SIGIO would end this process
+        fcntl.fcntl(self._descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+
+    def wait_for_reader(self, process: subprocess.Popen) -> None:
+        """Waits until somebody opens the file."""
+        wait_for(lambda: fcntl.fcntl(self._descriptor, fcntl.F_GETLEASE) != fcntl.F_WRLCK, process=process)
+
+    def let_go(self) -> None:
+        """Lets those go on who wait, and whoever comes."""
+        fcntl.fcntl(self._descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+
+    def close(self) -> None:
+        """Lets everybody go on; for ``contextlib.closing``."""
+        os.close(self._descriptor)
 
 
 def default_interrupt() -> None:

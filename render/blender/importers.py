@@ -5,24 +5,35 @@ OBJ and glTF are +Y up by convention and definition; PLY, STL and OFF say nothin
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import bpy
 
 from render.model_errors import ModelError, unreadable
-from render.sources.soundness import read_plain, require_sound
+from render.sources.soundness import require_sound
+from render.sources.textures import MaterialFiles
+
+if TYPE_CHECKING:
+    import trimesh
 
 
-def import_model(path: Path) -> None:
+def import_model(path: Path) -> MaterialFiles | None:
     """Imports a model file into the scene: its meshes, and whatever else it holds.
 
     Args:
         path: Model file (.obj, .glb, .gltf, .ply, .stl or .off); the suffix tells the format.
 
+    Returns:
+        The material files of an OBJ file; None for others.
+
     Raises:
         ModelError: The file is missing, does not parse, holds coordinates that are not finite, or textures
-            that are too large.
+            that are too large, or it or what it refers to is no regular file.
     """
-    require_sound(path)
+    contents = require_sound(path)
+    if contents.mesh is not None:
+        _add_mesh(contents.mesh, path.stem)
+        return None
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise ModelError(f"{path.suffix or 'a file without suffix'} is no format that can be read")
@@ -30,6 +41,7 @@ def import_model(path: Path) -> None:
         reader(path)
     except RuntimeError as error:
         raise unreadable(path) from error
+    return contents.materials
 
 
 def _import_obj(path: Path) -> None:
@@ -85,11 +97,9 @@ def _import_stl(path: Path) -> None:
     bpy.ops.wm.stl_import(filepath=str(path), forward_axis="Y", up_axis="Z")
 
 
-def _import_off(path: Path) -> None:
-    """Blender has no importer of OFF; trimesh reads it."""
-    loaded = read_plain(path)
+def _add_mesh(loaded: "trimesh.Trimesh", name: str) -> None:
     vertices, faces = loaded.vertices, loaded.faces
-    mesh = bpy.data.meshes.new(path.stem)
+    mesh = bpy.data.meshes.new(name)
     mesh.vertices.add(len(vertices))
     mesh.vertices.foreach_set("co", vertices.astype("f4").reshape(-1))
     mesh.loops.add(faces.size)
@@ -98,7 +108,7 @@ def _import_off(path: Path) -> None:
     mesh.polygons.foreach_set("loop_start", range(0, faces.size, 3))
     mesh.update(calc_edges=True)
     mesh.validate()
-    bpy.context.scene.collection.objects.link(bpy.data.objects.new(path.stem, mesh))
+    bpy.context.scene.collection.objects.link(bpy.data.objects.new(name, mesh))
 
 
 _READERS: dict[str, Callable[[Path], None]] = {
@@ -107,5 +117,4 @@ _READERS: dict[str, Callable[[Path], None]] = {
     ".gltf": _import_gltf,
     ".ply": _import_ply,
     ".stl": _import_stl,
-    ".off": _import_off,
 }

@@ -4,30 +4,30 @@ from pathlib import Path
 
 import bpy
 
-from render.sources.textures import find_texture, image_size, material_files
+from render.sources.textures import MaterialFiles, find_texture, image_size
 
 MOST_NOTES = 20
 """Per model; a sample's metadata is no log."""
 
 
-def mend_materials(model: Path) -> tuple[str, ...]:
+def mend_materials(model: Path, materials: MaterialFiles | None) -> tuple[str, ...]:
     """Finds textures whose paths are of another machine, and takes out those that are not there.
 
     Blender shows a missing texture in magenta; the material's own colour is closer to what was meant.
 
     Args:
         model: File that was imported.
+        materials: The material files of an OBJ file; None of other files.
 
     Returns:
         A note for each texture or material file that is missing.
     """
-    if model.suffix.lower() == ".obj":
+    if materials is not None:
         _show_as_published()
     notes = [f"texture {name} is missing" for name in sorted(_mended_images(model))]
-    if model.suffix.lower() == ".obj":
-        found, missing = material_files(model)
-        notes += [f"material file {_shown(name)} is missing" for name in missing]
-        if missing and not found:
+    if materials is not None:
+        notes += [f"material file {_shown(name)} is missing" for name in materials.missing]
+        if materials.missing and not materials.found:
             _drop_materials_for_colors()
     if len(notes) > MOST_NOTES:
         notes[MOST_NOTES:] = [f"and {len(notes) - MOST_NOTES} more are missing"]

@@ -100,8 +100,7 @@ class Scene:
         self._loaded += 1
         if self._loaded % self._per_session == 0:
             self._end_session()
-        import_model(path)
-        notes = mend_materials(path)
+        notes = mend_materials(path, import_model(path))
         self._object, scale = one_centered_object(
             self._imported(),
             rescaled,
@@ -169,11 +168,6 @@ class Scene:
     def close(self) -> None:
         """Removes the temporary folder."""
         self._folder.cleanup()
-
-
-def blender_version() -> str:
-    """The version of the Blender in use, such as ``4.5.15 LTS``."""
-    return str(bpy.app.version_string)
 
 
 def _add_world(scene: "bpy.types.Scene") -> None:

@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import stat
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from render.model_errors import ModelError, unreadable
+from render.sources.regular import require_regular
 
 _LONGEST_TEXT = 2**28  # bytes of JSON
 _FLOAT = 5126  # componentType of glTF
@@ -61,14 +61,10 @@ class Gltf:
         Textures may lie beside the folder, as in ``../textures``. What is nowhere may still be found by its name.
         """
         place = self._path.parent / unquote(uri)
-        try:
-            mode = place.stat().st_mode
-        except (ValueError, OSError):
-            return
-        if not Path(os.path.abspath(place)).is_relative_to(os.path.abspath(self._path.parent.parent)):  # noqa: PTH100
+        own = Path(os.path.abspath(self._path.parent.parent))  # noqa: PTH100
+        if os.path.exists(place) and not Path(os.path.abspath(place)).is_relative_to(own):  # noqa: PTH100, PTH110
             raise ModelError(f"it refers to {uri[:200]}, which is outside its folder")
-        if not stat.S_ISREG(mode):
-            raise ModelError(f"it refers to {uri[:200]}, which is no regular file")
+        require_regular(place, uri)
 
     def images(self) -> Iterator[tuple[str, str, bytes | None]]:
         """The name, URI and bytes of each image; no bytes where it is a file of its own.

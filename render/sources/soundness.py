@@ -3,6 +3,7 @@
 import errno
 import re
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -11,7 +12,14 @@ import numpy as np
 from render.model_errors import ModelError, SourceUnavailable, unreadable
 from render.settings import LARGEST_EXTENT, LARGEST_RESCALED_EXTENT
 from render.sources.gltf import Gltf
-from render.sources.textures import require_bounded_textures
+from render.sources.regular import require_regular
+from render.sources.textures import (
+    MaterialFiles,
+    images_of_gltf,
+    images_of_materials,
+    material_files,
+    require_bounded_textures,
+)
 
 if TYPE_CHECKING:
     import trimesh
@@ -43,17 +51,31 @@ _PLAIN = (".ply", ".stl", ".off")
 _GLTF = (".glb", ".gltf")
 
 
-def require_sound(path: Path) -> None:
-    """Makes sure of what an importer would get wrong without a word.
+@dataclass(frozen=True)
+class Contents:
+    """Facts that the check of a model file finds and its importer needs.
+
+    Attributes:
+        mesh: The geometry of an OFF file, which Blender has no importer for.
+        materials: The material files of an OBJ file.
+    """
+
+    mesh: "trimesh.Trimesh | None" = None
+    materials: MaterialFiles | None = None
+
+
+def require_sound(path: Path) -> Contents:
+    """Makes sure of what an importer would get wrong without a word, or never come back from.
 
     Blender takes a coordinate that is not finite for zero, and would render a model that is not there.
 
     Raises:
-        ModelError: The file cannot be read, holds such coordinates, or has textures that are too large.
+        ModelError: The file cannot be read, holds such coordinates, has textures that are too large, or refers to
+            something that is no regular file.
     """
+    require_regular(path)
     try:
-        _require_finite_file(path)
-        require_bounded_textures(path)
+        return _contents(path)
     except OSError as error:
         raise_by_fault(error, path)
 
@@ -108,24 +130,6 @@ def require_extent(extent: float, rescaled: bool) -> None:
         raise ModelError("all its vertices are in one place")
 
 
-def read_plain(path: Path) -> "trimesh.Trimesh":
-    """The geometry of a .ply, .stl or .off file, as it stands there.
-
-    Raises:
-        ModelError: It does not parse.
-    """
-    import trimesh
-
-    try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            return trimesh.load_mesh(path, process=False)
-    except OSError:
-        raise
-    except Exception as error:  # trimesh raises whatever its parser stumbles over
-        raise unreadable(path) from error
-
-
 def require_finite(vertices: np.ndarray) -> None:
     """Makes sure that coordinates are numbers in single precision, which is Blender's.
 
@@ -145,18 +149,39 @@ def _number(word: bytes) -> float:
         return 0.0
 
 
-def _require_finite_file(path: Path) -> None:
+def _contents(path: Path) -> Contents:
     suffix = path.suffix.lower()
     if suffix == ".obj":
-        for line in _LARGE_OBJ.finditer(path.read_bytes()):
+        text = path.read_bytes()
+        for line in _LARGE_OBJ.finditer(text):
             require_finite(np.array([_number(word) for word in line[0].split()[1:4]]))
+        materials = material_files(path, text)
+        require_bounded_textures(images_of_materials(materials.found))
+        return Contents(materials=materials)
     if suffix in _GLTF:
         gltf = Gltf(path)
         gltf.require_supported()
         for positions in gltf.positions():
             require_finite(positions)
+        require_bounded_textures(images_of_gltf(gltf, path))
     if suffix in _PLAIN:
-        mesh = read_plain(path)
+        mesh = _read_plain(path)
         if not len(getattr(mesh, "faces", ())):  # a cloud of points has none
             raise ModelError(NO_FACES)
         require_finite(mesh.vertices)
+        return Contents(mesh=mesh if suffix == ".off" else None)
+    return Contents()
+
+
+def _read_plain(path: Path) -> "trimesh.Trimesh":
+    """The geometry of a .ply, .stl or .off file as it stands there; of what it refers to, nothing is opened."""
+    import trimesh
+
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            return trimesh.load_mesh(path, process=False, skip_materials=True)
+    except OSError:
+        raise
+    except Exception as error:  # trimesh raises whatever its parser stumbles over
+        raise unreadable(path) from error

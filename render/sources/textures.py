@@ -9,13 +9,15 @@ import os
 import re
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
 from render.model_errors import ModelError
 from render.sources.gltf import Gltf
+from render.sources.regular import require_regular
 
 LARGEST_SIDE = 16_384
 """Pixels."""
@@ -44,15 +46,25 @@ _MAP = re.compile(
 )
 
 
-def require_bounded_textures(model: Path) -> None:
+class MaterialFiles(NamedTuple):
+    """The material files of an OBJ file that are there, and the names of those that are not."""
+
+    found: list[Path]
+    missing: list[str]
+
+
+def require_bounded_textures(images: Iterable[tuple[str, Path | io.BytesIO]]) -> None:
     """Makes sure that the images of a model can be decoded in a sensible amount of memory.
+
+    Args:
+        images: The name of each image, with its file or bytes.
 
     Raises:
         ModelError: One is more than 16,384 px a side, or all together have more than 2^28 pixels, or only Blender
             could say how many.
     """
     total = 0
-    for name, image in _images(model):
+    for name, image in images:
         size = image_size(image)
         if size is None and (kind := _unknown_format(image)):
             raise ModelError(
@@ -92,39 +104,47 @@ def _unknown_format(image: Path | io.BytesIO) -> str | None:
 
 
 def find_texture(reference: str, model: Path) -> Path | None:
-    """The file that a model means by a texture's name, which may be absolute or written on Windows."""
-    name = re.split(r"[\\/]", reference.strip().strip('"'))[-1]
+    """The file that a model means by a texture's name, which may be absolute or written on Windows.
+
+    Raises:
+        ModelError: It is a pipe, a socket or a device.
+    """
+    reference = reference.strip().strip('"').replace("\\", "/")
+    name = reference.rpartition("/")[2]
     if not name:
         return None
     with contextlib.suppress(OSError, ValueError):
-        direct = model.parent / reference.strip().replace("\\", "/")
-        places = [direct, *(model.parent / folder / name for folder in FOLDERS)]
-        return next((place for place in places if place.is_file()), None)
+        for place in (model.parent / reference, *(model.parent / folder / name for folder in FOLDERS)):
+            if place.is_file():
+                return place
+            require_regular(place, reference)
     return None
 
 
-def material_files(model: Path) -> tuple[list[Path], list[str]]:
-    """The material files of an OBJ file as Blender looks for them, and the names of those that are not there."""
-    with model.open("rb") as stream:
-        lines = _LIBRARY.findall(stream.read())
-    names = dict.fromkeys(line.decode(errors="surrogateescape").strip() for line in lines)
+def material_files(model: Path, text: bytes) -> MaterialFiles:
+    """The material files of an OBJ file as Blender looks for them.
+
+    Args:
+        model: The OBJ file.
+        text: What is in it.
+
+    Raises:
+        ModelError: One is a pipe, a socket or a device.
+    """
+    lines = [line.decode(errors="surrogateescape") for line in _LIBRARY.findall(text)]
+    names = dict.fromkeys(line.strip().strip('"') for line in lines)
     places = {name: model.parent / name for name in names if "\0" not in name}
     default = model.with_suffix(".mtl")
+    for name, path in {**places, default.name: default}.items():
+        require_regular(path, name)
     found = [path for path in dict.fromkeys([*places.values(), default]) if os.path.isfile(path)]  # noqa: PTH113
-    return found, [name for name, path in places.items() if path not in found]
+    return MaterialFiles(found, [name for name, path in places.items() if path not in found])
 
 
-def _images(model: Path) -> Iterator[tuple[str, Path | io.BytesIO]]:
-    """The name of each image that a model refers to or holds, with its file or bytes."""
-    readers = {".obj": _of_obj, ".gltf": _of_gltf, ".glb": _of_gltf}
-    reader = readers.get(model.suffix.lower())
-    if reader is not None:
-        yield from reader(model)
-
-
-def _of_obj(model: Path) -> Iterator[tuple[str, Path]]:
+def images_of_materials(libraries: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    """The name and file of each image that material files name and that is there, once."""
     seen: set[Path] = set()
-    for library in material_files(model)[0]:
+    for library in libraries:
         for reference in _MAP.findall(library.read_text(errors="surrogateescape")):
             image = _after_options(reference, library)
             if image is not None and image.resolve() not in seen:
@@ -140,8 +160,8 @@ def _after_options(reference: str, library: Path) -> Path | None:
     return next((path for path in found if path is not None), None)
 
 
-def _of_gltf(model: Path) -> Iterator[tuple[str, Path | io.BytesIO]]:
-    gltf = Gltf(model)
+def images_of_gltf(gltf: Gltf, model: Path) -> Iterator[tuple[str, Path | io.BytesIO]]:
+    """The name of each image that a glTF file names or holds, with its file or bytes."""
     for name, uri, content in gltf.images():
         if content is not None:
             yield name, io.BytesIO(content)

@@ -11,12 +11,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from commands import COMMAND, MANY_VIEWS, SMALL, Result, ended, run, started
 from models import TRIANGLE, write_model
-from processes import descendants, render_workers, wait_for, wait_for_reader
+from processes import HeldFile, descendants, render_workers, wait_for
+from render.catalog import ObjectRef
+from render.cluster import RayEngine
+from render.plan import Job, PlanSettings
 from toys import digests, digests_but_attempts
 
 pytestmark = pytest.mark.blender
@@ -112,25 +116,38 @@ def test_a_lost_node_costs_only_what_ran_there_and_the_bytes_are_those_of_one_ma
     assert noise(result) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_a_stopped_driver_leaves_no_actor_and_no_blender(address, tmp_path, number):
-    write_model(tmp_path / "models" / "02876657" / "bottle1", TRIANGLE)
-    waits = write_model(tmp_path / "models" / "02876657" / "bottle0", None)
-    os.mkfifo(waits)
+def test_a_stopped_driver_leaves_no_actor_and_no_blender(address, tmp_path):
+    model = write_model(tmp_path / "models" / "02876657" / "bottle0", TRIANGLE)
     with (
+        contextlib.closing(HeldFile(model)) as held,
         started(
             "render", tmp_path / "models", tmp_path / "views", *SMALL, "--engine", "ray", "--workers", "1"
         ) as process,
-        wait_for_reader(waits, process),
     ):
+        held.wait_for_reader(process)
         (blender,) = render_workers(os.getpid())
         assert actors_of(os.getpid())
-        process.send_signal(number)
+        process.send_signal(signal.SIGTERM)
         result = ended(process)
     assert result.code == 130, result.err
     assert result.error == "stopped; run the same command again to go on where it was"
     assert noise(result) == []
     wait_for(lambda: not blender.alive and not actors_of(os.getpid()), seconds=240)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_stay_with_the_command_although_ray_takes_them(tmp_path, monkeypatch, number):
+    def init(*_, **__):
+        signal.signal(number, signal.SIG_IGN)
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    (tmp_path / "logs").mkdir()
+    engine = object.__new__(RayEngine)
+    engine._ray = SimpleNamespace(init=init)
+    engine._first = Job(ObjectRef("class", "a", tmp_path, 0, "train"), PlanSettings(), tmp_path)
+    before = signal.getsignal(number)
+    engine._connect(1)
+    assert signal.getsignal(number) is before is not signal.SIG_IGN
 
 
 def actors_of(pid: int) -> list[int]:
@@ -160,9 +177,9 @@ def test_without_an_address_a_cluster_is_started_here_and_ended_with_the_command
 
 def test_an_object_that_hangs_on_a_node_is_given_up_after_its_time(address, tmp_path):
     write_model(tmp_path / "models" / "02876657" / "bottle0", "")  # may fail for any reason
-    os.mkfifo(write_model(tmp_path / "models" / "02876657" / "bottle1", None))
     out = tmp_path / "views"
-    result = run("render", tmp_path / "models", out, *SMALL, "--engine", "ray", "--view-timeout", "2")
+    with contextlib.closing(HeldFile(write_model(tmp_path / "models" / "02876657" / "bottle1", TRIANGLE))):
+        result = run("render", tmp_path / "models", out, *SMALL, "--engine", "ray", "--view-timeout", "2")
     assert result.code == 1
     assert result.error.startswith("none of the 2 objects could be rendered")
     _, hung = map(json.loads, (out / "failures.jsonl").read_text().splitlines())

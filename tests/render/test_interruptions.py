@@ -6,20 +6,19 @@ import shutil
 import signal
 import tempfile
 import time
+from contextlib import closing
 
 import pytest
 from pebble import ProcessPool
 
 from commands import SMALL, call, ended, run, started
-from models import TRIANGLE, write_model
-from processes import descendants, render_workers, wait_for, wait_for_reader
+from models import write_model
+from processes import HeldFile, descendants, render_workers, wait_for
 from render.limits import Limits
 from render.local import LocalWorker
 from render.scratch import Scratch
 from render.settings import RenderSettings
 from toys import digests
-
-pytestmark = pytest.mark.blender
 
 
 def something_is_done(out):
@@ -27,39 +26,31 @@ def something_is_done(out):
     return [*(out / ".render" / "objects").glob("*.json"), *out.glob("*.tar")]
 
 
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130), (signal.SIGTERM, 130)],
-    ids=["SIGKILL", "SIGINT", "SIGTERM"],
-)
-def test_a_stopped_render_leaves_no_process_and_goes_on_to_the_same_bytes(
-    rendered_dataset, toy_models, tmp_path, number, code
+@pytest.mark.blender
+def test_a_render_stopped_again_and_again_leaves_no_process_and_goes_on_to_the_same_bytes(
+    rendered_dataset, toy_models, tmp_path
 ):
+    """By Ctrl-C and by a scheduler, while a worker hangs; ``test_random_kills`` has SIGKILL."""
     models, out = shutil.copytree(toy_models, tmp_path / "models"), tmp_path / "views"
-    waits = write_model(models / "03797390" / "mug-0003", None)
-    model = waits.read_bytes()
-    waits.unlink()
-    os.mkfifo(waits)  # rendered last, so that there is work left whenever the signal comes
+    last = write_model(
+        models / "03797390" / "mug-0003", None
+    )  # so there is work left whenever the signal comes
     arguments = ("render", models, out, *SMALL, "--workers", "1")
-    with started(*arguments) as process:
-        wait_for(lambda: something_is_done(out), process=process)
-        assert render_workers(process.pid)
-        children = descendants(process.pid)
-        os.kill(process.pid, number)
-        result = ended(process)
-    assert result.code == code, result.err
-    assert not (out / "dataset.json").exists()
-    wait_for(lambda: not any(child.alive for child in children), seconds=240)
-    if number == signal.SIGKILL:
-        assert "Traceback" not in result.err
-    else:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with closing(HeldFile(last)) as held, started(*arguments) as process:
+            wait_for(lambda: something_is_done(out), process=process)
+            held.wait_for_reader(process)
+            children = descendants(process.pid)
+            assert render_workers(process.pid)
+            os.kill(process.pid, number)
+            result = ended(process)
+        assert result.code == 130, result.err
         assert result.error == "stopped; run the same command again to go on where it was"
+        wait_for(lambda children=children: not any(child.alive for child in children), seconds=240)
+        assert not (out / "dataset.json").exists()
 
     refused = call("verify", out)
     assert refused.code != 0 and refused.error
-
-    waits.unlink()
-    waits.write_bytes(model)
     resumed = run(*arguments)
     assert resumed.code == 0, resumed.err
     assert "of 24 views are there already" in resumed.err
@@ -67,6 +58,7 @@ def test_a_stopped_render_leaves_no_process_and_goes_on_to_the_same_bytes(
     assert not (out / ".render").exists()
 
 
+@pytest.mark.blender
 def test_ctrl_c_in_a_render_that_just_starts_is_one_sentence(toy_models, tmp_path):
     with started("render", toy_models, tmp_path / "views", *SMALL, "--workers", "2") as process:
         wait_for(lambda: len(descendants(process.pid)) == 3, process=process)
@@ -87,6 +79,7 @@ def python_interrupts():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.blender
 @pytest.mark.usefixtures("python_interrupts")
 def test_an_interrupt_while_a_worker_is_started_leaves_no_process(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -104,33 +97,16 @@ def test_an_interrupt_while_a_worker_is_started_leaves_no_process(tmp_path, monk
     assert set(multiprocessing.active_children()) <= before
 
 
-def test_a_render_that_waits_for_a_hung_object_stops_at_once(tmp_path):
-    write_model(tmp_path / "models" / "02876657" / "bottle0", TRIANGLE)
-    os.mkfifo(write_model(tmp_path / "models" / "02876657" / "bottle1", None))
+def test_a_second_process_on_the_same_folder_is_refused_and_the_first_goes_on(painted, toy_models, tmp_path):
     out = tmp_path / "views"
-    with started("render", tmp_path / "models", out, *SMALL, "--workers", "2") as process:
-        wait_for(lambda: something_is_done(out), process=process)
-        children = descendants(process.pid)
-        process.send_signal(signal.SIGINT)
-        result = ended(process)
-    assert result.code == 130
-    assert result.error
-    wait_for(lambda: not any(child.alive for child in children), seconds=240)
+    arguments = ("render", toy_models, out, *SMALL, "--workers", "1")
+    refused = []
 
+    def second_comes(name, attempt):
+        refused.append(call(*arguments))
 
-def test_a_second_process_on_the_same_folder_is_refused_and_the_first_goes_on(tmp_path):
-    fifo = write_model(tmp_path / "models" / "02876657" / "bottle1", None)
-    write_model(tmp_path / "models" / "02876657" / "bottle0", TRIANGLE)
-    os.mkfifo(fifo)
-    out = tmp_path / "views"
-    arguments = ("render", tmp_path / "models", out, *SMALL, "--workers", "1")
-    with started(*arguments) as process:
-        with wait_for_reader(fifo, process):
-            second = call(*arguments)
-            fifo.unlink()
-            fifo.write_text(TRIANGLE)
-        result = ended(process)
-    assert second.code == 2
-    assert second.error == f"another process is rendering into {out}; wait for it or choose another folder"
-    assert result.code == 0, result.err
-    assert call("verify", out).code == 0
+    painted(second_comes)
+    assert call(*arguments).code == 0
+    said = f"another process is rendering into {out}; wait for it or choose another folder"
+    assert {(result.code, result.error) for result in refused} == {(2, said)}
+    assert call("verify", out, "--workers", "1").code == 0

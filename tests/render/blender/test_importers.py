@@ -1,7 +1,10 @@
 """Each format comes in upright, whole, and alone."""
 
+import builtins
+import io
 import json
 import struct
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -57,6 +60,23 @@ def test_a_model_comes_in_upright_centered_and_with_a_unit_diagonal(scene, bpy, 
     assert np.allclose(vertices.min(axis=0), -vertices.max(axis=0), atol=1e-6)
     assert len(data.polygons) == 12
     assert scene.render(VIEW).image.shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize(("suffix", "times"), [("obj", 1), ("ply", 1), ("stl", 1), ("off", 1), ("gltf", 2)])
+def test_a_model_file_is_read_once_besides_by_blenders_own_importer(
+    scene, tmp_path, monkeypatch, suffix, times
+):
+    """Blender's importer of glTF is in Python, too; those of OBJ, PLY and STL are not, and OFF has none."""
+    path, opened, open_file = written(trimesh.creation.box(), tmp_path, suffix), Counter(), open
+
+    def counted(file, *arguments, **options):
+        opened[str(file)] += 1
+        return open_file(file, *arguments, **options)
+
+    for module in (io, builtins):  # pathlib takes the one, all others the other
+        monkeypatch.setattr(module, "open", counted)
+    scene.load(path, rescaled=True)
+    assert opened[str(path)] == times
 
 
 def test_what_has_a_unit_diagonal_or_comes_from_shapenet_keeps_its_size(scene, bpy, tmp_path):

@@ -3,23 +3,16 @@
 import base64
 import json
 import struct
-import zlib
 
 import numpy as np
 import pytest
 import trimesh
 from PIL import Image
 
-from models import TRIANGLE
+from models import TRIANGLE, png_header
 from render.model_errors import ModelError
-from render.sources.textures import find_texture, require_bounded_textures
-
-
-def png_header(width, height):
-    """The start of a PNG of any size, which is all that is read of it."""
-    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
-    return start + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+from render.sources.soundness import require_sound
+from render.sources.textures import find_texture
 
 
 def obj_with(folder, *textures, options=""):
@@ -37,18 +30,29 @@ def test_a_texture_of_30000_px_costs_its_object(tmp_path, options):
     path = obj_with(tmp_path, ("large wood.png", (30_000, 30_000)), options=options)
     reason = r"its texture large wood.png has 30,000 x 30,000 px; at most 16,384 a side can be rendered"
     with pytest.raises(ModelError, match=reason):
-        require_bounded_textures(path)
+        require_sound(path)
+
+
+def test_names_in_quotation_marks_are_understood_as_blender_does(tmp_path):
+    obj_with(tmp_path, ("wood.png", (30_000, 30_000)))
+    path = tmp_path / "quoted.obj"
+    path.write_text(f'mtllib "the materials.mtl"\n{TRIANGLE}')
+    (tmp_path / "the materials.mtl").write_text('newmtl m\nmap_Kd "maps\\wood.png"\n')
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "wood.png").rename(tmp_path / "maps" / "wood.png")
+    with pytest.raises(ModelError, match=r"its texture wood\.png has 30,000 x 30,000 px"):
+        require_sound(path)
 
 
 def test_many_large_textures_cost_their_object(tmp_path):
     path = obj_with(tmp_path, *((f"{number}.png", (16_000, 9_000)) for number in range(2)))
     with pytest.raises(ModelError, match="its textures have 288,000,000 px in all; at most 268,435,456"):
-        require_bounded_textures(path)
+        require_sound(path)
 
 
 def test_the_largest_texture_is_let_through_and_one_used_twice_counts_once(tmp_path):
     path = obj_with(tmp_path, *[("a.png", (16_384, 16_384))] * 2)
-    require_bounded_textures(path)
+    require_sound(path)
 
 
 @pytest.mark.parametrize("form", ["glb", "data", "file"])
@@ -62,7 +66,7 @@ def test_images_within_and_beside_gltf_files_are_looked_at_too(tmp_path, form):
     else:
         path.write_text(json.dumps({"asset": {"version": "2.0"}, "images": [{"uri": uri}]}))
     with pytest.raises(ModelError, match="has 30,000 x 20 px"):
-        require_bounded_textures(path)
+        require_sound(path)
 
 
 def glb_with(image):
@@ -80,7 +84,7 @@ def test_images_that_trimesh_puts_into_a_glb_have_their_size_found(tmp_path):
     mesh = trimesh.creation.box()
     mesh.visual = trimesh.visual.TextureVisuals(uv=np.zeros((len(mesh.vertices), 2)), material=material)
     mesh.export(tmp_path / "m.glb")
-    require_bounded_textures(tmp_path / "m.glb")
+    require_sound(tmp_path / "m.glb")
 
 
 @pytest.mark.parametrize(
@@ -116,4 +120,4 @@ def test_a_texture_whose_size_only_blender_knows_costs_its_object(tmp_path, star
     path = obj_with(tmp_path, ("sky.img", (1, 1)))
     (tmp_path / "sky.img").write_bytes(start)
     with pytest.raises(ModelError, match=f"its texture sky.img is {kind}, whose size is not known"):
-        require_bounded_textures(path)
+        require_sound(path)

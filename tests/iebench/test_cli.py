@@ -29,7 +29,7 @@ def test_every_command_has_a_summary_and_an_example_that_parses(
     path: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
-    for name in ("train.npy", "val.npy"):
+    for name in ("train_images.npy", "val_images.npy"):
         Path(name).touch()
     assert "Example: iebench" in call(*path, "--help").out
     command: click.Command = main

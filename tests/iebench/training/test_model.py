@@ -197,7 +197,7 @@ def test_a_method_may_read_feature_maps_and_heads_read_their_means(
     index: DatasetIndex, pair: DrawBatch, backbone: str, monkeypatch: pytest.MonkeyPatch
 ):
     entry = find_method("simclr")
-    monkeypatch.setitem(method._METHODS, "simclr", entry._replace(build=OnMaps))
+    monkeypatch.setitem(method._METHODS, "simclr", entry._replace(method=OnMaps))
     recipe = small_recipe("simclr", f"backbone.name={backbone}")
     model = build_model(recipe, index).train()
     outcome = model(*on_device((pair,), CPU))

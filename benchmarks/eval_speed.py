@@ -122,7 +122,7 @@ def fit_one_by_one(
     found = []
     for probe in probes:
         start, stop = probe.columns
-        train, val = inputs[probe.network].train, inputs[probe.network].val
+        train, val = inputs[probe.fingerprint].train, inputs[probe.fingerprint].val
         rows = {
             name: some.representations[..., start:stop].flatten(0, 1).float()
             for name, some in (("train", train), ("val", val))
@@ -210,7 +210,7 @@ def compare(options: argparse.Namespace) -> None:
     quick = timed(lambda: fit_stacked(probes_of(published), inputs, published))
     scores = {
         name: [
-            main_score(probe, predicted, inputs[probe.network])
+            main_score(probe, predicted, inputs[probe.fingerprint])
             for probe, predicted in zip(probes_of(thorough), timing.value, strict=True)  # type: ignore[call-overload]
         ]
         for name, timing in (("alone", alone), ("stacked", stacked), ("quick", quick))
@@ -230,7 +230,7 @@ def compare(options: argparse.Namespace) -> None:
           f"{per_epoch[1] / per_epoch[0]:.0f} x at equal epochs, {alone.cpu / quick.cpu:.1f} x at these scores:")  # fmt: skip
     print(f"  {'task':<16}{'part':<12}{'one by one':>12}{'stacked':>12}{'published':>12}")
     for place, probe in enumerate(probes_of(thorough)):
-        if probe.network == "trained":
+        if probe.fingerprint == "trained":
             values = (scores[name][place] for name in ("alone", "stacked", "quick"))
             print(f"  {probe.task.name:<16}{probe.part:<12}" + "".join(f"{value:12.4f}" for value in values))
 

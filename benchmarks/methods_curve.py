@@ -18,8 +18,10 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from iebench.report.contenders import Contender, ScorePath
-from iebench.report.tables import WHOLE, interval_text, metric_at
+from iebench.backbones.encoder import ALL
+from iebench.evaluation.results import ScoreKey
+from iebench.report.contenders import Contender
+from iebench.report.tables import VAL, interval_text, metric_at
 from methods import Comparison, run_script
 from methods_data import split_validation
 from methods_table import contenders_by_recipe
@@ -27,12 +29,12 @@ from shards.files import write_text
 from shards.schema import open_dataset
 from time_limit import MORE_TO_DO, TimeIsUp, TimeLimit
 
-COLUMNS: dict[str, ScorePath] = {
-    "rotation R², whole": ("rotation", WHOLE, "r2"),
-    "rotation R², equivariant part": ("rotation", "equivariant", "r2"),
-    "R² per component, whole": ("rotation", WHOLE, "r2_per_component"),
-    "top-1": ("classification", WHOLE, "top1"),
-    "MRR": ("retrieval", "val-val", "mrr"),
+COLUMNS: dict[str, ScoreKey] = {
+    "rotation R², whole": ScoreKey("rotation", ALL, "r2"),
+    "rotation R², equivariant part": ScoreKey("rotation", "equivariant", "r2"),
+    "R² per component, whole": ScoreKey("rotation", ALL, "r2_per_component"),
+    "top-1": ScoreKey("classification", ALL, "top1"),
+    "MRR": ScoreKey("retrieval", VAL, "mrr"),
 }
 """What is listed; those that a method has."""
 DRAWN = ("rotation R², whole", "rotation R², equivariant part", "top-1")
@@ -100,13 +102,13 @@ def write_curve(out: Path, recipe: str, found: dict[int, Contender]) -> None:
     write_text(out / "curve.svg", drawn(recipe, found))
 
 
-def cell(contender: Contender, path: ScorePath) -> str:
+def cell(contender: Contender, path: ScoreKey) -> str:
     """One number with its interval."""
     metric, summary = metric_at(path), contender.summary(path)
     return f"{metric.show(summary.mean)} {interval_text(metric, summary)}".strip() if summary else "–"
 
 
-def chance(contender: Contender, path: ScorePath) -> str:
+def chance(contender: Contender, path: ScoreKey) -> str:
     """The chance level of one number."""
     metric, summary = metric_at(path), contender.summary(path)
     return "" if summary is None or summary.chance is None else metric.show(summary.chance)

@@ -10,7 +10,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from iebench.backbones.encoder import Encoder, Normalization
+from iebench.backbones.encoder import ALL, Encoder, Normalization
 from iebench.backbones.export import load_backbone
 from iebench.backbones.weights import WeightFile, load_exactly, read_weights
 from shards.errors import UsageError
@@ -72,7 +72,7 @@ def _of_backbone(what: str, path: Path) -> Encoder:
     ):  # iebench reads images as RGB; the published network saw red and blue swapped
         network = _Swapped(backbone)
         mean, std = (mean[2], mean[1], mean[0]), (std[2], std[1], std[0])
-    parts = {name: columns for name, columns in backbone.parts.items() if name != "all"}
+    parts = {name: columns for name, columns in backbone.parts.items() if name != ALL}
     return Encoder(network, what, image_size=backbone.image_size, mean=mean, std=std, parts=parts)
 
 

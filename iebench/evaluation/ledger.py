@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from iebench.evaluation.intervals import Estimate, PerObject, bootstrap_all, save_per_object
 from iebench.evaluation.protocol import EvaluationConfig
@@ -15,13 +15,11 @@ from iebench.evaluation.results import (
     EvaluationFile,
     LeftOut,
     Score,
+    ScoreKey,
 )
 from iebench.methods.parts import transformations
 from shards.errors import UsageError
 from shards.origin import cache_root
-
-Key = tuple[str, str, str]
-"""Task, part and metric of a score."""
 
 Existing = Literal["keep", "replace", "redo"]
 """Treatment of an earlier evaluation of the same name: ``keep`` resumes it and refuses one with other settings,
@@ -51,35 +49,52 @@ class NetworkRecord:
     parts: dict[str, tuple[int, int]]
     encoder_fingerprint: str
     predictor_fingerprint: str
-    known: dict[Key, PerObject] = field(default_factory=dict)
+    known: dict[ScoreKey, PerObject] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
-    _estimates: dict[Key, Estimate] = field(default_factory=dict)
+    _estimates: dict[ScoreKey, Estimate] = field(default_factory=dict)
 
     def has(self, task: str, part: str) -> bool:
         """Returns whether a task is done; all of its metrics become known together."""
-        return any(key[:2] == (task, part) for key in self.known)
+        return any((key.task, key.part) == (task, part) for key in self.known)
 
-    def estimates(self) -> dict[Key, Estimate]:
+    def estimates(self) -> dict[ScoreKey, Estimate]:
         """Returns all scores with their intervals, each of which is computed once."""
-        new = {"/".join(key): key for key in self.known if key not in self._estimates}
+        new = {key.text(): key for key in self.known if key not in self._estimates}
         for name, bootstrap in bootstrap_all({name: self.known[key] for name, key in new.items()}).items():
             self._estimates[new[name]] = bootstrap.estimate()
         return {key: self._estimates[key] for key in self.known}
 
 
+class MissingScores(NamedTuple):
+    """The scores of one task and part of a network that are still to be measured; all metrics become known together."""
+
+    fingerprint: str
+    task: str
+    part: str
+
+
+def tasks_by_network(missing: Collection[MissingScores], tasks: Collection[str]) -> dict[str, list[str]]:
+    """Returns which of the given tasks are missing, by the fingerprint of the network."""
+    found: dict[str, list[str]] = {}
+    for item in sorted(missing):
+        if item.task in tasks:
+            found.setdefault(item.fingerprint, []).append(item.task)
+    return found
+
+
 @dataclass
 class Entry:
-    """An evaluation that is being written, with the network behind each title.
+    """An evaluation that is being written, with the network behind each role.
 
     Attributes:
         evaluation: Header of the evaluation; scores are filled in when it is written.
         file: File of the evaluation; None if only the caller gets it.
-        subjects: Networks by title, the trained one first.
+        records: Networks by role, the trained one first.
     """
 
     evaluation: Evaluation
     file: EvaluationFile | None
-    subjects: dict[str, NetworkRecord]
+    records: dict[str, NetworkRecord]
 
     def restore(self, existing: Existing) -> None:
         """Reads the scores of the same evaluation from the file, if it exists.
@@ -117,9 +132,9 @@ class Entry:
         self.evaluation = replace(self.evaluation, suites=suites, left_out=left_out, ood=ood)
         contributions = self.file.per_object()
         for score in found.scores:
-            subject = self.subjects.get(score.network)
-            if subject is not None and score.key in contributions:
-                subject.known[(score.task, score.part, score.metric)] = contributions[score.key]
+            record = self.records.get(score.network)
+            if record is not None and score.stored_name in contributions:
+                record.known[score.key] = contributions[score.stored_name]
 
     def _discard(self) -> None:
         """Removes the existing file."""
@@ -132,11 +147,11 @@ class Entry:
         if self.evaluation.complete:
             return self.evaluation
         scores = [
-            Score(title, *key, estimate)
-            for title, subject in self.subjects.items()
-            for key, estimate in subject.estimates().items()
+            Score(role, *key, estimate)
+            for role, record in self.records.items()
+            for key, estimate in record.estimates().items()
         ]
-        trained = next(iter(self.subjects.values()))
+        trained = next(iter(self.records.values()))
         of_network = trained.left_out if "standard" in self.evaluation.suites else ()
         left_out = dict.fromkeys((*self.evaluation.left_out, *of_network))
         return replace(self.evaluation, scores=tuple(scores), left_out=tuple(left_out))
@@ -148,8 +163,7 @@ class Entry:
         result = self.result()
         self.file.path.parent.mkdir(parents=True, exist_ok=True)
         contributions = {
-            score.key: self.subjects[score.network].known[(score.task, score.part, score.metric)]
-            for score in result.scores
+            score.stored_name: self.records[score.network].known[score.key] for score in result.scores
         }
         save_per_object(self.file.objects_path, contributions)
         self.file.write(result)
@@ -177,7 +191,7 @@ def difference_between(found: Evaluation, wanted: Evaluation) -> str:
         if new.get(name) != value:
             return f"with evaluation.{name} = {value!r}"
     networks = [
-        {item.title: item.fingerprint for item in evaluation.networks} for evaluation in (found, wanted)
+        {item.role: item.fingerprint for item in evaluation.networks} for evaluation in (found, wanted)
     ]
     return "of other weights" if networks[0] != networks[1] else ""
 
@@ -204,20 +218,20 @@ class UntrainedCache:
 
     Args:
         evaluation: Header of an evaluation, with its datasets and settings.
-        subject: Untrained network.
+        record: Untrained network.
     """
 
-    def __init__(self, evaluation: Evaluation, subject: NetworkRecord) -> None:
+    def __init__(self, evaluation: Evaluation, record: NetworkRecord) -> None:
         content = [
             code_sha256(),
-            subject.encoder_fingerprint,
+            record.encoder_fingerprint,
             evaluation.test.sha256,
             evaluation.fit.sha256 if evaluation.fit else None,
             deciding_settings(evaluation.settings),
         ]
         name = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
         self._file = EvaluationFile(cache_root() / "untrained", name)
-        self._subject = subject
+        self._record = record
 
     def restore(self) -> None:
         """Reads the cached scores; a file that cannot be read is removed."""
@@ -227,9 +241,9 @@ class UntrainedCache:
             self._file.objects_path.unlink(missing_ok=True)
             return
         for name, contribution in cached.items():
-            task, *place, metric = name.split("/")
-            for part in self._parts_at(place):
-                self._subject.known.setdefault((task, part, metric), contribution)
+            key = ScoreKey.parse(name)
+            for part in self._parts_at(key.part):
+                self._record.known.setdefault(key._replace(part=part), contribution)
 
     def store(self) -> None:
         """Adds the known scores to the cache."""
@@ -237,23 +251,22 @@ class UntrainedCache:
             cached = dict(self._file.per_object())
         except (OSError, ValueError, KeyError):
             cached = {}
-        for (task, part, metric), contribution in self._subject.known.items():
-            if task in _OF_OTHER_DATA:
-                continue
-            cached["/".join((task, *self._place(part), metric))] = contribution
+        for key, contribution in self._record.known.items():
+            if key.task not in _OF_OTHER_DATA:
+                cached[key._replace(part=self._place(key.part)).text()] = contribution
         self._file.objects_path.parent.mkdir(parents=True, exist_ok=True)
         save_per_object(self._file.objects_path, cached)
 
-    def _place(self, part: str) -> tuple[str, ...]:
-        """Returns a key for a part: its columns, since names differ between methods, or the predictor's hash."""
-        if part in self._subject.parts:
-            start, stop = self._subject.parts[part]
-            return (f"{start}-{stop}",)
-        return self._subject.predictor_fingerprint, part
+    def _place(self, part: str) -> str:
+        """Names a part in the cache by its columns, since names differ between methods; a gallery has the predictor's hash."""
+        if part in self._record.parts:
+            start, stop = self._record.parts[part]
+            return f"{start}-{stop}"
+        return f"{self._record.predictor_fingerprint}/{part}"
 
-    def _parts_at(self, place: Sequence[str]) -> list[str]:
-        """Lists the subject's parts that a key of the cache stands for."""
-        if len(place) == 1:
-            return [part for part in self._subject.parts if self._place(part) == tuple(place)]
-        fingerprint, part = place
-        return [part] if fingerprint == self._subject.predictor_fingerprint else []
+    def _parts_at(self, place: str) -> list[str]:
+        """Lists the network's parts that a name of the cache stands for."""
+        fingerprint, is_gallery, gallery = place.partition("/")
+        if is_gallery:
+            return [gallery] if fingerprint == self._record.predictor_fingerprint else []
+        return [part for part in self._record.parts if self._place(part) == place]

@@ -40,13 +40,13 @@ class Probe:
     """One task for one part of one network's representation.
 
     Attributes:
-        network: Name of the network, as a key of the inputs.
+        fingerprint: Fingerprint of the network, as a key of the inputs.
         part: Name of the part.
         columns: Columns (start, stop) of the part.
         task: Task to fit.
     """
 
-    network: str
+    fingerprint: str
     part: str
     columns: tuple[int, int]
     task: ProbeTask
@@ -60,8 +60,7 @@ class Probe:
     def shape(self) -> tuple[Any, ...]:
         """Properties that all probes of one group share."""
         task = self.task
-        is_class = task.target is None
-        return task.head, task.views, task.share, task.epochs, self.width, is_class
+        return task.head, task.views, task.share, task.epochs, self.width, task.is_classification
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def fit_probes(
 
     Args:
         probes: Group that ``group_probes`` made.
-        inputs: Features by network, all of the same views.
+        inputs: Features by fingerprint of the network, all of the same views.
         config: Protocol and lengths of the probes.
         device: Device on which probes are fitted.
         kept_in: Folder in which a long fit saves its state, and from which it resumes.
@@ -151,7 +150,7 @@ def fit_classifier(
     Raises:
         IebenchError: The loss is not finite.
     """
-    fit = _Fit([probe], {probe.network: known}, config, device)
+    fit = _Fit([probe], {probe.fingerprint: known}, config, device)
     fit.run(kept_in / f"{name_of_fit([probe], config)}.pt" if kept_in else None)
     return fit.classify
 
@@ -159,7 +158,7 @@ def fit_classifier(
 def name_of_fit(probes: Sequence[Probe], config: EvaluationConfig) -> str:
     """Names the file of a fit's state by a hash of what is fitted, and how."""
     asked = [
-        (probe.network, probe.columns, probe.task.name, probe.task.epochs, probe.task.share)
+        (probe.fingerprint, probe.columns, probe.task.name, probe.task.epochs, probe.task.share)
         for probe in probes
     ]
     content = [config.model_dump(mode="json", exclude={"workers", "feature_batch_size"}), asked]
@@ -188,12 +187,13 @@ class _Fit:
         device: torch.device,
     ) -> None:
         self.probes, self.inputs, self.config, self.device = probes, inputs, config, device
-        self.first = probes[0].task
-        self.places = list(dict.fromkeys((probe.network, probe.columns) for probe in probes))
-        self.place_of_probe = torch.tensor(
-            [self.places.index((probe.network, probe.columns)) for probe in probes], device=device
+        self.common_task = probes[0].task
+        self.distinct_inputs = list(dict.fromkeys((probe.fingerprint, probe.columns) for probe in probes))
+        self.input_of_probe = torch.tensor(
+            [self.distinct_inputs.index((probe.fingerprint, probe.columns)) for probe in probes],
+            device=device,
         )
-        hidden = (config.hidden_width,) * 2 if self.first.head == "mlp" else ()
+        hidden = (config.hidden_width,) * 2 if self.common_task.head == "mlp" else ()
         self.outputs = [probe.task.outputs for probe in probes]
         self.stack = ProbeStack(probes[0].width, hidden, self.outputs).to(device)
         counts = torch.tensor(self.outputs, device=device)
@@ -204,32 +204,32 @@ class _Fit:
         self.tasks = list({probe.task.name: probe.task for probe in probes}.values())
         numbers = {task.name: number for number, task in enumerate(self.tasks)}
         self.task_of_probe = torch.tensor([numbers[probe.task.name] for probe in probes], device=device)
-        some = inputs[probes[0].network]
-        self.train, self.val = some.train, some.val
-        self.latents = some.train.latents.flatten(0, 1).to(device)
-        self.labels = some.train.labels.repeat_interleave(some.train.views).to(device)
-        networks = {probe.network for probe in probes}
+        example = inputs[probes[0].fingerprint]  # latents and labels are the same for every network
+        self.train, self.val = example.train, example.val
+        self.latents = self.train.latents.flatten(0, 1).to(device)
+        self.labels = self.train.labels.repeat_interleave(self.train.views).to(device)
+        networks = {probe.fingerprint for probe in probes}
         self.standardizations = {
-            name: standardization_of(inputs[name].train.representations, device)
+            fingerprint: standardization_of(inputs[fingerprint].train.representations, device)
             if config.protocol == "thorough"
             else None
-            for name in networks
+            for fingerprint in networks
         }
         self.scales = self._target_scales()
 
     def run(self, path: Path | None) -> None:
         """Trains all epochs, or those that a saved state lacks."""
         rows = {
-            name: FeatureRows(self.inputs[name].train, self.device, standardization)
-            for name, standardization in self.standardizations.items()
+            fingerprint: FeatureRows(self.inputs[fingerprint].train, self.device, standardization)
+            for fingerprint, standardization in self.standardizations.items()
         }
         optimizer = torch.optim.Adam(self.stack.parameters(), lr=self.config.lr, fused=True)
         start = self._restore(path, optimizer)
         kept = time.monotonic()
         epochs = tqdm(
-            range(start, self.first.epochs),
+            range(start, self.common_task.epochs),
             initial=start,
-            total=self.first.epochs,
+            total=self.common_task.epochs,
             unit="epoch",
             desc=f"{len(self.probes)} probes ({', '.join(task.name for task in self.tasks)})",
             file=sys.stderr,
@@ -243,7 +243,7 @@ class _Fit:
                 loss = self._loss(self.stack(inputs), targets)
                 loss.backward()
                 optimizer.step()
-            is_last = epoch + 1 == self.first.epochs
+            is_last = epoch + 1 == self.common_task.epochs
             if loss is not None and (is_last or time.monotonic() - kept > KEEP_EVERY):
                 if not torch.isfinite(loss):
                     raise IebenchError(
@@ -257,8 +257,8 @@ class _Fit:
     def predict(self) -> list[Tensor]:
         """Returns the predictions of each probe for the validation views; see ``fit_probes``."""
         rows = {
-            name: FeatureRows(self.inputs[name].val, self.device, standardization)
-            for name, standardization in self.standardizations.items()
+            fingerprint: FeatureRows(self.inputs[fingerprint].val, self.device, standardization)
+            for fingerprint, standardization in self.standardizations.items()
         }
         first, second = pairs_of_test(self.val.objects, self.val.views)
         found: list[list[Tensor]] = [[] for _ in self.probes]
@@ -266,7 +266,7 @@ class _Fit:
             outputs = self.stack(self._inputs(rows, one, two))
             for number, (output, count) in enumerate(zip(outputs, self.outputs, strict=True)):
                 output = output[:, :count]
-                if self.first.target is None:
+                if self.common_task.is_classification:
                     found[number].append(output.topk(min(TOP, count), dim=1).indices.cpu())
                 else:
                     scale = self.scales[int(self.task_of_probe[number])]
@@ -276,8 +276,8 @@ class _Fit:
     @torch.inference_mode()
     def classify(self, features: Features) -> Classified:
         """Names the class of each view by the only probe of this fit."""
-        network = self.probes[0].network
-        rows = {network: FeatureRows(features, self.device, self.standardizations[network])}
+        fingerprint = self.probes[0].fingerprint
+        rows = {fingerprint: FeatureRows(features, self.device, self.standardizations[fingerprint])}
         classes, confidences = [], []
         for chunk in torch.arange(features.objects * features.views).split(ROWS_AT_ONCE):
             likelihoods = self.stack(self._inputs(rows, chunk, chunk))[0].softmax(dim=1)
@@ -290,14 +290,14 @@ class _Fit:
     def _batches(self, epoch: int, rows: Mapping[str, FeatureRows]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields the batches of an epoch: inputs (probes, batch, width), with labels or targets (probes, batch, outputs)."""
         first, second = train_draws(
-            self.train.objects, self.train.views, self.config, epoch, self.first.share
+            self.train.objects, self.train.views, self.config, epoch, self.common_task.share
         )
         targets = self._targets(first.to(self.device), second.to(self.device))
         size = self.config.batch_size
         for start in range(0, len(first), size):
             stop = start + size
             inputs = self._inputs(rows, first[start:stop], second[start:stop])
-            if self.first.target is None:
+            if self.common_task.is_classification:
                 yield inputs, targets[start:stop]
             else:
                 yield inputs, targets[:, start:stop][self.task_of_probe]
@@ -305,18 +305,20 @@ class _Fit:
     def _inputs(self, rows: Mapping[str, FeatureRows], first: Tensor, second: Tensor) -> Tensor:
         """Returns the inputs (probes, batch, width) of all probes."""
         seen = {
-            name: [some[first], some[second]] if self.first.views == 2 else [some[first]]
-            for name, some in rows.items()
+            fingerprint: [network_rows[first], network_rows[second]]
+            if self.common_task.views == 2
+            else [network_rows[first]]
+            for fingerprint, network_rows in rows.items()
         }
         parts = [
-            torch.cat([view[:, start:stop] for view in seen[name]], dim=1)
-            for name, (start, stop) in self.places
+            torch.cat([view[:, start:stop] for view in seen[fingerprint]], dim=1)
+            for fingerprint, (start, stop) in self.distinct_inputs
         ]
-        return torch.stack(parts)[self.place_of_probe]
+        return torch.stack(parts)[self.input_of_probe]
 
     def _targets(self, first: Tensor, second: Tensor) -> Tensor:
         """Returns labels (rows,), or targets (tasks, rows, widest output)."""
-        if self.first.target is None:
+        if self.common_task.is_classification:
             return self.labels[first]
         widest = max(self.outputs)
         targets = []
@@ -342,7 +344,7 @@ class _Fit:
     def _loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Computes the sum of all probes' losses, so that each probe gets the gradient of its own."""
         probes, batch, _ = outputs.shape
-        if self.first.target is None:
+        if self.common_task.is_classification:
             labels = targets.expand(probes, batch).flatten()
             return F.cross_entropy(outputs.flatten(0, 1), labels, reduction="sum") / batch
         return ((outputs - targets).pow(2) * self.weights_of_outputs).sum() / batch

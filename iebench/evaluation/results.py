@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, NamedTuple
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from iebench.evaluation.intervals import Estimate, PerObject, load_per_object
 from iebench.evaluation.protocol import EvaluationConfig, Suite
@@ -21,6 +22,44 @@ FORMAT = 2
 FOLDER = "evaluations"
 TRAINED, UNTRAINED = "trained", "untrained"
 OBJECTS_SUFFIX = ".objects.npz"
+
+
+class ScoreKey(NamedTuple):
+    """The name of a score within one network.
+
+    Wherever a score is stored or sent under a text, it is ``task/part/metric``, with the network before it where there
+    are several: ``trained/rotation/all/r2``. A part may hold ``/``, a task and a metric may not.
+
+    Attributes:
+        task: Name of the task, such as ``rotation``.
+        part: Part of the representation, such as ``all``; for retrieval, queries and gallery, such as ``val-val``.
+        metric: Name of the metric, such as ``r2``.
+    """
+
+    task: str
+    part: str
+    metric: str
+
+    def text(self) -> str:
+        """Returns ``task/part/metric``."""
+        return "/".join(self)
+
+    def text_of(self, network: str) -> str:
+        """Returns ``network/task/part/metric``."""
+        return f"{network}/{self.text()}"
+
+    @staticmethod
+    def parse(text: str) -> "ScoreKey":
+        """Reads what ``text`` returned."""
+        task, _, rest = text.partition("/")
+        part, _, metric = rest.rpartition("/")
+        return ScoreKey(task, part, metric)
+
+    @staticmethod
+    def parse_of(text: str) -> "tuple[str, ScoreKey]":
+        """Reads the network and the key from what ``text_of`` returned."""
+        network, _, rest = text.partition("/")
+        return network, ScoreKey.parse(rest)
 
 
 @dataclass(frozen=True)
@@ -42,9 +81,14 @@ class Score:
     estimate: Estimate
 
     @property
-    def key(self) -> str:
+    def key(self) -> ScoreKey:
+        """The name of the score within its network."""
+        return ScoreKey(self.task, self.part, self.metric)
+
+    @property
+    def stored_name(self) -> str:
         """The name of the score in ``NAME.objects.npz``."""
-        return "/".join((self.network, self.task, self.part, self.metric))
+        return self.key.text_of(self.network)
 
 
 @dataclass(frozen=True)
@@ -60,14 +104,14 @@ class EvaluatedNetwork:
     """One network of an evaluation.
 
     Attributes:
-        title: Name of the network, ``trained`` or ``untrained``.
+        role: ``trained`` or ``untrained``; ``title`` in JSON.
         encoder: Name of the encoder.
         fingerprint: SHA-256 of the weights and of how images are prepared.
         dimension: Width of the representation.
         groups: Groups of transformations that its predictor is told; empty without a predictor.
     """
 
-    title: str
+    role: Annotated[str, Field(alias="title")]
     encoder: str
     fingerprint: str
     dimension: int
@@ -130,17 +174,13 @@ class Evaluation:
     def find(self, network: str, task: str, part: str, metric: str) -> Estimate | None:
         """Returns the estimate of one score; None if there is no such score."""
         for score in self.scores:
-            if (score.network, score.task, score.part, score.metric) == (network, task, part, metric):
+            if score.network == network and score.key == (task, part, metric):
                 return score.estimate
         return None
 
-    def of(self, network: str) -> dict[tuple[str, str, str], Estimate]:
-        """Returns the estimates of one network by (task, part, metric)."""
-        return {
-            (score.task, score.part, score.metric): score.estimate
-            for score in self.scores
-            if score.network == network
-        }
+    def of(self, network: str) -> dict[ScoreKey, Estimate]:
+        """Returns the estimates of one network."""
+        return {score.key: score.estimate for score in self.scores if score.network == network}
 
     def with_scores(self, scores: Iterable[Score]) -> "Evaluation":
         """Returns this evaluation with more scores."""
@@ -148,7 +188,7 @@ class Evaluation:
 
     def to_json(self) -> str:
         """Writes the evaluation as JSON without NaN or infinity."""
-        content = {"format": FORMAT, **_ADAPTER.dump_python(self, mode="json")}
+        content = {"format": FORMAT, **_ADAPTER.dump_python(self, mode="json", by_alias=True)}
         return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
     @staticmethod
@@ -223,7 +263,7 @@ class EvaluationFile:
         write_text(self.path, evaluation.to_json())
 
     def per_object(self) -> Mapping[str, PerObject]:
-        """Reads the contributions of objects to each score, by ``Score.key``; empty if none were stored."""
+        """Reads the contributions of objects to each score, by ``Score.stored_name``; empty if none were stored."""
         return load_per_object(self.objects_path) if self.objects_path.is_file() else {}
 
 

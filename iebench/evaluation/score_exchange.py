@@ -8,12 +8,25 @@ import torch
 from torch import Tensor
 
 from iebench.evaluation.intervals import PerObject, load_per_object, save_per_object
+from iebench.evaluation.results import ScoreKey
 from iebench.evaluation.scoring import Scores
 
 
-def keyed(name: str, task: str, part: str, scores: Scores) -> dict[str, PerObject]:
-    """Puts scores under the keys by which processes exchange them; the part is last, since its name may hold anything."""
-    return {f"{name}/{task}/{metric}/{part}": score for metric, score in scores.items()}
+def keyed(fingerprint: str, scores: Mapping[tuple[str, str], Scores]) -> dict[str, PerObject]:
+    """Puts scores under the texts by which processes exchange them.
+
+    Args:
+        fingerprint: Fingerprint of the network.
+        scores: Scores by task and part.
+
+    Returns:
+        Contributions of objects by ``fingerprint/task/part/metric``.
+    """
+    return {
+        ScoreKey(task, part, metric).text_of(fingerprint): score
+        for (task, part), of_metrics in scores.items()
+        for metric, score in of_metrics.items()
+    }
 
 
 def packed(found: Mapping[str, PerObject]) -> Tensor:

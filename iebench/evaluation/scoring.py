@@ -36,7 +36,7 @@ def score_probe(
         val: Features on which the probe was tested.
         latent_names: Names of the latents' columns.
     """
-    if task.target is None:
+    if task.is_classification:
         return score_classes(predictions, train.labels, val.labels, task.outputs)
     expected = targets_of_test(task, val)
     if task.name == "latents":

@@ -2,9 +2,10 @@
 
 import json
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from iebench.backbones.encoder import ALL, EmbeddingPredictor, Encoder
 from iebench.evaluation.corruptions import CLEAN, CORRUPTED, load_corrupt
@@ -15,9 +16,21 @@ from iebench.evaluation.fingerprints import (
     fingerprint_of_network,
     fingerprint_of_predictor,
 )
+from iebench.evaluation.image_suites import (
+    IMAGE_TASKS,
+    image_tasks,
+    image_tasks_left_out,
+    measure_images,
+)
 from iebench.evaluation.intervals import PerObject
-from iebench.evaluation.ledger import Entry, Existing, NetworkRecord, UntrainedCache
-from iebench.evaluation.own_passes import OWN_TASKS, measure_own, own_left_out, own_tasks
+from iebench.evaluation.ledger import (
+    Entry,
+    Existing,
+    MissingScores,
+    NetworkRecord,
+    UntrainedCache,
+    tasks_by_network,
+)
 from iebench.evaluation.predictor_scores import (
     PredictorSpace,
     galleries_left_out,
@@ -33,6 +46,7 @@ from iebench.evaluation.results import (
     Evaluation,
     EvaluationFile,
     LeftOut,
+    ScoreKey,
 )
 from iebench.evaluation.robustness import (
     CLEAN_VIEWS,
@@ -50,6 +64,7 @@ from iebench.evaluation.tasks import KNN
 from iebench.training.processes import Processes
 
 RETRIEVAL = "retrieval"
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -93,12 +108,12 @@ class Session:
         self.suites = tuple(dict.fromkeys(suites))
         self.tasks, left_out = splits.tasks(config)
         shifts_left_out = robustness_left_out(splits) if "robustness" in suites else []
-        of_own = own_left_out(self.suites, splits)
-        self.left_out = [*(left_out if "standard" in suites else ()), *shifts_left_out, *of_own]
+        images_left_out = image_tasks_left_out(self.suites, splits)
+        self.left_out = [*(left_out if "standard" in suites else ()), *shifts_left_out, *images_left_out]
         if "robustness" in suites and not shifts_left_out:
             load_corrupt()
         self.entries: list[Entry] = []
-        self.subjects: dict[str, NetworkRecord] = {}
+        self.records: dict[str, NetworkRecord] = {}
         self._encoders: dict[str, Encoder] = {}
         self._homes: dict[str, Path] = {}
 
@@ -115,15 +130,15 @@ class Session:
             IebenchError: The file cannot be read, or the encoder does not fit the images.
         """
         networks: list[EvaluatedNetwork] = []
-        subjects: dict[str, NetworkRecord] = {}
-        for title, encoder in ((TRAINED, request.encoder), (UNTRAINED, request.untrained)):
+        records: dict[str, NetworkRecord] = {}
+        for role, encoder in ((TRAINED, request.encoder), (UNTRAINED, request.untrained)):
             if encoder is None:
                 continue
-            subject = subjects[title] = self._subject(encoder)
-            self._homes.setdefault(subject.fingerprint, features_folder / title)
+            record = records[role] = self._record_of(encoder)
+            self._homes.setdefault(record.fingerprint, features_folder / role)
             groups = tuple(encoder.predictor.groups) if encoder.predictor else ()
-            _, dimension = encoder.parts["all"]
-            networks.append(EvaluatedNetwork(title, encoder.name, subject.fingerprint, dimension, groups))
+            _, dimension = encoder.parts[ALL]
+            networks.append(EvaluatedNetwork(role, encoder.name, record.fingerprint, dimension, groups))
         header = Evaluation(
             self.name,
             self.splits.test.describe(),
@@ -135,11 +150,11 @@ class Session:
             ood=self.splits.ood.describe() if self.splits.ood else None,
         )
         file = EvaluationFile(request.folder, self.name) if request.folder else None
-        entry = Entry(header, file, subjects)
+        entry = Entry(header, file, records)
         if self.processes.is_first:
             entry.restore(existing)
-            if UNTRAINED in subjects and not entry.evaluation.complete:
-                UntrainedCache(header, subjects[UNTRAINED]).restore()
+            if UNTRAINED in records and not entry.evaluation.complete:
+                UntrainedCache(header, records[UNTRAINED]).restore()
         self.entries.append(entry)
 
     def run(self, keeps_features: bool = False) -> None:
@@ -148,31 +163,33 @@ class Session:
         Args:
             keeps_features: Whether to compute features even if all scores are known.
         """
-        everything = self._waiting()
-        self._measure_own(everything)
-        waiting = {item for item in everything if item[1] not in OWN_TASKS}
-        needed = [name for name in self._homes if keeps_features or any(name == item[0] for item in waiting)]
+        missing = self._missing_scores()
+        self._measure_image_suites(missing)
+        missing = {item for item in missing if item.task not in IMAGE_TASKS}
+        asked = {item.fingerprint for item in missing}
+        needed = [fingerprint for fingerprint in self._homes if keeps_features or fingerprint in asked]
         if not needed:
             return
         kept_in = self._homes[needed[0]].parent / "fits"
         features = FeatureReader(
-            {name: self._source_network(name) for name in needed},
+            {fingerprint: self._source_network(fingerprint) for fingerprint in needed},
             self.config,
             self.processes,
             shares_features=not keeps_features,
         )
         if self.splits.fit:
             features.read(self.splits.fit)
-        if keeps_features or any(task not in SHIFTS for _, task, _ in waiting):
+        if keeps_features or any(item.task not in SHIFTS for item in missing):
             features.read(self.splits.test)
             inputs = {}
             if self.splits.fit:
                 inputs = {
-                    name: self.splits.align(item["train"], item["val"]) for name, item in features.of.items()
+                    fingerprint: self.splits.align(found["train"], found["val"])
+                    for fingerprint, found in features.of.items()
                 }
-                self._measure_probes(waiting, inputs, kept_in)
-            self._measure_others(waiting, features.of, inputs)
-        self._measure_shifts(waiting, features, kept_in)
+                self._measure_probes(missing, inputs, kept_in)
+            self._measure_knn_and_retrieval(missing, features.of, inputs)
+        self._measure_shifts(missing, features, kept_in)
 
     def finish(self) -> list[Evaluation]:
         """Completes the results and the cache of untrained networks, and returns the results in every process."""
@@ -182,27 +199,27 @@ class Session:
                 for entry in self.entries:
                     is_new = not entry.evaluation.complete
                     texts.append(entry.complete().to_json())
-                    if is_new and UNTRAINED in entry.subjects:
-                        UntrainedCache(entry.evaluation, entry.subjects[UNTRAINED]).store()
+                    if is_new and UNTRAINED in entry.records:
+                        UntrainedCache(entry.evaluation, entry.records[UNTRAINED]).store()
         texts = json.loads(self.processes.broadcast_text(json.dumps(texts)))
         return [Evaluation.from_json(text) for text in texts]
 
-    def _subject(self, encoder: Encoder) -> NetworkRecord:
+    def _record_of(self, encoder: Encoder) -> NetworkRecord:
         """Returns the record of an encoder's network; encoders with the same weights share one."""
         test = self.splits.test
         encoder.to(self.processes.device)
         encoder.try_out(test.index.image_size)
         fingerprint = fingerprint_of_network(encoder, test.index.image_size)
-        if fingerprint not in self.subjects:
+        if fingerprint not in self.records:
             self._encoders[fingerprint] = encoder
-            self.subjects[fingerprint] = NetworkRecord(
+            self.records[fingerprint] = NetworkRecord(
                 fingerprint,
                 encoder.parts,
                 fingerprint_of_encoder(encoder, test.index.image_size),
                 fingerprint_of_predictor(encoder),
                 left_out=self._left_out_of(encoder.predictor),
             )
-        return self.subjects[fingerprint]
+        return self.records[fingerprint]
 
     def _left_out_of(self, predictor: EmbeddingPredictor | None) -> list[LeftOut]:
         """Lists the tasks of the standard suite that a predictor does not allow."""
@@ -212,35 +229,39 @@ class Session:
             left_out += galleries_left_out(self.config.retrieval, self.splits.is_own_training)
         return left_out
 
-    def _source_network(self, name: str) -> SourceNetwork:
-        record = self.subjects[name]
+    def _source_network(self, fingerprint: str) -> SourceNetwork:
+        record = self.records[fingerprint]
         _, dimension = record.parts[ALL]
-        return SourceNetwork(self._encoders[name], record.encoder_fingerprint, dimension, self._homes[name])
+        return SourceNetwork(
+            self._encoders[fingerprint], record.encoder_fingerprint, dimension, self._homes[fingerprint]
+        )
 
-    def _waiting(self) -> set[tuple[str, str, str]]:
-        """Returns (fingerprint, task, part) of all missing scores, which rank 0 sends to all."""
-        waiting = []
+    def _missing_scores(self) -> set[MissingScores]:
+        """Returns what is still to be measured, which rank 0 sends to all."""
+        missing = []
         if self.processes.is_first:
             for entry in self.entries:
-                for title, subject in entry.subjects.items() if not entry.evaluation.complete else ():
-                    asked = self._asked(subject, title, entry.evaluation.suites)
-                    waiting += [(subject.fingerprint, *item) for item in asked if not subject.has(*item)]
-        told = json.loads(self.processes.broadcast_text(json.dumps(waiting)))
-        return {(fingerprint, task, part) for fingerprint, task, part in told}
+                for role, record in entry.records.items() if not entry.evaluation.complete else ():
+                    asked = self._asked_tasks(record, role, entry.evaluation.suites)
+                    missing += [(record.fingerprint, *item) for item in asked if not record.has(*item)]
+        told = json.loads(self.processes.broadcast_text(json.dumps(missing)))
+        return {MissingScores(*item) for item in told}
 
-    def _asked(self, subject: NetworkRecord, title: str, suites: Collection[Suite]) -> list[tuple[str, str]]:
+    def _asked_tasks(
+        self, record: NetworkRecord, role: str, suites: Collection[Suite]
+    ) -> list[tuple[str, str]]:
         """Lists all tasks and parts that are measured of a network."""
-        asked = self._asked_as_usual(subject, title) if "standard" in suites else []
+        asked = self._standard_tasks(record, role) if "standard" in suites else []
         if "robustness" in suites:
             impossible = {item.task for item in robustness_left_out(self.splits)}
             shifts = SHIFTS if self.splits.ood else (CORRUPTION,)
             asked += [(task, ALL) for task in shifts if task not in impossible]
-        if title == TRAINED:
-            predictor = self._encoders[subject.fingerprint].predictor
-            asked += [(task, ALL) for task in own_tasks(suites, predictor, self.splits)]
+        if role == TRAINED:
+            predictor = self._encoders[record.fingerprint].predictor
+            asked += [(task, ALL) for task in image_tasks(suites, predictor, self.splits)]
         return asked
 
-    def _asked_as_usual(self, subject: NetworkRecord, title: str) -> list[tuple[str, str]]:
+    def _standard_tasks(self, record: NetworkRecord, role: str) -> list[tuple[str, str]]:
         """Lists the tasks and parts that the standard suite measures of a network.
 
         The predictor of an untrained network moves embeddings at random, so it is measured on validation views only.
@@ -248,25 +269,25 @@ class Session:
         names = [task.name for task in self.tasks]
         if "classification" in names:
             names.append(KNN)
-        asked = [(name, part) for name in names for part in subject.parts]
-        predictor = self._encoders[subject.fingerprint].predictor
-        if predictor is None or any(item.task == RETRIEVAL for item in subject.left_out):
+        asked = [(name, part) for name in names for part in record.parts]
+        predictor = self._encoders[record.fingerprint].predictor
+        if predictor is None or any(item.task == RETRIEVAL for item in record.left_out):
             return asked
         is_told_rotation = "rotation" in predictor.groups
-        is_own = self.splits.is_own_training and title == TRAINED
+        is_own = self.splits.is_own_training and role == TRAINED
         possible = {"val-val": True, "val-all": is_own and is_told_rotation, "train-train": is_own}
         return asked + [(RETRIEVAL, splits) for splits in self.config.retrieval if possible[splits]]
 
     def _measure_probes(
-        self, waiting: set[tuple[str, str, str]], inputs: Mapping[str, ProbeInput], kept_in: Path
+        self, missing: set[MissingScores], inputs: Mapping[str, ProbeInput], kept_in: Path
     ) -> None:
         """Fits all probes group by group; processes share each group."""
         probes = [
-            Probe(name, part, self.subjects[name].parts[part], task)
+            Probe(fingerprint, part, self.records[fingerprint].parts[part], task)
             for task in self.tasks
-            for name in inputs
-            for part in self.subjects[name].parts
-            if (name, task.name, part) in waiting
+            for fingerprint in inputs
+            for part in self.records[fingerprint].parts
+            if (fingerprint, task.name, part) in missing
         ]
         for group in group_probes(probes):
             found: dict[str, PerObject] = {}
@@ -277,91 +298,90 @@ class Session:
                 if mine:
                     predictions = fit_probes(mine, inputs, self.config, self.processes.device, kept_in)
                     for probe, predicted in zip(mine, predictions, strict=True):
-                        used = inputs[probe.network]
+                        used = inputs[probe.fingerprint]
                         scores = score_probe(
                             probe.task, predicted, used.train, used.val, self.splits.latent_names
                         )
-                        found |= keyed(probe.network, probe.task.name, probe.part, scores)
+                        found |= keyed(probe.fingerprint, {(probe.task.name, probe.part): scores})
             self._record(found)
 
-    def _measure_others(
+    def _measure_knn_and_retrieval(
         self,
-        waiting: set[tuple[str, str, str]],
+        missing: set[MissingScores],
         features: Mapping[str, dict[str, Features]],
         inputs: Mapping[str, ProbeInput],
     ) -> None:
-        """Measures tasks without a fit; each process takes every n-th of them, for n processes."""
-        items = sorted(item for item in waiting if item[1] in (KNN, RETRIEVAL))
+        """Measures the tasks that need no fit; processes share them."""
+
+        def measure(item: MissingScores) -> dict[str, PerObject]:
+            fingerprint, task, part = item
+            if task == RETRIEVAL:
+                self._say(f"retrieval by the predictor: {part}")
+                return self._retrieve(fingerprint, part, features[fingerprint])
+            self._say(f"nearest neighbors: {part}")
+            columns, classes = self.records[fingerprint].parts[part], self.splits.classes
+            device = self.processes.device
+            scores = score_neighbors(inputs[fingerprint], columns, classes, self.config, device)
+            return keyed(fingerprint, {(task, part): scores})
+
+        self._share_out(sorted(item for item in missing if item.task in (KNN, RETRIEVAL)), measure)
+
+    def _measure_shifts(self, missing: set[MissingScores], features: FeatureReader, kept_in: Path) -> None:
+        """Measures accuracy on corrupted views and on those outside the training range; processes share the networks."""
+        asked = tasks_by_network(missing, SHIFTS)
+        if not asked:
+            return
+        networks = list(asked)
+        test, ood, views = self.splits.test, self.splits.ood, self.config.robustness_views
+        features.read(test, CLEAN_VIEWS, shown_views(test, views, (CLEAN,)), networks)
+        if any(CORRUPTION in tasks for tasks in asked.values()):
+            features.read(test, CORRUPTION, shown_views(test, views, CORRUPTED), networks)
+        if ood:
+            features.read(ood, OOD, shown_views(ood, views, (CLEAN,)), networks)
+
+        def measure(fingerprint: str) -> dict[str, PerObject]:
+            self._say("robustness: fitting the linear probe")
+            known, device = features.of[fingerprint], self.processes.device
+            meter = ShiftMeter(self.splits, self.config, device, known, kept_in, fingerprint)
+            found = {task: meter.measure(task) for task in asked[fingerprint]}
+            by_part = {(task, part): scores for task in found for part, scores in found[task].items()}
+            return keyed(fingerprint, by_part)
+
+        self._share_out(networks, measure)
+
+    def _measure_image_suites(self, missing: set[MissingScores]) -> None:
+        """Measures tasks that encode images of their own; processes share the networks."""
+        asked = tasks_by_network(missing, IMAGE_TASKS)
+
+        def measure(fingerprint: str) -> dict[str, PerObject]:
+            tasks, encoder = asked[fingerprint], self._encoders[fingerprint]
+            self._say(f"encoding for {', '.join(tasks)}")
+            device = self.processes.device
+            return keyed(fingerprint, measure_images(tasks, encoder, self.splits, self.config, device))
+
+        self._share_out(list(asked), measure)
+
+    def _retrieve(
+        self, fingerprint: str, part: str, features: Mapping[str, Features]
+    ) -> dict[str, PerObject]:
+        """Scores what one predictor retrieves from one gallery."""
+        predictor = self._encoders[fingerprint].predictor
+        assert predictor is not None
+        latents, device = self.splits.test.latent_names, self.processes.device
+        spaces = {
+            split: PredictorSpace(predictor, known, latents, device) for split, known in features.items()
+        }
+        return keyed(fingerprint, score_retrieval(part, spaces))
+
+    def _share_out(self, items: Sequence[Item], measure: Callable[[Item], dict[str, PerObject]]) -> None:
+        """Measures each item in one process; the processes take items in turn, and record scores after each round."""
         for start in range(0, len(items), self.processes.count):
             found: dict[str, PerObject] = {}
             with self.processes.fail_together():
-                name, task, part = ("", "", "")
-                if start + self.processes.rank < len(items):
-                    name, task, part = items[start + self.processes.rank]
-                if task == KNN:
-                    self._say(f"nearest neighbors: {part}")
-                    columns, device = self.subjects[name].parts[part], self.processes.device
-                    scores = score_neighbors(inputs[name], columns, self.splits.classes, self.config, device)
-                    found = keyed(name, task, part, scores)
-                elif task == RETRIEVAL:
-                    self._say(f"retrieval by the predictor: {part}")
-                    found = self._retrieve(name, part, features[name])
+                number = start + self.processes.rank
+                if number < len(items):
+                    found = measure(items[number])
             self._record(found)
-
-    def _measure_shifts(
-        self, waiting: set[tuple[str, str, str]], features: FeatureReader, kept_in: Path
-    ) -> None:
-        """Measures accuracy on corrupted views and on those outside the training range; processes share the networks."""
-        asked = sorted((name, task) for name, task, _ in waiting if task in SHIFTS)
-        if not asked:
-            return
-        names = list(dict.fromkeys(name for name, _ in asked))
-        test, ood, views = self.splits.test, self.splits.ood, self.config.robustness_views
-        features.read(test, CLEAN_VIEWS, shown_views(test, views, (CLEAN,)), names)
-        if any(task == CORRUPTION for _, task in asked):
-            features.read(test, CORRUPTION, shown_views(test, views, CORRUPTED), names)
-        if ood:
-            features.read(ood, OOD, shown_views(ood, views, (CLEAN,)), names)
-        for start in range(0, len(names), self.processes.count):
-            found: dict[str, PerObject] = {}
-            with self.processes.fail_together():
-                if start + self.processes.rank < len(names):
-                    name = names[start + self.processes.rank]
-                    self._say("robustness: fitting the linear probe")
-                    meter = ShiftMeter(
-                        self.splits, self.config, self.processes.device, features.of[name], kept_in, name
-                    )
-                    for task in (task for owner, task in asked if owner == name):
-                        for part, scores in meter.measure(task).items():
-                            found |= keyed(name, task, part, scores)
-            self._record(found)
-
-    def _measure_own(self, waiting: set[tuple[str, str, str]]) -> None:
-        """Measures tasks that encode images of their own; processes share the networks."""
-        asked = sorted((name, task) for name, task, _ in waiting if task in OWN_TASKS)
-        names = list(dict.fromkeys(name for name, _ in asked))
-        for start in range(0, len(names), self.processes.count):
-            found: dict[str, PerObject] = {}
-            with self.processes.fail_together():
-                if start + self.processes.rank < len(names):
-                    name = names[start + self.processes.rank]
-                    tasks = [task for owner, task in asked if owner == name]
-                    self._say(f"encoding for {', '.join(tasks)}")
-                    encoder, device = self._encoders[name], self.processes.device
-                    for task, part, scores in measure_own(tasks, encoder, self.splits, self.config, device):
-                        found |= keyed(name, task, part, scores)
-            self._record(found)
-
-    def _retrieve(self, name: str, part: str, features: Mapping[str, Features]) -> dict[str, PerObject]:
-        """Scores what one predictor retrieves from one gallery."""
-        predictor = self._encoders[name].predictor
-        assert predictor is not None
-        latents, device = self.splits.test.latent_names, self.processes.device
-        spaces = {split: PredictorSpace(predictor, some, latents, device) for split, some in features.items()}
-        found: dict[str, PerObject] = {}
-        for (task, place), scores in score_retrieval(part, spaces).items():
-            found |= keyed(name, task, place, scores)
-        return found
 
     def _record(self, found: Mapping[str, PerObject]) -> None:
         """Sends the scores of each process to rank 0, which writes them."""
@@ -372,9 +392,9 @@ class Session:
             if not self.processes.is_first:
                 return
             for share in shares:
-                for key, score in unpacked(share).items():
-                    fingerprint, task, metric, part = key.split("/", 3)
-                    self.subjects[fingerprint].known[task, part, metric] = score
+                for text, score in unpacked(share).items():
+                    fingerprint, key = ScoreKey.parse_of(text)
+                    self.records[fingerprint].known[key] = score
             for entry in self.entries:
                 entry.write()
 

@@ -143,9 +143,9 @@ class Splits:
             names = dict.fromkeys([*(task.name for task in tasks), *(item.task for item in left_out), KNN])
             return [], [LeftOut(name, NO_TRAINING_SPLIT) for name in names]
         if self.shares_no_class():
-            classes = [task.name for task in tasks if task.target is None]
+            classes = [task.name for task in tasks if task.is_classification]
             left_out += [LeftOut(name, "the datasets share no class") for name in (*classes, KNN)]
-            return [task for task in tasks if task.target is not None], left_out
+            return [task for task in tasks if not task.is_classification], left_out
         return tasks, left_out + self.classes_left_out()
 
     def shares_no_class(self) -> bool:

@@ -51,6 +51,11 @@ class ProbeTask:
     share: float = 1.0
     is_standardized: bool = False
 
+    @property
+    def is_classification(self) -> bool:
+        """Whether the probe names the class of a view; otherwise it is a regression."""
+        return self.target is None
+
 
 def probe_tasks(
     latent_names: Sequence[str], classes: int, views_per_object: int, config: EvaluationConfig

@@ -150,8 +150,8 @@ class Method(nn.Module, ABC):
         return bool(told & set(AUGMENTATION_GROUPS))
 
     def parts(self) -> dict[str, tuple[int, int]]:
-        """Returns the columns (start, stop) of each named part of the representation, ``whole`` first."""
-        return {"whole": (0, self.dimensions.representation)}
+        """Returns the columns (start, stop) of each named part of the representation; empty if it has no parts."""
+        return {}
 
     def steered_embeddings(self, representations: Tensor) -> Tensor:
         """Returns the embeddings that the predictor steers.

@@ -85,10 +85,9 @@ class SIE(Method):
         self.predictor = build_predictor(config.predictor, widths[-1], config.groups)
 
     def parts(self) -> dict[str, tuple[int, int]]:
-        """Returns the columns of the whole representation and of its two parts."""
+        """Returns the columns of the two parts of the representation; empty if all of it is equivariant."""
         split, whole = self.invariant_dimension, self.dimensions.representation
-        parts = {"invariant": (0, split), "equivariant": (split, whole)} if split else {}
-        return {**super().parts(), **parts}
+        return {"invariant": (0, split), "equivariant": (split, whole)} if split else {}
 
     def steered_embeddings(self, representations: Tensor) -> Tensor:
         """Returns the embeddings of the equivariant part of representations (batch, dimension)."""

@@ -10,13 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from iebench.backbones.encoder import ALL
 from iebench.evaluation.differences import Difference, SeedSummary, paired_difference, pool_seeds
 from iebench.evaluation.intervals import Bootstrap
-from iebench.evaluation.results import TRAINED, UNTRAINED
+from iebench.evaluation.results import TRAINED, UNTRAINED, ScoreKey
 from iebench.report.subjects import Subject
-
-ScorePath = tuple[str, str, str]
-"""Task, part and metric of a score."""
 
 OOD = "ood"
 """Name of the task that has a dataset of its own."""
@@ -48,12 +46,12 @@ class Contender:
         return self.subjects[0].groups
 
     @cached_property
-    def paths(self) -> tuple[ScorePath, ...]:
+    def paths(self) -> tuple[ScoreKey, ...]:
         """Paths of the scores that the contender has."""
         found = self.subjects[0].evaluation.of(self.network)
         return tuple(path for path in found if self._is_shown(path))
 
-    def summary(self, path: ScorePath) -> SeedSummary | None:
+    def summary(self, path: ScoreKey) -> SeedSummary | None:
         """Summarizes one score over the seeds, with interval and chance; None if it is missing or undefined."""
         if not self._is_shown(path):
             return None
@@ -72,18 +70,18 @@ class Contender:
             float(np.mean(values)), spread, len(values), low, high, first.chance, first.objects
         )
 
-    def bootstraps(self, path: ScorePath) -> list[Bootstrap] | None:
+    def bootstraps(self, path: ScoreKey) -> list[Bootstrap] | None:
         """Returns the resamples of one score for each seed; None if the contributions of objects are not stored."""
-        key = "/".join((self.network, *path))
-        found = [subject.bootstraps.get(key) for subject in self.subjects]
+        name = path.text_of(self.network)
+        found = [subject.bootstraps.get(name) for subject in self.subjects]
         known = [item for item in found if item is not None]
         return known if len(known) == len(found) else None
 
-    def difference(self, other: "Contender", path: ScorePath) -> Difference | None:
+    def difference(self, other: "Contender", path: ScoreKey) -> Difference | None:
         """Computes how much more this contender scores than another on the same objects; None if that is unknown."""
         first, second = self.bootstraps(path), other.bootstraps(path)
         tests = {subject.evaluation.test.sha256 for subject in (*self.subjects, *other.subjects)}
-        if path[0] == OOD:
+        if path.task == OOD:
             tests = {_ood_of(subject) for subject in (*self.subjects, *other.subjects)}
         if first is None or second is None or len(tests) > 1:
             return None
@@ -91,12 +89,11 @@ class Contender:
             return None
         return paired_difference(first, second)
 
-    def _is_shown(self, path: ScorePath) -> bool:
-        task, part, _ = path
-        return not self.is_whole_only or (part == "all" and task not in PREDICTOR_TASKS)
+    def _is_shown(self, path: ScoreKey) -> bool:
+        return not self.is_whole_only or (path.part == ALL and path.task not in PREDICTOR_TASKS)
 
 
-def bounds_of(path: ScorePath) -> tuple[float, float]:
+def bounds_of(path: ScoreKey) -> tuple[float, float]:
     """Returns the least and the greatest value that a score can have."""
     metric = path[2]
     if metric == "top1_relative":

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from iebench.backbones.encoder import ALL
 from iebench.evaluation.intervals import Estimate
 from iebench.report import wording
 from iebench.report.gallery import (
@@ -245,7 +246,7 @@ def _interval(estimate: Estimate, show: Callable[[float], str]) -> str:
 
 
 def _part(name: str) -> str:
-    return "whole representation" if name == "all" else f"{name.replace('_', ' ')} part"
+    return "whole representation" if name == ALL else f"{name.replace('_', ' ')} part"
 
 
 def _sheet(showcase: Showcase, frames: Frames) -> list[SheetRow]:

@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass
 
+from iebench.backbones.encoder import ALL
+from iebench.evaluation.results import ScoreKey
 from iebench.report.contenders import Contender
-from iebench.report.tables import VAL, WHOLE, interval_text, metric_at
+from iebench.report.tables import VAL, interval_text, metric_at
 
 _KEY_FIGURES = (
-    ("Linear top-1", "whole representation", ("classification", WHOLE, "top1")),
-    ("Rotation R²", "equivariant part", ("rotation", "equivariant", "r2")),
-    ("Rotation R²", "whole representation", ("rotation", WHOLE, "r2")),
-    ("Retrieval MRR", "steered by the predictor", ("retrieval", VAL, "mrr")),
-    ("PRE", "lower is better", ("retrieval", VAL, "pre")),
+    ("Linear top-1", "whole representation", ScoreKey("classification", ALL, "top1")),
+    ("Rotation R²", "equivariant part", ScoreKey("rotation", "equivariant", "r2")),
+    ("Rotation R²", "whole representation", ScoreKey("rotation", ALL, "r2")),
+    ("Retrieval MRR", "steered by the predictor", ScoreKey("retrieval", VAL, "mrr")),
+    ("PRE", "lower is better", ScoreKey("retrieval", VAL, "pre")),
 )
 
 

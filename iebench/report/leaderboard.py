@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from iebench.backbones.encoder import ALL
 from iebench.evaluation.differences import SeedSummary
-from iebench.report.contenders import Contender, ScorePath
+from iebench.evaluation.results import ScoreKey
+from iebench.report.contenders import Contender
 from iebench.report.published import (
     CLASSES,
     OBJECTS,
@@ -14,7 +16,7 @@ from iebench.report.published import (
     Source,
     published_rows,
 )
-from iebench.report.tables import Metric, metric_at
+from iebench.report.tables import VAL, Metric, metric_at
 
 PUBLISHED_PROBE_EPOCHS = 300
 
@@ -34,7 +36,7 @@ class Column:
     key: str
     header: str
     published: str
-    path: ScorePath
+    path: ScoreKey
     r2: RSquared | None = None
 
     @property
@@ -44,28 +46,30 @@ class Column:
 
 
 COLUMNS = (
-    Column("top1", "top-1", "top1", ("classification", "all", "top1")),
-    Column("rotation_r2", "rotation R²", "rotation_r2", ("rotation", "all", "r2"), "pooled"),
+    Column("top1", "top-1", "top1", ScoreKey("classification", ALL, "top1")),
+    Column("rotation_r2", "rotation R²", "rotation_r2", ScoreKey("rotation", ALL, "r2"), "pooled"),
     Column(
         "rotation_r2_per_component",
         "rotation R² per component",
         "rotation_r2",
-        ("rotation", "all", "r2_per_component"),
+        ScoreKey("rotation", ALL, "r2_per_component"),
         "per_component",
     ),
-    Column("pose_r2", "single view R²", "pose_r2", ("pose", "all", "r2"), "pooled"),
+    Column("pose_r2", "single view R²", "pose_r2", ScoreKey("pose", ALL, "r2"), "pooled"),
     Column(
         "pose_r2_per_component",
         "single view R² per component",
         "pose_r2",
-        ("pose", "all", "r2_per_component"),
+        ScoreKey("pose", ALL, "r2_per_component"),
         "per_component",
     ),
-    Column("color_r2", "colour R²", "color_r2", ("color", "all", "r2")),
-    Column("translation_r2", "position R²", "translation_object_r2", ("translation", "all", "r2"), "pooled"),
-    Column("mrr", "MRR", "mrr", ("retrieval", "val-val", "mrr")),
-    Column("h@1", "H@1", "h@1", ("retrieval", "val-val", "h@1")),
-    Column("h@5", "H@5", "h@5", ("retrieval", "val-val", "h@5")),
+    Column("color_r2", "colour R²", "color_r2", ScoreKey("color", ALL, "r2")),
+    Column(
+        "translation_r2", "position R²", "translation_object_r2", ScoreKey("translation", ALL, "r2"), "pooled"
+    ),
+    Column("mrr", "MRR", "mrr", ScoreKey("retrieval", VAL, "mrr")),
+    Column("h@1", "H@1", "h@1", ScoreKey("retrieval", VAL, "h@1")),
+    Column("h@5", "H@5", "h@5", ScoreKey("retrieval", VAL, "h@5")),
 )
 """The quantities that papers on 3DIEBench report. The R² of two hue differences is the same in both definitions."""
 

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from iebench.backbones.encoder import ALL
 from iebench.evaluation.differences import SeedSummary
 from iebench.evaluation.intervals import Estimate
-from iebench.evaluation.results import TRAINED, Evaluation
-from iebench.report.contenders import PREDICTOR_TASKS, Contender, ScorePath
+from iebench.evaluation.results import TRAINED, Evaluation, ScoreKey
+from iebench.report.contenders import PREDICTOR_TASKS, Contender
 
 MISSING = "–"
-WHOLE = "all"
 VAL = "val-val"
 """Queries and gallery of retrieval: validation views among the views of their object, or among all for PRE."""
 
@@ -93,7 +93,7 @@ _KINDS: dict[str, tuple[str, Callable[[float], str], bool]] = {
     "composition_error": ("error of two steps against one", three_digits, False),
     "inversion_error": ("error of there and back", three_digits, False),
 }
-_PARTS = (WHOLE, VAL, "invariant", "equivariant", "val-gallery", "val-all", "train-train")
+_PARTS = (ALL, VAL, "invariant", "equivariant", "val-gallery", "val-all", "train-train")
 _PART_NAMES = {
     "val-gallery": "among all validation views",
     "val-all": "among training and validation views",
@@ -114,7 +114,7 @@ class Metric:
         higher_is_better: Whether more is better.
     """
 
-    path: ScorePath
+    path: ScoreKey
     heading: str
     name: str
     show: Callable[[float], str]
@@ -123,15 +123,15 @@ class Metric:
     @property
     def depends_on_groups(self) -> bool:
         """Whether only predictors that are told the same groups can be compared by it."""
-        return self.path[0] in PREDICTOR_TASKS
+        return self.path.task in PREDICTOR_TASKS
 
 
-def metric_at(path: ScorePath) -> Metric:
+def metric_at(path: ScoreKey) -> Metric:
     """Returns the quantity at a path."""
     task, part, key = path
     fallback = (key.replace("r2_", "R² of "), three_digits, True)
     name, show, higher_is_better = _KINDS.get(key, fallback)
-    if part not in (WHOLE, VAL):
+    if part not in (ALL, VAL):
         name = f"{name} ({_PART_NAMES.get(part, part.replace('_', ' '))})"
     return Metric(path, HEADINGS.get(task, task), name, show, higher_is_better)
 
@@ -141,7 +141,7 @@ def metrics_of(contenders: Sequence[Contender]) -> list[Metric]:
     return [metric_at(path) for path in in_order(path for item in contenders for path in item.paths)]
 
 
-def in_order(paths: Iterable[ScorePath]) -> list[ScorePath]:
+def in_order(paths: Iterable[ScoreKey]) -> list[ScoreKey]:
     """Sorts paths by task, metric and part as the tables show them, each once and unknown ones last."""
     tasks, kinds = list(HEADINGS), list(_KINDS)
 
@@ -277,7 +277,7 @@ class KeyNumber:
     """A column of the overview, about the whole representation, so that all methods are probed alike."""
 
     header: str
-    path: ScorePath
+    path: ScoreKey
 
     @property
     def metric(self) -> Metric:
@@ -286,13 +286,13 @@ class KeyNumber:
 
 
 KEY_NUMBERS = (
-    KeyNumber("top-1", ("classification", WHOLE, "top1")),
-    KeyNumber("rotation R²", ("rotation", WHOLE, "r2")),
-    KeyNumber("per component", ("rotation", WHOLE, "r2_per_component")),
-    KeyNumber("pose R²", ("pose", WHOLE, "r2")),
-    KeyNumber("colour R²", ("color", WHOLE, "r2")),
-    KeyNumber("MRR", ("retrieval", VAL, "mrr")),
-    KeyNumber("PRE ↓", ("retrieval", VAL, "pre")),
+    KeyNumber("top-1", ScoreKey("classification", ALL, "top1")),
+    KeyNumber("rotation R²", ScoreKey("rotation", ALL, "r2")),
+    KeyNumber("per component", ScoreKey("rotation", ALL, "r2_per_component")),
+    KeyNumber("pose R²", ScoreKey("pose", ALL, "r2")),
+    KeyNumber("colour R²", ScoreKey("color", ALL, "r2")),
+    KeyNumber("MRR", ScoreKey("retrieval", VAL, "mrr")),
+    KeyNumber("PRE ↓", ScoreKey("retrieval", VAL, "pre")),
 )
 """The columns of the overview, which compare methods at a glance."""
 
@@ -349,10 +349,10 @@ HEADLINES = {
 _HEADLINES_OF_PARTS = {"classification": "top1", "rotation": "r2"}
 
 
-def is_headline(path: ScorePath) -> bool:
+def is_headline(path: ScoreKey) -> bool:
     """Returns whether a terminal shows a score by default."""
     task, part, metric = path
-    if part in (WHOLE, VAL, "clean"):
+    if part in (ALL, VAL, "clean"):
         return metric in HEADLINES.get(task, ())
     return _HEADLINES_OF_PARTS.get(task) == metric
 
@@ -364,7 +364,7 @@ def text_table(evaluation: Evaluation, shows_all: bool = True) -> str:
         evaluation: Evaluation to show.
         shows_all: Whether every score is shown, or only those that ``is_headline`` accepts.
     """
-    results = {network.title: evaluation.of(network.title) for network in evaluation.networks}
+    results = {network.role: evaluation.of(network.role) for network in evaluation.networks}
     paths = in_order(path for found in results.values() for path in found)
     metrics = [metric_at(path) for path in paths if shows_all or is_headline(path)]
     names = [metric.name + ("" if metric.higher_is_better else " ↓") for metric in metrics]

@@ -3,13 +3,14 @@
 import re
 from collections.abc import Sequence
 
-from iebench.evaluation.results import EvaluatedData
-from iebench.report.contenders import Contender, ScorePath
+from iebench.backbones.encoder import ALL
+from iebench.evaluation.results import EvaluatedData, ScoreKey
+from iebench.report.contenders import Contender
 from iebench.report.subjects import Subject, flatten
-from iebench.report.tables import MISSING, VAL, WHOLE, interval_text, is_told_apart, metric_at
+from iebench.report.tables import MISSING, VAL, interval_text, is_told_apart, metric_at
 from shards.schema import DatasetIndex
 
-_TOP1, _MRR = ("classification", WHOLE, "top1"), ("retrieval", VAL, "mrr")
+_TOP1, _MRR = ScoreKey("classification", ALL, "top1"), ScoreKey("retrieval", VAL, "mrr")
 _DIFFERENCES = 6
 MANY = 4
 """Largest number of contenders that the page compares by sentences rather than by tables."""
@@ -184,7 +185,7 @@ def _section(field: str) -> str:
     return "the method" if section == "method" else f"the {section} settings"
 
 
-def _comparison(name: str, path: ScorePath, contender: Contender, untrained: Contender | None) -> str:
+def _comparison(name: str, path: ScoreKey, contender: Contender, untrained: Contender | None) -> str:
     """Compares one number with the untrained network and chance; empty if the method has no such number."""
     metric, summary = metric_at(path), contender.summary(path)
     if summary is None:

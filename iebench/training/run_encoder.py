@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import Tensor
 
 from iebench.augmentations.config import AugmentationConfig
-from iebench.backbones.encoder import ALL, EmbeddingPredictor, Encoder
+from iebench.backbones.encoder import EmbeddingPredictor, Encoder
 from iebench.recipes.recipe import Recipe
 from iebench.training.model import Model, build_model
 from iebench.training.run import Run, load_checkpoint
@@ -65,7 +65,6 @@ def encoder_of_run(run: Run, checkpoint: Path, index: DatasetIndex) -> Encoder:
     )  # images of another size are resized, so the network is built for this one
     model = _restored(checkpoint, run.recipe(), index.model_copy(update={"image_size": size}))
     mean, std = model.channel_mean.flatten().tolist(), model.channel_std.flatten().tolist()
-    parts = {name: columns for name, columns in model.method.parts().items() if name not in ("whole", ALL)}
     augmentation = run.recipe().augmentation
     predictor = (
         MethodPredictor(model, augmentation)
@@ -78,7 +77,7 @@ def encoder_of_run(run: Run, checkpoint: Path, index: DatasetIndex) -> Encoder:
         image_size=size,
         mean=(mean[0], mean[1], mean[2]),
         std=(std[0], std[1], std[2]),
-        parts=parts,
+        parts=model.method.parts(),
         predictor=predictor,
     )
 

@@ -82,7 +82,7 @@ def colors(tmp_path: Path) -> list[str]:
 
 
 def values(evaluation: Evaluation) -> dict[str, float | None]:
-    return {score.key: score.estimate.value for score in evaluation.scores}
+    return {score.stored_name: score.estimate.value for score in evaluation.scores}
 
 
 def test_any_function_from_images_to_vectors_is_evaluated(toy_dataset: Path, tmp_path: Path):
@@ -111,7 +111,7 @@ def test_a_network_with_its_transform_is_evaluated_as_it_is_alone(toy_dataset: P
 
 def test_both_networks_of_a_run_are_measured_by_every_metric(evaluated: Path):
     result = read_evaluation(evaluated)
-    assert [network.title for network in result.networks] == [TRAINED, UNTRAINED]
+    assert [network.role for network in result.networks] == [TRAINED, UNTRAINED]
     pre = {TRAINED: {"val-val", "val-all", "train-train"}, UNTRAINED: {"val-val"}}
     for title in (TRAINED, UNTRAINED):
         scores = result.of(title)
@@ -143,9 +143,9 @@ def test_the_content_of_the_file_is_strict_json(evaluated: Path):
 def test_what_objects_contribute_stands_beside_the_scores(evaluated: Path):
     result = read_evaluation(evaluated)
     contributions = EvaluationFile(evaluated, result.name).per_object()
-    assert set(contributions) == {score.key for score in result.scores}
+    assert set(contributions) == {score.stored_name for score in result.scores}
     for score in result.scores:
-        assert contributions[score.key].value == score.estimate.value
+        assert contributions[score.stored_name].value == score.estimate.value
 
 
 @pytest.mark.slow
@@ -320,8 +320,8 @@ def test_a_killed_evaluation_goes_on_where_it_was(
     )
     result = evaluate_run(Run(run_folder), toy_dataset, "cpu")
     assert result.complete
-    assert not {(probe.network, probe.part, probe.task.name) for probe in again} & {
-        (probe.network, probe.part, probe.task.name) for probes in done for probe in probes
+    assert not {(probe.fingerprint, probe.part, probe.task.name) for probe in again} & {
+        (probe.fingerprint, probe.part, probe.task.name) for probes in done for probe in probes
     }
     assert values(result) == pytest.approx(values(read_evaluation(evaluated)), rel=1e-4, abs=1e-5)
     assert not (run_folder / "features").exists()

@@ -134,7 +134,7 @@ def test_another_suite_adds_to_what_is_known_and_measures_nothing_twice(
         result = evaluate_encoder(
             mean_colors, toy_dataset, config=SHORT, out=tmp_path, device="cpu", suites=suites
         )
-        return {score.key: score.estimate.value for score in result.scores}
+        return {score.stored_name: score.estimate.value for score in result.scores}
 
     standard = evaluate("standard")
     both = evaluate("robustness")
@@ -163,7 +163,7 @@ def test_a_stopped_suite_goes_on_behind_its_last_chunk(
         result = evaluate_encoder(
             Meter(), toy_dataset, config=SHORT, out=tmp_path, device="cpu", suites=["robustness"]
         )
-        return {score.key: score.estimate.value for score in result.scores}
+        return {score.stored_name: score.estimate.value for score in result.scores}
 
     def stop(*arguments: object) -> None:
         raise KeyboardInterrupt

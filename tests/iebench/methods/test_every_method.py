@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from every_method import METHODS, WIDTH, small_batch, small_method
+from iebench.backbones.encoder import ALL
 from iebench.methods import Batch, Method
 
 
@@ -52,10 +53,10 @@ def test_a_predictor_steers_the_embeddings_that_the_method_names(name: str):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_parts_begin_with_the_whole_representation(name: str):
+def test_parts_are_columns_of_the_representation_that_are_not_all_of_it(name: str):
     parts = small_method(name).parts()
-    assert next(iter(parts.items())) == ("whole", (0, WIDTH))
-    assert all(start < stop <= WIDTH for start, stop in parts.values())
+    assert ALL not in parts
+    assert all(0 <= start < stop <= WIDTH and stop - start < WIDTH for start, stop in parts.values())
 
 
 def test_a_representation_may_be_steered_itself():

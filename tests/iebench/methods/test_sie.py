@@ -8,12 +8,12 @@ from shards.errors import UsageError
 
 def test_the_parts_cover_the_representation_without_overlap():
     parts = SIE(SIEConfig(equivariant_dimension=3, projector=[16, 16]), Dimensions(8)).parts()
-    assert parts == {"whole": (0, 8), "invariant": (0, 5), "equivariant": (5, 8)}
+    assert parts == {"invariant": (0, 5), "equivariant": (5, 8)}
 
 
 def test_without_an_invariant_part_the_whole_representation_is_steered():
     method = SIE(SIEConfig(only_equivariant=True, projector=[16, 16]), Dimensions(8))
-    assert method.parts() == {"whole": (0, 8)}
+    assert method.parts() == {}
     assert method.steered_embeddings(torch.randn(4, 8)).shape == (4, 16)
 
 

@@ -231,7 +231,7 @@ def test_a_run_is_evaluated_on_the_gpu_as_on_the_cpu(toy_dataset: Path, tmp_path
         for device in ("cuda", "cpu")
     }
     found = {
-        device: {score.key: score.estimate.value for score in content.scores}
+        device: {score.stored_name: score.estimate.value for score in content.scores}
         for device, content in found.items()
     }
     assert found["cuda"].keys() == found["cpu"].keys()

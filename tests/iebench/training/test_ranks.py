@@ -236,7 +236,7 @@ def test_two_processes_evaluate_as_one(alone: dict[str, Path], toy_dataset: Path
     found = EvaluationFile(folder, "views").read()
     expected = evaluate_run(Run(alone["sie"]), toy_dataset, "cpu")
     ours, theirs = (
-        {score.key: score.estimate.value for score in content.scores} for content in (found, expected)
+        {score.stored_name: score.estimate.value for score in content.scores} for content in (found, expected)
     )
     assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-4)
 

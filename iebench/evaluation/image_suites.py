@@ -1,6 +1,6 @@
-"""Suites whose tasks encode images of their own, beside the features that all probes share."""
+"""The suites ``steering`` and ``linear``, whose tasks encode images of their own instead of reading stored features."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 import torch
 
@@ -12,53 +12,51 @@ from iebench.evaluation.scoring import Scores
 from iebench.evaluation.splits import Splits
 from iebench.evaluation.steering import STEERING_TASKS, SteeringMeter, steering_left_out, steering_tasks
 
-OWN_TASKS = (*STEERING_TASKS, LINEAR)
+IMAGE_TASKS = (*STEERING_TASKS, LINEAR)
 """Tasks of the suites ``steering`` and ``linear``."""
 
 
-def own_left_out(suites: Collection[Suite], splits: Splits) -> list[LeftOut]:
-    """Lists the tasks that the datasets do not allow, each with the reason."""
+def image_tasks_left_out(suites: Collection[Suite], splits: Splits) -> list[LeftOut]:
+    """Lists the tasks of the two suites that the datasets do not allow, each with the reason."""
     steering = steering_left_out(splits) if "steering" in suites else []
     return [*steering, *(linear_left_out(splits) if "linear" in suites else [])]
 
 
-def own_tasks(suites: Collection[Suite], predictor: EmbeddingPredictor | None, splits: Splits) -> list[str]:
-    """Lists the tasks that can be measured of a network with this predictor."""
+def image_tasks(suites: Collection[Suite], predictor: EmbeddingPredictor | None, splits: Splits) -> list[str]:
+    """Lists the tasks of the two suites that can be measured of a network with this predictor."""
     steering = steering_tasks(predictor, splits) if "steering" in suites else []
     is_linear = "linear" in suites and not linear_left_out(splits)
     return [*steering, *([LINEAR] if is_linear else [])]
 
 
-def measure_own(
+def measure_images(
     tasks: Collection[str],
     encoder: Encoder,
     splits: Splits,
     config: EvaluationConfig,
     device: torch.device,
-) -> Iterator[tuple[str, str, Scores]]:
-    """Measures tasks of one network.
+) -> dict[tuple[str, str], Scores]:
+    """Measures tasks of one network, those of the steering suite first.
 
     Args:
-        tasks: Names from ``OWN_TASKS``.
+        tasks: Names from ``IMAGE_TASKS``.
         encoder: Network on the device.
         splits: Splits of the evaluation.
         config: Settings with the lengths of passes.
         device: Device on which the network runs.
 
-    Yields:
-        Task, part of the scores, and the scores.
+    Returns:
+        Scores by task and part.
 
     Raises:
         IebenchError: A shard cannot be read.
     """
-    steering = [task for task in STEERING_TASKS if task in tasks]
-    meters: list[tuple[list[str], type[SteeringMeter | LinearEvaluation]]] = [
-        (steering, SteeringMeter),
-        ([LINEAR] if LINEAR in tasks else [], LinearEvaluation),
-    ]
-    for asked, build in meters:
+    meters = ((STEERING_TASKS, SteeringMeter), ((LINEAR,), LinearEvaluation))
+    found: dict[tuple[str, str], Scores] = {}
+    for of_suite, build in meters:
+        asked = [task for task in of_suite if task in tasks]
         meter = build(encoder, splits, config, device) if asked else None
         for task in asked:
             assert meter is not None
-            for part, scores in meter.measure(task).items():
-                yield task, part, scores
+            found |= {(task, part): scores for part, scores in meter.measure(task).items()}
+    return found

@@ -26,7 +26,7 @@ Predict = Callable[[Tensor, Tensor], Tensor]
 Told = Callable[[Tensor, Tensor], Tensor]
 """A function from latents (batch, latents) of the first and the second views to the transformations between them."""
 
-NUMBERS_AT_ONCE = 2**28
+PREDICTOR_NUMBERS_IN_MEMORY = 2**28
 """Numbers that a predictor may hold in memory at once; some kinds make a matrix for each row."""
 
 MEASURES = (
@@ -59,7 +59,7 @@ def measure_equivariance(
     """
     _, views, dimension = embeddings.shape
     between = _between(len(embeddings), views, seed)
-    chunk = max(1, NUMBERS_AT_ONCE // (dimension**2 * views))
+    chunk = max(1, PREDICTOR_NUMBERS_IN_MEMORY // (dimension**2 * views))
     parts: list[dict[str, Tensor]] = []
     for space, known, via in zip(
         embeddings.split(chunk), latents.split(chunk), between.split(chunk), strict=True
@@ -67,7 +67,11 @@ def measure_equivariance(
         parts.append(_measure(predict, told, space, known.to(space.device), via.to(space.device)))
     sums = {name: torch.cat([part[name] for part in parts]).cpu().numpy() for name in parts[0]}
     chance = {"equivariance_error": 1.0, "equimod_absolute": 0.0, "equimod_relative": 1.0}
-    return {name: PerObject("mean", sums[name], chance.get(name)) for name in MEASURES if name in sums}
+    return {
+        name: PerObject.ratio(sums[name][:, 0], sums[name][:, 1], chance.get(name))
+        for name in MEASURES
+        if name in sums
+    }
 
 
 def equimod_measures(predicted: Tensor, target: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,7 +19,7 @@ LEVEL = 0.95
 SEED = 0
 CHUNK = 128
 """Number of resamples computed at once, which bounds memory to this times the number of objects."""
-NUMBERS_AT_ONCE = 2**22
+AUC_NUMBERS_IN_MEMORY = 2**22
 """Number of values that the AUCs of several resamples hold in memory at once."""
 
 Statistic = Literal["mean", "class_mean", "r2", "median", "auc"]
@@ -60,16 +60,7 @@ class Estimate:
 class PerObject:
     """The contributions of all objects to one metric.
 
-    The columns of ``values`` depend on the statistic:
-
-    - ``mean``: [number, total]; the metric is total / number. Any ratio of two sums is one.
-    - ``class_mean``: a number for each class, then a total for each; the mean over classes of total / number.
-    - ``r2``: [number, sums of targets, sums of squared targets, sums of squared residuals], the last three with
-      a column for each component; the mean over components of 1 - residuals / variation. The pooled R² has one
-      component that holds all numbers.
-    - ``median``: one value for each pair, NaN where an object has fewer; the median of all pairs.
-    - ``auc``: [k, k scores of usual views, scores of other views], NaN where an object has fewer; the probability
-      that a usual view scores higher than another one, ties counted half.
+    The columns of ``values`` depend on the statistic; the constructor of each says which they are.
 
     Attributes:
         statistic: Way in which the metric is computed.
@@ -82,16 +73,74 @@ class PerObject:
     chance: float | None = None
 
     @staticmethod
+    def ratio(number: np.ndarray, total: np.ndarray, chance: float | None = None) -> "PerObject":
+        """Returns the metric sum of totals / sum of numbers; columns [number, total], of the statistic ``mean``.
+
+        Args:
+            number: Divisors (objects,), such as the number of views of each object.
+            total: Dividends (objects,).
+            chance: Chance level.
+        """
+        return PerObject("mean", np.stack((number, total), axis=1).astype(np.float64), chance)
+
+    @staticmethod
     def mean_of(values: np.ndarray, chance: float | None = None) -> "PerObject":
-        """Returns a metric that is the mean over all views of all objects.
+        """Returns a metric that is the mean over all views of all objects; columns as of ``ratio``.
 
         Args:
             values: Values (objects, views) float; NaN is left out.
             chance: Chance level.
         """
         there = np.isfinite(values)
-        sums = np.stack((there.sum(axis=1), np.where(there, values, 0).sum(axis=1)), axis=1)
-        return PerObject("mean", sums.astype(np.float64), chance)
+        return PerObject.ratio(there.sum(axis=1), np.where(there, values, 0).sum(axis=1), chance)
+
+    @staticmethod
+    def class_mean(number: np.ndarray, total: np.ndarray, chance: float | None = None) -> "PerObject":
+        """Returns the mean over classes of total / number; columns [a number for each class, a total for each].
+
+        Both are (objects, classes).
+        """
+        return PerObject("class_mean", np.concatenate((number, total), axis=1).astype(np.float64), chance)
+
+    @staticmethod
+    def r2(targets: np.ndarray, residuals: np.ndarray, chance: float | None = None) -> "PerObject":
+        """Returns the mean over components of 1 - squared residuals / variation of the targets.
+
+        Columns [number, sums of targets, sums of squared targets, sums of squared residuals], the last three with a
+        column for each component. The pooled R² has one component that holds all numbers.
+
+        Args:
+            targets: Targets (objects, pairs, components), from which any constant may have been subtracted.
+            residuals: Targets minus predictions (objects, pairs, components).
+            chance: Chance level.
+        """
+        number = np.full((len(targets), 1), targets.shape[1], dtype=np.float64)
+        sums = (targets.sum(axis=1), (targets**2).sum(axis=1), (residuals**2).sum(axis=1))
+        return PerObject("r2", np.concatenate((number, *sums), axis=1), chance)
+
+    @staticmethod
+    def median(values: np.ndarray, chance: float | None = None) -> "PerObject":
+        """Returns the median of all pairs; a column for each pair.
+
+        Args:
+            values: Values (objects, pairs); NaN where an object has fewer.
+            chance: Chance level.
+        """
+        return PerObject("median", values, chance)
+
+    @staticmethod
+    def auc(usual: np.ndarray, other: np.ndarray, chance: float | None = 0.5) -> "PerObject":
+        """Returns the probability that a usual view scores higher than another one, ties counted half.
+
+        Columns [k, k scores of usual views, scores of other views].
+
+        Args:
+            usual: Scores (objects, k) of usual views; NaN where an object has fewer.
+            other: Scores (objects, other views); NaN where an object has fewer.
+            chance: Chance level.
+        """
+        k = np.full((len(usual), 1), usual.shape[1])
+        return PerObject("auc", np.concatenate((k, usual, other), axis=1).astype(np.float32), chance)
 
     def with_chance(self, chance: float | None) -> "PerObject":
         """Returns this metric with another chance level."""
@@ -321,10 +370,9 @@ def _auc(counts: np.ndarray, values: np.ndarray) -> np.ndarray:
     last = np.searchsorted(found, found[is_usual], side="right")
     mine, theirs = owner[is_usual], np.where(is_usual, -1, owner)
     aucs = []
-    for drawn in np.array_split(counts, -(-counts.shape[0] * len(found) // NUMBERS_AT_ONCE) or 1):
-        padded = np.pad(
-            drawn.astype(np.float64), ((0, 0), (0, 1))
-        )  # the last column, 0, is that of usual views
+    for drawn in np.array_split(counts, -(-counts.shape[0] * len(found) // AUC_NUMBERS_IN_MEMORY) or 1):
+        # the last column, 0, is that of usual views
+        padded = np.pad(drawn.astype(np.float64), ((0, 0), (0, 1)))
         below = np.pad(np.cumsum(padded[:, theirs], axis=1), ((0, 0), (1, 0)))
         usual_drawn = padded[:, mine]
         won = (usual_drawn * (below[:, first] + below[:, last])).sum(axis=1)

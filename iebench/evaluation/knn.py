@@ -9,7 +9,7 @@ from torch import Tensor
 NEIGHBORS = 20
 TEMPERATURE = 0.07
 QUERIES_AT_ONCE = 1024
-ROWS_AT_ONCE = 2**16
+TRAIN_ROWS_AT_ONCE = 2**16
 
 
 @torch.inference_mode()
@@ -75,11 +75,11 @@ def _nearest(train: Tensor, queries: Tensor, device: torch.device, k: int) -> It
         asked = F.normalize(chunk.to(device).float(), dim=1)
         nearest = asked.new_full((len(asked), 0), 0)
         found = torch.zeros(len(asked), 0, dtype=torch.int64, device=device)
-        for number, rows in enumerate(train.split(ROWS_AT_ONCE)):
+        for number, rows in enumerate(train.split(TRAIN_ROWS_AT_ONCE)):
             similarity = asked @ F.normalize(rows.to(device).float(), dim=1).T
             value, column = similarity.topk(min(k, len(rows)), dim=1)
             nearest = torch.cat((nearest, value), dim=1)
-            found = torch.cat((found, column + number * ROWS_AT_ONCE), dim=1)
+            found = torch.cat((found, column + number * TRAIN_ROWS_AT_ONCE), dim=1)
             nearest, order = nearest.topk(min(k, nearest.shape[1]), dim=1)
             found = found.gather(1, order)
         yield nearest, found

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from iebench.backbones.encoder import EmbeddingPredictor
-from iebench.evaluation.equivariance import measure_equivariance
+from iebench.evaluation.equivariance import PREDICTOR_NUMBERS_IN_MEMORY, measure_equivariance
 from iebench.evaluation.features import Features
 from iebench.evaluation.intervals import PerObject
 from iebench.evaluation.results import LeftOut
@@ -25,8 +25,6 @@ from iebench.evaluation.scoring import Scores
 from iebench.methods.parts.transformations import LATENTS, relative_transformation
 
 HITS_AT = (1, 2, 5, 10)
-NUMBERS_AT_ONCE = 2**28
-"""Numbers that a predictor may hold in memory at once; some kinds make a matrix for each row."""
 GALLERY_ROWS = 2**18
 """Number of gallery views embedded at once if the whole gallery does not fit: 1 GiB for 1024 columns."""
 _ROWS = 4096
@@ -121,7 +119,7 @@ class PredictorSpace:
         """
         features, views = self.features, self.features.views
         sources = self.embed(features.representations[:, 0])
-        step = max(1, NUMBERS_AT_ONCE // (sources.shape[1] ** 2 * views))
+        step = max(1, PREDICTOR_NUMBERS_IN_MEMORY // (sources.shape[1] ** 2 * views))
         for start in range(0, features.objects, step):
             chunk = slice(start, min(start + step, features.objects))
             latents = features.latents[chunk].to(self.device)

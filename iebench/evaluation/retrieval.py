@@ -19,7 +19,7 @@ from iebench.methods.parts.transformations import quaternion_from_euler
 FIRST = 5
 """Number of views that are kept of each ranking, for pictures."""
 
-NUMBERS_AT_ONCE = 2**26
+SIMILARITIES_IN_MEMORY = 2**26
 """Number of similarities held in memory at once: 256 MiB in float32."""
 
 
@@ -88,7 +88,7 @@ def rank_views(steered: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         first) int64.
     """
     views = embeddings.shape[1]
-    chunk = max(1, NUMBERS_AT_ONCE // (views * views))
+    chunk = max(1, SIMILARITIES_IN_MEMORY // (views * views))
     targets = torch.arange(steered.shape[1], device=steered.device)
     ranks, ranked = [], []
     for queries, candidates in zip(steered.split(chunk), embeddings.split(chunk), strict=True):
@@ -118,7 +118,9 @@ def search_gallery(
     slack = 8 * torch.finfo(gallery.dtype).eps
     ranks, nearest, similarities, done = [gallery.new_empty(0).double()], [], [], 0
     for chunk in steered:
-        for queries in F.normalize(chunk, dim=1).split(max(1, NUMBERS_AT_ONCE // min(len(gallery), 2**16))):
+        for queries in F.normalize(chunk, dim=1).split(
+            max(1, SIMILARITIES_IN_MEMORY // min(len(gallery), 2**16))
+        ):
             best = queries.new_full((len(queries),), -torch.inf)
             place = torch.zeros(len(queries), dtype=torch.int64, device=queries.device)
             rank = torch.ones(len(queries), dtype=torch.float64, device=queries.device)

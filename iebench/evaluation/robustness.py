@@ -172,24 +172,13 @@ def shift_scores(usual: Answers, other: Answers, chance: float | None) -> Scores
     names = list(dict.fromkeys((*usual.names, *other.names)))
     usual, other = _matched(usual, names), _matched(other, names)
     per_view = _views(other) / max(1, _views(usual))
-    relative = np.stack((np.nansum(usual.hits, axis=1) * per_view, np.nansum(other.hits, axis=1)), axis=1)
+    hits_of_usual, hits_of_other = np.nansum(usual.hits, axis=1), np.nansum(other.hits, axis=1)
     return {
         "top1": PerObject.mean_of(other.hits, chance),
-        "top1_relative": PerObject("mean", relative),
-        "auc_confidence": detection(usual.confidences, other.confidences),
-        "auc_neighbors": detection(usual.similarities, other.similarities),
+        "top1_relative": PerObject.ratio(hits_of_usual * per_view, hits_of_other),
+        "auc_confidence": PerObject.auc(usual.confidences, other.confidences),
+        "auc_neighbors": PerObject.auc(usual.similarities, other.similarities),
     }
-
-
-def detection(usual: np.ndarray, other: np.ndarray) -> PerObject:
-    """Computes the probability that a usual view scores higher than another one (AUROC); 0.5 by chance.
-
-    Args:
-        usual: Scores (objects, rows) of usual views; NaN for an object that has none.
-        other: Scores (objects, other rows) of other views; NaN for an object that has none.
-    """
-    count = np.full((len(usual), 1), usual.shape[1])
-    return PerObject("auc", np.concatenate((count, usual, other), axis=1).astype(np.float32), 0.5)
 
 
 def _views(answers: Answers) -> int:

@@ -114,7 +114,7 @@ def median_angle_by_object(predicted: Tensor, expected: Tensor) -> PerObject:
     angles = rotation_angles(predicted, expected)
     constant = mean_rotation(expected.flatten(0, 1)).expand_as(expected)
     chance = median_angle_degrees(constant.flatten(0, 1), expected.flatten(0, 1))
-    return PerObject("median", angles.flatten(1).float().cpu().numpy(), chance)
+    return PerObject.median(angles.flatten(1).float().cpu().numpy(), chance)
 
 
 def mean_rotation(quaternions: Tensor) -> Tensor:
@@ -148,9 +148,9 @@ def class_accuracy_by_object(hits: Tensor, labels: Tensor, classes: int) -> PerO
     """
     members = F.one_hot(labels.cpu(), classes).double()
     found = hits.cpu().double()
-    sums = torch.cat((members * found.shape[1], members * found.sum(dim=1, keepdim=True)), dim=1)
+    number, total = members * found.shape[1], members * found.sum(dim=1, keepdim=True)
     present = int((members.sum(dim=0) > 0).sum())
-    return PerObject("class_mean", sums.numpy(), 1 / present if present else None)
+    return PerObject.class_mean(number.numpy(), total.numpy(), 1 / present if present else None)
 
 
 def majority_chance(train_labels: Tensor, val_labels: Tensor, k: int = 1) -> float | None:
@@ -205,6 +205,4 @@ def _r2_sums(predicted: Tensor, expected: Tensor, pooled: bool) -> PerObject:
         targets, guesses = (values.reshape(len(values), -1, 1) for values in (targets, guesses))
     centered = targets - targets.mean(axis=(0, 1))
     centered[..., np.ptp(targets, axis=(0, 1)) <= CONSTANT * scale] = 0
-    count = np.full((len(centered), 1), centered.shape[1], dtype=np.float64)
-    parts = (centered.sum(axis=1), (centered**2).sum(axis=1), ((targets - guesses) ** 2).sum(axis=1))
-    return PerObject("r2", np.concatenate((count, *parts), axis=1))
+    return PerObject.r2(centered, targets - guesses)

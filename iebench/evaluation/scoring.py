@@ -1,5 +1,7 @@
 """Computes scores by object from what probes predict."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -108,4 +110,4 @@ def _with_unknown(score: PerObject, is_known: Tensor) -> PerObject:
         return score
     values = np.zeros((len(is_known), score.values.shape[1]))
     values[torch.nonzero(is_known).flatten().numpy()] = score.values
-    return PerObject(score.statistic, values, score.chance)
+    return replace(score, values=values)

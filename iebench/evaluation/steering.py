@@ -21,7 +21,6 @@ from iebench.evaluation.intervals import PerObject
 from iebench.evaluation.more_views import AugmentedViews, more_views_for
 from iebench.evaluation.protocol import EvaluationConfig
 from iebench.evaluation.results import LeftOut
-from iebench.evaluation.robustness import detection
 from iebench.evaluation.scores import majority_chance
 from iebench.evaluation.scoring import Scores
 from iebench.evaluation.splits import Splits
@@ -178,10 +177,10 @@ class SteeringMeter:
         for kind in _kinds(self._clean):
             usual = _mean(self._clean, kind, CORRUPTED_VIEWS).max(axis=-1)[:, None]
             other = np.stack([_mean(found, kind).max(axis=-1) for found in self._corrupted], axis=1)
-            of_corrupted[f"auc_{kind}"] = detection(usual, other)
+            of_corrupted[f"auc_{kind}"] = PerObject.auc(usual, other)
             if not is_known.all():
                 known, unknown = np.where(is_known, usual, np.nan), np.where(is_known, np.nan, usual)
-                of_unknown[f"auc_{kind}"] = detection(known, unknown)
+                of_unknown[f"auc_{kind}"] = PerObject.auc(known, unknown)
         return {ALL: of_corrupted, **({"unknown_classes": of_unknown} if of_unknown else {})}
 
     def _steps(self) -> dict[str, Scores]:
@@ -218,5 +217,5 @@ def _step_scores(source: Tensor, target: Tensor, reached: Tensor) -> Scores:
     return {
         "equimod_absolute": PerObject.mean_of(absolute.numpy(), 0.0),
         "equimod_relative": PerObject.mean_of(relative.numpy(), 1.0),
-        "equivariance_error": PerObject("mean", np.stack((moved, missed), axis=1).astype(np.float64), 1.0),
+        "equivariance_error": PerObject.ratio(moved, missed, 1.0),
     }

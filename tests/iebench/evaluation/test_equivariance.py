@@ -93,7 +93,7 @@ def test_the_view_in_between_is_neither_source_nor_target():
 def test_two_views_have_no_composition_and_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch):
     embeddings, latents = plane(0.2)
     whole = values(turn, 0.2)
-    monkeypatch.setattr(equivariance, "NUMBERS_AT_ONCE", 60)
+    monkeypatch.setattr(equivariance, "PREDICTOR_NUMBERS_IN_MEMORY", 60)
     assert values(turn, 0.2) == pytest.approx(whole)
     pair = measure_equivariance(turn, told, embeddings[:, :2], latents[:, :2])
     assert set(pair) == set(MEASURES) - {"composition_error"}

@@ -38,7 +38,7 @@ def test_chunks_change_no_class(monkeypatch: pytest.MonkeyPatch):
     (train, labels), (queries, expected) = features(300, 0), features(90, 1)
     whole = nearest_classes(train, labels, queries, 4, CPU)
     monkeypatch.setattr(knn, "QUERIES_AT_ONCE", 7)
-    monkeypatch.setattr(knn, "ROWS_AT_ONCE", 11)
+    monkeypatch.setattr(knn, "TRAIN_ROWS_AT_ONCE", 11)
     assert torch.equal(nearest_classes(train, labels, queries, 4, CPU)[:, 0], whole[:, 0])
     assert (whole[:, 0] == expected).float().mean() > 0.6
 

@@ -73,7 +73,7 @@ def compare(found: Scores, expected: dict[str, float]) -> None:
 @pytest.mark.parametrize("rows", [predictor_scores.GALLERY_ROWS, 70])
 def test_every_pair_of_splits_scores_as_the_published_code_does(spaces, published, monkeypatch, rows):
     monkeypatch.setattr(predictor_scores, "GALLERY_ROWS", rows)
-    monkeypatch.setattr(predictor_scores, "NUMBERS_AT_ONCE", rows * 10_000)
+    monkeypatch.setattr(predictor_scores, "PREDICTOR_NUMBERS_IN_MEMORY", rows * 10_000)
     measured = score_validation(spaces["val"])
     within = measured["retrieval", "val-val"]
     compare(

@@ -86,7 +86,7 @@ def test_chunks_change_no_result(monkeypatch: pytest.MonkeyPatch):
     steered, embeddings, _ = published_arrays("val")
     targets = torch.arange(len(embeddings) * VIEWS)
     whole = rank_views(steered, embeddings), search_gallery(steered, embeddings.flatten(0, 1), targets)
-    monkeypatch.setattr(retrieval, "NUMBERS_AT_ONCE", 700)
+    monkeypatch.setattr(retrieval, "SIMILARITIES_IN_MEMORY", 700)
     parts = rank_views(steered, embeddings), search_gallery(steered, embeddings.flatten(0, 1), targets)
     for one, other in zip((*whole[0], *vars(whole[1]).values()), (*parts[0], *vars(parts[1]).values()), strict=True):  # fmt: skip
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)

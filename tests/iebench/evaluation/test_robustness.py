@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from commands import call
 from iebench.evaluation import EvaluationConfig, corruptions, evaluate_encoder, features, session
 from iebench.evaluation.corruptions import CORRUPTED, CORRUPTIONS, Condition
+from iebench.evaluation.intervals import PerObject
 from iebench.evaluation.results import TRAINED, read_evaluation
-from iebench.evaluation.robustness import Answers, detection, score_corruptions, shift_scores
+from iebench.evaluation.robustness import Answers, score_corruptions, shift_scores
 from shards.errors import UsageError
 from toys import rewrite_index
 
@@ -103,7 +104,7 @@ def test_auc_is_scikit_learns_with_ties_and_in_resamples():
 
     generator = np.random.default_rng(2)
     usual, other = generator.integers(0, 9, (25, 2)) + 2, generator.integers(0, 9, (25, 5))
-    found = detection(usual.astype(float), other.astype(float))
+    found = PerObject.auc(usual.astype(float), other.astype(float))
     counts = np.stack([np.ones(25, int), np.bincount(generator.integers(25, size=25), minlength=25)])
     for row, value in zip(counts, found.over(counts), strict=True):
         ones, zeros = usual.repeat(row, axis=0).flatten(), other.repeat(row, axis=0).flatten()

@@ -19,6 +19,7 @@ import torch
 
 from iebench.cli.evaluating import evaluate_networks
 from iebench.cli.packing import pack_with_bar
+from iebench.evaluation.results import ScoreKey
 from iebench.evaluation.steering import MOST_VIEWS
 from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.report.contenders import Contender
@@ -38,29 +39,29 @@ PUBLISHED = (
     "augmentation nearly 50 times as fast, better detection on ImageNet-C, up to 3.4 % more accuracy there."
 )
 
-Column = tuple[str, tuple[str, str, str]]
-"""Heading, and task, part and metric of a score."""
+Column = tuple[str, ScoreKey]
+"""Heading of a column and the score that it shows."""
 
 ACCURACY: list[Column] = [
-    ("linear top-1", ("classification", "all", "top1")),
-    ("20 neighbors", ("classification_knn", "all", "top1")),
-    ("on corrupted", ("tta_corruption", "all", "top1_single")),
+    ("linear top-1", ScoreKey("classification", "all", "top1")),
+    ("20 neighbors", ScoreKey("classification_knn", "all", "top1")),
+    ("on corrupted", ScoreKey("tta_corruption", "all", "top1_single")),
 ]
 STEERING: list[Column] = [
-    ("one encoding", ("tta", "all", "top1_single")),
-    ("8 encodings", ("tta", "8", "top1_images")),
-    ("8 steps", ("tta", "8", "top1_steered")),
-    ("64 encodings", ("tta", str(MOST_VIEWS), "top1_images")),
-    ("64 steps", ("tta", str(MOST_VIEWS), "top1_steered")),
-    ("corrupted, 8 encodings", ("tta_corruption", "all", "top1_images")),
-    ("corrupted, 8 steps", ("tta_corruption", "all", "top1_steered")),
+    ("one encoding", ScoreKey("tta", "all", "top1_single")),
+    ("8 encodings", ScoreKey("tta", "8", "top1_images")),
+    ("8 steps", ScoreKey("tta", "8", "top1_steered")),
+    ("64 encodings", ScoreKey("tta", str(MOST_VIEWS), "top1_images")),
+    ("64 steps", ScoreKey("tta", str(MOST_VIEWS), "top1_steered")),
+    ("corrupted, 8 encodings", ScoreKey("tta_corruption", "all", "top1_images")),
+    ("corrupted, 8 steps", ScoreKey("tta_corruption", "all", "top1_steered")),
 ]
 DETECTION: list[Column] = [
-    ("AUC, one encoding", ("tta_detection", "all", "auc_single")),
-    ("AUC, 8 encodings", ("tta_detection", "all", "auc_images")),
-    ("AUC, 8 steps", ("tta_detection", "all", "auc_steered")),
-    ("64 encodings", ("tta", str(MOST_VIEWS), "seconds_images")),
-    ("1 encoding and 64 steps", ("tta", str(MOST_VIEWS), "seconds_steered")),
+    ("AUC, one encoding", ScoreKey("tta_detection", "all", "auc_single")),
+    ("AUC, 8 encodings", ScoreKey("tta_detection", "all", "auc_images")),
+    ("AUC, 8 steps", ScoreKey("tta_detection", "all", "auc_steered")),
+    ("64 encodings", ScoreKey("tta", str(MOST_VIEWS), "seconds_images")),
+    ("1 encoding and 64 steps", ScoreKey("tta", str(MOST_VIEWS), "seconds_steered")),
 ]
 
 
@@ -120,7 +121,7 @@ def section(
     """The Markdown of the comparison."""
     recipe = load_recipe(f"{options.recipes[0]}_{options.size}", options.set)
     steps: list[Column] = [
-        (f"{group}: {kind}", ("augmentation_steps", group, f"equimod_{kind}"))
+        (f"{group}: {kind}", ScoreKey("augmentation_steps", group, f"equimod_{kind}"))
         for group in GROUPS
         for kind in ("absolute", "relative")
     ]
@@ -178,7 +179,8 @@ def speed_up(contenders: dict[str, Contender]) -> str:
     found = []
     for name, contender in contenders.items():
         images, steered = (
-            contender.summary(("tta", str(MOST_VIEWS), f"seconds_{kind}")) for kind in ("images", "steered")
+            contender.summary(ScoreKey("tta", str(MOST_VIEWS), f"seconds_{kind}"))
+            for kind in ("images", "steered")
         )
         if images is not None and steered is not None:
             found.append(f"`{name}` {images.mean / steered.mean:.0f} times")

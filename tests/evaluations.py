@@ -18,7 +18,9 @@ from iebench.evaluation.results import (
     Score,
 )
 from iebench.evaluation.splits import open_splits
+from iebench.report.metrics import format_of
 from iebench.report.subjects import Subject
+from shards.errors import IebenchError
 from shards.reader import read_views
 
 PARTS = ("all", "invariant", "equivariant")
@@ -78,6 +80,17 @@ def with_value(
         for score in evaluation.scores
     ]
     return replace(evaluation, scores=tuple(scores))
+
+
+def metrics_without_format(evaluation: Evaluation) -> set[str]:
+    """The metrics that the report could not show: they lack a line in ``METRICS``."""
+    unknown = set()
+    for score in evaluation.scores:
+        try:
+            format_of(score.metric)
+        except IebenchError:
+            unknown.add(score.metric)
+    return unknown
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> Path:

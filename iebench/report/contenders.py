@@ -1,7 +1,6 @@
 """The networks that a table compares. Runs that differ only in their seed count as one."""
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +13,7 @@ from iebench.backbones.encoder import ALL
 from iebench.evaluation.differences import Difference, SeedSummary, paired_difference, pool_seeds
 from iebench.evaluation.intervals import Bootstrap
 from iebench.evaluation.results import TRAINED, UNTRAINED, ScoreKey
+from iebench.report.metrics import format_of
 from iebench.report.subjects import Subject
 
 OOD = "ood"
@@ -57,7 +57,7 @@ class Contender:
             return None
         bootstraps = self.bootstraps(path)
         if bootstraps is not None:
-            return pool_seeds(bootstraps, bounds_of(path))
+            return pool_seeds(bootstraps, format_of(path.metric).bounds)
         estimates = [subject.evaluation.of(self.network).get(path) for subject in self.subjects]
         known = [item for item in estimates if item is not None and item.value is not None]
         if len(known) < len(estimates):
@@ -91,20 +91,6 @@ class Contender:
 
     def _is_shown(self, path: ScoreKey) -> bool:
         return not self.is_whole_only or (path.part == ALL and path.task not in PREDICTOR_TASKS)
-
-
-def bounds_of(path: ScoreKey) -> tuple[float, float]:
-    """Returns the least and the greatest value that a score can have."""
-    metric = path[2]
-    if metric == "top1_relative":
-        return 0.0, math.inf
-    if metric.startswith(("top", "h@", "auc_")) or metric in ("class_accuracy", "mrr", "pre"):
-        return 0.0, 1.0
-    if metric == "median_angle":
-        return 0.0, 180.0
-    if metric.endswith("_error") or metric == "equimod_relative":
-        return 0.0, math.inf
-    return -math.inf, 1.0 if metric.startswith("r2") else math.inf
 
 
 def contenders_of(subjects: Sequence[Subject]) -> list[Contender]:

@@ -14,9 +14,9 @@ from iebench.report.gallery import (
     picture,
     rotation_in_words,
 )
+from iebench.report.metrics import degrees, percent
 from iebench.report.sample import Sample, angles_between, spread
 from iebench.report.showcase import Neighborhood, Question, Ranking, Showcase, Why
-from iebench.report.tables import degrees, percent
 from shards.reader import View
 
 SHEET_ROWS = 12

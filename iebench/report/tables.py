@@ -9,30 +9,11 @@ from iebench.evaluation.differences import SeedSummary
 from iebench.evaluation.intervals import Estimate
 from iebench.evaluation.results import TRAINED, Evaluation, ScoreKey
 from iebench.report.contenders import PREDICTOR_TASKS, Contender
+from iebench.report.metrics import METRICS, format_of
 
 MISSING = "–"
 VAL = "val-val"
 """Queries and gallery of retrieval: validation views among the views of their object, or among all for PRE."""
-
-
-def percent(value: float) -> str:
-    """Formats a share as a percentage."""
-    return f"{value:.1%}"
-
-
-def three_digits(value: float) -> str:
-    """Formats a score without unit."""
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:,.0f}"
-
-
-def degrees(value: float) -> str:
-    """Formats an angle in degrees."""
-    return f"{value:.1f}°"
-
-
-def milliseconds(value: float) -> str:
-    """Formats a time in seconds as milliseconds."""
-    return f"{1000 * value:.2f} ms"
 
 
 HEADINGS = {
@@ -59,40 +40,6 @@ HEADINGS = {
 }
 """Tasks in the order of the tables."""
 
-_KINDS: dict[str, tuple[str, Callable[[float], str], bool]] = {
-    "top1": ("top-1", percent, True),
-    "top5": ("top-5", percent, True),
-    "class_accuracy": ("mean per-class accuracy", percent, True),
-    "top1_relative": ("top-1 as a share of that on clean views", percent, True),
-    "auc_confidence": ("told by low confidence, AUC", three_digits, True),
-    "auc_neighbors": ("told by distance to training views, AUC", three_digits, True),
-    "top1_single": ("top-1 of one encoding", percent, True),
-    "top1_images": ("top-1 of averaged encodings", percent, True),
-    "top1_steered": ("top-1 of steered embeddings", percent, True),
-    "seconds_single": ("time of one encoding", milliseconds, False),
-    "seconds_images": ("time of the encodings", milliseconds, False),
-    "seconds_steered": ("time of one encoding and the steps", milliseconds, False),
-    "images_encoded": ("images encoded for a validation object", three_digits, False),
-    "seconds": ("time for a validation object", milliseconds, False),
-    "auc_single": ("AUC of one encoding", three_digits, True),
-    "auc_images": ("AUC of averaged encodings", three_digits, True),
-    "auc_steered": ("AUC of steered embeddings", three_digits, True),
-    "r2": ("R²", three_digits, True),
-    "r2_per_component": ("R² per component", three_digits, True),
-    "median_angle": ("median error", degrees, False),
-    "mrr": ("MRR", three_digits, True),
-    "h@1": ("H@1", percent, True),
-    "h@2": ("H@2", percent, True),
-    "h@5": ("H@5", percent, True),
-    "h@10": ("H@10", percent, True),
-    "pre": ("PRE", three_digits, False),
-    "pre_random_view": ("PRE of a random view", three_digits, False),
-    "equivariance_error": ("equivariance error", three_digits, False),
-    "equimod_absolute": ("EquiMod’s absolute measure", three_digits, True),
-    "equimod_relative": ("EquiMod’s relative measure", three_digits, True),
-    "composition_error": ("error of two steps against one", three_digits, False),
-    "inversion_error": ("error of there and back", three_digits, False),
-}
 _PARTS = (ALL, VAL, "invariant", "equivariant", "val-gallery", "val-all", "train-train")
 _PART_NAMES = {
     "val-gallery": "among all validation views",
@@ -129,11 +76,11 @@ class Metric:
 def metric_at(path: ScoreKey) -> Metric:
     """Returns the quantity at a path."""
     task, part, key = path
-    fallback = (key.replace("r2_", "R² of "), three_digits, True)
-    name, show, higher_is_better = _KINDS.get(key, fallback)
+    found = format_of(key)
+    name = found.name
     if part not in (ALL, VAL):
         name = f"{name} ({_PART_NAMES.get(part, part.replace('_', ' '))})"
-    return Metric(path, HEADINGS.get(task, task), name, show, higher_is_better)
+    return Metric(path, HEADINGS.get(task, task), name, found.show, found.higher_is_better)
 
 
 def metrics_of(contenders: Sequence[Contender]) -> list[Metric]:
@@ -143,7 +90,7 @@ def metrics_of(contenders: Sequence[Contender]) -> list[Metric]:
 
 def in_order(paths: Iterable[ScoreKey]) -> list[ScoreKey]:
     """Sorts paths by task, metric and part as the tables show them, each once and unknown ones last."""
-    tasks, kinds = list(HEADINGS), list(_KINDS)
+    tasks, kinds = list(HEADINGS), list(METRICS)
 
     def rank(known: Sequence[str], item: str) -> int:
         return known.index(item) if item in known else len(known)

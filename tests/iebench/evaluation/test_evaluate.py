@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from commands import call, run
+from evaluations import metrics_without_format
 from iebench.cli.evaluating import evaluate_run
 from iebench.evaluation import EvaluationConfig, evaluate_encoder
 from iebench.evaluation.results import (
@@ -130,6 +131,10 @@ def test_both_networks_of_a_run_are_measured_by_every_metric(evaluated: Path):
         assert ("steps", "val-val", "equivariance_error") in scores
         assert ("classification_knn", "all", "top1") in scores
     assert result.settings.protocol == "published"
+
+
+def test_the_report_knows_every_metric_of_the_standard_suite(evaluated: Path):
+    assert not metrics_without_format(read_evaluation(evaluated))
 
 
 def test_the_content_of_the_file_is_strict_json(evaluated: Path):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
+from evaluations import metrics_without_format
 from iebench.evaluation.evaluate import evaluate_encoder
 from iebench.evaluation.linear_evaluation import BATCH
 from iebench.evaluation.protocol import EvaluationConfig
@@ -29,3 +30,4 @@ def test_every_epoch_encodes_every_training_picture_once_and_the_cost_is_told(to
     top1 = found.find("trained", "linear_evaluation", "all", "top1")
     assert top1 is not None and 0 <= top1.value <= 1 and top1.objects == val.objects
     assert {score.task for score in found.scores} == {"linear_evaluation"}
+    assert not metrics_without_format(found)

@@ -7,6 +7,7 @@ import pytest
 from torch import Tensor, nn
 
 from commands import call
+from evaluations import metrics_without_format
 from iebench.evaluation import EvaluationConfig, corruptions, evaluate_encoder, features, session
 from iebench.evaluation.corruptions import CORRUPTED, CORRUPTIONS, Condition
 from iebench.evaluation.intervals import PerObject
@@ -121,6 +122,7 @@ def test_any_encoder_is_measured_under_corruptions_and_nothing_else(toy_dataset:
     assert {task for task, _, _ in scores} == {"corruption"}
     assert {part for _, part, _ in scores} >= {"all", "clean", "severity_5", *CORRUPTIONS}
     assert result.complete and result.suites == ("robustness",)
+    assert not metrics_without_format(result)
     assert not (tmp_path / "features").exists()
     for metric in ("top1", "auc_confidence", "auc_neighbors"):
         by_corruption = [scores["corruption", name, metric].value for name in CORRUPTIONS]

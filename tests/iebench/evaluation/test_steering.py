@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from evaluations import metrics_without_format
 from iebench.augmentations.config import AugmentationConfig
 from iebench.augmentations.parameters import PARAMETERS
 from iebench.backbones.encoder import EmbeddingPredictor
@@ -19,6 +20,7 @@ from iebench.evaluation.evaluate import evaluate_encoder
 from iebench.evaluation.protocol import EvaluationConfig
 from iebench.evaluation.results import Evaluation
 from iebench.evaluation.steered_pass import SteeredPass, linear_classifier
+from iebench.evaluation.steering import STEERING_TASKS
 from iebench.recipes.recipe import load_recipe
 from iebench.training.loop import train
 from shards.reader import View
@@ -75,6 +77,11 @@ def test_an_exact_predictor_classifies_as_many_encodings_do(exact: Evaluation):
         kind = "top1" if task == "tta_corruption" else "auc"
         assert found[f"{kind}_steered"] == pytest.approx(found[f"{kind}_images"])
     assert {score.part for score in exact.scores if score.task == "tta_corruption"} == {"all", *CORRUPTIONS}
+
+
+def test_the_report_knows_every_metric_of_the_suite(exact: Evaluation):
+    assert {score.task for score in exact.scores} == set(STEERING_TASKS)
+    assert not metrics_without_format(exact)
 
 
 def test_an_exact_predictor_has_no_error_in_any_group_that_it_is_told(exact: Evaluation):

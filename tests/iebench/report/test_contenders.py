@@ -5,9 +5,10 @@ import pytest
 
 from evaluations import made_up_subject
 from iebench.evaluation.intervals import PerObject
+from iebench.evaluation.results import ScoreKey
 from iebench.report.contenders import contenders_of, untrained_beside, untrained_of
 
-TOP1 = ("classification", "all", "top1")
+TOP1 = ScoreKey("classification", "all", "top1")
 OBJECTS = 60
 
 

@@ -1,14 +1,17 @@
 import numpy as np
 import pytest
 
-from evaluations import made_up_evaluation, made_up_subject
+from evaluations import made_up_evaluation, made_up_subject, metrics_without_format
 from iebench.evaluation.intervals import PerObject
+from iebench.evaluation.results import ScoreKey
 from iebench.report.contenders import Contender, contenders_of, untrained_of
+from iebench.report.metrics import METRICS, percent
 from iebench.report.tables import metric_at, overview, results_table, row_of, text_table
 from iebench.report.wording import outcome_sentences
+from shards.errors import IebenchError
 
-TOP1, MRR = ("classification", "all", "top1"), ("retrieval", "val-val", "mrr")
-PRE = ("retrieval", "val-val", "pre")
+TOP1, MRR = ScoreKey("classification", "all", "top1"), ScoreKey("retrieval", "val-val", "mrr")
+PRE = ScoreKey("retrieval", "val-val", "pre")
 
 
 def values(mean: float, seed: int = 0) -> PerObject:
@@ -34,7 +37,7 @@ def contender(title: str, told: tuple[str, ...] = (), **means: float) -> Contend
     return found
 
 
-def best(path: tuple[str, str, str], *contenders: Contender) -> list[str]:
+def best(path: ScoreKey, *contenders: Contender) -> list[str]:
     row = row_of(metric_at(path), contenders)
     return [item.title for item, cell in zip(contenders, row.cells, strict=True) if cell.is_best]
 
@@ -88,11 +91,26 @@ def test_tables_hold_every_score_in_the_order_of_their_headings(toy_dataset):
 
 
 def test_a_score_of_an_unknown_task_or_latent_is_shown_by_its_own_name():
-    metric = metric_at(("latents", "all", "r2_floor_hue"))
+    metric = metric_at(ScoreKey("latents", "all", "r2_floor_hue"))
     assert metric.name == "R² of floor_hue"
-    subject = made_up_subject("a", {"trained/steering/all/error": values(0.3)})
+    subject = made_up_subject("a", {"trained/acrobatics/all/top1": values(0.3)})
     (row,) = results_table(contenders_of([subject])).rows
-    assert (row.metric.heading, row.metric.name) == ("steering", "error")
+    assert (row.metric.heading, row.metric.name) == ("acrobatics", "top-1")
+
+
+def test_a_metric_without_a_format_is_an_error_and_not_guessed():
+    evaluation = made_up_subject("a", {"trained/rotation/all/wobble": values(0.3)}).evaluation
+    assert metrics_without_format(evaluation) == {"wobble"}
+    with pytest.raises(IebenchError, match="'wobble' is not known"):
+        text_table(evaluation)
+
+
+def test_shares_lie_between_0_and_1_and_errors_are_better_when_lower():
+    for name, found in METRICS.items():
+        is_error = name.endswith("_error") or name.startswith(("seconds", "pre", "median", "images_encoded"))
+        assert found.higher_is_better == (not is_error), name
+        if found.show is percent and name != "top1_relative":
+            assert found.bounds == (0, 1), name
 
 
 def test_the_overview_says_what_predictors_are_told_and_the_chance_levels():

@@ -156,7 +156,11 @@ def show(recipe: str, overrides: tuple[str, ...]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @click.option("--all", "shows_all", is_flag=True, help="Print every score, not only the most quoted.")
 @click.option("--keep-features", is_flag=True, help="Keep the features in OUT/features/NAME.")
-@click.option("--force", is_flag=True, help="Replace an evaluation of the same name.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Measure all anew: replace an evaluation of the same name, or add metrics that a newer iebench has.",
+)
 @DEVICE_OPTION
 def evaluate(
     what: tuple[str, ...],

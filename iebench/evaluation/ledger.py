@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -124,6 +125,11 @@ class Entry:
         suites = (*found.suites, *(suite for suite in self.evaluation.suites if suite not in found.suites))
         is_new = suites != found.suites or (self.evaluation.ood is not None and found.ood is None)
         if found.complete and not is_new:
+            print(
+                f"{self.file.path} is complete and is not measured again; --force measures all of it anew, with any "
+                "metric that this iebench adds",
+                file=sys.stderr,
+            )
             self.evaluation = found
             return
         left_out = tuple(dict.fromkeys((*found.left_out, *self.evaluation.left_out)))

@@ -16,12 +16,7 @@ from iebench.evaluation.fingerprints import (
     fingerprint_of_network,
     fingerprint_of_predictor,
 )
-from iebench.evaluation.image_suites import (
-    IMAGE_TASKS,
-    image_tasks,
-    image_tasks_left_out,
-    measure_images,
-)
+from iebench.evaluation.image_suites import IMAGE_TASKS, image_tasks, image_tasks_left_out, measure_images
 from iebench.evaluation.intervals import PerObject
 from iebench.evaluation.ledger import (
     Entry,

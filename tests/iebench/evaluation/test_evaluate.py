@@ -17,6 +17,7 @@ from iebench.evaluation.results import (
     UNTRAINED,
     Evaluation,
     EvaluationFile,
+    ScoreKey,
     evaluation_names,
     read_evaluation,
 )
@@ -137,6 +138,22 @@ def test_the_report_knows_every_metric_of_the_standard_suite(evaluated: Path):
     assert not metrics_without_format(read_evaluation(evaluated))
 
 
+def test_a_file_names_the_networks_by_title_as_it_always_did(evaluated: Path):
+    (path,) = (evaluated / "evaluations").glob("*.json")
+    networks = json.loads(path.read_text())["networks"]
+    assert [(network["title"], "role" in network) for network in networks] == [
+        (TRAINED, False),
+        (UNTRAINED, False),
+    ]
+
+
+def test_the_text_of_a_score_key_is_read_back_even_if_a_part_holds_slashes():
+    key = ScoreKey("retrieval", "sha256/val-val", "h@1")
+    assert key.text() == "retrieval/sha256/val-val/h@1"
+    assert ScoreKey.parse(key.text()) == key
+    assert ScoreKey.parse_of(key.text_of(TRAINED)) == (TRAINED, key)
+
+
 def test_the_content_of_the_file_is_strict_json(evaluated: Path):
     def refuse(constant: str) -> None:
         raise AssertionError(constant)
@@ -188,6 +205,7 @@ def test_a_complete_evaluation_is_not_done_again(evaluated: Path, toy_dataset: P
     before = [path.stat().st_mtime_ns for path in sorted((evaluated / "evaluations").iterdir())]
     printed = call("eval", evaluated, "--data", toy_dataset, "--device", "cpu", "--json")
     assert printed.code == 0
+    assert "is complete and is not measured again; --force measures all of it anew" in printed.err
     (content,) = json.loads(printed.out).values()
     assert content["complete"]
     assert before == [path.stat().st_mtime_ns for path in sorted((evaluated / "evaluations").iterdir())]

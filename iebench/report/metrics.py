@@ -1,4 +1,4 @@
-"""How each metric is named, printed and compared: the one table that a new metric has to be added to."""
+"""Says how each metric is named, printed and compared, in the one table that a new metric has to be added to."""
 
 import math
 from collections.abc import Callable
@@ -37,7 +37,7 @@ ANY: Bounds = (-math.inf, math.inf)
 
 
 class MetricFormat(NamedTuple):
-    """How a metric is named, printed and compared.
+    """The format of a metric: how it is named, printed and compared.
 
     Attributes:
         name: Name of its row in tables.

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from commands import run
+from iebench.cli import demo
 from iebench.training.metrics_log import read_metrics
 from iebench.training.run import Run
+from render.executor import Execution
 from shards.schema import open_dataset
 from toys import digests
 
@@ -54,3 +56,21 @@ def test_one_command_goes_from_nothing_to_a_report_and_again_does_nothing_twice(
     assert digests(out / "views") == before
     assert second.out == first.out
     assert len(list(out.glob("report-views-*"))) == 1  # the same views, which are not rendered again
+
+
+def test_the_demo_renders_on_the_cpu_where_a_gpu_would_compile_kernels_for_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[Execution] = []
+
+    def render(plan: object, out: Path, execution: Execution) -> None:
+        asked.append(execution)
+        raise InterruptedError
+
+    monkeypatch.setattr(demo, "make_models_with_bar", lambda *_: 0)
+    monkeypatch.setattr(demo.Selection, "of", lambda *_: [])
+    monkeypatch.setattr(demo, "make_plan", lambda *_: None)
+    monkeypatch.setattr(demo, "render_with_bar", render)
+    with pytest.raises(InterruptedError):
+        demo.run_demo(tmp_path, seed=0, workers=1, objects_per_class=2, views=2, overrides=())
+    assert asked[0].device == "cpu"

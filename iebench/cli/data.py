@@ -62,9 +62,9 @@ def make_models_with_bar(
 @MODELS_ARGUMENT
 @click.option("--workers", type=click.IntRange(1), help="Number of processes.  [default: cores]")
 def models_check(models_folder: Path, workers: int | None) -> None:
-    """Count the models of each class, and say which cannot be rendered and why.
+    """Count models by class, and name those that cannot be rendered.
 
-    Blender imports each model and renders a tiny view, as `iebench render` does, so both find the same errors.
+    The reason stands beside each. Blender imports each model and renders a tiny view, as `iebench render` does, so both find the same errors.
     """
     from render.catalog import scan_models
     from render.check import check_models
@@ -117,7 +117,7 @@ def show(dataset: Path, out: Path, split: str | None, rows: int, columns: int) -
 @DATASET_ARGUMENT
 @WORKERS_OPTION
 def verify(dataset: Path, workers: int | None) -> None:
-    """Check every byte, every checksum and every sample against the data contract."""
+    """Check every byte, checksum and sample of a dataset."""
     from render.plan import must_be_rendered_again
     from shards.child_processes import available_cores
     from shards.schema import INDEX_NAME, parse_index
@@ -161,9 +161,10 @@ def verify(dataset: Path, workers: int | None) -> None:
 @click.argument("dataset", metavar="FOLDER", type=FOLDER)
 @WORKERS_OPTION
 def index(dataset: Path, workers: int | None) -> None:
-    """Make latents.parquet, the table of all views, for a dataset that has none or a broken one.
+    """Make latents.parquet, the table of all views, anew.
 
-    `iebench render` and `iebench pack` make it by themselves. Images are not read, and shards are not changed.
+    For a dataset that has none, or a broken one. `iebench render` and `iebench pack` make it by themselves. Images are
+    not read, and shards are not changed.
     """
     from shards.child_processes import available_cores
     from shards.indexing import index_dataset

@@ -113,7 +113,10 @@ def recipes(context: click.Context) -> None:
 @click.argument("recipe", metavar="RECIPE")
 @SET_OPTION
 def show(recipe: str, overrides: tuple[str, ...]) -> None:
-    """Print a whole recipe, with all that it extends, as TOML that is a recipe itself."""
+    """Print a whole recipe, with all that it extends, as TOML.
+
+    What is printed is a recipe itself.
+    """
     from iebench.recipes.as_toml import recipe_as_toml
     from iebench.recipes.recipe import load_recipe
 
@@ -198,7 +201,7 @@ def evaluate(
 @click.argument("run", metavar="RUN", type=FOLDER)
 @click.argument("out", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
 def export(run: Path, out: Path) -> None:
-    """Write the backbone of a run as safetensors, for use without iebench.
+    """Write a run's backbone for use without iebench (safetensors).
 
     The names are torchvision's (of a published network, the published ones); the header holds image size,
     normalization, parts, recipe and data.
@@ -257,7 +260,7 @@ def report(runs: tuple[Path, ...], out: Path, models: Path | None, explores: boo
     )
 )
 def explore(runs: tuple[Path, ...], out: Path, views: int, data: Path | None) -> None:
-    """Write one page on which to walk through representations and steer their predictors.
+    """Write one page to walk through representations and steer them.
 
     It holds a map of validation views, the nearest views by each part of the representation, and sliders of a
     rotation by which every run's predictor moves a view. It works offline.

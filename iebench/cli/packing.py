@@ -83,14 +83,15 @@ def pack_published(
     repair: bool,
     add: bool,
 ) -> None:
-    """Make shards of a published dataset: synset/object/image_0.jpg and latent_0.npy.
+    """Make shards of a dataset in the published 3DIEBench's layout.
 
-    SRC is a folder, or an archive as it was downloaded (.tar, .tar.gz, .tar.bz2, .tar.xz), which is not unpacked: one
-    that is compressed is read once into OUT/.pack, which takes as much room as its files until all is packed.
+    SRC holds synset/object/image_0.jpg and latent_0.npy. It is a folder, or an archive as it was downloaded (.tar,
+    .tar.gz, .tar.bz2, .tar.xz), which is not unpacked: one that is compressed is read once into OUT/.pack, which takes
+    as much room as its files until all is packed.
 
-    JPEG bytes stay as they are and latents exact; every image is decoded once. The same command again goes on
-    where it was stopped, and packs again just what is missing; where nothing is, the archive is not read. Objects with a missing or broken view are named in
-    OUT/failures.jsonl; delete that file, or lines of it, to have them tried again.
+    JPEG bytes stay as they are and latents exact; every image is decoded once. The same command again goes on where it
+    was stopped, and packs just what is missing; if nothing is, the archive is not read. Objects with a missing or broken
+    view are named in OUT/failures.jsonl; delete that file, or lines of it, to have them tried again.
     """
     from shards.finished import PackRequest, finished, record_finished
     from shards.lists import read_splits
@@ -194,9 +195,9 @@ def describe_packed(packed: "Packed", out: Path) -> str:
 @click.argument("out", type=FOLDER)
 @WORKERS_OPTION
 def unpack(dataset: Path, out: Path, workers: int | None) -> None:
-    """Write a dataset in the published layout, with its lists of objects and labels.
+    """Write a dataset in the layout of the published 3DIEBench.
 
-    The same command again goes on where it was stopped.
+    The lists of objects and labels are written too. The same command again goes on where it was stopped.
     """
     from shards.published.unpack import unpack as run_unpacking
     from shards.schema import open_dataset

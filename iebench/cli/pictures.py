@@ -49,7 +49,7 @@ def pack_pictures(
     repair: bool,
     add: bool,
 ) -> None:
-    """Make shards of pictures with classes, for methods that learn from augmentations.
+    """Make shards of pictures with classes.
 
     SRC has a folder for each class (below train/ and val/, or split by a hash), or is CIFAR-10 or CIFAR-100 in the binary
     version, or a folder of WebDataset shards of .jpg, .png or .webp with .cls, or with --from-views a dataset of iebench.

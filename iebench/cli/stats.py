@@ -52,10 +52,11 @@ def stats(dataset: Path, as_json: bool, workers: int | None) -> None:
     help="Write all rows to a .csv, .jsonl or .parquet instead.",
 )
 def query(dataset: Path, question: str, limit: int, out: Path | None) -> None:
-    """Print the views for which a condition holds, or what one SELECT from the table `views` gives.
+    """Print the views for which a condition on latents holds.
 
-    The columns are those of latents.parquet (docs/format.md): key, split, shard, synset, object, view, label,
-    scale, and each latent by its name. DuckDB answers, and can read nothing but this table.
+    Or print what one SELECT from the table `views` gives. The columns are those of latents.parquet (docs/format.md):
+    key, split, shard, synset, object, view, label, scale, and each latent by its name. DuckDB answers, and can read
+    nothing but this table.
     """
     from shards.query import query_dataset, write_rows
     from shards.schema import open_dataset

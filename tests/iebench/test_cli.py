@@ -64,6 +64,12 @@ def test_a_command_that_a_message_advises_exists_with_its_options(advice: str):
     assert {word for word in words if word.startswith("--")} <= options
 
 
+def test_each_commands_line_of_help_is_whole_at_80_columns(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for group in ((), ("models",), ("pack",), ("recipes",)):
+        assert "..." not in call(*group, "--help").out.partition("Options:")[2]
+
+
 def test_help_groups_all_commands():
     text = call("--help").out
     assert all(title in text for title in ("Start here", "Make and check data", "Train and evaluate"))

@@ -37,7 +37,7 @@ _OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\x00": lzma.LZMAFile,
 }
-_TWICE, _NO_FILE = -1, -2  # these stand in place of an offset
+_NO_FILE = -2  # stands in place of an offset
 
 
 @dataclass

@@ -43,10 +43,10 @@ def checked_address(location: str) -> str:
             f"the address on {host} holds a name or a password, which would stay in files and histories; leave it out "
             "and put it into ~/.netrc (http), the usual AWS settings (s3) or HF_TOKEN (hf)"
         )
-    if scheme == "hf" and not parts.path.strip("/"):
-        raise UsageError(f"{location} names no dataset on the Hub; write hf://USER/NAME")
     if "?" in location or "#" in location:
         raise UsageError(
             f"the address on {host} has a part after ? or #; an address ends with the folder that holds dataset.json"
         )
+    if scheme == "hf" and not parts.path.strip("/"):
+        raise UsageError(f"{location} names no dataset on the Hub; write hf://USER/NAME")
     return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}"

@@ -63,7 +63,7 @@ def test_an_address_without_a_host_is_refused(location):
 @pytest.mark.parametrize(
     "location",
     ["http://user:hidden@host/views", "https://hidden@host/views", "s3://key:hidden@bucket/views",
-     "https://host/views?token=hidden", "https://host/views#hidden"],
+     "https://host/views?token=hidden", "https://host/views#hidden", "hf://user?token=hidden"],
 )  # fmt: skip
 def test_an_address_with_a_secret_is_refused_and_the_secret_not_repeated(location, tmp_path, monkeypatch):
     monkeypatch.setenv("IEBENCH_CACHE", str(tmp_path / "cache"))

@@ -144,7 +144,7 @@ def expectations(contenders: dict[str, Contender]) -> dict[str, list[Finding]]:
         "Invariant methods classify better": compare(
             "top-1", contenders, [(base, name) for name, base in pairs]
         ),
-        "Those that are told colour hold more of it": compare("colour R²", contenders, told),
+        "Those that are told color hold more of it": compare("color R²", contenders, told),
         "The variance of predictions keeps up SIE's rotation": compare(
             "rotation R²", contenders, [(base, name) for name, base in ABLATIONS.items()]
         ),

@@ -11,7 +11,7 @@ from shards.passes import PASSES, Pass
 class Frame:
     """One rendered view, and those passes that the settings ask for.
 
-    Mask and depth are of what the centre of a pixel sees. The normal is averaged over the pixel as its colour
+    Mask and depth are of what the centre of a pixel sees. The normal is averaged over the pixel as its color
     is, so at an edge it lies between those of the two surfaces. Surfaces that are less than half opaque are
     looked through.
 

@@ -11,7 +11,7 @@ def few_cores(count: int) -> Iterator[None]:
 
     Blender's thread library (TBB) counts the cores it may use when Blender is imported, and starts a thread
     for each. Where a render process is told to use one thread, the others spin for work that never comes, on
-    the cores of its neighbours. Import Blender within this context, and they are not there.
+    the cores of its neighbors. Import Blender within this context, and they are not there.
     """
     if not hasattr(os, "sched_setaffinity"):  # macOS
         yield

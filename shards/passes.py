@@ -35,7 +35,7 @@ _FORMATS: dict[Pass, tuple[int, int, str]] = {
     "depth": (16, 0, "16-bit greyscale"),
     "normal": (8, 2, "8-bit RGB"),
 }
-"""Bit depth and colour type in the PNG's header, and the same in words for error messages."""
+"""Bit depth and color type in the PNG's header, and the same in words for error messages."""
 
 
 def parse_passes(text: str) -> tuple[Pass, ...]:

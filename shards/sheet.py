@@ -103,7 +103,7 @@ def _evenly(items: Sequence[T], wanted: int) -> list[T]:
 def contact_sheet(
     rows: Sequence[tuple[str, Sequence[View]]], latents: Sequence[Latent], size: int = 128
 ) -> Image.Image:
-    """Draws rows of views. Below each view are its rotation in degrees and patches with the floor's and light's colour.
+    """Draws rows of views. Below each view are its rotation in degrees and patches with the floor's and light's color.
 
     Datasets without latents, such as pictures, get no captions.
 

@@ -63,7 +63,7 @@ COLUMNS = (
         ScoreKey("pose", ALL, "r2_per_component"),
         "per_component",
     ),
-    Column("color_r2", "colour R²", "color_r2", ScoreKey("color", ALL, "r2")),
+    Column("color_r2", "color R²", "color_r2", ScoreKey("color", ALL, "r2")),
     Column(
         "translation_r2", "position R²", "translation_object_r2", ScoreKey("translation", ALL, "r2"), "pooled"
     ),

@@ -1,4 +1,4 @@
-"""Render settings in Blender's own terms: resolution, colour, samples, bounces, denoising."""
+"""Render settings in Blender's own terms: resolution, color, samples, bounces, denoising."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ _GUIDES = {"none": "RGB", "albedo": "RGB_ALBEDO", "albedo_normal": "RGB_ALBEDO_N
 
 
 def set_output(scene: "bpy.types.Scene", settings: RenderSettings, threads: int, frame: Path) -> None:
-    """Resolution, colour management and the file that a frame is written to.
+    """Resolution, color management and the file that a frame is written to.
 
     Args:
         scene: Scene, which is changed in place.
@@ -74,7 +74,7 @@ def set_cycles(scene: "bpy.types.Scene", settings: RenderSettings) -> None:
 
 
 def _denoise_in_compositor(scene: "bpy.types.Scene", settings: RenderSettings) -> None:
-    """A Denoise node that is fed the diffuse colour and normal passes, as in the published generator."""
+    """A Denoise node that is fed the diffuse color and normal passes, as in the published generator."""
     layer = scene.view_layers[0]
     layer.use_pass_diffuse_color = layer.use_pass_normal = True
     scene.use_nodes = True

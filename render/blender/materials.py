@@ -13,7 +13,7 @@ MOST_NOTES = 20
 def mend_materials(model: Path, materials: MaterialFiles | None) -> tuple[str, ...]:
     """Finds textures whose paths are of another machine, and takes out those that are not there.
 
-    Blender shows a missing texture in magenta; the material's own colour is closer to what was meant.
+    Blender shows a missing texture in magenta; the material's own color is closer to what was meant.
 
     Args:
         model: File that was imported.
@@ -35,11 +35,11 @@ def mend_materials(model: Path, materials: MaterialFiles | None) -> tuple[str, .
 
 
 def show_colors(item: "bpy.types.Object") -> None:
-    """Gives a mesh without a material one that shows its vertex colours, where it has some."""
+    """Gives a mesh without a material one that shows its vertex colors, where it has some."""
     mesh = item.data
     if any(mesh.materials) or not mesh.color_attributes:
         return
-    material = bpy.data.materials.new("vertex colours")
+    material = bpy.data.materials.new("vertex colors")
     material.use_nodes = True
     nodes = material.node_tree.nodes
     color = nodes.new("ShaderNodeVertexColor")
@@ -85,7 +85,7 @@ def _mended_images(model: Path) -> set[str]:
 
 
 def _drop_materials_for_colors() -> None:
-    """The materials that Blender makes up for names nobody defines would hide vertex colours."""
+    """The materials that Blender makes up for names nobody defines would hide vertex colors."""
     for mesh in bpy.data.meshes:
         if mesh.color_attributes:
             mesh.materials.clear()

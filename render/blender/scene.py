@@ -218,7 +218,7 @@ def _add_floor() -> "bpy.types.Material":
     floor = bpy.context.object
     floor.name = "floor"
     material = bpy.data.materials.new("floor")
-    material.use_nodes = False  # so that diffuse_color is the colour
+    material.use_nodes = False  # so that diffuse_color is the color
     floor.data.materials.append(material)
     return material
 

@@ -1,4 +1,4 @@
-"""Colours shared by all classes, so that a colour says next to nothing about the class."""
+"""Colors shared by all classes, so that a color says next to nothing about the class."""
 
 import colorsys
 from collections.abc import Sequence
@@ -34,12 +34,12 @@ PALETTES: tuple[tuple[Color, Color, Color], ...] = (
     ((0.88, 0.68, 0.16), (0.19, 0.21, 0.26), (0.88, 0.90, 0.92)),
     ((0.90, 0.89, 0.86), (0.15, 0.22, 0.42), (0.82, 0.20, 0.18)),
 )
-"""Body, second and accent colour: far enough apart to be told from each other under coloured light."""
+"""Body, second and accent color: far enough apart to be told from each other under colored light."""
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """The colours of one object; `body`, `second` and `accent` can be told apart."""
+    """The colors of one object; `body`, `second` and `accent` can be told apart."""
 
     body: Color
     second: Color
@@ -61,7 +61,7 @@ def chance(rng: np.random.Generator, probability: float) -> bool:
 
 
 def paint(rng: np.random.Generator) -> Color:
-    """Any colour: mostly strong, sometimes pale, dark or grey."""
+    """Any color: mostly strong, sometimes pale, dark or grey."""
     hue = float(rng.random())
     kind = int(rng.integers(10))
     low, high = ((0.55, 0.9), (0.5, 0.95))
@@ -75,7 +75,7 @@ def paint(rng: np.random.Generator) -> Color:
 
 
 def scheme(rng: np.random.Generator) -> Scheme:
-    """Draws the colours of one object: one of a few palettes, each colour a little lighter or darker.
+    """Draws the colors of one object: one of a few palettes, each color a little lighter or darker.
 
     All classes share the palettes, and many objects share each: what tells two objects apart is their shape.
     """
@@ -92,7 +92,7 @@ def scheme(rng: np.random.Generator) -> Scheme:
 
 
 def shade(color: Color, factor: float) -> Color:
-    """The colour made darker (below 1) or lighter (above 1)."""
+    """The color made darker (below 1) or lighter (above 1)."""
     red, green, blue = (min(1.0, channel * factor) for channel in color)
     return red, green, blue
 

@@ -40,12 +40,12 @@ def wooden(rng: np.random.Generator, name: str, color: Color | None = None) -> M
 
 
 def cloth(rng: np.random.Generator, name: str, first: Color, second: Color, plain: float = 0.5) -> Material:
-    """Plain cloth with probability `plain`, otherwise a pattern of both colours."""
+    """Plain cloth with probability `plain`, otherwise a pattern of both colors."""
     if chance(rng, plain):
         return matte(name, first)
     return covered(name, fabric(rng, first, second))
 
 
 def timber(rng: np.random.Generator, name: str, color: Color, grain: float = 0.5) -> Material:
-    """Wood with visible grain with probability `grain`, otherwise paint of the given colour."""
+    """Wood with visible grain with probability `grain`, otherwise paint of the given color."""
     return wooden(rng, name) if chance(rng, grain) else glossy(name, color)

@@ -94,7 +94,7 @@ class Material:
 
     Attributes:
         name: Unique within a model, for what it covers.
-        colour: SRGB in [0, 1]; ignored where there is an image.
+        color: SRGB in [0, 1]; ignored where there is an image.
         specular: Strength of the highlight in [0, 1].
         shininess: Ns of the MTL in [0, 1000].
         image: Image (height, width, 3) uint8 sRGB, or None.

@@ -46,7 +46,7 @@ def stripes(rng: np.random.Generator, first: Color, second: Color, size: int = 1
 
 
 def checks(rng: np.random.Generator, first: Color, second: Color, size: int = 128) -> Image:
-    """A woven check: where two bands cross, the second colour is full."""
+    """A woven check: where two bands cross, the second color is full."""
     count = int(rng.integers(3, 7))
     band = ((np.arange(size) * count / size) % 1.0 < rng.uniform(0.3, 0.55)).astype(float)
     share = ((band[:, None] + band[None]) / 2)[..., None]
@@ -204,7 +204,7 @@ def keyboard(
 def poster(
     rng: np.random.Generator, ground: Color, *inks: Color, width: int = 96, height: int = 288
 ) -> Image:
-    """A bold print for a long board: blocks of colour with signs."""
+    """A bold print for a long board: blocks of color with signs."""
     picture = Picture.new("RGB", (width, height), ink(ground))
     draw = ImageDraw.Draw(picture)
     for _ in range(int(rng.integers(2, 5))):

@@ -63,7 +63,7 @@ def test_other_models_are_refused(objects, tmp_path):
         require_same_settings(old.model_dump_json(), new, tmp_path, "rendered")
 
 
-@pytest.mark.parametrize("recorded", ["", "{", "[]", '{"colour": 1}', {}, {"views": "many"}])
+@pytest.mark.parametrize("recorded", ["", "{", "[]", '{"color": 1}', {}, {"views": "many"}])
 def test_settings_that_are_not_ours_are_refused(objects, tmp_path, recorded):
     settings = make_plan(objects, PlanSettings(seed=1)).settings
     with pytest.raises(UsageError):

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.blender
 
 GOLDEN = [("03797390/mug0", 0), ("02946921/fuze0", 1)]
 EXAMPLE = [-0.23984552, 0.45833987, -0.19607556, 0.5488135, 0.56170841, 3.78727399, 0.54488318]
-"""The latents to which the spot and the colours in scene.json belong."""
+"""The latents to which the spot and the colors in scene.json belong."""
 OURS = {
     "samples",
     "sampling_pattern",

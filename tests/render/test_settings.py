@@ -36,4 +36,4 @@ def test_no_preset_has_passes_and_passes_are_kept_in_their_order_once():
     assert settings.passes == ("mask", "normal")
     assert RenderSettings.model_validate_json(settings.model_dump_json()) == settings
     with pytest.raises(ValidationError):
-        RenderSettings(passes=("colour",))
+        RenderSettings(passes=("color",))

@@ -102,7 +102,7 @@ def test_passes_are_named_in_any_order(text, passes):
     assert parse_passes(text) == passes
 
 
-@pytest.mark.parametrize("text", ["", "colour", "mask,", "mask;depth", "Depth"])
+@pytest.mark.parametrize("text", ["", "color", "mask,", "mask;depth", "Depth"])
 def test_an_unknown_pass_is_refused_with_those_there_are(text):
     with pytest.raises(UsageError, match=r"^there is no pass '.*'; there are: mask, depth, normal$"):
         parse_passes(text)

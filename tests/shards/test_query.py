@@ -58,7 +58,7 @@ def test_rows_are_written_as_the_file_s_name_says(indexed_dataset, tmp_path, nam
     [
         "",
         "synset = ",
-        "colour = 3",
+        "color = 3",
         "synset > 'x' and (",
         "true); drop view views; select (1",
         "select 1; select 2",

@@ -233,8 +233,8 @@ class TestIndex:
     def test_finds_latents_by_name(self, toy_dataset):
         index = open_dataset(toy_dataset)
         assert index.latent_index(("light_hue", "rotation_x")) == [6, 0]
-        with pytest.raises(UsageError, match="no latent colour; it has: rotation_x"):
-            index.latent_index(("rotation_x", "colour"))
+        with pytest.raises(UsageError, match="no latent color; it has: rotation_x"):
+            index.latent_index(("rotation_x", "color"))
 
     @pytest.mark.parametrize(
         "text",
@@ -253,7 +253,7 @@ class TestIndex:
         ):
             open_dataset(toy_copy)
 
-    @pytest.mark.parametrize("change", [{"image_size": "large"}, {"classes": None}, {"colour": 1}])
+    @pytest.mark.parametrize("change", [{"image_size": "large"}, {"classes": None}, {"color": 1}])
     def test_that_breaks_the_contract_says_where(self, toy_copy, change):
         with_index(toy_copy, **change)
         with pytest.raises(IebenchError, match=f"breaks the data contract at {next(iter(change))}"):

@@ -18,7 +18,7 @@ SCREEN = 50  # lines
     click.option("--height", cls=GroupedOption, group="How large", default=2),
 )
 @gathered(
-    "paint", dict, click.option("--colour", "hue", cls=GroupedOption, group="How it looks", default="red")
+    "paint", dict, click.option("--color", "hue", cls=GroupedOption, group="How it looks", default="red")
 )
 @click.option("--quiet", is_flag=True)
 def build(name: str, size: tuple[int, int], paint: dict, quiet: bool) -> None:
@@ -27,7 +27,7 @@ def build(name: str, size: tuple[int, int], paint: dict, quiet: bool) -> None:
 
 
 def test_options_arrive_as_the_objects_they_are_gathered_into():
-    result = CliRunner().invoke(build, ["--height", "5", "shed", "--colour", "blue", "--quiet"])
+    result = CliRunner().invoke(build, ["--height", "5", "shed", "--color", "blue", "--quiet"])
     assert result.output == "shed (1, 5) {'hue': 'blue'} True\n"
 
 
@@ -41,7 +41,7 @@ def test_help_has_headings_in_the_order_of_definition_and_ungrouped_options_last
             "In metres.",
             "--height",
             "How it looks:",
-            "--colour",
+            "--color",
             "Options:",
         )
     ]

@@ -85,7 +85,7 @@ def test_without_passes_nothing_tells_of_them(rendered_dataset):
     assert not any(f"{name}.png" in card for name in ("mask", "depth", "normal"))
 
 
-@pytest.mark.parametrize("text", ["mask,colour", "", "depth;mask"])
+@pytest.mark.parametrize("text", ["mask,color", "", "depth;mask"])
 def test_an_unknown_pass_is_one_sentence(toy_models, tmp_path, text):
     result = call("render", toy_models, tmp_path / "views", "--passes", text)
     assert result.code == 2

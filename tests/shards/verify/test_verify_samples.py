@@ -80,7 +80,7 @@ LATENTS = json.loads(samples_with(0)[1]["json"])["latents"]
         ({"object": "mug93"}, "its metadata says that it is 03797390-mug93-001"),
         ({"view": 7}, "its metadata says that it is 03797390-mug91-007"),
         ({"view": "x"}, "its metadata cannot be read (view: Input should be a valid integer"),
-        ({"colour": 1}, "its metadata cannot be read (colour: Extra inputs are not permitted)"),
+        ({"color": 1}, "its metadata cannot be read (color: Extra inputs are not permitted)"),
     ],
 )
 def test_metadata_that_breaks_the_contract_is_found(toy_copy, metadata, said):

@@ -8,7 +8,7 @@ from typing import Any
 
 from iebench.evaluation.intervals import Bootstrap, PerObject, bootstrap_all
 from iebench.evaluation.results import Evaluation, EvaluationFile, read_evaluations
-from iebench.methods import find_method
+from iebench.methods import Method, find_method
 from iebench.training.metrics_log import read_metrics
 from iebench.training.run import Run, dataset_sha256
 from shards.errors import UsageError
@@ -69,7 +69,8 @@ class Subject:
     @property
     def term_names(self) -> Mapping[str, str]:
         """Words for the terms of the method's loss; empty for an encoder that was not trained here."""
-        return find_method(self.recipe["method"]["name"]).method.term_names if self.recipe else {}
+        method = _method_called(self.recipe["method"]["name"]) if self.recipe else None
+        return method.term_names if method else {}
 
     @cached_property
     def bootstraps(self) -> dict[str, Bootstrap]:
@@ -78,8 +79,17 @@ class Subject:
 
 
 def method_title(name: str) -> str:
-    """Returns the name of a registered method as one writes it."""
-    return find_method(name).method.title or name.replace("_", " ")
+    """Returns the name of a method as one writes it; of one that is not installed here, its registered name in words."""
+    method = _method_called(name)
+    return (method.title if method else "") or name.replace("_", " ")
+
+
+def _method_called(name: str) -> type[Method] | None:
+    """Returns a method's class, or None if it is not installed: a report of its runs needs no more than their files."""
+    try:
+        return find_method(name).method
+    except UsageError:
+        return None
 
 
 def read_subjects(folders: Sequence[Path]) -> list[Subject]:

@@ -20,7 +20,7 @@ from iebench.report.contenders import contenders_of, untrained_of
 from iebench.report.page import write_report
 from iebench.report.plots import POINTS, line_style, training_panels
 from iebench.report.showcase import EXTREMES
-from iebench.report.subjects import distinct_titles, read_subjects
+from iebench.report.subjects import distinct_titles, method_title, read_subjects
 from iebench.report.tables import results_table
 from iebench.report.wording import enumerate_words, minus
 from iebench.training.run import Run
@@ -383,3 +383,8 @@ def in_browser(source: str, width: int, folder: Path) -> dict[str, int]:
     measured = re.search(r"<title>measured (.*?)</title>", done.stdout)
     assert measured, done.stderr[-2000:]
     return json.loads(html.unescape(measured[1]))
+
+
+def test_a_run_of_a_method_that_is_not_installed_here_is_called_by_its_registered_name():
+    assert method_title("sie") == "SIE"
+    assert method_title("of_somebody_else") == "of somebody else"

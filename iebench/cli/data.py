@@ -12,7 +12,7 @@ from iebench.cli.location import DatasetLocation, takes_dataset
 from shards.errors import IebenchError, UsageError
 from shards.origin import origin_of
 
-# The commands import what they need when they run: PyTorch and webdataset take seconds to load.
+# The commands import what they need when they run: PyTorch takes seconds to load.
 FOLDER = click.Path(path_type=Path, file_okay=False)
 MODELS_ARGUMENT = click.argument("models_folder", metavar="MODELS", type=FOLDER)
 WORKERS_OPTION = click.option(

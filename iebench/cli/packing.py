@@ -14,7 +14,7 @@ from iebench.cli.exit_codes import FriendlyGroup, terminate_as_interrupt
 from iebench.cli.progress import ViewBar
 from shards.child_processes import available_cores
 
-# The commands import what they need when they run: PyTorch and webdataset take seconds to load.
+# The commands import what they need when they run: PyTorch takes seconds to load.
 if TYPE_CHECKING:
     from shards.images import ChannelOrder
     from shards.lists import Name

@@ -13,7 +13,7 @@ from iebench.cli.options import GroupedCommand, GroupedOption, gathered
 from iebench.cli.progress import ViewBar
 from shards.errors import IebenchError, UsageError
 
-# The commands import what they need when they run: PyTorch and webdataset take seconds to load.
+# The commands import what they need when they run: PyTorch takes seconds to load.
 if TYPE_CHECKING:
     from render.catalog import ObjectRef
     from render.dataset import RenderSummary

@@ -102,15 +102,15 @@ def write_curve(out: Path, recipe: str, found: dict[int, Contender]) -> None:
     write_text(out / "curve.svg", drawn(recipe, found))
 
 
-def cell(contender: Contender, path: ScoreKey) -> str:
+def cell(contender: Contender, key: ScoreKey) -> str:
     """One number with its interval."""
-    metric, summary = metric_at(path), contender.summary(path)
+    metric, summary = metric_at(key), contender.summary(key)
     return f"{metric.show(summary.mean)} {interval_text(metric, summary)}".strip() if summary else "–"
 
 
-def chance(contender: Contender, path: ScoreKey) -> str:
+def chance(contender: Contender, key: ScoreKey) -> str:
     """The chance level of one number."""
-    metric, summary = metric_at(path), contender.summary(path)
+    metric, summary = metric_at(key), contender.summary(key)
     return "" if summary is None or summary.chance is None else metric.show(summary.chance)
 
 

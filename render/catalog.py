@@ -164,8 +164,17 @@ def _scan(folder: Path) -> list[FoundModel]:
 
 def _as_ref(item: FoundModel, folder: Path) -> ObjectRef:
     split = item.split or split_of(item.synset, item.object_id)
-    place = (item.member, item.rescaled, folder, item.listing)
-    return ObjectRef(item.synset, item.object_id, item.path, 0, split, *place)
+    return ObjectRef(
+        item.synset,
+        item.object_id,
+        item.path,
+        label=0,
+        split=split,
+        member=item.member,
+        rescaled=item.rescaled,
+        source=folder,
+        listing=item.listing,
+    )
 
 
 def _labeled(objects: Iterable[ObjectRef]) -> list[ObjectRef]:

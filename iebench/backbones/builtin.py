@@ -9,6 +9,7 @@ from torchvision.models import VisionTransformer, resnet18, resnet34, resnet50
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from iebench.backbones.sie_resnet import STEP, sie_resnet18, sie_resnet34, sie_resnet50
+from iebench.backbones.small_maps import multiply_small_maps
 from iebench.backbones.weights import load_exactly, read_weights
 from shards.errors import UsageError
 
@@ -85,7 +86,7 @@ def build_backbone(config: BackboneConfig, image_size: int) -> nn.Module:
     if is_small:
         network.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
         network.maxpool = nn.Identity()
-    return network
+    return multiply_small_maps(network)
 
 
 def with_stem(config: BackboneConfig, image_size: int) -> BackboneConfig:

@@ -11,11 +11,13 @@ They differ from torchvision's in four ways, and their parameters have the publi
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from iebench.backbones.small_maps import SmallMapConv2d
+
 STEP = 32
 """Pixels between an input and an output of the last stage: two strides before the stages and three within."""
 
 
-class PaddedConv2d(nn.Conv2d):
+class PaddedConv2d(SmallMapConv2d):
     """A convolution without bias that keeps the size of its input, or halves an even one.
 
     At stride 2 it pads right and bottom more than left and top. A kernel of 3 on a row of 4 pixels ``a b c d``

@@ -112,7 +112,7 @@ def main(
         print_table(rates)
         print_augmented(source, rounds, batch_size, images // 4, Path(name))
         print_passes(data, index, batch_size, rounds, other_python, Path(name))
-        print_cold_start(data, batch_size, Path(name))
+        print_first_batch(data, batch_size, Path(name))
 
 
 def write_published(folder: Path, objects: int, views: int, size: int | None = None) -> None:
@@ -275,9 +275,9 @@ def print_passes(
         print(middle.row(name) if middle else f"| {name} | absent: {passes[0]} | |")
 
 
-def print_cold_start(data: Path, batch_size: int, room: Path, rate: float = 10.0) -> None:
-    """What the first batch from an address waits for; ``cold_start.py`` has more shards, and compares."""
-    from cold_start import first_batch_cost
+def print_first_batch(data: Path, batch_size: int, room: Path, rate: float = 10.0) -> None:
+    """What the first batch from an address waits for; ``first_batch.py`` has more shards, and compares."""
+    from first_batch import first_batch_cost
 
     print(f"\n| first batch, empty cache, {rate:g} MB/s | MB | seconds |\n|---|---|---|")
     for what in ("training", "evaluation"):

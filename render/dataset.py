@@ -21,18 +21,18 @@ from render.plan import Job, Plan
 from render.sealing import KeptObject, Sealer
 from render.staging import FOLDER_NAME, SETTINGS_NAME, Staging
 from render.worker import require_blender
+from shards.added_objects import is_moved, move_aside, require_grown, shards_aside, sources_of
 from shards.child_processes import available_cores
 from shards.completion import complete_dataset
-from shards.continuing import require_ours
 from shards.errors import IebenchError
 from shards.failures import FAILURES_NAME, Failure
 from shards.geometry import scene_camera
-from shards.growth import is_moved, move_aside, require_grown, shards_aside, sources_of
 from shards.lists import Name
 from shards.parallel import run_parallel
 from shards.pixels import Channels, PixelSums
 from shards.progress_protocol import Progress
 from shards.salvage import SalvageJob, salvage
+from shards.same_settings import require_ours
 from shards.schema import INDEX_NAME, DatasetIndex, SplitInfo, parse_index
 from shards.sealed import RowsOfShard
 from shards.shard_plan import ShardPlan

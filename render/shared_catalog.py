@@ -8,9 +8,9 @@ from pathlib import Path
 from render.catalog import ObjectRef
 from render.sources.found import Listing
 from render.staging import FOLDER_NAME
-from shards.continuing import require_room
 from shards.files import atomic_write
 from shards.locks import one_at_a_time
+from shards.same_settings import require_room
 
 CATALOG_NAME = "catalog.json.gz"
 

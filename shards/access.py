@@ -20,7 +20,7 @@ from shards.mirror import dataset_folder
 from shards.reader import View
 from shards.rows import TableRows
 from shards.schema import ShardInfo, open_dataset
-from shards.single import read_view
+from shards.view_bytes import read_view
 
 
 class Item(NamedTuple):

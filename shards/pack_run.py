@@ -14,17 +14,17 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from shards.added_objects import is_moved, move_aside, require_grown, shards_aside, sources_of
 from shards.completion import complete_dataset
-from shards.continuing import SETTINGS_NAME, require_ours
 from shards.errors import IebenchError
 from shards.failures import FAILURES_NAME, Failure, Failures
 from shards.files import write_text
-from shards.growth import is_moved, move_aside, require_grown, shards_aside, sources_of
 from shards.locks import sole_process
 from shards.parallel import run_parallel
 from shards.pixels import PixelSums
 from shards.progress_protocol import Progress
 from shards.salvage import SoundObjects
+from shards.same_settings import SETTINGS_NAME, require_ours
 from shards.samples import Sample
 from shards.schema import INDEX_NAME, DatasetIndex, parse_index
 from shards.sealed import SealedShard, SealedShards, keep_rows

@@ -16,8 +16,8 @@ from shards.origin import origin_of
 from shards.remote.connection import NoRanges
 from shards.remote.download import download_range
 from shards.schema import DatasetIndex, ShardInfo
-from shards.single import ViewName
 from shards.table import TABLE_NAME, LatentsTable, open_table, place_names, places_of
+from shards.view_bytes import ViewName
 
 
 class TableRows:

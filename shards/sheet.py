@@ -72,8 +72,8 @@ def _views_by_table(
     """Reads views of the first object of each of ``wanted`` labels, which are chosen evenly among all labels."""
     import pyarrow.compute
 
-    from shards.single import read_views_at
     from shards.table import open_table, place_names, places_of
+    from shards.view_bytes import read_views_at
 
     table = open_table(folder, index)
     labels, firsts = np.unique(table.read(shards, ["label"])["label"].to_numpy(), return_index=True)

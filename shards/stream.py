@@ -26,9 +26,9 @@ from shards.origin import origin_of
 from shards.reader import View, read_objects
 from shards.schema import DatasetIndex
 
-# shards.cold imports PyArrow, which takes a moment to load.
+# shards.cold_start imports PyArrow, which takes a moment to load.
 if TYPE_CHECKING:
-    from shards.cold import ColdObject, ColdStart
+    from shards.cold_start import ColdObject, ColdStart
 
 T = TypeVar("T")
 Coming = View | Future[View]
@@ -332,7 +332,7 @@ def _cold_start(folder: Path, index: DatasetIndex) -> "ColdStart | None":
     """Creates a ``ColdStart`` for a dataset at an address; None if the dataset is local or has no table of views."""
     if index.latents_table is None or origin_of(folder) is None:
         return None
-    from shards.cold import ColdStart
+    from shards.cold_start import ColdStart
 
     return ColdStart(folder, index)
 

@@ -9,9 +9,9 @@ import click
 
 from iebench.backbones.open_encoder import load_encoder
 from iebench.evaluation.evaluate import evaluate_requests
-from iebench.evaluation.ledger import Existing
 from iebench.evaluation.protocol import EvaluationConfig, Suite
 from iebench.evaluation.results import Evaluation
+from iebench.evaluation.score_store import Existing
 from iebench.evaluation.session import Request
 from iebench.recipes.recipe import apply_override, load_recipe, parse_recipe
 from iebench.report.tables import text_table

@@ -93,8 +93,8 @@ def pack_published(
     was stopped, and packs just what is missing; if nothing is, the archive is not read. Objects with a missing or broken
     view are named in OUT/failures.jsonl; delete that file, or lines of it, to have them tried again.
     """
-    from shards.finished import PackRequest, finished, record_finished
     from shards.lists import read_splits
+    from shards.pack_record import PackRequest, find_complete, write_pack_record
     from shards.published.archive import is_archive
 
     splits = read_splits(*split_files) if split_files else None
@@ -105,11 +105,11 @@ def pack_published(
         "objects_per_shard": objects_per_shard,
     }
     request = PackRequest.of(source, splits, **options) if is_archive(source) else None
-    packed = finished(out, request) if request is not None and not repair else None
+    packed = find_complete(out, request) if request is not None and not repair else None
     if packed is None:
         packed = _pack_published(source, out, splits, options, workers or available_cores(), repair, add)
         if request is not None:
-            record_finished(out, request)
+            write_pack_record(out, request)
     click.echo(describe_packed(packed, out))
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from iebench.backbones.encoder import EmbeddingPredictor, Encoder
-from iebench.evaluation.ledger import Existing
 from iebench.evaluation.protocol import EvaluationConfig, Suite
 from iebench.evaluation.results import Evaluation, checked_name, default_name
+from iebench.evaluation.score_store import Existing
 from iebench.evaluation.session import Request, Session
 from iebench.evaluation.splits import open_splits
 from iebench.training.processes import Processes, launched

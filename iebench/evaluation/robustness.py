@@ -13,10 +13,10 @@ from iebench.evaluation.corruptions import CORRUPTED, CORRUPTIONS, SEVERITIES, S
 from iebench.evaluation.features import Features
 from iebench.evaluation.intervals import PerObject
 from iebench.evaluation.knn import kth_similarity
-from iebench.evaluation.ledger import OOD
 from iebench.evaluation.probes import Probe, ProbeInput, fit_classifier
 from iebench.evaluation.protocol import EvaluationConfig
 from iebench.evaluation.results import LeftOut
+from iebench.evaluation.score_store import OOD
 from iebench.evaluation.scores import majority_chance
 from iebench.evaluation.scoring import Scores
 from iebench.evaluation.splits import Split, Splits

@@ -18,14 +18,6 @@ from iebench.evaluation.fingerprints import (
 )
 from iebench.evaluation.image_suites import IMAGE_TASKS, image_tasks, image_tasks_left_out, measure_images
 from iebench.evaluation.intervals import PerObject
-from iebench.evaluation.ledger import (
-    Entry,
-    Existing,
-    MissingScores,
-    NetworkRecord,
-    UntrainedCache,
-    tasks_by_network,
-)
 from iebench.evaluation.predictor_scores import (
     PredictorSpace,
     galleries_left_out,
@@ -53,6 +45,14 @@ from iebench.evaluation.robustness import (
     shown_views,
 )
 from iebench.evaluation.score_exchange import keyed, packed, unpacked
+from iebench.evaluation.score_store import (
+    Entry,
+    Existing,
+    MissingScores,
+    NetworkRecord,
+    UntrainedCache,
+    tasks_by_network,
+)
 from iebench.evaluation.scoring import score_neighbors, score_probe
 from iebench.evaluation.splits import Splits
 from iebench.evaluation.tasks import KNN

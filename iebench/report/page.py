@@ -12,14 +12,14 @@ from iebench import __version__
 from iebench.backbones.encoder import Encoder
 from iebench.report import wording
 from iebench.report.contenders import Contender, contenders_of, untrained_beside, untrained_of
-from iebench.report.exhibits import Exhibits, prepare_exhibits
-from iebench.report.gallery import larger_views
 from iebench.report.key_figures import key_figures
 from iebench.report.leaderboard import Leaderboard, leaderboard
 from iebench.report.leaderboard_files import R2_NOTE, TOLD_NOTE
 from iebench.report.plots import line_style, training_panels
 from iebench.report.sample import Sample, read_sample
 from iebench.report.showcase import build_showcase
+from iebench.report.showcase_pictures import ShowcasePictures, prepare_pictures
+from iebench.report.shown_views import larger_views
 from iebench.report.subjects import Subject, by_dataset, flatten, read_subjects
 from iebench.report.tables import Overview, Table, overview, results_table
 from iebench.report.tradeoff import TradeoffPanel, tradeoff_panels
@@ -55,7 +55,7 @@ class DatasetPart:
         tradeoff: Plots of classification against rotation, of the contenders and the published rows.
         warnings: Sentences on what is missing or has changed.
         index: Index of the dataset; None if it cannot be read.
-        exhibits: Pictures; None if the dataset cannot be read.
+        pictures: Pictures; None if the dataset cannot be read.
     """
 
     folder: Path
@@ -68,7 +68,7 @@ class DatasetPart:
     tradeoff: list[TradeoffPanel] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     index: DatasetIndex | None = None
-    exhibits: Exhibits | None = None
+    pictures: ShowcasePictures | None = None
 
     @property
     def place(self) -> str:
@@ -165,7 +165,7 @@ def describe_dataset(folder: Path, subjects: list[Subject], enlarge: Enlarge | N
             view for view, owner in zip(sample.views, sample.owners.tolist(), strict=True) if owner in owners
         ]
         larger = larger_views(enlarge(sample, owners), wanted)
-    part.exhibits = prepare_exhibits(showcase, larger)
+    part.pictures = prepare_pictures(showcase, larger)
     sha256 = dataset_sha256(folder)
     part.warnings = [
         wording.no_checkpoint_sentence([title for title, found in encoders.items() if not found])

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shards.class_names import classes_of_synsets
-from shards.continuing import require_room
 from shards.errors import UsageError
 from shards.images import ChannelOrder
 from shards.lists import Name
@@ -17,6 +16,7 @@ from shards.published.detection import detect
 from shards.published.object import read_object
 from shards.published.pack_settings import OBJECTS_PER_SHARD, PackSettings
 from shards.published.published_source import FolderSource, PublishedSource, SourceObject, make_catalog
+from shards.same_settings import require_room
 from shards.samples import Sample
 from shards.schema import VARIANTS, Variant, split_of
 from shards.shard_plan import fingerprint, plan_shards

@@ -8,8 +8,8 @@ from models import TRIANGLE, write_model
 from render.catalog import scan_models
 from render.plan import PIXELS_VERSION, PlanSettings, make_plan, must_be_rendered_again
 from render.settings import RenderSettings
-from shards.continuing import require_same_settings
 from shards.errors import UsageError
+from shards.same_settings import require_same_settings
 
 
 @pytest.fixture

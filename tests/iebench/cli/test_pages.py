@@ -8,7 +8,7 @@ import pytest
 
 from commands import call
 from evaluations import made_up_evaluation, write_evaluation
-from iebench.report.gallery import larger_views, name_of
+from iebench.report.shown_views import larger_views, name_of
 from shards.errors import UsageError
 from shards.images import decode_jpeg
 from shards.reader import read_views

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from iebench.evaluation import ledger
+from iebench.evaluation import score_store
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -16,4 +16,4 @@ def one_thread():
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     """Untrained networks are cached for one test only."""
-    monkeypatch.setattr(ledger, "cache_root", lambda: tmp_path / "own-cache")
+    monkeypatch.setattr(score_store, "cache_root", lambda: tmp_path / "own-cache")

@@ -11,7 +11,7 @@ import pytest
 from commands import call
 from folders import OBJECTS, write_folder
 from shards.errors import IebenchError
-from shards.finished import RECORD_NAME
+from shards.pack_record import RECORD_NAME
 from shards.published import archive
 from shards.published.archive import SPOOL_NAME, open_archive
 from toys import digests

@@ -1,4 +1,4 @@
-from iebench.report.gallery import changes_in_words
+from iebench.report.shown_views import changes_in_words
 from shards.reader import View
 from shards.schema import VARIANTS, SampleMetadata, open_dataset
 

@@ -18,7 +18,7 @@ NEW = ("02876657/o1", "03797390/o0")
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A source with all objects, and the dataset that is made of it at once."""
-    folder = tmp_path_factory.mktemp("growth")
+    folder = tmp_path_factory.mktemp("added")
     source = write_folder(folder / "source")
     assert call("pack", source, folder / "out", *PACK).code == 0
     return source, digests(folder / "out")

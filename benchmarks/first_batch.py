@@ -3,7 +3,7 @@
 The server on loopback gives all connections together so many bytes a second. The dataset is that of ``load_speed.py``; it
 is small beside 3DIEBench, whose shards have 60 MB, so what counts is the share of the dataset that comes::
 
-    python benchmarks/cold_start.py
+    python benchmarks/first_batch.py
 """
 
 import json
@@ -92,7 +92,7 @@ def serving(folder: Path, throttle: Throttle) -> Iterator[str]:
 @click.option("--rate", default=20.0, show_default=True, help="MB/s.")
 def main(objects: int, views: int, batch_size: int, lanes: int, rate: float) -> None:
     """Prints a Markdown table."""
-    with tempfile.TemporaryDirectory(prefix="iebench-cold-", ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(prefix="iebench-first-batch-", ignore_cleanup_errors=True) as name:
         source, data = Path(name) / "published", Path(name) / "views"
         write_published(source, objects, views)
         pack(make_pack_plan(source, objects_per_shard=10), data, 2, ViewBar("pack"))

@@ -56,12 +56,12 @@ class _Record(BaseModel):
     beside: dict[str, str]
 
 
-def record_finished(out: Path, request: PackRequest) -> None:
+def write_pack_record(out: Path, request: PackRequest) -> None:
     """Records that the dataset of a request is complete."""
     write_text(out / RECORD_NAME, _record(out, request).model_dump_json())
 
 
-def finished(out: Path, request: PackRequest) -> Packed | None:
+def find_complete(out: Path, request: PackRequest) -> Packed | None:
     """Returns the dataset of a request if it is complete and unchanged; None if there is something to do.
 
     Only the names and sizes of shards are checked, as by ``open_dataset``.

@@ -23,7 +23,7 @@ from shards.reader import View, read_objects
 from shards.remote.connection import NoRanges
 from shards.rows import TableRows
 from shards.schema import DatasetIndex, ShardInfo
-from shards.single import ViewName, read_view, read_views_at
+from shards.view_bytes import ViewName, read_view, read_views_at
 
 CONNECTIONS = 16
 """Number of range requests that one process makes at a time."""

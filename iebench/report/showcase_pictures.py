@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from iebench.backbones.encoder import ALL
 from iebench.evaluation.intervals import Estimate
 from iebench.report import wording
-from iebench.report.gallery import (
+from iebench.report.metrics import degrees, percent
+from iebench.report.sample import Sample, angles_between, spread
+from iebench.report.showcase import Neighborhood, Question, Ranking, Showcase, Why
+from iebench.report.shown_views import (
     ShownView,
     ViewName,
     changes_in_words,
@@ -14,9 +17,6 @@ from iebench.report.gallery import (
     picture,
     rotation_in_words,
 )
-from iebench.report.metrics import degrees, percent
-from iebench.report.sample import Sample, angles_between, spread
-from iebench.report.showcase import Neighborhood, Question, Ranking, Showcase, Why
 from shards.reader import View
 
 SHEET_ROWS = 12
@@ -107,7 +107,7 @@ class SheetRow:
 
 
 @dataclass(frozen=True)
-class Exhibits:
+class ShowcasePictures:
     """All pictures about one dataset.
 
     Attributes:
@@ -158,7 +158,7 @@ class Frames:
         return owner * self.sample.views_per_object + view
 
 
-def prepare_exhibits(showcase: Showcase, larger: Mapping[ViewName, View]) -> Exhibits:
+def prepare_pictures(showcase: Showcase, larger: Mapping[ViewName, View]) -> ShowcasePictures:
     """Prepares all pictures for the page.
 
     Args:
@@ -167,7 +167,7 @@ def prepare_exhibits(showcase: Showcase, larger: Mapping[ViewName, View]) -> Exh
     """
     frames = Frames(showcase.sample, larger)
     first = next(iter(showcase.neighborhoods), None)
-    return Exhibits(
+    return ShowcasePictures(
         showcase.sample.objects,
         showcase.sample.views_per_object,
         [_example(question, showcase.rankings, frames) for question in showcase.questions],

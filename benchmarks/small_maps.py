@@ -1,4 +1,4 @@
-"""What it saves on the CPU to compute maps of 2 x 2 pixels as products of matrices (iebench/backbones/small_maps.py).
+"""What it saves on the CPU to compute small maps as products of matrices (iebench/backbones/small_maps.py).
 
 Training steps of ResNets at 64 px with the stem for large images, by turns as products and as convolutions::
 
@@ -16,7 +16,7 @@ from iebench.backbones.builtin import BackboneConfig, build_backbone
 from iebench.training.precision import has_fast_bfloat16
 
 CASES = ("resnet10", "resnet18", "resnet50", "sie_resnet18")
-PRODUCTS = small_maps.LARGEST
+PRODUCTS = small_maps.SMALL
 
 
 @click.command()
@@ -45,12 +45,12 @@ def measure(name: str, dtype: torch.dtype, batch: int, rounds: int) -> list[tupl
     images = torch.rand(batch, 3, 64, 64).contiguous(memory_format=torch.channels_last)
     config = BackboneConfig(name=name, small_image_stem=False)  # type: ignore[arg-type]
     networks = {
-        largest: build_backbone(config, 64).to(memory_format=torch.channels_last) for largest in (PRODUCTS, 0)
+        small: build_backbone(config, 64).to(memory_format=torch.channels_last) for small in (PRODUCTS, 0)
     }
 
-    def step(largest: int) -> float:
-        small_maps.LARGEST = largest
-        network = networks[largest]
+    def step(small: int) -> float:
+        small_maps.SMALL = small
+        network = networks[small]
         network.zero_grad()
         start = time.perf_counter()
         with torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):

@@ -1,50 +1,111 @@
 """Convolutions of maps of a few pixels as products of matrices, which a CPU computes faster."""
 
+from typing import Any
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-LARGEST = 2
-"""Largest height and width of an output that is computed as a product. The last stage of a ResNet has 2 x 2 pixels at
-64 px; at 4 x 4 the copies cost more than they save (benchmarks/RESULTS.md, "Training: small maps on the CPU")."""
+SMALL = 4
+"""Largest height and width of an output for which the gradient of the weights is a product."""
+TINY = 2
+"""Largest height and width of an output that is a product itself, as is the gradient of the input. The last stage of a
+ResNet has 2 x 2 pixels at 64 px, the one before it 4 x 4 (benchmarks/RESULTS.md, "Training: small maps on the CPU")."""
+
+Pair = tuple[int, int]
 
 
 class SmallMapConv2d(nn.Conv2d):
-    """A convolution that multiplies matrices where its output is at most 2 x 2 pixels and on the CPU.
+    """A convolution that multiplies matrices on the CPU where its output is small.
 
     oneDNN is made for maps of many pixels; of four it computes the gradient of the weights at a tenth of the rate of
-    a product of matrices. Every window of the input becomes one row. With a kernel of 3, a padding of 1 and the map
-    ``a b / c d``, the four rows and the column of weights are, for one channel::
+    a product of matrices. Parameters, their names and results are those of ``Conv2d``, apart from rounding.
+    """
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if bias is not None or not self._is_small(input):
+            return super()._conv_forward(input, weight, bias)
+        if torch.is_autocast_enabled("cpu"):
+            dtype = torch.get_autocast_dtype("cpu")
+            input, weight = input.to(dtype), weight.to(dtype)
+        output: Tensor = _Products.apply(input, weight, self.stride, self.padding)
+        return output
+
+    def _is_small(self, input: Tensor) -> bool:
+        if input.device.type != "cpu" or isinstance(self.padding, str) or self.padding_mode != "zeros":
+            return False
+        sizes = zip(input.shape[-2:], self.padding, self.kernel_size, self.stride, strict=True)
+        last = [(size + 2 * pad - kernel) // step for size, pad, kernel, step in sizes]
+        return self.groups == 1 and self.dilation == (1, 1) and min(last) >= 0 and max(last) < SMALL
+
+
+class _Products(torch.autograd.Function):
+    """A convolution, its gradient of the weights as a product, and on tiny maps all of it as products.
+
+    Every window of the input becomes one row. With a kernel of 3, a padding of 1 and the map ``a b / c d``, the four
+    rows and the column of weights are, for one channel::
 
         window of a:  0 0 0  0 a b  0 c d        w11
         window of b:  0 0 0  a b 0  c d 0    x   w12
         window of c:  0 a b  0 c d  0 0 0        ...
         window of d:  a b 0  c d 0  0 0 0        w33
-
-    Parameters, their names and results are those of ``Conv2d``, apart from rounding.
     """
 
-    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if not self._is_small(input):
-            return super()._conv_forward(input, weight, bias)
-        (down, right), (above, left) = self.stride, self.padding
-        rows, columns = self.kernel_size
-        padded = F.pad(input, (int(left), int(left), int(above), int(above))).permute(0, 2, 3, 1)
-        windows = padded.unfold(1, rows, down).unfold(
-            2, columns, right
-        )  # (batch, y, x, channels, rows, columns)
-        products = F.linear(
-            windows.permute(0, 1, 2, 4, 5, 3).flatten(3), weight.permute(0, 2, 3, 1).flatten(1), bias
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:
+        ctx.save_for_backward(input, weight)
+        ctx.stride, ctx.padding = stride, padding
+        height, width = (
+            (size + 2 * pad - kernel) // step + 1
+            for size, pad, kernel, step in zip(
+                input.shape[2:], padding, weight.shape[2:], stride, strict=True
+            )
         )
-        return products.permute(0, 3, 1, 2)
+        ctx.is_tiny = max(height, width) <= TINY
+        if not ctx.is_tiny:
+            return F.conv2d(input, weight, None, stride, padding)
+        rows = _windows(input, weight, stride, padding).flatten(3)
+        return (rows @ _matrix(weight).t()).permute(0, 3, 1, 2)
 
-    def _is_small(self, input: Tensor) -> bool:
-        if input.device.type != "cpu" or self.kernel_size == (1, 1) or isinstance(self.padding, str):
-            return False
-        is_plain = self.groups == 1 and self.dilation == (1, 1) and self.padding_mode == "zeros"
-        sizes = zip(input.shape[-2:], self.padding, self.kernel_size, self.stride, strict=True)
-        return is_plain and all(
-            0 <= (size + 2 * pad - kernel) // step < LARGEST for size, pad, kernel, step in sizes
-        )
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        input, weight = ctx.saved_tensors
+        of_input = of_weight = None
+        rows = gradient.permute(0, 2, 3, 1)  # (batch, y, x, channels out)
+        if ctx.needs_input_grad[0] and not ctx.is_tiny:
+            of_input = nn.grad.conv2d_input(input.shape, weight, gradient, ctx.stride, ctx.padding)
+        elif ctx.needs_input_grad[0]:
+            of_windows = (rows @ _matrix(weight)).unflatten(3, (*weight.shape[2:], -1))
+            of_input = _sum_of_windows(of_windows, input.shape, ctx.stride, ctx.padding)
+        if ctx.needs_input_grad[1]:
+            windows = _windows(input, weight, ctx.stride, ctx.padding).flatten(3)
+            product = rows.flatten(0, 2).t() @ windows.flatten(0, 2)
+            of_weight = product.unflatten(1, (*weight.shape[2:], -1)).permute(0, 3, 1, 2)
+        return of_input, of_weight, None, None
+
+
+def _matrix(weight: Tensor) -> Tensor:
+    """Returns weights (out, in, rows, columns) as (out, rows * columns * in)."""
+    return weight.permute(0, 2, 3, 1).flatten(1)
+
+
+def _windows(input: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:
+    """Returns the windows of maps as (batch, y, x, rows, columns, channels)."""
+    (above, left), (rows, columns) = padding, weight.shape[2:]
+    padded = F.pad(input.permute(0, 2, 3, 1), (0, 0, left, left, above, above))
+    return padded.unfold(1, rows, stride[0]).unfold(2, columns, stride[1]).permute(0, 1, 2, 4, 5, 3)
+
+
+def _sum_of_windows(windows: Tensor, shape: torch.Size, stride: Pair, padding: Pair) -> Tensor:
+    """Adds windows (batch, y, x, rows, columns, channels) up in maps of a shape (batch, channels, height, width)."""
+    batch, channels, height, width = shape
+    (down, right), (above, left) = stride, padding
+    padded = windows.new_zeros(batch, height + 2 * above, width + 2 * left, channels)
+    for row in range(windows.shape[3]):
+        for column in range(windows.shape[4]):
+            below, beside = row + down * windows.shape[1], column + right * windows.shape[2]
+            padded[:, row:below:down, column:beside:right] += windows[:, :, :, row, column]
+    return padded[:, above : above + height, left : left + width].permute(0, 3, 1, 2)
 
 
 def multiply_small_maps(network: nn.Module) -> nn.Module:

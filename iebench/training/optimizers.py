@@ -112,10 +112,10 @@ def build_optimizer(model: Model, recipe: Recipe, device: torch.device | None = 
     Args:
         model: Network to train. The online heads make up the last parameter group.
         recipe: Recipe that names the optimizer and its coefficients.
-        device: Device of the model; on CUDA, PyTorch's optimizers run as fused kernels.
+        device: Device of the model; PyTorch's optimizers run as fused kernels if it is given.
     """
     config = recipe.optimizer
-    fused = True if device is not None and device.type == "cuda" else None
+    fused = True if device is not None else None
     watching = set(model.online.parameters())
     trained = [value for value in model.parameters() if value.requires_grad and value not in watching]
     heads = {"params": list(model.online.parameters()), "lr": recipe.online.lr, "weight_decay": 0.0}

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.grad import conv2d_input
 
 SMALL = 4
 """Largest height and width of an output for which the gradient of the weights is a product."""
@@ -73,7 +74,7 @@ class _Products(torch.autograd.Function):
         of_input = of_weight = None
         rows = gradient.permute(0, 2, 3, 1)  # (batch, y, x, channels out)
         if ctx.needs_input_grad[0] and not ctx.is_tiny:
-            of_input = nn.grad.conv2d_input(input.shape, weight, gradient, ctx.stride, ctx.padding)
+            of_input = conv2d_input(input.shape, weight, gradient, ctx.stride, ctx.padding)
         elif ctx.needs_input_grad[0]:
             of_windows = (rows @ _matrix(weight)).unflatten(3, (*weight.shape[2:], -1))
             of_input = _sum_of_windows(of_windows, input.shape, ctx.stride, ctx.padding)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
+import torch
 
 from iebench.cli.data import make_models_with_bar
 from iebench.cli.evaluating import evaluate_networks, print_results
@@ -15,6 +16,7 @@ from iebench.cli.rendering import Selection, describe, render_with_bar
 from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.training.loop import train
 from iebench.training.pace import readable_duration
+from iebench.training.precision import Precision
 from iebench.training.run import Run
 from render.executor import Execution
 from render.plan import PlanSettings, make_plan
@@ -23,18 +25,19 @@ from render.settings import PRESETS
 from shards.child_processes import available_cores
 
 IMAGE_SIZE = 64
-SAMPLES = 2
-"""Paths traced per pixel; at 64 px a view takes half the time of the 4 paths of ``draft``, which makes no difference
-to training."""
+SAMPLES = 1
+"""Paths traced per pixel; at 64 px a view takes less than half the time of the 4 paths of ``draft``, and training does
+not tell them apart."""
 RECIPES = {"run": "demo", "vicreg": "demo_vicreg"}
 """Recipes by the folders of their runs; the first is the demo's main run."""
 
 # Two cores without a GPU. Measured in benchmarks/RESULTS.md, "The demo".
-MODELS_PER_SECOND = 42
-SECONDS_PER_OBJECT, SECONDS_PER_VIEW = 0.02, 0.0145
-TRAINED_PER_SECOND, EVALUATED_PER_SECOND = 290, 1000
-PROBING_SECONDS = 66
-REPORT_SECONDS = 35
+MODELS_PER_SECOND = 44
+SECONDS_PER_OBJECT, SECONDS_PER_VIEW = 0.02, 0.0108
+TRAINED_PER_SECOND = {"bfloat16": 560, "float32": 340}
+EVALUATED_PER_SECOND = 1000
+PROBING_SECONDS = 54
+REPORT_SECONDS = 30
 
 
 @dataclass
@@ -138,9 +141,11 @@ def expected_seconds(recipes: Sequence[Recipe], objects_per_class: int, views: i
     Four in five objects are for training. The last run is evaluated without an untrained network of its own.
     """
     objects = objects_per_class * len(CLASSES)
-    trained = {
-        _training(recipe): 1.6 * objects * recipe.training.epochs / TRAINED_PER_SECOND for recipe in recipes
-    }
+    trained = {}
+    for recipe in recipes:
+        precision = Precision(recipe.training.precision, torch.device("cpu"))
+        rate = TRAINED_PER_SECOND[precision.name]
+        trained[_training(recipe)] = 1.6 * objects * recipe.training.epochs / rate
     networks = len(recipes) + 1
     return {
         "models": objects / MODELS_PER_SECOND,

@@ -164,7 +164,7 @@ def stream_images(data: Path, index: DatasetIndex, batch_size: int, workers: int
 
 
 def random_images(data: Path) -> Iterator[int]:
-    """Counts single views at random places, decoded and with their latents."""
+    """Counts single views at random positions, decoded and with their latents."""
     views = access.Dataset(data, "train")
     random = np.random.default_rng(0)
     while True:

@@ -187,8 +187,8 @@ def _expected(synset: str, name: str, folder: Path, example: ObjectRef | None) -
     """An object that is not there: where it would be, as others of its class are."""
     expected = ObjectRef(synset, name, folder / synset / name / MODEL_FILES[0], 0, "train", source=folder)
     if example is not None and example.member:
-        place = example.member.replace(f"{example.object_id}/", f"{name}/", 1)
-        return replace(expected, path=example.path, member=place)
+        member = example.member.replace(f"{example.object_id}/", f"{name}/", 1)
+        return replace(expected, path=example.path, member=member)
     if example is not None and example.rescaled:
         path = folder / synset / f"{name}{example.path.suffix}"
         return replace(expected, path=path, rescaled=True)

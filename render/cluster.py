@@ -101,8 +101,8 @@ class RayEngine:
             gpus = 0
         self.workers = workers or (min(cores, WORKERS_PER_GPU * gpus) if gpus else cores)
         self._threads = max(1, cores // self.workers) if gpus else 1
-        place = f"{gpus} GPUs by {self.kind}" if gpus else "the CPUs"
-        self.description = f"rendering on {place} of the Ray cluster with {self.workers} workers"
+        where = f"{gpus} GPUs by {self.kind}" if gpus else "the CPUs"
+        self.description = f"rendering on {where} of the Ray cluster with {self.workers} workers"
         self._actor = self._ray.remote(
             num_cpus=self._threads,
             max_restarts=0,
@@ -145,8 +145,8 @@ class RayEngine:
                     **({} if address else own),
                 )
         except (OSError, RuntimeError, ValueError) as error:
-            place = f"at RAY_ADDRESS={address}" if address else "on this machine"
-            raise IebenchError(f"no Ray cluster could be reached {place}: {_first_line(error)}") from None
+            where = f"at RAY_ADDRESS={address}" if address else "on this machine"
+            raise IebenchError(f"no Ray cluster could be reached {where}: {_first_line(error)}") from None
         finally:
             for number, handler in handlers.items():  # Ray takes SIGTERM for itself
                 signal.signal(number, handler)

@@ -109,8 +109,10 @@ def describe_devices(devices: Sequence[Device], workers: int, driver: bool) -> s
         reason = ": there is a driver, but Blender can use no GPU" if driver else ""
         return f"rendering on the CPU with {processes}{reason}"
     names = ", ".join(device.name for device in devices)
-    place = "" if all(device.denoises for device in devices) else "; denoising on the CPU, which is slower"
+    denoising = (
+        "" if all(device.denoises for device in devices) else "; denoising on the CPU, which is slower"
+    )
     return (
         f"rendering on {len(devices)} GPU{'s' if len(devices) > 1 else ''} by {devices[0].kind} ({names}) with "
-        f"{processes}{place}; the first start compiles Blender's kernels, which takes minutes"
+        f"{processes}{denoising}; the first start compiles Blender's kernels, which takes minutes"
     )

@@ -16,8 +16,8 @@ class SourceUnavailable(Exception):
     @classmethod
     def by(cls, error: OSError) -> "SourceUnavailable":
         """Returns the reason in a sentence's words."""
-        place = f"{error.filename}: " if error.filename else ""
-        return cls(f"{place}{error.strerror or os.strerror(error.errno or 0)}")
+        where = f"{error.filename}: " if error.filename else ""
+        return cls(f"{where}{error.strerror or os.strerror(error.errno or 0)}")
 
 
 def unreadable(path: Path) -> ModelError:

@@ -25,13 +25,13 @@ class Scratch:
     """
 
     def __init__(self) -> None:
-        place = Path(tempfile.gettempdir())
-        _remove_abandoned(place)
-        new = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}", dir=place))
+        parent = Path(tempfile.gettempdir())
+        _remove_abandoned(parent)
+        new = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}", dir=parent))
         self._lock = os.open(new / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
         with suppress(OSError):  # a file system without locks: then nobody else removes it
             fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self.folder = new.rename(place / new.name.removeprefix("."))  # it is found only once it is locked
+        self.folder = new.rename(parent / new.name.removeprefix("."))  # it is found only once it is locked
 
     def worker_folder(self) -> Path:
         """A new folder in it for one render process."""
@@ -51,9 +51,9 @@ def tail_of(path: Path) -> bytes:
     return b""
 
 
-def _remove_abandoned(place: Path) -> None:
+def _remove_abandoned(parent: Path) -> None:
     """Removes the folders of processes of this user that ended without doing so."""
-    for folder in place.glob(f"{_PREFIX}*"):
+    for folder in parent.glob(f"{_PREFIX}*"):
         with suppress(OSError):  # another user's, or one that is just being made or removed
             if folder.is_symlink() or folder.stat().st_uid != os.getuid():
                 continue

@@ -117,20 +117,20 @@ class Sealer:
         self, shard: ShardPlan[ObjectRef], staged: set[ObjectRef], kept: dict[Name, KeptObject]
     ) -> Iterator[bytes]:
         """The members of all objects of a shard, in order, some of them out of shards as they are now."""
-        place = {
+        kept_in = {
             item: kept[name].path for item in shard.objects if (name := (item.synset, item.object_id)) in kept
         }
         old = {
             path: read_objects_if(
                 path,
-                [item for item, source in place.items() if source == path],
+                [item for item, source in kept_in.items() if source == path],
                 self._plan.settings.views,
                 _is_as_it_was,
             )
-            for path in set(place.values())
+            for path in set(kept_in.values())
         }
         for item in shard.objects:
-            if path := place.get(item):
+            if path := kept_in.get(item):
                 found, samples = next(old[path], (None, []))
                 if found != item:
                     raise IebenchError(f"shard {path} was altered meanwhile; run the same command again")

@@ -51,8 +51,8 @@ def _read(path: Path, models: Path, request: Mapping[str, object]) -> list[Objec
     if content["request"] != request or archives is None or archives != _state(models, archives):
         return None
     return [
-        ObjectRef(synset, name, models / place, label, split, member, rescaled, models, _as_listing(listing))
-        for synset, name, place, label, split, member, rescaled, listing in content["objects"]
+        ObjectRef(synset, name, models / model, label, split, member, rescaled, models, _as_listing(listing))
+        for synset, name, model, label, split, member, rescaled, listing in content["objects"]
     ]
 
 
@@ -81,7 +81,7 @@ def _as_listing(fields: list | None) -> Listing | None:
 
 
 def _state(models: Path, archives: Iterable[str]) -> dict[str, list[int]]:
-    """Size and time of the last change of archives, of those that are there: another archive lists other places."""
+    """Size and time of the last change of archives, of those that are there: another archive lists other byte ranges."""
     paths = {name: models / name for name in archives}
     states = {name: path.stat() for name, path in paths.items() if path.is_file()}
     return {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}

@@ -242,7 +242,7 @@ def _use_scratch(folder: Path) -> None:
 
 def _leave_parents_blender() -> None:
     """A parent that has loaded Blender hands down a path on which Blender's scripts hide Blender itself."""
-    sys.path[:] = [place for place in sys.path if "/bpy/" not in Path(place).as_posix()]
+    sys.path[:] = [folder for folder in sys.path if "/bpy/" not in Path(folder).as_posix()]
 
 
 def _be_first_when_memory_runs_out() -> None:

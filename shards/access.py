@@ -86,9 +86,9 @@ class Dataset(torch.utils.data.Dataset[Item]):
         """Returns the number of views."""
         return int(self._stops[-1])
 
-    def __getitem__(self, place: int) -> Item:
-        """Returns the view at position ``place`` in the order of the index; negative ones count from the end."""
-        view = self.read(place)
+    def __getitem__(self, position: int) -> Item:
+        """Returns the view at ``position`` in the order of the index; negative ones count from the end."""
+        view = self.read(position)
         pixels = view.pixels()
         if self._transform is None:
             image: Any = torch.from_numpy(pixels).movedim(-1, 0)
@@ -96,34 +96,34 @@ class Dataset(torch.utils.data.Dataset[Item]):
             image = self._transform(Image.fromarray(pixels))
         return Item(image, torch.tensor(view.metadata.latents, dtype=torch.float64), view.metadata.label)
 
-    def read(self, place: int) -> View:
+    def read(self, position: int) -> View:
         """Reads a view with everything that is stored of it, such as its metadata and its passes.
 
         Args:
-            place: Position of the view in the order of the index; negative ones count from the end.
+            position: Position of the view in the order of the index; negative ones count from the end.
 
         Raises:
             IndexError: There is no such position.
             IebenchError: The shard cannot be read, or contradicts ``latents.parquet``.
         """
-        if not -len(self) <= place < len(self):
-            raise IndexError(f"place {place} of {len(self)} views")
-        place %= len(self)
-        number = int(np.searchsorted(self._stops, place, side="right"))
+        if not -len(self) <= position < len(self):
+            raise IndexError(f"position {position} of {len(self)} views")
+        position %= len(self)
+        number = int(np.searchsorted(self._stops, position, side="right"))
         shard = self._shards[number]
-        return self._read_in(shard, place - int(self._stops[number]) + shard.views)
+        return self._read_in(shard, position - int(self._stops[number]) + shard.views)
 
-    def _read_in(self, shard: ShardInfo, place: int) -> View:
-        names, places = self._rows_of(shard)
-        number, view = divmod(place, self.index.views_per_object)
-        return read_view(self._folder, self.index, shard, places[place], (*names[number], view))
+    def _read_in(self, shard: ShardInfo, position: int) -> View:
+        names, byte_ranges = self._rows_of(shard)
+        number, view = divmod(position, self.index.views_per_object)
+        return read_view(self._folder, self.index, shard, byte_ranges[position], (*names[number], view))
 
     def _rows_of(self, shard: ShardInfo) -> tuple[list[Name], np.ndarray]:
         """Returns the names of a shard's objects and the byte ranges of its views; each shard's are read only once."""
         if shard.name not in self._read:
-            names, places = self._rows.of(shard)
+            names, byte_ranges = self._rows.of(shard)
             own = [(synset, name) for synset, name, _ in names[:: self.index.views_per_object]]
-            self._read[shard.name] = own, places
+            self._read[shard.name] = own, byte_ranges
         return self._read[shard.name]
 
     def view(self, synset: str, object_id: str, view: int) -> View:

@@ -60,10 +60,10 @@ def collate_made(
     """
     pixels, block = draw_room(count, len(sources), maker.size, blocks)
     latents = np.empty((count, len(sources), len(sources[0].view.metadata.latents) + len(maker.names)))
-    places = pixels.numpy()
+    images = pixels.numpy()
     for number, source in enumerate(sources):
         stored = source.view.metadata.latents
         latents[:, number, : len(stored)] = stored
-        latents[:, number, len(stored) :] = maker.make(source.view, source.epoch, places[:, number])
+        latents[:, number, len(stored) :] = maker.make(source.view, source.epoch, images[:, number])
     labels = torch.tensor([source.view.metadata.label for source in sources])
     return joined_draws(pixels, torch.from_numpy(latents), labels, block)

@@ -169,8 +169,8 @@ def _room(shape: tuple[int, ...], blocks: Blocks | None) -> tuple[torch.Tensor, 
 
 def _decode(views: Sequence[View], pixels: torch.Tensor) -> None:
     """Decodes each view into its row of the (views, size, size, 3) tensor ``pixels``."""
-    for view, place in zip(views, pixels.numpy(), strict=True):
-        view.pixels(out=place)
+    for view, row in zip(views, pixels.numpy(), strict=True):
+        view.pixels(out=row)
 
 
 def _latents(views: Sequence[View]) -> torch.Tensor:

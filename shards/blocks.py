@@ -33,17 +33,17 @@ class Block(NamedTuple):
 
     Attributes:
         blocks: Number of the ``Blocks`` object, the same in all processes.
-        place: Position of the block among all blocks.
+        position: Position of the block among all blocks.
         shape: Shape of the images.
     """
 
     blocks: int
-    place: int
+    position: int
     shape: tuple[int, ...]
 
     def received(self) -> torch.Tensor:
         """Returns the uint8 tensor that a worker wrote; the block is free again when nothing refers to it any more."""
-        return _known[self.blocks].received(self.place, self.shape)
+        return _known[self.blocks].received(self.position, self.shape)
 
 
 class Blocks:
@@ -79,18 +79,18 @@ class Blocks:
         free = np.flatnonzero(~self._taken[mine])
         if not len(free):
             return None
-        place = mine.start + int(free[0])
-        self._taken[place] = True
-        return torch.from_numpy(self._array(place, shape)), Block(self._number, place, shape)
+        position = mine.start + int(free[0])
+        self._taken[position] = True
+        return torch.from_numpy(self._array(position, shape)), Block(self._number, position, shape)
 
-    def received(self, place: int, shape: tuple[int, ...]) -> torch.Tensor:
+    def received(self, position: int, shape: tuple[int, ...]) -> torch.Tensor:
         """Returns the uint8 tensor in a block; its block is freed with it. The parent calls this."""
-        array = self._array(place, shape)
-        weakref.finalize(array, self._free, place).atexit = False
+        array = self._array(position, shape)
+        weakref.finalize(array, self._free, position).atexit = False
         return torch.from_numpy(array)
 
-    def _array(self, place: int, shape: tuple[int, ...]) -> np.ndarray:
-        return self._bytes[place, : prod(shape)].reshape(shape)
+    def _array(self, position: int, shape: tuple[int, ...]) -> np.ndarray:
+        return self._bytes[position, : prod(shape)].reshape(shape)
 
-    def _free(self, place: int) -> None:
-        self._taken[place] = False
+    def _free(self, position: int) -> None:
+        self._taken[position] = False

@@ -34,24 +34,24 @@ class ColdObject:
     """The views of an object whose shard is not downloaded yet. Indexing requests a view and gives its Future."""
 
     def __init__(
-        self, start: "ColdStart", shard: ShardInfo, names: list[ViewName], places: np.ndarray
+        self, start: "ColdStart", shard: ShardInfo, names: list[ViewName], byte_ranges: np.ndarray
     ) -> None:
         self._start = start
         self._shard = shard
         self._names = names
-        self._places = places
+        self._byte_ranges = byte_ranges
 
     def __getitem__(self, view: int) -> "Future[View]":
         start = self._start
         return start.threads.submit(
-            read_view, start.folder, start.index, self._shard, self._places[view], self._names[view]
+            read_view, start.folder, start.index, self._shard, self._byte_ranges[view], self._names[view]
         )
 
     def all(self) -> "Future[list[View]]":
         """Requests all views in one range."""
         start = self._start
         return start.threads.submit(
-            read_views_at, start.folder, start.index, self._shard, self._places, self._names
+            read_views_at, start.folder, start.index, self._shard, self._byte_ranges, self._names
         )
 
 
@@ -85,11 +85,11 @@ class ColdStart:
         if rows is None:
             yield from read_objects(self.folder, self.index, shard, segment.start, segment.stop)
             return
-        names, places = rows
+        names, byte_ranges = rows
         views = self.index.views_per_object
         for number in range(segment.start, segment.stop):
             own = slice(number * views, (number + 1) * views)
-            yield ColdObject(self, shard, names[own], places[own])
+            yield ColdObject(self, shard, names[own], byte_ranges[own])
 
     def views(self, segment: Segment) -> Iterator[list[View]]:
         """Yields all views of each object of a segment; the next few objects are requested in advance."""

@@ -107,9 +107,9 @@ def interleaved(sources: Iterable[Iterator[T]], width: int) -> Iterator[T]:
     waiting = iter(sources)
     running = list(islice(waiting, width))
     while running:
-        for place, source in enumerate(running):
+        for position, source in enumerate(running):
             try:
                 yield next(source)
             except StopIteration:
-                running[place : place + 1] = islice(waiting, 1)
+                running[position : position + 1] = islice(waiting, 1)
                 break

@@ -41,13 +41,15 @@ def origin_of(folder: Path) -> str | None:
     return address if is_mirror else None
 
 
-def place_of(folder: Path) -> str:
+def location_of(folder: Path) -> str:
     """Returns the location of a dataset for messages and records: the address of a mirror, else the absolute path."""
     return origin_of(folder) or str(folder.resolve())
 
 
-def folder_at(place: str) -> Path:
-    """Returns the folder of a location from ``place_of``. Nothing is downloaded, so a mirror may not exist."""
+def folder_at(location: str) -> Path:
+    """Returns the folder of a location from ``location_of``. Nothing is downloaded, so a mirror may not exist."""
     return (
-        mirror_folder(place) if place.startswith(tuple(f"{scheme}://" for scheme in SCHEMES)) else Path(place)
+        mirror_folder(location)
+        if location.startswith(tuple(f"{scheme}://" for scheme in SCHEMES))
+        else Path(location)
     )

@@ -8,7 +8,7 @@ from shards.completion import CARD_NAME
 from shards.errors import IebenchError, UsageError
 from shards.files import sha256_of
 from shards.licenses import LICENSE_NAME
-from shards.remote.hub import endpoint, hub_place
+from shards.remote.hub import endpoint, hub_location
 from shards.schema import INDEX_NAME, open_dataset
 from shards.table import TABLE_NAME
 
@@ -38,8 +38,8 @@ def push_dataset(
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
     index = open_dataset(folder)
-    place = hub_place(address)
-    if not address.startswith("hf://") or place.path:
+    location = hub_location(address)
+    if not address.startswith("hf://") or location.path:
         raise UsageError(f"{address} names no repository; write hf://USER/NAME")
     api = HfApi(endpoint=endpoint(), library_name="iebench")
     shards = [shard.name for split in index.splits.values() for shard in split.shards]
@@ -48,13 +48,13 @@ def push_dataset(
     ]
     uploaded = 0
     try:
-        api.create_repo(place.repository, repo_type="dataset", private=private, exist_ok=True)
-        there = _there(api, place.repository)
+        api.create_repo(location.repository, repo_type="dataset", private=private, exist_ok=True)
+        there = _there(api, location.repository)
         for names in [*_groups(shards), beside, [INDEX_NAME]]:
             missing = [name for name in names if not _same(folder / name, there.get(name))]
             if missing:
                 api.create_commit(
-                    place.repository,
+                    location.repository,
                     [CommitOperationAdd(name, folder / name) for name in missing],
                     commit_message=f"Add {missing[0]}"
                     + (f" and {len(missing) - 1} more" if missing[1:] else ""),

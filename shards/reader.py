@@ -101,8 +101,8 @@ def read_samples(
     try:
         for sample in walk_samples(path, wanted):
             if isinstance(sample, Damage):
-                place = sample.name or (f"after {sample.after}" if sample.after else "at its start")
-                raise IebenchError(f"shard {path} is damaged ({place}: {sample.message}); {_BROKEN_SHARD}")
+                where = sample.name or (f"after {sample.after}" if sample.after else "at its start")
+                raise IebenchError(f"shard {path} is damaged ({where}: {sample.message}); {_BROKEN_SHARD}")
             yield sample
     except OSError as error:
         raise IebenchError(f"shard {path} cannot be read ({error}); {_BROKEN_SHARD}") from None
@@ -164,8 +164,8 @@ def read_objects(
     )
     views: list[View] = []
     done = start
-    for place, sample in enumerate(samples):
-        number, view = divmod(place, index.views_per_object)
+    for position, sample in enumerate(samples):
+        number, view = divmod(position, index.views_per_object)
         if number < start:
             continue
         if number >= stop:
@@ -213,8 +213,8 @@ def parse_metadata(sample: Sample, path: Path) -> SampleMetadata:
         return SampleMetadata.model_validate_json(sample["json"])
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        message = f"{place}: {first['msg']}" if place else first["msg"]
+        field = ".".join(map(str, first["loc"]))
+        message = f"{field}: {first['msg']}" if field else first["msg"]
         raise _broken(sample, path, f"its metadata cannot be read ({message})") from None
 
 

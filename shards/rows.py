@@ -16,7 +16,7 @@ from shards.origin import origin_of
 from shards.remote.connection import NoRanges
 from shards.remote.download import download_range
 from shards.schema import DatasetIndex, ShardInfo
-from shards.table import TABLE_NAME, LatentsTable, open_table, place_names, places_of
+from shards.table import TABLE_NAME, LatentsTable, all_byte_range_columns, byte_ranges_of, open_table
 from shards.view_bytes import ViewName
 
 
@@ -57,7 +57,7 @@ class TableRows:
         Raises:
             IebenchError: The rows cannot be read.
         """
-        columns = ["synset", "object", "view", *place_names(self._index)]
+        columns = ["synset", "object", "view", *all_byte_range_columns(self._index)]
         with self._lock:
             try:
                 rows = self._opened().rows_of(shard, columns)
@@ -65,7 +65,7 @@ class TableRows:
                 self._table = open_table(self._folder, self._index)
                 rows = self._table.rows_of(shard, columns)
         names = [rows[name].to_pylist() for name in ("synset", "object", "view")]
-        return list(zip(*names, strict=True)), places_of(rows, self._index)
+        return list(zip(*names, strict=True)), byte_ranges_of(rows, self._index)
 
     def may_hold(self, shards: Sequence[ShardInfo], synset: str, object_id: str) -> list[ShardInfo]:
         """Returns those shards whose range of names includes an object; usually one."""
@@ -84,10 +84,10 @@ class TableRows:
             if info is None or origin_of(self._folder) is None or path.is_file():
                 self._table = open_table(self._folder, self._index)
             else:
-                place = f"{origin_of(self._folder)}/{TABLE_NAME}"
+                location = f"{origin_of(self._folder)}/{TABLE_NAME}"
                 try:
-                    remote = _RangeFile(place, info.bytes)
-                    self._table = LatentsTable(path, self._index, place, remote)
+                    remote = _RangeFile(location, info.bytes)
+                    self._table = LatentsTable(path, self._index, location, remote)
                 except NoRanges:
                     self._table = open_table(self._folder, self._index)
         return self._table
@@ -99,7 +99,7 @@ class _RangeFile(io.RawIOBase):
     def __init__(self, address: str, size: int) -> None:
         self._address = address
         self._size = size
-        self._place = 0
+        self._position = 0
 
     def readable(self) -> bool:
         return True
@@ -108,16 +108,18 @@ class _RangeFile(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
-        return self._place
+        self._position = (
+            offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        )
+        return self._position
 
     def tell(self) -> int:
-        return self._place
+        return self._position
 
     def read(self, size: int | None = -1) -> bytes:
-        stop = self._size if size is None or size < 0 else min(self._place + size, self._size)
-        if stop <= self._place:
+        stop = self._size if size is None or size < 0 else min(self._position + size, self._size)
+        if stop <= self._position:
             return b""
-        data = download_range(self._address, self._place, stop)
-        self._place = stop
+        data = download_range(self._address, self._position, stop)
+        self._position = stop
         return data

@@ -111,15 +111,15 @@ def read_objects_if(
         is_sound: Function that returns whether a sample is intact.
     """
     keys = [[sample_key(item.synset, item.object_id, view) for view in range(views)] for item in objects]
-    place_of = {key: place for place, own in enumerate(keys) for key in own}
+    position_of = {key: position for position, own in enumerate(keys) for key in own}
     last = -1
     try:
         samples = (sample for sample in walk_samples(path) if not isinstance(sample, Damage))
-        for place, group in groupby(samples, key=lambda sample: place_of.get(sample["__key__"], -1)):
+        for position, group in groupby(samples, key=lambda sample: position_of.get(sample["__key__"], -1)):
             found = list(islice(group, views + 1))
-            whole = place > last and [sample["__key__"] for sample in found] == keys[place]
+            whole = position > last and [sample["__key__"] for sample in found] == keys[position]
             if whole and all(map(is_sound, found)):
-                last = place
-                yield objects[place], found
+                last = position
+                yield objects[position], found
     except OSError:
         return

@@ -393,9 +393,9 @@ def parse_index_text(text: bytes, path: str) -> DatasetIndex:
         index = DatasetIndex.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        field = ".".join(str(part) for part in first["loc"])
         raise IebenchError(
-            f"{path} breaks the data contract at {place}: {first['msg']}; render the dataset again"
+            f"{path} breaks the data contract at {field}: {first['msg']}; render the dataset again"
         ) from None
     for split in index.splits.values():
         for shard in split.shards:

@@ -72,7 +72,7 @@ def _views_by_table(
     """Reads views of the first object of each of ``wanted`` labels, which are chosen evenly among all labels."""
     import pyarrow.compute
 
-    from shards.table import open_table, place_names, places_of
+    from shards.table import all_byte_range_columns, byte_ranges_of, open_table
     from shards.view_bytes import read_views_at
 
     table = open_table(folder, index)
@@ -83,14 +83,16 @@ def _views_by_table(
     found = []
     for label, first in _evenly(list(zip(labels.tolist(), firsts.tolist(), strict=True)), wanted):
         number = int(np.searchsorted(ends, first, side="right"))
-        rows = table.rows_of(shards[number], ["label", "synset", "object", "view", *place_names(index)])
+        rows = table.rows_of(
+            shards[number], ["label", "synset", "object", "view", *all_byte_range_columns(index)]
+        )
         start = first - (int(ends[number]) - shards[number].views)
         views = index.views_per_object
         own = rows.slice(start, columns if views == 1 else min(columns, views))
         if views == 1:  # the next rows are other objects; keep those of the same class
             own = own.filter(pyarrow.compute.equal(own["label"], label))
         names = list(zip(*(own[name].to_pylist() for name in ("synset", "object", "view")), strict=True))
-        found.append((label, read_views_at(folder, index, shards[number], places_of(own, index), names)))
+        found.append((label, read_views_at(folder, index, shards[number], byte_ranges_of(own, index), names)))
     return found
 
 
@@ -135,8 +137,8 @@ def contact_sheet(
             image = Image.fromarray(view.pixels()).resize((size, size), Image.Resampling.LANCZOS)
             sheet.paste(image, corner)
             if latents:
-                place = (corner[0], top + size + 3)
-                _draw_caption(draw, place, view.metadata.latents, latents, line, caption_font)
+                caption_corner = (corner[0], top + size + 3)
+                _draw_caption(draw, caption_corner, view.metadata.latents, latents, line, caption_font)
     return sheet
 
 

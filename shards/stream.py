@@ -2,7 +2,7 @@
 
 A draw is a few views of one object that a method sees together, such as a pair. ``shards.lanes`` shows how objects are
 divided between processes and workers, ``shards.draws`` in which order they are drawn, and ``DrawStream._pass`` how long
-their views are held in memory.
+their views are kept in memory.
 """
 
 import random
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from shards.cold_start import ColdObject, ColdStart
 
 T = TypeVar("T")
-Coming = View | Future[View]
+PendingView = View | Future[View]
 """A view, or the future of a view that is being downloaded."""
 
 
-class ComingDraw(NamedTuple):
+class PendingDraw(NamedTuple):
     """A draw before its views are decoded.
 
     Attributes:
@@ -43,7 +43,7 @@ class ComingDraw(NamedTuple):
         epoch: Number of earlier draws of this object.
     """
 
-    views: tuple[Coming, ...]
+    views: tuple[PendingView, ...]
     epoch: int
 
 
@@ -56,7 +56,7 @@ class DrawSettings:
         draws_per_object: Number of draws of each object in a pass; by default, and at most, as many as use no view
             twice.
         seed: Seed from which the order of shards, the draws and their order follow, together with the pass's number.
-        buffer_objects: Number of objects, over all lanes, whose views are held in memory to mix them.
+        buffer_objects: Number of objects, over all lanes, whose views are kept in memory to mix them.
         lanes: Number of lanes; by default the result of ``shards.lanes.default_lanes``.
         interleave: Number of shards that a lane reads in turn.
         views: Number of views in a draw; 2 for pairs.
@@ -113,8 +113,8 @@ class DrawStream(torch.utils.data.IterableDataset):
         found = index.split(split)
         lanes = settings.lanes or default_lanes(settings.batch_size, found.objects)
         _require_division(settings.batch_size, lanes, ranks)
-        self._together = settings.views if settings.maker is None else 1
-        most = index.views_per_object // self._together
+        self._views_per_draw = settings.views if settings.maker is None else 1
+        most = index.views_per_object // self._views_per_draw
         if not most:
             have = index.views_per_object
             raise UsageError(
@@ -124,9 +124,9 @@ class DrawStream(torch.utils.data.IterableDataset):
         self._folder = folder
         self._index = index
         self._settings = settings
-        self._draws = min(settings.draws_per_object or most, most)
+        self._draws_per_object = min(settings.draws_per_object or most, most)
         self._share = settings.batch_size // lanes
-        self._held = max(2 * self._share, -(-settings.buffer_objects // lanes))
+        self._buffer_size = max(2 * self._share, -(-settings.buffer_objects // lanes))
         self._lanes = _share_of(list(enumerate(cut_lanes(found.shards, lanes, settings.seed))), rank, ranks)
         self._size = index.image_size if settings.maker is None else settings.maker.size
         self.start_step = 0
@@ -150,28 +150,28 @@ class DrawStream(torch.utils.data.IterableDataset):
         try:
             streams = [self._draws_of(number, segments, start) for number, segments in mine]
             while streams:
-                coming = [draw for stream in streams for draw in islice(stream, self._share)]
-                yield self._collated(coming)
+                pending = [draw for stream in streams for draw in islice(stream, self._share)]
+                yield self._collated(pending)
                 if start is not None:
                     start.begin()
         except IebenchError as error:
             yield error
 
-    def _collated(self, coming: "Sequence[ComingDraw]") -> DrawBatch:
+    def _collated(self, pending: "Sequence[PendingDraw]") -> DrawBatch:
         """Decodes draws into one batch, after waiting for their views."""
         maker = self._settings.maker
         if maker is None:
-            drawn = [tuple(map(_come, draw.views)) for draw in coming]
+            drawn = [tuple(map(_wait_for, draw.views)) for draw in pending]
             return collate_draws(drawn, self._index.image_size, self.blocks)
-        sources = [SourceView(_come(draw.views[0]), draw.epoch) for draw in coming]
+        sources = [SourceView(_wait_for(draw.views[0]), draw.epoch) for draw in pending]
         return collate_made(sources, self._settings.views, maker, self.blocks)
 
     def _draws_of(
         self, lane: int, segments: Sequence[Segment], start: "ColdStart | None"
-    ) -> Iterator[ComingDraw]:
+    ) -> Iterator[PendingDraw]:
         """Yields the draws of a lane, pass after pass, from ``start_step`` on."""
         objects = sum(segment.objects for segment in segments)
-        passed, skipped = divmod(self.start_step * self._share, objects * self._draws)
+        passed, skipped = divmod(self.start_step * self._share, objects * self._draws_per_object)
         while True:
             generator = random.Random(f"{self._settings.seed}/{passed}/{lane}")
             yield from self._pass(segments, objects, passed, skipped, generator, start)
@@ -185,19 +185,20 @@ class DrawStream(torch.utils.data.IterableDataset):
         skipped: int,
         generator: random.Random,
         start: "ColdStart | None",
-    ) -> Iterator[ComingDraw]:
+    ) -> Iterator[PendingDraw]:
         """Yields the draws of pass number ``passed`` over a lane, without the first ``skipped`` of them.
 
         Objects are read until the one to be drawn is there, and an object is released after its last draw. A lane
         with two objects b and c of four views, and two pairs of each, in its first pass::
 
-            draw       reads   then holds   draws left
+            draw       reads   buffered     draws left
             b (3, 2)   c, b    c, b         c: 2, b: 1
             c (0, 1)           c, b         c: 1, b: 1
             c (2, 3)           b            b: 1         c had its last draw and is released
             b (1, 0)                                     so had b; the next pass begins
 
-        If the first three draws are skipped, c has no draw left: it is read, but not held. b is held for one draw.
+        If the first three draws are skipped, c has no draw left: it is read, but not buffered. b is buffered for one
+        draw.
         """
         order = list(segments)
         generator.shuffle(order)
@@ -205,29 +206,29 @@ class DrawStream(torch.utils.data.IterableDataset):
         draws = draw_views(
             objects,
             self._index.views_per_object,
-            self._together,
-            self._draws,
-            self._held,
+            self._views_per_draw,
+            self._draws_per_object,
+            self._buffer_size,
             self._share,
             generator,
         )
         left: dict[int, int] = {}
-        held: dict[int, list[View] | ColdObject] = {}
+        buffered: dict[int, list[View] | ColdObject] = {}
         for draw in islice(draws, skipped):
-            left[draw.place] = left.get(draw.place, self._draws) - 1
+            left[draw.position] = left.get(draw.position, self._draws_per_object) - 1
         for draw in draws:
-            while draw.place not in held:
-                place, views = next(reading)
-                if left.setdefault(place, self._draws):
-                    held[place] = views
+            while draw.position not in buffered:
+                position, views = next(reading)
+                if left.setdefault(position, self._draws_per_object):
+                    buffered[position] = views
                 else:
-                    del left[place]
-            views = held[draw.place]
-            epoch = (passed + 1) * self._draws - left[draw.place]
-            yield ComingDraw(tuple(views[number] for number in draw.views), epoch)
-            left[draw.place] -= 1
-            if not left[draw.place]:
-                del held[draw.place], left[draw.place]
+                    del left[position]
+            views = buffered[draw.position]
+            epoch = (passed + 1) * self._draws_per_object - left[draw.position]
+            yield PendingDraw(tuple(views[number] for number in draw.views), epoch)
+            left[draw.position] -= 1
+            if not left[draw.position]:
+                del buffered[draw.position], left[draw.position]
 
     def _opened(
         self, segments: Sequence[Segment], start: "ColdStart | None"
@@ -238,8 +239,8 @@ class DrawStream(torch.utils.data.IterableDataset):
             for segment in segments[: first + 1]:
                 start.fetch(segment.shard)
             yield from (start.objects(segment) for segment in segments[:first])
-        coming = prefetch(self._folder, [segment.shard for segment in segments[first:]])
-        for segment, _ in zip(segments[first:], coming, strict=True):
+        downloads = prefetch(self._folder, [segment.shard for segment in segments[first:]])
+        for segment, _ in zip(segments[first:], downloads, strict=True):
             yield read_objects(self._folder, self._index, segment.shard, segment.start, segment.stop)
 
 
@@ -305,13 +306,13 @@ class ViewStream(torch.utils.data.IterableDataset):
             views: All views of consecutive objects.
             first: Position of the first object in the split.
         """
-        place = first * self._index.views_per_object
+        start = first * self._index.views_per_object
         while batch := list(islice(views, self._batch_size)):
-            yield collate_views(batch, self._index.image_size, place, self.blocks)
-            place += len(batch)
+            yield collate_views(batch, self._index.image_size, start, self.blocks)
+            start += len(batch)
 
-    def _bounds(self, place: int, places: int) -> tuple[int, int]:
-        return self._objects * place // places, self._objects * (place + 1) // places
+    def _bounds(self, number: int, count: int) -> tuple[int, int]:
+        return self._objects * number // count, self._objects * (number + 1) // count
 
     def _views(self, first: int, last: int, start: "ColdStart | None") -> Iterator[View]:
         segments = list(segments_between(self._index.split(self.split).shards, first, last))
@@ -322,8 +323,8 @@ class ViewStream(torch.utils.data.IterableDataset):
                 for views in start.views(segment):
                     yield from views
             segments = segments[1:]
-        coming = prefetch(self._folder, [segment.shard for segment in segments])
-        for segment, _ in zip(segments, coming, strict=True):
+        downloads = prefetch(self._folder, [segment.shard for segment in segments])
+        for segment, _ in zip(segments, downloads, strict=True):
             for views in read_objects(self._folder, self._index, segment.shard, segment.start, segment.stop):
                 yield from views
 
@@ -337,7 +338,7 @@ def _cold_start(folder: Path, index: DatasetIndex) -> "ColdStart | None":
     return ColdStart(folder, index)
 
 
-def _come(view: Coming) -> View:
+def _wait_for(view: PendingView) -> View:
     return view.result() if isinstance(view, Future) else view
 
 
@@ -352,6 +353,6 @@ def _require_division(batch_size: int, lanes: int, ranks: int) -> None:
         )
 
 
-def _share_of(items: Sequence[T], place: int, places: int) -> Sequence[T]:
-    """Returns share number ``place`` of ``places`` even shares of consecutive items."""
-    return items[len(items) * place // places : len(items) * (place + 1) // places]
+def _share_of(items: Sequence[T], number: int, count: int) -> Sequence[T]:
+    """Returns share number ``number`` of ``count`` even shares of consecutive items."""
+    return items[len(items) * number // count : len(items) * (number + 1) // count]

@@ -66,7 +66,11 @@ def table_columns(latents: Sequence[Latent], passes: Sequence[Pass]) -> pyarrow.
         ("label", pyarrow.int32()),
         ("scale", pyarrow.float64()),
         *((latent.name, pyarrow.float64()) for latent in latents),
-        *((column, pyarrow.int64()) for member in members_with(passes) for column in place_columns(member)),
+        *(
+            (column, pyarrow.int64())
+            for member in members_with(passes)
+            for column in byte_range_columns(member)
+        ),
     ]
     names = [name for name, _ in columns]
     if len(set(names)) != len(names):
@@ -79,20 +83,20 @@ def members_with(passes: Sequence[Pass]) -> tuple[str, ...]:
     return ("jpg", "json", *map(member_of, passes))
 
 
-def place_columns(member: str) -> tuple[str, str]:
+def byte_range_columns(member: str) -> tuple[str, str]:
     """Returns the names of the columns with a member's offset and size."""
     name = member.replace(".", "_")
     return f"{name}_offset", f"{name}_size"
 
 
-def place_names(index: DatasetIndex) -> list[str]:
+def all_byte_range_columns(index: DatasetIndex) -> list[str]:
     """Returns the names of the columns with the offsets and sizes of all members, in order."""
-    return [column for member in members_with(index.passes) for column in place_columns(member)]
+    return [column for member in members_with(index.passes) for column in byte_range_columns(member)]
 
 
-def places_of(rows: pyarrow.Table, index: DatasetIndex) -> np.ndarray:
+def byte_ranges_of(rows: pyarrow.Table, index: DatasetIndex) -> np.ndarray:
     """Returns (views, members, 2) int64: the offset and size in bytes of each member of each view."""
-    columns = [rows[name].to_numpy() for name in place_names(index)]
+    columns = [rows[name].to_numpy() for name in all_byte_range_columns(index)]
     return np.stack(columns, axis=1).reshape(rows.num_rows, -1, 2)
 
 
@@ -119,9 +123,9 @@ def rows_of_shard(path: Path, split: str, latents: Sequence[Latent], passes: Seq
     names, members = [latent.name for latent in latents], members_with(passes)
     try:
         with path.open("rb", buffering=_BUFFER) as stream:
-            for sample, places in _samples_with_places(stream, path):
+            for sample, byte_ranges in _samples_with_byte_ranges(stream, path):
                 metadata = parse_metadata(sample, path)
-                absent = [member for member in members if member not in places]
+                absent = [member for member in members if member not in byte_ranges]
                 if absent or len(metadata.latents) != len(names):
                     what = f"it lacks .{absent[0]}" if absent else "it has another number of latents"
                     raise IebenchError(
@@ -135,7 +139,7 @@ def rows_of_shard(path: Path, split: str, latents: Sequence[Latent], passes: Seq
                     **dict(zip(names, metadata.latents, strict=True)),
                 }
                 for member in members:
-                    row.update(zip(place_columns(member), places[member], strict=True))
+                    row.update(zip(byte_range_columns(member), byte_ranges[member], strict=True))
                 for name, values in columns.items():
                     values.append(row[name])
     except OSError as error:
@@ -143,10 +147,12 @@ def rows_of_shard(path: Path, split: str, latents: Sequence[Latent], passes: Seq
     return pyarrow.table(columns, schema)
 
 
-def _samples_with_places(stream: BinaryIO, path: Path) -> Iterable[tuple[Sample, dict[str, tuple[int, int]]]]:
+def _samples_with_byte_ranges(
+    stream: BinaryIO, path: Path
+) -> Iterable[tuple[Sample, dict[str, tuple[int, int]]]]:
     """Yields the samples of a shard, of which only the ``.json`` is read, with the offset and size of each member."""
     sample: Sample = {}
-    places: dict[str, tuple[int, int]] = {}
+    byte_ranges: dict[str, tuple[int, int]] = {}
     for member in read_members(stream, lambda number, name: name.endswith(".json")):
         if isinstance(member, Damage):
             raise IebenchError(
@@ -156,13 +162,13 @@ def _samples_with_places(stream: BinaryIO, path: Path) -> Iterable[tuple[Sample,
         key = key_of(member.name)
         if sample.get("__key__") != key:
             if sample:
-                yield sample, places
-            sample, places = {"__key__": key}, {}
+                yield sample, byte_ranges
+            sample, byte_ranges = {"__key__": key}, {}
         extension = member.name[len(key) + 1 :]
         sample[extension] = member.data
-        places[extension] = (member.start, member.size)
+        byte_ranges[extension] = (member.start, member.size)
     if sample:
-        yield sample, places
+        yield sample, byte_ranges
 
 
 def write_table(folder: Path, index: DatasetIndex, rows: Iterable[pyarrow.Table]) -> TableInfo:
@@ -185,13 +191,13 @@ def write_table(folder: Path, index: DatasetIndex, rows: Iterable[pyarrow.Table]
 
 def write_rows(stream: IO[bytes], schema: pyarrow.Schema, rows: Iterable[pyarrow.Table]) -> None:
     """Writes tables as Parquet, each as one row group. Equal tables give equal bytes."""
-    places = [name for name in schema.names if name.endswith(("_offset", "_size"))]
+    range_columns = [name for name in schema.names if name.endswith(("_offset", "_size"))]
     with pyarrow.parquet.ParquetWriter(
         stream,
         schema,
         compression="zstd",
         use_dictionary=_WORDS,  # a dictionary would save nothing for latents, which are all different
-        column_encoding=dict.fromkeys(places, "DELTA_BINARY_PACKED"),
+        column_encoding=dict.fromkeys(range_columns, "DELTA_BINARY_PACKED"),
     ) as writer:
         for table in rows:
             whole = table.cast(schema).combine_chunks()  # otherwise the bytes would depend on the chunks
@@ -204,7 +210,7 @@ class LatentsTable:
     Args:
         path: Path of the Parquet file.
         index: Index of the dataset.
-        place: Path or address of the table, for error messages.
+        location: Path or address of the table, for error messages.
         remote: File to read instead of ``path``, if the table is not downloaded.
 
     Attributes:
@@ -215,10 +221,10 @@ class LatentsTable:
     """
 
     def __init__(
-        self, path: Path, index: DatasetIndex, place: str, remote: io.RawIOBase | None = None
+        self, path: Path, index: DatasetIndex, location: str, remote: io.RawIOBase | None = None
     ) -> None:
         self.path = path
-        self._place = place
+        self._location = location
         self._groups = {shard.name: number for number, (_, shard) in enumerate(_shards(index))}
         self.shards = frozenset(shard for _, shard in _shards(index))
         schema = table_schema(index)
@@ -275,7 +281,7 @@ class LatentsTable:
         return table
 
     def _broken(self, what: str) -> IebenchError:
-        return IebenchError(f"{self._place} {what}; run `iebench index` on the dataset where it was made")
+        return IebenchError(f"{self._location} {what}; run `iebench index` on the dataset where it was made")
 
 
 def open_table(folder: Path, index: DatasetIndex) -> LatentsTable:
@@ -284,15 +290,15 @@ def open_table(folder: Path, index: DatasetIndex) -> LatentsTable:
     Raises:
         IebenchError: There is no table, or its size or SHA-256 is not that in the index.
     """
-    place = f"{origin_of(folder) or folder}/{TABLE_NAME}"
+    location = f"{origin_of(folder) or folder}/{TABLE_NAME}"
     info = index.latents_table
     if info is None:
-        raise IebenchError(f"{place} is not there; run `iebench index` on the dataset where it was made")
+        raise IebenchError(f"{location} is not there; run `iebench index` on the dataset where it was made")
     path = local_file(folder, TABLE_NAME, info.bytes, info.sha256)
     problem = table_problem(path, info)
     if problem is not None:
-        raise IebenchError(f"{place} {problem}; run `iebench index` on the dataset to make it anew")
-    return LatentsTable(path, index, place)
+        raise IebenchError(f"{location} {problem}; run `iebench index` on the dataset to make it anew")
+    return LatentsTable(path, index, location)
 
 
 def table_problem(path: Path, info: TableInfo) -> str | None:

@@ -19,7 +19,7 @@ ViewName = tuple[str, str, int]
 
 
 def read_view(
-    folder: Path, index: DatasetIndex, shard: ShardInfo, places: np.ndarray, name: ViewName
+    folder: Path, index: DatasetIndex, shard: ShardInfo, byte_ranges: np.ndarray, name: ViewName
 ) -> View:
     """Reads one view with its passes.
 
@@ -27,18 +27,18 @@ def read_view(
         folder: Folder of the dataset.
         index: Index of the dataset.
         shard: Shard that holds the view.
-        places: (members, 2) int64 offset and size of each member in the shard, in the order of ``members_with``.
+        byte_ranges: (members, 2) int64 offset and size of each member in the shard, in the order of ``members_with``.
         name: Expected name of the view.
 
     Raises:
         IebenchError: The bytes cannot be read, or are not those of this view.
     """
-    (view,) = read_views_at(folder, index, shard, places[None], [name])
+    (view,) = read_views_at(folder, index, shard, byte_ranges[None], [name])
     return view
 
 
 def read_views_at(
-    folder: Path, index: DatasetIndex, shard: ShardInfo, places: np.ndarray, names: Sequence[ViewName]
+    folder: Path, index: DatasetIndex, shard: ShardInfo, byte_ranges: np.ndarray, names: Sequence[ViewName]
 ) -> list[View]:
     """Reads consecutive views of a shard, with their passes, in one read.
 
@@ -46,28 +46,28 @@ def read_views_at(
         folder: Folder of the dataset.
         index: Index of the dataset.
         shard: Shard that holds the views.
-        places: (views, members, 2) int64 offset and size of each member, in the order of ``members_with``.
+        byte_ranges: (views, members, 2) int64 offset and size of each member, in the order of ``members_with``.
         names: Expected name of each view.
 
     Raises:
         IebenchError: The bytes cannot be read, or are not those of these views.
     """
-    start, stop = int(places[..., 0].min()), int(places.sum(axis=-1).max())
-    place = f"{origin_of(folder) or folder}/{shard.name}"
+    start, stop = int(byte_ranges[..., 0].min()), int(byte_ranges.sum(axis=-1).max())
+    location = f"{origin_of(folder) or folder}/{shard.name}"
     if not 0 <= start < stop <= shard.bytes:
-        raise _disagreement(place, names[0])
+        raise _disagreement(location, names[0])
     data = _read_bytes(folder, shard, start, stop)
     views = []
-    for offsets, name in zip(places.tolist(), names, strict=True):
+    for offsets, name in zip(byte_ranges.tolist(), names, strict=True):
         sample: Sample = {"__key__": sample_key(*name)}
         for member, (offset, size) in zip(members_with(index.passes), offsets, strict=True):
             sample[member] = data[offset - start : offset - start + size]
         try:
-            view = parse_view(sample, Path(place), index.channel_order, index.passes)
+            view = parse_view(sample, Path(location), index.channel_order, index.passes)
         except IebenchError:
-            raise _disagreement(place, name) from None
+            raise _disagreement(location, name) from None
         if is_unchanged(sample) is False or _name_of(view.metadata) != name:
-            raise _disagreement(place, name)
+            raise _disagreement(location, name)
         views.append(view)
     return views
 
@@ -94,8 +94,8 @@ def _name_of(metadata: SampleMetadata) -> ViewName:
     return metadata.synset, metadata.object, metadata.view
 
 
-def _disagreement(place: str, name: ViewName) -> IebenchError:
+def _disagreement(location: str, name: ViewName) -> IebenchError:
     return IebenchError(
-        f"{place} does not hold {sample_key(*name)} where {TABLE_NAME} says; run `iebench verify` on the dataset, and "
+        f"{location} does not hold {sample_key(*name)} where {TABLE_NAME} says; run `iebench verify` on the dataset, and "
         "`iebench index` if the shard is whole"
     )

@@ -130,5 +130,5 @@ def made_up_subject(
         tuple(Score(*key.split("/"), score.estimate()) for key, score in scores.items()),
         complete=True,
     )
-    config = {"recipe": dict(recipe), "data": data.place} if recipe else {}
+    config = {"recipe": dict(recipe), "data": data.location} if recipe else {}
     return Subject(title, title, Path(title), config, evaluation, scores if is_stored else {}, [])

@@ -70,15 +70,15 @@ class Augmentation:
         height, width = picture.shape[:2]
         found = self.parameters(view.metadata.synset, view.metadata.object, epoch, height, width)
         pixels = torch.from_numpy(picture).permute(2, 0, 1)
-        for number, row, place in zip(self.views, found, out, strict=True):
+        for number, row, image in zip(self.views, found, out, strict=True):
             if number:
                 augmented = augment(pixels, row, self.size, self.config.solarize_threshold)
-                place[...] = augmented.permute(1, 2, 0).numpy()
+                image[...] = augmented.permute(1, 2, 0).numpy()
             else:
                 fit = view.metadata.fit
                 shorter = fit.shorter if fit is not None else self.size
                 is_whole = fit is None and (height, width) == (self.size, self.size)
-                place[...] = picture if is_whole else fitted(picture, shorter, self.size)
+                image[...] = picture if is_whole else fitted(picture, shorter, self.size)
         return found
 
 

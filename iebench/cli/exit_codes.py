@@ -62,9 +62,9 @@ def one_sentence_errors() -> Iterator[None]:
             ) from None
         if error.errno not in DISK_ERRORS:
             raise
-        place = f" while writing {error.filename}" if error.filename else ""
+        where = f" while writing {error.filename}" if error.filename else ""
         message = (
-            f"{error.strerror}{place}; make room and run the same command again: what was finished is kept"
+            f"{error.strerror}{where}; make room and run the same command again: what was finished is kept"
         )
         raise _Sentence(message, 1) from None
 

@@ -182,27 +182,27 @@ class ShownStream(ViewStream):
 
     def batches(self, views: Iterator[View], first: int) -> Iterator[ViewBatch]:
         """Yields batches of consecutive rows; a batch's ``start`` counts the rows of the objects before it."""
-        place = first * self._shown.rows_per_object
+        start = first * self._shown.rows_per_object
         rows = ((view, condition) for view in self._chosen(views) for condition in self._shown.conditions)
         while batch := list(islice(rows, self._most)):
             pixels, block = image_room(len(batch), self._size, self.blocks)
             _draw(batch, pixels.numpy())
-            yield batch_of_views([view for view, _ in batch], pixels, place, block)
-            place += len(batch)
+            yield batch_of_views([view for view, _ in batch], pixels, start, block)
+            start += len(batch)
 
     def _chosen(self, views: Iterator[View]) -> Iterator[View]:
         while all_of_object := list(islice(views, self._views_per_object)):
             metadata = all_of_object[0].metadata
             count = self._views_per_object
-            for place in chosen_views(metadata.synset, metadata.object, count, self._shown.views):
-                yield all_of_object[place]
+            for number in chosen_views(metadata.synset, metadata.object, count, self._shown.views):
+                yield all_of_object[number]
 
 
 def _draw(rows: Sequence[tuple[View, Condition]], pixels: np.ndarray) -> None:
     """Writes each view in its condition into its row of ``pixels`` (rows, size, size, 3)."""
     decoded: tuple[str, np.ndarray] | None = None
-    for (view, condition), place in zip(rows, pixels, strict=True):
+    for (view, condition), image in zip(rows, pixels, strict=True):
         key = view.metadata.key
         if decoded is None or decoded[0] != key:
             decoded = key, view.pixels()
-        place[:] = corrupted_image(decoded[1], condition, key)
+        image[:] = corrupted_image(decoded[1], condition, key)

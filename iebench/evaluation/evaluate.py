@@ -16,7 +16,7 @@ from iebench.evaluation.session import Request, Session
 from iebench.evaluation.splits import open_splits
 from iebench.training.processes import Processes, launched
 from shards.errors import UsageError
-from shards.origin import place_of
+from shards.origin import location_of
 
 FEATURES_FOLDER = "features"
 
@@ -118,8 +118,8 @@ def evaluate_requests(
         if ood is not None and "robustness" not in suites:
             raise UsageError("a dataset outside the training range is for --suite robustness; add it")
         splits = open_splits(data, fit, ood)
-        fit_place = place_of(fit) if fit is not None else None
-        chosen = checked_name(name or default_name(place_of(data), fit_place))
+        fit_location = location_of(fit) if fit is not None else None
+        chosen = checked_name(name or default_name(location_of(data), fit_location))
         session = Session(splits, config, processes, chosen, suites)
     with _scratch_folder(processes) as scratch:
         with processes.fail_together():

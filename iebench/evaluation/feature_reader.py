@@ -39,7 +39,7 @@ class FeatureReader:
         shares_features: Whether networks of one fingerprint use the files of the first of them; else each has its own.
 
     Attributes:
-        of: Features that were read, by network and place.
+        by_network: Features that were read, by network and by the name that they are stored as.
     """
 
     def __init__(
@@ -57,33 +57,33 @@ class FeatureReader:
         self._networks = networks
         self._config = config
         self._processes = processes
-        self.of: dict[str, dict[str, Features]] = {name: {} for name in networks}
+        self.by_network: dict[str, dict[str, Features]] = {name: {} for name in networks}
 
     def read(
         self,
         split: Split,
-        place: str = "",
+        stored_as: str = "",
         shown: ShownViews | None = None,
         names: Collection[str] | None = None,
     ) -> None:
-        """Reads the features on a split into ``of``.
+        """Reads the features on a split into ``by_network``.
 
         Args:
             split: The split.
-            place: Name of the features; by default that of the split.
+            stored_as: Name of the features; by default that of the split.
             shown: Views and conditions to read instead of every view as it is.
             names: Names of the networks; by default all.
 
         Raises:
             IebenchError: A shard cannot be read, or an encoder fails.
         """
-        place = place or split.name
+        stored_as = stored_as or split.name
         asked = self._networks if names is None else names
         users = {
             owner: [name for name in sharers if name in asked] for owner, sharers in self._sharers.items()
         }
         stores = {
-            owner: _store(self._networks[owner], split, place, shown)
+            owner: _store(self._networks[owner], split, stored_as, shown)
             for owner, names_of_owner in users.items()
             if names_of_owner
         }
@@ -102,10 +102,10 @@ class FeatureReader:
             for owner, store in stores.items():
                 features = store.read()
                 for name in users[owner]:
-                    self.of[name][place] = features
+                    self.by_network[name][stored_as] = features
 
 
-def _store(network: SourceNetwork, split: Split, place: str, shown: ShownViews | None) -> FeatureStore:
+def _store(network: SourceNetwork, split: Split, stored_as: str, shown: ShownViews | None) -> FeatureStore:
     described = split.describe()
     source = FeatureSource(
         network.fingerprint,
@@ -116,4 +116,4 @@ def _store(network: SourceNetwork, split: Split, place: str, shown: ShownViews |
         len(split.index.latents),
         network.dimension,
     )
-    return FeatureStore(network.home / place, source)
+    return FeatureStore(network.home / stored_as, source)

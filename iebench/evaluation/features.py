@@ -319,11 +319,11 @@ def extract_features(
         )
         with bar:
             for number in mine:
-                place = (chunks[number].number, chunks[number].chunks)
+                share = (chunks[number].number, chunks[number].chunks)
                 stream = (
-                    ShownStream(data, index, split, batch_size, *place, shown)
+                    ShownStream(data, index, split, batch_size, *share, shown)
                     if shown
-                    else ViewStream(data, index, split, batch_size, *place)
+                    else ViewStream(data, index, split, batch_size, *share)
                 )
                 _extract_chunk(waiting[number], data, stream, chunks[number], device, workers, bar)
     with processes.fail_together():

@@ -123,7 +123,7 @@ class EvaluatedData:
     """A split of a dataset that an evaluation used.
 
     Attributes:
-        place: Folder or address of the dataset.
+        location: Folder or address of the dataset.
         sha256: SHA-256 of the dataset's index, which holds those of its shards.
         split: ``train`` or ``val``.
         objects: Number of objects.
@@ -133,7 +133,7 @@ class EvaluatedData:
         variant: Variant of the dataset: ``3diebench``, ``translated``, ``ood``, or another name for other latents.
     """
 
-    place: str
+    location: Annotated[str, Field(alias="place")]
     sha256: str
     split: str
     objects: int
@@ -305,15 +305,15 @@ def read_evaluations(folder: Path) -> list[Evaluation]:
     return [EvaluationFile(folder, name).read() for name in names]
 
 
-def default_name(test_place: str, fit_place: str | None = None) -> str:
+def default_name(test_location: str, fit_location: str | None = None) -> str:
     """Returns the default name of an evaluation: the dataset's, followed by that of the probes if it differs.
 
     Args:
-        test_place: Folder or address of the dataset that is evaluated.
-        fit_place: Folder or address of the dataset to which probes are fitted, if it differs.
+        test_location: Folder or address of the dataset that is evaluated.
+        fit_location: Folder or address of the dataset to which probes are fitted, if it differs.
     """
-    name = _last_word(test_place)
-    return name if fit_place is None else f"{name}-fit-{_last_word(fit_place)}"
+    name = _last_word(test_location)
+    return name if fit_location is None else f"{name}-fit-{_last_word(fit_location)}"
 
 
 def checked_name(name: str) -> str:
@@ -329,8 +329,8 @@ def checked_name(name: str) -> str:
     return name
 
 
-def _last_word(place: str) -> str:
-    words = [re.sub(r"[^A-Za-z0-9._-]+", "-", word).strip("-.") for word in place.split("/")]
+def _last_word(location: str) -> str:
+    words = [re.sub(r"[^A-Za-z0-9._-]+", "-", word).strip("-.") for word in location.split("/")]
     return next((word for word in reversed(words) if word), "evaluation")
 
 

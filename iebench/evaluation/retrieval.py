@@ -122,7 +122,7 @@ def search_gallery(
             max(1, SIMILARITIES_IN_MEMORY // min(len(gallery), 2**16))
         ):
             best = queries.new_full((len(queries),), -torch.inf)
-            place = torch.zeros(len(queries), dtype=torch.int64, device=queries.device)
+            row = torch.zeros(len(queries), dtype=torch.int64, device=queries.device)
             rank = torch.ones(len(queries), dtype=torch.float64, device=queries.device)
             if targets is not None:
                 of_target = (queries * gallery[targets[done : done + len(queries)]]).sum(dim=1, keepdim=True)
@@ -131,13 +131,13 @@ def search_gallery(
                 similarity = queries @ gallery[start : start + 2**16].T
                 value, column = similarity.max(dim=1)
                 is_better = value > best
-                place = torch.where(is_better, column + start, place)
+                row = torch.where(is_better, column + start, row)
                 best = torch.where(is_better, value, best)
                 if targets is not None:
                     above = (similarity > of_target + slack).sum(dim=1)
                     not_below = (similarity >= of_target - slack).sum(dim=1)
                     rank += (above + not_below) / 2
-            nearest.append(place)
+            nearest.append(row)
             similarities.append(best)
             done += len(queries)
             if targets is not None:
@@ -188,7 +188,7 @@ def pre_by_object(errors: Tensor, constant: float) -> PerObject:
 
 
 def chance_mrr(candidates: int) -> float:
-    """Computes the mean reciprocal rank of a target at a random place among ``candidates`` views."""
+    """Computes the mean reciprocal rank of a target at a random position among ``candidates`` views."""
     return float((1 / np.arange(1, candidates + 1)).sum() / candidates)
 
 

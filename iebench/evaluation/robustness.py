@@ -110,19 +110,19 @@ class ShiftMeter:
             return score_corruptions(self._usual, self._answers(task), self._chance(CLEAN_VIEWS))
         return {ALL: shift_scores(self._usual, self._answers(task), self._chance(task))}
 
-    def _labels(self, place: str) -> Tensor:
-        split = self._splits.ood if place == OOD else self._splits.test
+    def _labels(self, name: str) -> Tensor:
+        split = self._splits.ood if name == OOD else self._splits.test
         assert split is not None
-        return self._splits.labels_of(self._features[place].labels, split)
+        return self._splits.labels_of(self._features[name].labels, split)
 
-    def _chance(self, place: str) -> float | None:
+    def _chance(self, name: str) -> float | None:
         """Computes the accuracy of always naming the most frequent training class."""
-        labels = self._labels(place)
+        labels = self._labels(name)
         return majority_chance(self._features["train"].labels, labels[labels >= 0])
 
-    def _answers(self, place: str) -> Answers:
-        """Applies the linear probe and the search for the nearest training views to the features at ``place``."""
-        features, labels = self._features[place], self._labels(place)
+    def _answers(self, name: str) -> Answers:
+        """Applies the linear probe and the search for the nearest training views to the features of this ``name``."""
+        features, labels = self._features[name], self._labels(name)
         found = self._classify(features)
         hits = (found.classes == labels[:, None]).double()
         hits[labels < 0] = torch.nan
@@ -200,8 +200,8 @@ def _matched(answers: Answers, names: Sequence[tuple[str, str]]) -> Answers:
     """Selects the objects of the given names, with NaN for one that the answers lack."""
     if list(answers.names) == list(names):
         return answers
-    places = {name: number for number, name in enumerate(names)}
-    rows = [places[name] for name in answers.names]
+    positions = {name: number for number, name in enumerate(names)}
+    rows = [positions[name] for name in answers.names]
 
     def spread(values: np.ndarray) -> np.ndarray:
         found = np.full((len(names), values.shape[1]), np.nan)

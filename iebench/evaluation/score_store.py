@@ -187,11 +187,11 @@ class Entry:
 def difference_between(found: Evaluation, wanted: Evaluation) -> str:
     """Says in what a stored evaluation differs from the wanted one; empty if it does not."""
     if found.test.sha256 != wanted.test.sha256:
-        return f"on the dataset {found.test.place}"
+        return f"on the dataset {found.test.location}"
     if (found.fit and found.fit.sha256) != (wanted.fit and wanted.fit.sha256):
-        return f"with probes fitted to {found.fit.place if found.fit else 'nothing'}"
+        return f"with probes fitted to {found.fit.location if found.fit else 'nothing'}"
     if found.ood and wanted.ood and found.ood.sha256 != wanted.ood.sha256:
-        return f"with --ood {found.ood.place}"
+        return f"with --ood {found.ood.location}"
     old, new = deciding_settings(found.settings), deciding_settings(wanted.settings)
     for name, value in old.items():
         if new.get(name) != value:
@@ -259,20 +259,20 @@ class UntrainedCache:
             cached = {}
         for key, contribution in self._record.known.items():
             if key.task not in _OF_OTHER_DATA:
-                cached[key._replace(part=self._place(key.part)).text()] = contribution
+                cached[key._replace(part=self._stored_part(key.part)).text()] = contribution
         self._file.objects_path.parent.mkdir(parents=True, exist_ok=True)
         save_per_object(self._file.objects_path, cached)
 
-    def _place(self, part: str) -> str:
+    def _stored_part(self, part: str) -> str:
         """Names a part in the cache by its columns, since names differ between methods; a gallery has the predictor's hash."""
         if part in self._record.parts:
             start, stop = self._record.parts[part]
             return f"{start}-{stop}"
         return f"{self._record.predictor_fingerprint}/{part}"
 
-    def _parts_at(self, place: str) -> list[str]:
+    def _parts_at(self, stored_part: str) -> list[str]:
         """Lists the network's parts that a name of the cache stands for."""
-        fingerprint, is_gallery, gallery = place.partition("/")
+        fingerprint, is_gallery, gallery = stored_part.partition("/")
         if is_gallery:
             return [gallery] if fingerprint == self._record.predictor_fingerprint else []
-        return [part for part in self._record.parts if self._place(part) == place]
+        return [part for part in self._record.parts if self._stored_part(part) == stored_part]

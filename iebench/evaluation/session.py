@@ -180,10 +180,10 @@ class Session:
             if self.splits.fit:
                 inputs = {
                     fingerprint: self.splits.align(found["train"], found["val"])
-                    for fingerprint, found in features.of.items()
+                    for fingerprint, found in features.by_network.items()
                 }
                 self._measure_probes(missing, inputs, kept_in)
-            self._measure_knn_and_retrieval(missing, features.of, inputs)
+            self._measure_knn_and_retrieval(missing, features.by_network, inputs)
         self._measure_shifts(missing, features, kept_in)
 
     def finish(self) -> list[Evaluation]:
@@ -336,7 +336,7 @@ class Session:
 
         def measure(fingerprint: str) -> dict[str, PerObject]:
             self._say("robustness: fitting the linear probe")
-            known, device = features.of[fingerprint], self.processes.device
+            known, device = features.by_network[fingerprint], self.processes.device
             meter = ShiftMeter(self.splits, self.config, device, known, kept_in, fingerprint)
             found = {task: meter.measure(task) for task in asked[fingerprint]}
             by_part = {(task, part): scores for task in found for part, scores in found[task].items()}

@@ -13,7 +13,7 @@ from iebench.evaluation.protocol import EvaluationConfig
 from iebench.evaluation.results import EvaluatedData, LeftOut
 from iebench.evaluation.tasks import KNN, ProbeTask, probe_tasks
 from shards.errors import UsageError
-from shards.origin import place_of
+from shards.origin import location_of
 from shards.schema import INDEX_NAME, DatasetIndex, open_dataset
 
 NO_TRAINING_SPLIT = "the dataset has no training split; name another one with --fit"
@@ -47,7 +47,7 @@ class Split:
         """Describes the split for results."""
         index = self.index
         return EvaluatedData(
-            place_of(self.folder),
+            location_of(self.folder),
             self.sha256,
             self.name,
             index.split(self.name).objects,

@@ -18,7 +18,7 @@ from shards.reader import View, read_objects
 OBJECTS_AT_ONCE = 32
 _DECAY = 1e-3
 _ITERATIONS = 200
-_RUNS = 64  # places of a split that objects are taken from, because they may stand in the order of classes
+_RUNS = 64  # positions of a split that objects are taken from, because they may stand in the order of classes
 
 Classify = Callable[[Tensor], Tensor]
 """A function from embeddings (rows, dimension) to probabilities (rows, classes)."""

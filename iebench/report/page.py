@@ -71,9 +71,9 @@ class DatasetPart:
     pictures: ShowcasePictures | None = None
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Folder or address of the dataset, as the evaluation recorded it."""
-        return self.subjects[0].evaluation.test.place
+        return self.subjects[0].evaluation.test.location
 
     @property
     def titles(self) -> str:
@@ -149,11 +149,11 @@ def describe_dataset(folder: Path, subjects: list[Subject], enlarge: Enlarge | N
     )
     try:
         if not folder.is_dir():  # a mirror that was removed comes again
-            folder = dataset_folder(part.place)
+            folder = dataset_folder(part.location)
         index = open_dataset(folder)
         sample = read_page_sample(folder, index)
     except IebenchError as error:
-        part.warnings.append(wording.missing_sentence(part.place, str(error) if folder.is_dir() else ""))
+        part.warnings.append(wording.missing_sentence(part.location, str(error) if folder.is_dir() else ""))
         return part
     part.index = index
     encoders = shown_encoders(contenders, index)
@@ -219,7 +219,7 @@ def configuration(parts: Sequence[DatasetPart]) -> list[tuple[str, list[str], bo
             part.index.model_dump(mode="json", exclude={"splits", "latents", "classes"}) if part.index else {}
         )
         for subject in part.subjects:
-            flat.append(flatten({**subject.config, "evaluated on": part.place, "dataset": settings}))
+            flat.append(flatten({**subject.config, "evaluated on": part.location, "dataset": settings}))
     rows = []
     for name in {name: None for content in flat for name in content}:
         values = [_as_text(content[name]) if name in content else "–" for content in flat]

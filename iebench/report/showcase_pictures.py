@@ -220,7 +220,7 @@ def _query(row: int, neighborhoods: Sequence[Neighborhood], frames: Frames) -> Q
 def _neighbor(row: int, other: int, part: str, frames: Frames) -> Neighbor:
     """Describes a view that lies near another."""
     sample = frames.sample
-    label, found = (sample.views[place].metadata.label for place in (row, other))
+    label, found = (sample.views[number].metadata.label for number in (row, other))
     is_alike, words = found == label, ""
     if sample.has_poses:
         angle = angles_between(sample.poses[row], sample.poses[other]).item()

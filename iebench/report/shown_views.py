@@ -150,8 +150,10 @@ def changes_in_words(first: View, second: View, index: DatasetIndex, groups: Seq
 
 def _change_in_words(group: Group, before: Sequence[float], after: Sequence[float]) -> str:
     if group == "light":
-        places = (f"{math.degrees(theta):.0f}°/{math.degrees(phi):.0f}°" for theta, phi in (before, after))
-        return f"light from {' to '.join(places)} (from the vertical/azimuth)"
+        directions = (
+            f"{math.degrees(theta):.0f}°/{math.degrees(phi):.0f}°" for theta, phi in (before, after)
+        )
+        return f"light from {' to '.join(directions)} (from the vertical/azimuth)"
     differences = [later - earlier for earlier, later in zip(before, after, strict=True)]
     if group == "color":
         floor, light = differences

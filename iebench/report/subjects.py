@@ -41,7 +41,7 @@ class Subject:
     @property
     def data(self) -> Path:
         """Folder of the evaluated dataset; for an address, that of its mirror."""
-        return folder_at(self.evaluation.test.place)
+        return folder_at(self.evaluation.test.location)
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -143,11 +143,11 @@ def _read(title: str, folder: Path) -> list[Subject]:
     config: dict[str, Any] = {}
     if run.config_path.is_file():
         config = {**run.read_config(), "recipe": run.recipe().model_dump(mode="json")}
-    places = [evaluation.test.sha256 for evaluation in evaluations]
+    checksums = [evaluation.test.sha256 for evaluation in evaluations]
     records = read_metrics(run.metrics_path) if run.metrics_path.is_file() else []
     subjects = []
     for evaluation in evaluations:
-        is_alone = places.count(evaluation.test.sha256) == 1
+        is_alone = checksums.count(evaluation.test.sha256) == 1
         name = title if is_alone else f"{title} · {evaluation.name}"
         per_object = EvaluationFile(folder, evaluation.name).per_object()
         subjects.append(Subject(name, title, folder, config, evaluation, per_object, records))

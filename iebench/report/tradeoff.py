@@ -93,13 +93,13 @@ def _draw(
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.tick_params(colors=INK, length=0)
         axes.grid(color=GRID, linewidth=0.7)
-        for text, place, side in (
+        for text, corner, side in (
             ("equivariant", (0.01, 0.99), "left"),
             ("invariant", (0.99, 0.01), "right"),
         ):
             vertical = "top" if side == "left" else "bottom"
             axes.text(
-                *place, text, transform=axes.transAxes, ha=side, va=vertical, color=INK, fontstyle="italic"
+                *corner, text, transform=axes.transAxes, ha=side, va=vertical, color=INK, fontstyle="italic"
             )
         for spine in axes.spines.values():
             spine.set_color(GRID)
@@ -121,13 +121,13 @@ def _label(axes: Axes, points: Sequence[Standing], key: str, styles: Mapping[str
     low, high = axes.get_ylim()
     ordered = sorted(points, key=lambda point: point.values[key].mean)
     wanted = [(point.values[key].mean - low) / (high - low) for point in ordered]
-    for point, place in zip(ordered, spread_out(wanted, 1 / max(22, len(points))), strict=True):
+    for point, height in zip(ordered, spread_out(wanted, 1 / max(22, len(points))), strict=True):
         color = styles[point.title].placeholder if point.is_ours else INK
         told = f" ({', '.join(point.told)})" if "color" in point.told else ""
         axes.annotate(
             point.title + told,
             (point.values["top1"].mean, point.values[key].mean),
-            xytext=(1.04, place),
+            xytext=(1.04, height),
             textcoords="axes fraction",
             fontsize=8,
             va="center",
@@ -138,18 +138,18 @@ def _label(axes: Axes, points: Sequence[Standing], key: str, styles: Mapping[str
 
 
 def spread_out(wanted: Sequence[float], gap: float) -> list[float]:
-    """Moves places so that they are at least ``gap`` apart, near the wanted ones and in [0, 1] if there is room.
+    """Moves positions so that they are at least ``gap`` apart, near the wanted ones and in [0, 1] if there is room.
 
-    Places that are too near to each other become a block around their mean: 0.50, 0.51 with a gap of 0.04
+    Positions that are too near to each other become a block around their mean: 0.50, 0.51 with a gap of 0.04
     become 0.485, 0.525.
 
     Args:
-        wanted: Ascending places in [0, 1].
+        wanted: Ascending positions in [0, 1].
         gap: Smallest distance.
     """
     blocks: list[list[float]] = []
-    for place in wanted:
-        blocks.append([place])
+    for position in wanted:
+        blocks.append([position])
         while len(blocks) > 1 and _start(blocks[-1], gap) < _start(blocks[-2], gap) + len(blocks[-2]) * gap:
             last = blocks.pop()
             blocks[-1] += last
@@ -157,7 +157,7 @@ def spread_out(wanted: Sequence[float], gap: float) -> list[float]:
 
 
 def _start(block: Sequence[float], gap: float) -> float:
-    """Computes the start of a block, which is around the mean of its places and inside [0, 1]."""
+    """Computes the start of a block, which is around the mean of its positions and inside [0, 1]."""
     length = (len(block) - 1) * gap
     return max(0.0, min(1.0 - length, sum(block) / len(block) - length / 2))
 

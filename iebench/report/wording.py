@@ -30,13 +30,13 @@ def training_sentences(subject: Subject, index: DatasetIndex | None, who: str = 
         f"{who or subject.method} was trained for {_epochs(subject)} in batches of "
         f"{count(subject.recipe['training']['batch_size'], 'pair')} of views"
     )
-    if subject.config["data"] == test.place and fit and fit.place == test.place:
+    if subject.config["data"] == test.location and fit and fit.location == test.location:
         return (
             f"{trained}, on {count(fit.objects, 'object')} {described}. It was evaluated on {validation} "
             f"that it was not trained on, {count(test.objects * test.views_per_object, 'view')} in all."
         )
     return (
-        f"{trained}, on the dataset {subject.config['data']}. It was evaluated on another dataset, {test.place}: on "
+        f"{trained}, on the dataset {subject.config['data']}. It was evaluated on another dataset, {test.location}: on "
         f"{validation} {described}{_fitted_to(test, fit)}."
     )
 
@@ -118,18 +118,18 @@ def differences_sentence(subjects: Sequence[Subject]) -> str:
 def changed_sentence(subject: Subject, sha256: str) -> str:
     """Warns if the dataset is no longer the one of the training; empty if it is."""
     if (
-        subject.config.get("data") != subject.evaluation.test.place
+        subject.config.get("data") != subject.evaluation.test.location
         or subject.config.get("data_sha256") == sha256
     ):
         return ""
-    return f"The dataset in {subject.evaluation.test.place} is not the one that {subject.title} was trained on: it has changed since."
+    return f"The dataset in {subject.evaluation.test.location} is not the one that {subject.title} was trained on: it has changed since."
 
 
-def missing_sentence(place: str, reason: str) -> str:
+def missing_sentence(location: str, reason: str) -> str:
     """Says why sections about a dataset are left out; ``reason`` is empty if its folder is gone."""
     why = f"cannot be read ({reason})" if reason else "is not there any more"
     return (
-        f"The dataset folder {place} {why}, so three things are left out: the retrieved views and neighbors, the contact "
+        f"The dataset folder {location} {why}, so three things are left out: the retrieved views and neighbors, the contact "
         "sheet, and the dataset's settings in the configuration."
     )
 
@@ -167,7 +167,7 @@ def _fitted_to(test: EvaluatedData, fit: EvaluatedData | None) -> str:
     """Says to which split the probes of an evaluation were fitted."""
     if fit is None:
         return ", without probes"
-    whose = "its training split" if fit.place == test.place else f"the training split of {fit.place}"
+    whose = "its training split" if fit.location == test.location else f"the training split of {fit.location}"
     return f", by probes fitted to the {count(fit.objects, 'object')} of {whose}"
 
 

@@ -60,7 +60,7 @@ def start_line(machine: dict[str, Any], device: torch.device, schedule: Schedule
         schedule: Schedule of the training.
         step: Number of steps that were taken before.
     """
-    place = "the CPU" if device.type == "cpu" else machine["device"]
+    where = "the CPU" if device.type == "cpu" else machine["device"]
     count = machine["processes"]
     processes = "1 process" if count == 1 else f"{count} processes"
     left = schedule.steps - step
@@ -68,7 +68,7 @@ def start_line(machine: dict[str, Any], device: torch.device, schedule: Schedule
     images = left * schedule.images_per_step
     drawn = "pairs" if schedule.views == 2 else f"draws of {schedule.views} views"
     return (
-        f"training on {place} ({machine['device'] if device.type == 'cpu' else device}) in {machine['precision']}, "
+        f"training on {where} ({machine['device'] if device.type == 'cpu' else device}) in {machine['precision']}, "
         f"{processes}: {left:,} steps{done} of {schedule.batch_size:,} {drawn}, {images:,} images"
     )
 

@@ -186,22 +186,22 @@ def start_processes(device: str) -> Processes:
     """
     with said_once_per_node():
         launch = read_launch()
-        place = choose_device(device, launch)
+        chosen = choose_device(device, launch)
     if launch.count > 1:
         host = f"[{launch.address}]" if ":" in launch.address else launch.address
         dist.init_process_group(
-            "nccl" if place.type == "cuda" else "gloo",
+            "nccl" if chosen.type == "cuda" else "gloo",
             init_method=f"tcp://{host}:{launch.port}",
             rank=launch.rank,
             world_size=launch.count,
             timeout=_COLLECTIVE_TIMEOUT,
         )
         atexit.register(_leave)
-    processes = Processes(launch.rank, launch.count, place)
-    if place.type == "cuda":
+    processes = Processes(launch.rank, launch.count, chosen)
+    if chosen.type == "cuda":
         with processes.fail_together():
-            claim_gpu(place)
-        identities = processes.gather_integers(gpu_identity(place))
+            claim_gpu(chosen)
+        identities = processes.gather_integers(gpu_identity(chosen))
         with processes.fail_together():
             require_own_gpus(identities)
     return processes
@@ -215,11 +215,13 @@ def start_watch(processes: Processes, launch: Launch) -> Watch:
     """
     watch = Watch(processes.rank, processes.count)
     with processes.fail_together():
-        place = watch.listen(launch.address, launch.local_count == launch.count) if processes.is_first else ""
-    place = processes.broadcast_text(place)
+        contact = (
+            watch.listen(launch.address, launch.local_count == launch.count) if processes.is_first else ""
+        )
+    contact = processes.broadcast_text(contact)
     with processes.fail_together():
         if not processes.is_first:
-            watch.join(place)
+            watch.join(contact)
     return watch
 
 

@@ -22,7 +22,7 @@ from iebench.recipes.recipe import Recipe, apply_override, parse_recipe
 from shards.errors import IebenchError, UsageError
 from shards.files import atomic_write, write_text
 from shards.mirror import dataset_folder
-from shards.origin import origin_of, place_of
+from shards.origin import location_of, origin_of
 from shards.schema import INDEX_NAME, DatasetIndex
 
 MAY_CHANGE_ON_RESUME = (
@@ -101,7 +101,7 @@ class Run:
                 history.append({"step": step, "time": now, "changes": changes})
         config = {
             "recipe": recipe.model_dump(mode="json"),
-            "data": place_of(data),
+            "data": location_of(data),
             "data_sha256": dataset_sha256(data),
             "dataset": index.model_copy(update={"splits": {}}).model_dump(mode="json"),
             "versions": {name: version(name) for name in ("torch", "torchvision")},

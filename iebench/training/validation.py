@@ -20,7 +20,7 @@ from shards.schema import DatasetIndex
 VALIDATED_OBJECTS = 512
 """Largest number of objects of each split that are used, with a pair of views of each."""
 _RUNS = (
-    64  # places of a split that they are taken from, because its objects may stand in the order of classes
+    64  # positions of a split that they are taken from, because its objects may stand in the order of classes
 )
 _BATCH = 128
 

@@ -107,16 +107,16 @@ class Watch:
         self._thread.start()
         return f"{address} {self._listener.getsockname()[1]} {token}"
 
-    def join(self, place: str) -> None:
+    def join(self, contact: str) -> None:
         """Starts the watch of a rank other than 0.
 
         Args:
-            place: Text that ``listen`` returned in rank 0.
+            contact: Text that ``listen`` returned in rank 0.
 
         Raises:
             IebenchError: Rank 0 cannot be reached.
         """
-        address, port, token = place.split()
+        address, port, token = contact.split()
         try:
             peer = socket.create_connection((address, int(port)), timeout=_CONNECTING)
         except OSError as error:

@@ -23,7 +23,7 @@ _STEPS = 12
 """Bits for each component of a normal: two normals of a vertex are one if they are within 0.05 degrees."""
 
 
-def mend_faces(meshes: "Iterable[bpy.types.Mesh]", drop: bool, by_place: bool) -> None:
+def mend_faces(meshes: "Iterable[bpy.types.Mesh]", drop: bool, by_position: bool) -> None:
     """Keeps one face of each set on the same vertices, and gives vertices the normals that Cycles shades with.
 
     Normals that a file does not give are left to Blender, which computes them from the faces that stay.
@@ -31,7 +31,7 @@ def mend_faces(meshes: "Iterable[bpy.types.Mesh]", drop: bool, by_place: bool) -
     Args:
         meshes: Meshes of one model as imported, not validated; changed in place.
         drop: Whether all but one face of each set are removed.
-        by_place: Whether vertices in the same place count as the same. glTF and PLY need it, since they repeat a
+        by_position: Whether vertices at the same position count as the same. glTF and PLY need it, since they repeat a
             vertex for each normal; OBJ does not, and its published loader compares numbers of vertices.
     """
     meshes = list(meshes)
@@ -39,16 +39,18 @@ def mend_faces(meshes: "Iterable[bpy.types.Mesh]", drop: bool, by_place: bool) -
     for mesh, has_normals in zip(meshes, given, strict=True):
         normals = _corner_normals(mesh) if has_normals else None
         if drop:
-            normals = _drop_coincident(mesh, normals, by_place)
+            normals = _drop_coincident(mesh, normals, by_position)
         if any(given):  # meshes with and without normals are joined later
             _set_normals(mesh, _corner_normals(mesh) if normals is None else normals)
 
 
-def _drop_coincident(mesh: "bpy.types.Mesh", normals: np.ndarray | None, by_place: bool) -> np.ndarray | None:
+def _drop_coincident(
+    mesh: "bpy.types.Mesh", normals: np.ndarray | None, by_position: bool
+) -> np.ndarray | None:
     """Has Blender's validation choose the faces that stay; returns the normals of their corners."""
     if normals is not None:
         _carry(mesh, _CARRIED_NORMAL, "FLOAT_VECTOR", "vector", normals)
-    merged = by_place and _merge_vertices(mesh)
+    merged = by_position and _merge_vertices(mesh)
     mesh.validate(clean_customdata=False)
     if merged:
         mesh.loops.foreach_set("vertex_index", _taken(mesh, _CARRIED_VERTEX, "value", np.int32))
@@ -59,21 +61,21 @@ def _drop_coincident(mesh: "bpy.types.Mesh", normals: np.ndarray | None, by_plac
 
 
 def _merge_vertices(mesh: "bpy.types.Mesh") -> bool:
-    """Lets corners in one place share a vertex, if any two faces then coincide; each carries its own along."""
+    """Lets corners at one position share a vertex, if any two faces then coincide; each carries its own along."""
     own = _corner_vertices(mesh)
-    places = _same_places(mesh)[own]
+    vertices = _first_at_same_position(mesh)[own]
     starts = np.empty(len(mesh.polygons), np.int32)
     mesh.polygons.foreach_get("loop_start", starts)
-    if not _any_coincide(places, starts):
+    if not _any_coincide(vertices, starts):
         return False
     _carry(mesh, _CARRIED_VERTEX, "INT", "value", own)
-    mesh.loops.foreach_set("vertex_index", places)
+    mesh.loops.foreach_set("vertex_index", vertices)
     mesh.update(calc_edges=True)
     return True
 
 
-def _same_places(mesh: "bpy.types.Mesh") -> np.ndarray:
-    """The first vertex in the place of each vertex, and of its color where vertices have one: (vertices,) int32."""
+def _first_at_same_position(mesh: "bpy.types.Mesh") -> np.ndarray:
+    """The first vertex at the position of each vertex, and of its color where vertices have one: (vertices,) int32."""
     columns = [_positions(mesh), *(_colors(item) for item in _vertex_colors(mesh))]
     rows = np.ascontiguousarray(np.hstack(columns) + np.float32(0))  # which makes -0 equal to 0
     _, first, inverse = np.unique(

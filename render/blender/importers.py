@@ -80,13 +80,13 @@ def _bake(items: "list[bpy.types.Object]") -> None:
         )
         for item in items
     ]
-    places = [item.matrix_world.copy() for item in items]
-    for item, mesh, place in zip(items, meshes, places, strict=True):
+    matrices = [item.matrix_world.copy() for item in items]
+    for item, mesh, matrix in zip(items, meshes, matrices, strict=True):
         item.animation_data_clear()
         item.modifiers.clear()
         item.parent = None
         item.data = mesh
-        item.matrix_world = place
+        item.matrix_world = matrix
 
 
 def _import_ply(path: Path) -> None:

@@ -37,7 +37,7 @@ def one_centered_object(
     imported: "list[bpy.types.Object]",
     rescaled: bool = False,
     drop_coincident: bool = True,
-    by_place: bool = False,
+    by_position: bool = False,
 ) -> "tuple[bpy.types.Object, float | None]":
     """Makes one object of what was imported, its bounding box centred at the origin.
 
@@ -45,7 +45,7 @@ def one_centered_object(
         imported: Objects of any kind; all but meshes are deleted.
         rescaled: True if the model is scaled to a unit diagonal.
         drop_coincident: Whether one face is kept where several are on the same vertices.
-        by_place: Whether vertices in the same place count as the same, as ``mend_faces`` has it.
+        by_position: Whether vertices at the same position count as the same, as ``mend_faces`` has it.
 
     Returns:
         The object, and the factor it was scaled by or None.
@@ -62,7 +62,7 @@ def one_centered_object(
     for item in imported:
         if item not in meshes:
             bpy.data.objects.remove(item, do_unlink=True)
-    mend_faces({item.data.name: item.data for item in meshes}.values(), drop_coincident, by_place)
+    mend_faces({item.data.name: item.data for item in meshes}.values(), drop_coincident, by_position)
     for item in meshes:
         show_colors(item)
     item = _joined(meshes)

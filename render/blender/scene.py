@@ -105,7 +105,7 @@ class Scene:
             self._imported(),
             rescaled,
             drop_coincident=self._drop_coincident,
-            by_place=path.suffix.lower() != ".obj",
+            by_position=path.suffix.lower() != ".obj",
         )
         self._object.pass_index = OBJECT_INDEX
         share_large_mesh(self._object)

@@ -98,17 +98,17 @@ def _jets(
     shape += [(size * 0.7, 1.2 * size), (0.0, 0.9 * size)]
     nacelle = _tube(np.array(shape), 18)
     if tail:
-        places = [(radius + size * 0.75, radius * 0.45, length * 0.27)]
+        positions = [(radius + size * 0.75, radius * 0.45, length * 0.27)]
     else:
         shares = (0.34, 0.62) if chance(rng, 0.4) else (0.36,)
         drop = radius * 0.45 + size * 1.0
-        places = [
+        positions = [
             (span * share, span * share * 0.09 - drop, middle + span * share * sweep_back - length * 0.07)
             for share in shares
         ]
-    engines = join([nacelle.moved(*place) for place in places])
+    engines = join([nacelle.moved(*position) for position in positions])
     mouth = join(
-        [disc(size * 0.72, 0.05).turned("x", -90).moved(x, y, z - 1.22 * size) for x, y, z in places]
+        [disc(size * 0.72, 0.05).turned("x", -90).moved(x, y, z - 1.22 * size) for x, y, z in positions]
     )
     return [
         MeshPart(both_sides(engines), metal("engines", pick(rng, [colors.metal, colors.accent]))),

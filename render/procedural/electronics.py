@@ -134,12 +134,12 @@ def _desk_lamp(rng: np.random.Generator, colors: Scheme) -> list[MeshPart]:
     bowl = lathe(np.concatenate([outer, outer[::-1] - np.array([0.3, 0.0])]), 24)
     top = lathe([(size * 0.32, size * 1.5), (0, size * 1.55)], 24)
     tilt = rng.uniform(10, 40)
-    place = {"y": float(head[1]) - size * 1.1, "z": float(head[2]) - size * 0.4}
+    offset = {"y": float(head[1]) - size * 1.1, "z": float(head[2]) - size * 0.4}
     base = disc(rng.uniform(7, 9.5), 2.0) if chance(rng, 0.6) else box(15, 2.0, 13, 0.8).moved(y=1.0)
     return [
         MeshPart(join([*rods, *joints]), metal("arm", colors.metal)),
-        MeshPart(join([bowl, top]).turned("x", tilt).moved(**place), glossy("shade", colors.body)),
-        MeshPart(ball(size * 0.5).moved(y=size * 0.4).turned("x", tilt).moved(**place), matte("bulb", GLOW)),
+        MeshPart(join([bowl, top]).turned("x", tilt).moved(**offset), glossy("shade", colors.body)),
+        MeshPart(ball(size * 0.5).moved(y=size * 0.4).turned("x", tilt).moved(**offset), matte("bulb", GLOW)),
         MeshPart(base.moved(z=3.0), glossy("base", pick(rng, [colors.body, colors.second]))),
         MeshPart(cylinder(1.1, 1.0, segments=12).moved(4.0, 1.9, -0.5), glossy("switch", colors.accent)),
     ]

@@ -109,10 +109,10 @@ def _chair_back(
                 else bar((0, -tall / 2, 0), (0, tall / 2, 0), 0.011)
             )
             wood.append(slat.moved(x=x, y=tall / 2))
-    place = [(join(meshes), material) for meshes, material in ((wood, frame), (soft, covering)) if meshes]
+    pieces = [(join(meshes), material) for meshes, material in ((wood, frame), (soft, covering)) if meshes]
     return [
         MeshPart(mesh.projected(GRAIN, "y").turned("x", lean).moved(y=seat, z=depth / 2 - 0.03), material)
-        for mesh, material in place
+        for mesh, material in pieces
     ]
 
 

@@ -172,24 +172,24 @@ def corner_normals(mesh: Mesh, crease: float = 50.0) -> Floats:
     Returns:
         (m, 3, 3) float unit normals, one for each corner of each face.
     """
-    _, place = np.unique(np.round(mesh.vertices * 1e6).astype(np.int64), axis=0, return_inverse=True)
-    corner_place = place.reshape(-1)[mesh.faces].reshape(-1)
+    _, position = np.unique(np.round(mesh.vertices * 1e6).astype(np.int64), axis=0, return_inverse=True)
+    corner_position = position.reshape(-1)[mesh.faces].reshape(-1)
     corners = mesh.vertices[mesh.faces]
     weighted = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     unit = weighted / np.maximum(np.linalg.norm(weighted, axis=1, keepdims=True), 1e-20)
 
-    order = np.argsort(corner_place, kind="stable")
-    sizes = np.bincount(corner_place)
+    order = np.argsort(corner_position, kind="stable")
+    sizes = np.bincount(corner_position)
     starts = np.cumsum(sizes) - sizes
-    neighbors = sizes[corner_place]  # how many corners meet where this one is
-    first = np.repeat(np.arange(len(corner_place)), neighbors)
+    neighbors = sizes[corner_position]  # how many corners meet where this one is
+    first = np.repeat(np.arange(len(corner_position)), neighbors)
     within = np.arange(len(first)) - np.repeat(np.cumsum(neighbors) - neighbors, neighbors)
-    second = order[starts[corner_place[first]] + within]
+    second = order[starts[corner_position[first]] + within]
 
     gentle = (unit[first // 3] * unit[second // 3]).sum(axis=1) > np.cos(np.radians(crease))
     first, second = first[gentle], second[gentle]
     total = np.stack(
-        [np.bincount(first, weighted[second // 3, axis], len(corner_place)) for axis in range(3)], 1
+        [np.bincount(first, weighted[second // 3, axis], len(corner_position)) for axis in range(3)], 1
     )
     length = np.linalg.norm(total, axis=1, keepdims=True)
     return (total / np.maximum(length, 1e-20)).reshape(-1, 3, 3)

@@ -113,10 +113,10 @@ def _obj(model: ProceduralModel) -> str:
 
 
 def _listed(values: Floats, decimals: int = _DECIMALS) -> tuple[Floats, np.ndarray]:
-    """The distinct rows after rounding, and for each row its place among them."""
+    """The distinct rows after rounding, and for each row its position among them."""
     whole = np.round(values * 10**decimals).astype(np.int64)
-    distinct, place = np.unique(whole, axis=0, return_inverse=True)
-    return distinct / 10**decimals, place.reshape(-1)
+    distinct, row = np.unique(whole, axis=0, return_inverse=True)
+    return distinct / 10**decimals, row.reshape(-1)
 
 
 def _rows(keyword: str, values: Floats, decimals: int) -> str:

@@ -276,8 +276,8 @@ def _bus_trim(
         MeshPart(sign, matte("sign", shade(AMBER, 0.9))),
     ]
     if kind != "double" and chance(rng, 0.7):
-        place = rng.uniform(-0.2, 0.25) * (end - start)
-        cooler = box(width * 0.6, 0.3, rng.uniform(1.2, 2.4), 0.1, 3).moved(0, height + 0.1, place)
+        shift = rng.uniform(-0.2, 0.25) * (end - start)
+        cooler = box(width * 0.6, 0.3, rng.uniform(1.2, 2.4), 0.1, 3).moved(0, height + 0.1, shift)
         parts.append(MeshPart(cooler, matte("cooler", colors.light)))
     return parts
 

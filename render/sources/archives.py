@@ -47,7 +47,7 @@ def objects_in_archive(path: Path) -> list[FoundModel]:
     """The objects of a zip file that has ShapeNetCore's layout inside; empty where it has not.
 
     Members may start at the synset (``02691156/<id>/models/...``), at the object (``<id>/models/...``; the
-    synset is the archive's name), or further up. An object without a mesh is listed with the place where
+    synset is the archive's name), or further up. An object without a mesh is listed with the path that
     ShapeNetCore v2 would have it.
 
     Raises:
@@ -65,10 +65,10 @@ def objects_in_archive(path: Path) -> list[FoundModel]:
     names = [item.filename for item in members if not item.filename.startswith("__MACOSX/")]
     meshes: dict[str, str] = {}
     for name in names:
-        for place in reversed(MODEL_FILES):
-            if name.endswith(f"/{place}"):
-                folder = name.removesuffix(f"/{place}")
-                if place == MODEL_FILES[0] or folder not in meshes:
+        for ending in reversed(MODEL_FILES):
+            if name.endswith(f"/{ending}"):
+                folder = name.removesuffix(f"/{ending}")
+                if ending == MODEL_FILES[0] or folder not in meshes:
                     meshes[folder] = name
     synsets = {folder.rpartition("/")[0] for folder in meshes}
     folders = {folder for folder in map(_object_folder, names) if folder.rpartition("/")[0] in synsets}
@@ -124,7 +124,7 @@ def opened_model(item: "ObjectRef", folder: Path | None = None) -> Iterator[Path
 def _listings(
     members: Sequence[zipfile.ZipInfo], directory: bytes, start: int, folders: Container[str]
 ) -> dict[str, Listing]:
-    """Finds the places at which an archive's directory lists each object, by the object's folder.
+    """Finds the byte ranges in which an archive's directory lists each object, by the object's folder.
 
     Args:
         members: The members in the order of the directory.
@@ -133,21 +133,21 @@ def _listings(
         folders: The folders of objects in the archive.
     """
     pieces: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    place = shift = 0
+    offset = shift = 0
     for item in members:
-        length = _RECORD + sum(struct.unpack_from("<3H", directory, place + _LENGTHS))
-        (position,) = struct.unpack_from("<L", directory, place + _POSITION)
+        length = _RECORD + sum(struct.unpack_from("<3H", directory, offset + _LENGTHS))
+        (position,) = struct.unpack_from("<L", directory, offset + _POSITION)
         if position != _ELSEWHERE:
             shift = item.header_offset - position
         folder = item.filename
         while (folder := folder.rpartition("/")[0]) and folder not in folders:
             pass
         own = pieces[folder]
-        if own and sum(own[-1]) == start + place:
+        if own and sum(own[-1]) == start + offset:
             own[-1] = (own[-1][0], own[-1][1] + length)
         else:
-            own.append((start + place, length))
-        place += length
+            own.append((start + offset, length))
+        offset += length
     return {folder: Listing(start, shift, tuple(own)) for folder, own in pieces.items()}
 
 
@@ -228,9 +228,9 @@ def _unpack(archive: zipfile.ZipFile, prefix: str, target: Path) -> None:
         raise ModelError(f"it has {len(wanted):,} files; at most {LARGEST_MEMBERS:,} are unpacked")
     left = LARGEST_BYTES
     for item in wanted:
-        place = target / _safe_name(item, prefix)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with archive.open(item) as source, place.open("wb") as sink:
+        destination = target / _safe_name(item, prefix)
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with archive.open(item) as source, destination.open("wb") as sink:
             left -= _copy(source, sink, left)
 
 
@@ -256,8 +256,8 @@ def _safe_name(item: zipfile.ZipInfo, prefix: str) -> str:
 
 
 def _folder_of_mesh(member: str) -> str:
-    place = next((place for place in MODEL_FILES if member.endswith(f"/{place}")), MODEL_FILES[1])
-    return member.removesuffix(f"/{place}")
+    ending = next((ending for ending in MODEL_FILES if member.endswith(f"/{ending}")), MODEL_FILES[1])
+    return member.removesuffix(f"/{ending}")
 
 
 def _object_folder(name: str) -> str:

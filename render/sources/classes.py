@@ -56,7 +56,7 @@ def _short_name(item: _File, alone: bool) -> str:
 
 
 def _walk(folder: Path, parts: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], dict[str, Path]]]:
-    """Each folder that holds models: its place below the class, and its models by stem."""
+    """Each folder that holds models: its path below the class, and its models by stem."""
     candidates: dict[str, dict[str, str]] = defaultdict(dict)
     deeper = []
     with os.scandir(folder) as entries:

@@ -60,11 +60,11 @@ class Gltf:
 
         Textures may lie beside the folder, as in ``../textures``. What is nowhere may still be found by its name.
         """
-        place = self._path.parent / unquote(uri)
+        path = self._path.parent / unquote(uri)
         own = Path(os.path.abspath(self._path.parent.parent))  # noqa: PTH100
-        if os.path.exists(place) and not Path(os.path.abspath(place)).is_relative_to(own):  # noqa: PTH100, PTH110
+        if os.path.exists(path) and not Path(os.path.abspath(path)).is_relative_to(own):  # noqa: PTH100, PTH110
             raise ModelError(f"it refers to {uri[:200]}, which is outside its folder")
-        require_regular(place, uri)
+        require_regular(path, uri)
 
     def images(self) -> Iterator[tuple[str, str, bytes | None]]:
         """The name, URI and bytes of each image; no bytes where it is a file of its own.

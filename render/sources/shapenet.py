@@ -12,7 +12,7 @@ MODEL_FILES = ("models/model_normalized.obj", "model.obj")
 def objects_in_synset(folder: Path) -> list[FoundModel]:
     """The objects of one synset's folder, whether their meshes are there or not.
 
-    An object without a mesh is listed with the place where ShapeNetCore v2 would have it.
+    An object without a mesh is listed with the path that ShapeNetCore v2 would have it.
     """
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
@@ -25,5 +25,5 @@ def has_mesh(item: FoundModel) -> bool:
 
 
 def _mesh_of(folder: str) -> str:
-    places = [f"{folder}/{name}" for name in MODEL_FILES]
-    return next((place for place in places if os.path.isfile(place)), places[0])  # noqa: PTH113
+    candidates = [f"{folder}/{name}" for name in MODEL_FILES]
+    return next((candidate for candidate in candidates if os.path.isfile(candidate)), candidates[0])  # noqa: PTH113

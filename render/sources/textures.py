@@ -114,10 +114,10 @@ def find_texture(reference: str, model: Path) -> Path | None:
     if not name:
         return None
     with contextlib.suppress(OSError, ValueError):
-        for place in (model.parent / reference, *(model.parent / folder / name for folder in FOLDERS)):
-            if place.is_file():
-                return place
-            require_regular(place, reference)
+        for path in (model.parent / reference, *(model.parent / folder / name for folder in FOLDERS)):
+            if path.is_file():
+                return path
+            require_regular(path, reference)
     return None
 
 
@@ -133,12 +133,12 @@ def material_files(model: Path, text: bytes) -> MaterialFiles:
     """
     lines = [line.decode(errors="surrogateescape") for line in _LIBRARY.findall(text)]
     names = dict.fromkeys(line.strip().strip('"') for line in lines)
-    places = {name: model.parent / name for name in names if "\0" not in name}
+    paths = {name: model.parent / name for name in names if "\0" not in name}
     default = model.with_suffix(".mtl")
-    for name, path in {**places, default.name: default}.items():
+    for name, path in {**paths, default.name: default}.items():
         require_regular(path, name)
-    found = [path for path in dict.fromkeys([*places.values(), default]) if os.path.isfile(path)]  # noqa: PTH113
-    return MaterialFiles(found, [name for name, path in places.items() if path not in found])
+    found = [path for path in dict.fromkeys([*paths.values(), default]) if os.path.isfile(path)]  # noqa: PTH113
+    return MaterialFiles(found, [name for name, path in paths.items() if path not in found])
 
 
 def images_of_materials(libraries: Iterable[Path]) -> Iterator[tuple[str, Path]]:

@@ -93,7 +93,7 @@ class Cifar:
 
     def read(self, item: Picture) -> np.ndarray:
         """Returns the pixels of a picture, (32, 32, 3) uint8 RGB."""
-        name, number = str(item.place[0]), int(item.place[1])
+        name, number = str(item.location[0]), int(item.location[1])
         record = _PIXELS + self._label_bytes
         stop = (number + 1) * record
         pixels = np.frombuffer(_contents(self.path)[name][stop - _PIXELS : stop], np.uint8)

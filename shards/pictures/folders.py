@@ -54,8 +54,8 @@ class ClassFolders:
             name = _stem(path)
             if stems[synset, name] > 1:
                 name = f"{split}/{path}" if is_split else path
-            place = (self._split_folder(splits, split) if is_split else "", synset, path)
-            pictures.append(FoundPicture(synset, name, split if is_split else None, place))
+            location = (self._split_folder(splits, split) if is_split else "", synset, path)
+            pictures.append(FoundPicture(synset, name, split if is_split else None, location))
         return pictures
 
     def class_names(self) -> Mapping[str, str]:
@@ -68,7 +68,7 @@ class ClassFolders:
         Raises:
             IebenchError: The file is missing or cannot be read.
         """
-        return read_source_file(self.folder.joinpath(*map(str, item.place)))
+        return read_source_file(self.folder.joinpath(*map(str, item.location)))
 
     def license_text(self) -> str:
         """Returns the contents of the file LICENSE in the folder; empty if there is none."""

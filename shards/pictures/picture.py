@@ -30,14 +30,14 @@ class Picture:
         object_id: Name of the picture within its class.
         label: Label of the class.
         split: ``train`` or ``val``.
-        place: Location in the source: the parts of a path, or a file with a number or with an offset and a size.
+        location: Location in the source: the parts of a path, or a file with a number or with an offset and a size.
     """
 
     synset: str
     object_id: str
     label: int
     split: str
-    place: tuple[str | int, ...]
+    location: tuple[str | int, ...]
 
 
 class StoredPicture(NamedTuple):

@@ -65,7 +65,7 @@ class ViewsOfDataset:
 
     def read(self, item: Picture) -> bytes:
         """Reads the JPEG bytes of a view."""
-        return _open(self.folder, str(item.place[0])).read(int(item.place[1])).jpeg
+        return _open(self.folder, str(item.location[0])).read(int(item.location[1])).jpeg
 
     def license_text(self) -> str:
         """Returns the licence beside the dataset's shards; empty if there is none."""

@@ -19,13 +19,13 @@ class FoundPicture(NamedTuple):
         synset: Class of the picture.
         object_id: Name of the picture within its class.
         split: ``train`` or ``val``; None to choose by a hash.
-        place: Location in the source.
+        location: Location in the source.
     """
 
     synset: str
     object_id: str
     split: str | None
-    place: tuple[str | int, ...]
+    location: tuple[str | int, ...]
 
 
 class PictureSource(Protocol):
@@ -83,7 +83,7 @@ def make_catalog(found: Iterable[FoundPicture], source: object) -> tuple[Picture
             item.object_id,
             labels[item.synset],
             item.split or split_of(item.synset, item.object_id),
-            item.place,
+            item.location,
         )
         for item in ordered
     )

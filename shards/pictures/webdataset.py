@@ -41,7 +41,10 @@ class WebDatasetShards:
                 f"{self.path} holds no sample with a picture ({', '.join(f'.{name}' for name in _PICTURES)}) and a .cls"
             )
         width = max(len(str(label)) for label, *_ in found)
-        return [FoundPicture(f"{label:0{width}d}", name, split, place) for label, name, split, place in found]
+        return [
+            FoundPicture(f"{label:0{width}d}", name, split, location)
+            for label, name, split, location in found
+        ]
 
     def class_names(self) -> Mapping[str, str]:
         """Returns no names, because the shards have only labels."""
@@ -53,7 +56,7 @@ class WebDatasetShards:
         Raises:
             IebenchError: The shard cannot be read.
         """
-        name, start, size = str(item.place[0]), int(item.place[1]), int(item.place[2])
+        name, start, size = str(item.location[0]), int(item.location[1]), int(item.location[2])
         path = self.path / name if self.path.is_dir() else self.path
         try:
             with path.open("rb") as stream:
@@ -73,7 +76,7 @@ _Sample = tuple[int, str, str | None, tuple[str | int, ...]]
 def _samples(path: Path, split: str | None) -> list[_Sample]:
     """Lists label, name, split and location of each picture in a shard that has a label."""
     labels: dict[str, int] = {}
-    places: dict[str, tuple[str | int, ...]] = {}
+    locations: dict[str, tuple[str | int, ...]] = {}
     try:
         with path.open("rb", buffering=_BUFFER) as stream:
             for member in read_members(stream, lambda number, name: name.endswith(".cls")):
@@ -84,11 +87,13 @@ def _samples(path: Path, split: str | None) -> list[_Sample]:
                 if extension == "cls":
                     labels[key] = _label(member.data, path, key)
                 elif extension in _PICTURES:
-                    places[key] = (path.name, member.start, member.size)
+                    locations[key] = (path.name, member.start, member.size)
     except OSError as error:
         raise IebenchError(f"shard {path} cannot be read ({error.strerror})") from None
     return [
-        (labels[key], f"{path.stem}/{key}", split, place) for key, place in places.items() if key in labels
+        (labels[key], f"{path.stem}/{key}", split, location)
+        for key, location in locations.items()
+        if key in labels
     ]
 
 

@@ -20,7 +20,7 @@ from typing import IO, Any, BinaryIO
 from shards.errors import IebenchError, UsageError
 from shards.files import write_text
 from shards.lists import Name
-from shards.published.layout import file_code, object_place, view_of_file
+from shards.published.layout import file_code, object_folder, view_of_file
 from shards.published.published_source import SourceObject
 from shards.tar import BLOCK, NO_REGULAR_FILE, Damage, begins_tar, read_members
 
@@ -48,13 +48,13 @@ class ArchiveSource:
         path: Path of the uncompressed archive.
         shown: Name of the archive for messages.
         objects: Code, offset and size of each file of an object, one after the other, by the object's name.
-        license_place: Offset and size of the file LICENSE; a size of 0 means that there is none.
+        license_range: Offset and size of the file LICENSE; a size of 0 means that there is none.
     """
 
     path: Path
     shown: str
     objects: dict[Name, array] = field(default_factory=dict)
-    license_place: tuple[int, int] = (0, 0)
+    license_range: tuple[int, int] = (0, 0)
 
     def __str__(self) -> str:
         return self.shown
@@ -91,14 +91,14 @@ class ArchiveSource:
         """
         files = self.objects.get(item.name, array("q"))
         code = file_code(name)
-        places = [
-            (files[place + 1], files[place + 2]) for place in range(0, len(files), 3) if files[place] == code
+        found = [
+            (files[start + 1], files[start + 2]) for start in range(0, len(files), 3) if files[start] == code
         ]
-        if not places:
+        if not found:
             raise IebenchError(f"{name} is missing")
-        if len(places) > 1:
-            raise IebenchError(f"{name} is in the archive {len(places)} times")
-        offset, size = places[0]
+        if len(found) > 1:
+            raise IebenchError(f"{name} is in the archive {len(found)} times")
+        offset, size = found[0]
         if offset == _NO_FILE:
             raise IebenchError(f"{name} is no file")
         if size > LARGEST_FILE:
@@ -115,7 +115,7 @@ class ArchiveSource:
 
     def license_text(self) -> str:
         """Returns the contents of the file LICENSE in the archive; empty if there is none."""
-        return _read_at(self.path, *self.license_place).decode("utf-8", "replace")
+        return _read_at(self.path, *self.license_range).decode("utf-8", "replace")
 
 
 def is_archive(path: Path) -> bool:
@@ -182,18 +182,18 @@ def _decompress(
     tell: Callable[[int, int], object],
 ) -> None:
     """Appends to ``out`` the bytes of a stream that it lacks. Earlier bytes are decompressed again but not written."""
-    written, place = out.tell(), 0
+    written, position = out.tell(), 0
     most = MOST_EXPANSION * size + (1 << 24)
     while chunk := stream.read(_CHUNK):
-        if not place and not begins_tar(chunk[:BLOCK]):
+        if not position and not begins_tar(chunk[:BLOCK]):
             raise UsageError(f"{path} is compressed and holds no tar archive")
-        out.write(chunk[max(0, written - place) :])
-        place += len(chunk)
-        if place > most:
+        out.write(chunk[max(0, written - position) :])
+        position += len(chunk)
+        if position > most:
             raise UsageError(f"{path} gives more than {MOST_EXPANSION} times its bytes, which no views do")
         tell(min(compressed.tell(), size), size)
-    if place < written:
-        raise ValueError(f"it ends after {place:,} bytes, and {written:,} were read before")
+    if position < written:
+        raise ValueError(f"it ends after {position:,} bytes, and {written:,} were read before")
 
 
 def _scan(path: Path, archive: Path) -> ArchiveSource:
@@ -203,11 +203,11 @@ def _scan(path: Path, archive: Path) -> ArchiveSource:
         for member in read_members(stream, lambda number, name: False):
             if isinstance(member, Damage):
                 if member.message != NO_REGULAR_FILE:
-                    place = f"after {member.after}" if member.after else "at its start"
-                    raise IebenchError(f"{archive} is damaged ({place}: {member.message}); download it again")
+                    where = f"after {member.after}" if member.after else "at its start"
+                    raise IebenchError(f"{archive} is damaged ({where}: {member.message}); download it again")
                 _add(source, member.name, _NO_FILE, 0)
             elif member.name.rpartition("/")[2] == "LICENSE" and member.size <= _LARGEST_LICENSE:
-                source.license_place = member.start, member.size
+                source.license_range = member.start, member.size
             else:
                 _add(source, member.name, member.start, member.size)
     return source
@@ -220,7 +220,7 @@ def _add(source: ArchiveSource, name: str, offset: int, size: int) -> None:
         return
     synset, object_id, file = parts[-3:]
     try:
-        object_place(synset, object_id)
+        object_folder(synset, object_id)
     except IebenchError:  # a hidden name, which iebench and other programs use for their own files
         return
     source.objects.setdefault((synset, object_id), array("q")).extend((file_code(file), offset, size))

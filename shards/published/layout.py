@@ -38,7 +38,7 @@ def latents_name(view: int) -> str:
     return f"latent_{view}.npy"
 
 
-def object_place(synset: str, object_id: str) -> Path:
+def object_folder(synset: str, object_id: str) -> Path:
     """Returns the path of an object's files relative to the dataset's folder.
 
     Raises:

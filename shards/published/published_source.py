@@ -10,7 +10,7 @@ from shards.errors import UsageError
 from shards.files import read_source_file
 from shards.licenses import license_beside
 from shards.lists import Name
-from shards.published.layout import image_name, latents_name, object_place, view_of_file
+from shards.published.layout import image_name, latents_name, object_folder, view_of_file
 
 
 @dataclass(frozen=True)
@@ -94,16 +94,16 @@ class FolderSource:
 
     def holds(self, item: SourceObject) -> bool:
         """Returns whether the object's folder exists."""
-        return self._place(item).is_dir()
+        return self._folder_of(item).is_dir()
 
     def view_count(self, item: SourceObject) -> int:
         """Returns one more than the highest number of an object's views."""
-        views = (view_of_file(path.name) for path in self._place(item).iterdir())
+        views = (view_of_file(path.name) for path in self._folder_of(item).iterdir())
         return 1 + max((view for view in views if view is not None), default=-1)
 
     def has(self, item: SourceObject, name: str) -> bool:
         """Returns whether an object has a file of this name."""
-        return (self._place(item) / name).exists()
+        return (self._folder_of(item) / name).exists()
 
     def read(self, item: SourceObject, name: str) -> bytes:
         """Reads the bytes of one of an object's files.
@@ -111,7 +111,7 @@ class FolderSource:
         Raises:
             IebenchError: The file is missing or cannot be read.
         """
-        return read_source_file(self._place(item) / name)
+        return read_source_file(self._folder_of(item) / name)
 
     def share(self, objects: Sequence[SourceObject]) -> "FolderSource":
         """Returns this source itself, which is small to pickle."""
@@ -121,8 +121,8 @@ class FolderSource:
         """Returns the contents of the file LICENSE in the folder; empty if there is none."""
         return license_beside(self.folder)
 
-    def _place(self, item: SourceObject) -> Path:
-        return self.folder / object_place(item.synset, item.object_id)
+    def _folder_of(self, item: SourceObject) -> Path:
+        return self.folder / object_folder(item.synset, item.object_id)
 
 
 def _folders(folder: Path) -> Iterable[str]:

@@ -19,7 +19,7 @@ from shards.files import atomic_write, write_text
 from shards.locks import sole_process
 from shards.parallel import run_parallel
 from shards.published.latent_format import LatentFormat
-from shards.published.layout import LISTS, image_name, latents_name, object_place
+from shards.published.layout import LISTS, image_name, latents_name, object_folder
 from shards.published.pack_settings import latent_format_of
 from shards.reader import View, parse_view, whole_shard
 from shards.samples import is_unchanged
@@ -87,7 +87,7 @@ def unpack(
                 for shard in (index.splits[split].shards if split in index.splits else ())
                 for item in objects[shard.name].items()
             ]
-            _save(out / images, np.array([f"/{place}" for place, _ in listed], dtype=np.str_))
+            _save(out / images, np.array([f"/{name}" for name, _ in listed], dtype=np.str_))
             _save(out / labels, np.array([label for _, label in listed], dtype=np.int64))
 
 
@@ -100,12 +100,12 @@ def _unpack_shards(
     latents = latent_format_of(index)
     jobs = [_Job(dataset, out, shard, latents) for split in index.splits.values() for shard in split.shards]
     found: dict[str, dict[str, int]] = {}
-    places: set[str] = set()
+    unpacked: set[str] = set()
     with contextlib.closing(run_parallel(_unpack_shard, jobs, workers)) as results:
         for done in results:
-            if twice := places & done.objects.keys():
+            if twice := unpacked & done.objects.keys():
                 raise IebenchError(f"{min(twice)} is in two shards; run `iebench verify` on the dataset")
-            places |= done.objects.keys()
+            unpacked |= done.objects.keys()
             found[done.shard.name] = done.objects
             advance(done.shard.views)
     return found
@@ -113,10 +113,10 @@ def _unpack_shards(
 
 def _unpack_shard(job: _Job) -> _Done:
     objects: dict[str, int] = {}
-    for view, place in _placed(job):
-        folder = job.out / place
-        if place.as_posix() not in objects:
-            objects[place.as_posix()] = view.metadata.label
+    for view, object_path in _views_with_folders(job):
+        folder = job.out / object_path
+        if object_path.as_posix() not in objects:
+            objects[object_path.as_posix()] = view.metadata.label
             folder.mkdir(parents=True, exist_ok=True)
         number = view.metadata.view
         _write(folder / image_name(number), view.jpeg, job.out)
@@ -124,7 +124,7 @@ def _unpack_shard(job: _Job) -> _Done:
     return _Done(job.shard, objects)
 
 
-def _placed(job: _Job) -> Iterator[tuple[View, Path]]:
+def _views_with_folders(job: _Job) -> Iterator[tuple[View, Path]]:
     """Yields the views of a shard with the paths of their objects' folders.
 
     Raises:
@@ -135,19 +135,19 @@ def _placed(job: _Job) -> Iterator[tuple[View, Path]]:
     for sample, path in whole_shard(job.dataset, job.shard):
         view = parse_view(sample, path, "rgb", passes=())  # images are not decoded
         try:
-            place = object_place(view.metadata.synset, view.metadata.object)
+            folder = object_folder(view.metadata.synset, view.metadata.object)
         except IebenchError as error:
             raise IebenchError(f"shard {path}: {error}") from None
-        expected = before[1] + 1 if before is not None and before[0] == place else 0
-        again = expected == 0 and place in seen
+        expected = before[1] + 1 if before is not None and before[0] == folder else 0
+        again = expected == 0 and folder in seen
         if view.metadata.view != expected or again or is_unchanged(sample) is False:
             raise IebenchError(
                 f"shard {path}, sample {view.metadata.key} is damaged or out of order; "
                 "run `iebench verify` on the dataset"
             )
-        before = place, view.metadata.view
-        seen.add(place)
-        yield view, place
+        before = folder, view.metadata.view
+        seen.add(folder)
+        yield view, folder
 
 
 def _write(path: Path, data: bytes, out: Path) -> None:

@@ -116,10 +116,10 @@ def download_range(address: str, start: int, stop: int) -> bytes:
     patience = _Patience(address)
     content = bytearray()
     while len(content) < stop - start:
-        place = start + len(content)
+        position = start + len(content)
         try:
-            with _opened(address, place, stop) as remote:
-                if remote.start != place:
+            with _opened(address, position, stop) as remote:
+                if remote.start != position:
                     if not remote.start:
                         raise NoRanges(f"the server of {address} sends no parts of files")
                     raise Dropped("the server sent another part than it was asked for")
@@ -129,7 +129,7 @@ def download_range(address: str, start: int, stop: int) -> bytes:
                         raise Dropped(f"it ended after {len(content):,} of {stop - start:,} bytes")
                     content += chunk
         except Dropped as error:
-            patience.wait(str(error), start + len(content) - place)
+            patience.wait(str(error), start + len(content) - position)
     return bytes(content)
 
 

@@ -52,25 +52,25 @@ class HttpFile:
 
     def _opened(self, headers: dict[str, str]) -> Any:
         """Opens the file after following all redirects."""
-        place = self._address
+        address = self._address
         for _ in range(MOST_REDIRECTS + 1):
             # With a size given, fsspec does not ask for it; with a block size of 0, it streams the file.
             file = _filesystem(os.getpid()).open(
-                place, "rb", block_size=0, size=1, headers=headers, allow_redirects=False
+                address, "rb", block_size=0, size=1, headers=headers, allow_redirects=False
             )
             location = file.r.headers.get("Location")
             if file.r.status not in _REDIRECTS or not location:
                 return file
             file.close()
-            target = self._redirected(place, location)
-            if urlsplit(target)[:2] != urlsplit(place)[:2]:
+            target = self._redirected(address, location)
+            if urlsplit(target)[:2] != urlsplit(address)[:2]:
                 headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
-            place = target
+            address = target
         raise IebenchError(f"{self._address} redirects more than {MOST_REDIRECTS} times; check the address")
 
-    def _redirected(self, place: str, location: str) -> str:
-        """Returns the address to which ``place`` redirects, or raises an error if it must not be followed."""
-        target = urljoin(place, location)
+    def _redirected(self, address: str, location: str) -> str:
+        """Returns the address to which ``address`` redirects, or raises an error if it must not be followed."""
+        target = urljoin(address, location)
         try:
             parts = urlsplit(target)
             host = parts.hostname
@@ -80,7 +80,7 @@ class HttpFile:
             raise IebenchError(
                 f"{self._address} redirects to an address that is not http, which is not followed"
             )
-        if place.startswith("https:") and parts.scheme == "http":
+        if address.startswith("https:") and parts.scheme == "http":
             raise IebenchError(f"{self._address} redirects to an address without https, which is not read")
         if _is_private(host) and not _is_private(urlsplit(self._address).hostname or ""):
             raise IebenchError(

@@ -16,7 +16,7 @@ except ImportError:
 
 
 @dataclass(frozen=True)
-class HubPlace:
+class HubLocation:
     """A file or a folder in a dataset repository.
 
     Attributes:
@@ -28,7 +28,7 @@ class HubPlace:
     path: str
 
 
-def hub_place(address: str) -> HubPlace:
+def hub_location(address: str) -> HubLocation:
     """Splits an ``hf://`` address into the repository and the path inside it.
 
     Raises:
@@ -38,13 +38,13 @@ def hub_place(address: str) -> HubPlace:
     name, _, path = rest.strip("/").partition("/")
     if not user or not name:
         raise UsageError(f"{address} names no dataset on the Hub; write hf://USER/NAME")
-    return HubPlace(f"{user}/{name}", path)
+    return HubLocation(f"{user}/{name}", path)
 
 
 def hub_url(address: str) -> str:
     """Returns the https address of a file at an ``hf://`` address."""
-    place = hub_place(address)
-    return hf_hub_url(place.repository, place.path, repo_type="dataset", endpoint=endpoint())
+    location = hub_location(address)
+    return hf_hub_url(location.repository, location.path, repo_type="dataset", endpoint=endpoint())
 
 
 def endpoint() -> str:

@@ -35,7 +35,7 @@ class S3File:
     def __init__(self, address: str, start: int) -> None:
         self.start = start
         self._address = address
-        self._place = start
+        self._position = start
         self._ended = False
 
     def read(self, most: int) -> bytes:
@@ -44,13 +44,13 @@ class S3File:
         with _translated(self._address):
             try:
                 content = _filesystem(os.getpid()).cat_file(
-                    self._address, start=self._place, end=self._place + most
+                    self._address, start=self._position, end=self._position + most
                 )
             except OSError as error:
                 if not _is_past_the_end(error):
                     raise
                 content = b""
-        self._place += len(content)
+        self._position += len(content)
         self._ended = len(content) < most
         return content
 

@@ -37,11 +37,13 @@ def verify_dataset(
     yield from problems
     shards = [(split, shard) for split, info in index.splits.items() for shard in info.shards]
     contract = index.model_copy(update={"splits": {}})
-    checks = [ShardJob(place, folder, shard, contract, split) for place, (split, shard) in enumerate(shards)]
+    checks = [
+        ShardJob(number, folder, shard, contract, split) for number, (split, shard) in enumerate(shards)
+    ]
     holders: dict[str, tuple[str, str]] = {}
     with closing(run_parallel(check_shard, checks, workers)) as reports:
         for report in _in_order(reports):
-            split, shard = shards[report.place]
+            split, shard = shards[report.number]
             yield from report.problems
             yield from _repeated_objects(report, split, shard.name, holders)
             yield from row_problems(table, shard, report.rows)
@@ -63,7 +65,7 @@ def _in_order(reports: Iterable[ShardReport]) -> Iterator[ShardReport]:
     waiting: dict[int, ShardReport] = {}
     following = 0
     for report in reports:
-        waiting[report.place] = report
+        waiting[report.number] = report
         while following in waiting:
             yield waiting.pop(following)
             following += 1

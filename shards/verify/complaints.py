@@ -33,7 +33,7 @@ def sample_complaints(sample: Sample, index: DatasetIndex) -> Iterator[str]:
     try:
         view = parse_view(sample, Path(), index.channel_order, index.passes)
     except IebenchError as error:
-        yield _without_place(error)
+        yield _message_alone(error)
     else:
         yield from _metadata_complaints(sample["__key__"], view.metadata, index)
         yield from _jpeg_complaints(view, index.image_size)
@@ -81,9 +81,9 @@ def _pass_complaints(name: Pass, data: bytes, size: int) -> Iterator[str]:
     try:
         stored_values(name, data, "")
     except IebenchError as error:
-        yield _without_place(error)
+        yield _message_alone(error)
 
 
-def _without_place(error: IebenchError) -> str:
+def _message_alone(error: IebenchError) -> str:
     """Returns the message of an error without the shard and the sample, which the problem names already."""
     return str(error).split(": ", 1)[-1].split("; run `iebench verify`")[0]

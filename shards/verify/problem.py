@@ -19,5 +19,5 @@ class Problem(NamedTuple):
     message: str
 
     def __str__(self) -> str:
-        place = f"{self.shard}, sample {self.sample}" if self.sample else self.shard
-        return printable(f"{place}: {self.message}")
+        where = f"{self.shard}, sample {self.sample}" if self.sample else self.shard
+        return printable(f"{where}: {self.message}")

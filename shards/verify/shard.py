@@ -25,14 +25,14 @@ class ShardJob:
     """A shard to be checked.
 
     Attributes:
-        place: Number of the shard among all shards.
+        number: Number of the shard among all shards.
         folder: Folder of the dataset.
         shard: Entry of the shard in the index.
         index: Index of the dataset; its list of shards is not used.
         split: Split that the shard belongs to.
     """
 
-    place: int
+    number: int
     folder: Path
     shard: ShardInfo
     index: DatasetIndex
@@ -44,13 +44,13 @@ class ShardReport:
     """The result of checking a shard.
 
     Attributes:
-        place: Number of the shard, from the job.
+        number: Number of the shard, from the job.
         problems: Problems in their order in the shard.
         objects: Key of the first sample of each object.
         rows: Rows that ``latents.parquet`` should have; None if the dataset has no such table, or the shard is broken.
     """
 
-    place: int
+    number: int
     problems: tuple[Problem, ...]
     objects: dict[str, str]
     rows: "pyarrow.Table | None" = None
@@ -62,13 +62,13 @@ def check_shard(job: ShardJob) -> ShardReport:
     try:
         path = local_shard(job.folder, job.shard)
     except IebenchError as error:  # the shard of a mirror cannot be downloaded, or has a wrong SHA-256
-        return ShardReport(job.place, (Problem(job.shard.name, "", str(error)),), {})
+        return ShardReport(job.number, (Problem(job.shard.name, "", str(error)),), {})
     found = [("", "it is missing")]
     if path.is_file():
         found = [*_file_problems(path, job.shard), *_content_problems(path, job, order)]
     problems = tuple(Problem(job.shard.name, *problem) for problem in found)
     rows = None if found or job.index.latents_table is None else _rows(path, job)
-    return ShardReport(job.place, problems, order.objects, rows)
+    return ShardReport(job.number, problems, order.objects, rows)
 
 
 def _rows(path: Path, job: ShardJob) -> "pyarrow.Table | None":

@@ -76,7 +76,7 @@ def test_a_run_records_the_address_and_the_report_shows_it(cache, server, tmp_pa
     evaluated = run("eval", out, "--data", server.address, "--device", "cpu", timeout=200)
     assert evaluated.code == 0, evaluated.err
     assert json.loads((out / "config.json").read_text())["data"] == server.address
-    assert read_evaluation(out).test.place == server.address
+    assert read_evaluation(out).test.location == server.address
     reported = run("report", out, "--out", tmp_path / "report.html")
     assert reported.code == 0, reported.err
     page = (tmp_path / "report.html").read_text()

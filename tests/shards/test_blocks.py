@@ -16,19 +16,19 @@ def test_a_block_is_taken_again_only_when_nothing_refers_to_what_was_received():
     received = first.received()
     row = received[1]
     _, second = blocks.take(0, (4,))
-    assert second.place != first.place
+    assert second.position != first.position
     assert blocks.take(0, (6,)) is None
     del received
     assert blocks.take(0, (6,)) is None
     assert row.tolist() == [1, 1, 1]
     del row
     _, again = blocks.take(0, (6,))
-    assert again.place == first.place
+    assert again.position == first.position
 
 
 def test_each_worker_has_blocks_of_its_own():
     blocks = Blocks(3, 2, 1)
-    taken = [blocks.take(worker, (1,))[1].place for worker in range(3) for _ in range(2)]
+    taken = [blocks.take(worker, (1,))[1].position for worker in range(3) for _ in range(2)]
     assert len(set(taken)) == 6
 
 

@@ -15,7 +15,7 @@ from mirrors import first_shard, views
 from processes import wait_for
 from shards.errors import IebenchError, UsageError
 from shards.mirror import dataset_folder, local_shard, prefetch
-from shards.origin import ORIGIN_NAME, cache_root, folder_at, mirror_folder, origin_of, place_of
+from shards.origin import ORIGIN_NAME, cache_root, folder_at, location_of, mirror_folder, origin_of
 from shards.reader import read_views
 from shards.remote.connection import Unreachable
 from shards.schema import INDEX_NAME, open_dataset
@@ -37,8 +37,8 @@ def test_a_folder_is_returned_as_it_is_and_its_shards_are_where_they_are(toy_dat
 def test_a_mirror_has_the_views_of_the_dataset_and_only_the_shards_that_were_read(cache, server, toy_copy):
     folder = dataset_folder(server.address + "/")
     assert folder.parent == cache
-    assert origin_of(folder) == place_of(folder) == server.address
-    assert folder_at(place_of(folder)) == folder
+    assert origin_of(folder) == location_of(folder) == server.address
+    assert folder_at(location_of(folder)) == folder
     index = open_dataset(folder)
     assert sorted(path.name for path in folder.iterdir()) == sorted([INDEX_NAME, ORIGIN_NAME])
     list(read_views(folder, index, "val"))

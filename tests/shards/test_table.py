@@ -14,7 +14,7 @@ from shards.files import sha256_of
 from shards.indexing import index_dataset
 from shards.reader import read_views
 from shards.schema import INDEX_NAME, open_dataset
-from shards.table import TABLE_NAME, open_table, place_columns, table_schema, write_rows
+from shards.table import TABLE_NAME, byte_range_columns, open_table, table_schema, write_rows
 from toys import digests, make_toy_dataset, reseal, rewrite_index, toy_samples
 
 SHARD = "train-000000.tar"
@@ -53,7 +53,7 @@ def test_a_row_for_each_view_says_what_its_json_says_and_where_its_bytes_are(ind
                 metadata.synset, metadata.object, metadata.view, metadata.label, metadata.scale
             ]  # fmt: skip
             assert tuple(row[latent.name] for latent in index.latents) == metadata.latents
-            offset, size = (row[column] for column in place_columns("jpg"))
+            offset, size = (row[column] for column in byte_range_columns("jpg"))
             stored = (indexed_dataset / row["shard"]).read_bytes()
             assert stored[offset : offset + size] == view.jpeg
     assert next(rows, None) is None

@@ -103,7 +103,7 @@ def test_probes_are_fitted_to_the_dataset_of_fit_and_what_needs_another_is_named
     train(small_recipe("training.epochs=1"), toy_dataset, run, "cpu")
     result, found = evaluated(str(run), toy_copy, run, "--fit", toy_dataset)
     assert found.fit is not None
-    assert (found.fit.place, found.test.place) == (str(toy_dataset), str(toy_copy))
+    assert (found.fit.location, found.test.location) == (str(toy_dataset), str(toy_copy))
     scores = found.of(TRAINED)
     assert ("rotation", "all", "r2") in scores and ("retrieval", "val-val", "mrr") in scores
     assert not any(part in ("val-all", "train-train") for _, part, _ in scores)

@@ -193,7 +193,7 @@ def test_evaluations_of_other_names_stay_side_by_side(colors: list[str], toy_dat
     assert call(*arguments, toy_copy, "--name", "other").code == 0
     assert evaluation_names(run_folder) == ["views", "other"]
     assert call(*arguments, toy_copy, "--force").code == 0
-    assert read_evaluation(run_folder, "views").test.place == str(toy_copy)
+    assert read_evaluation(run_folder, "views").test.location == str(toy_copy)
     assert call(*arguments, toy_dataset, "--name", "../up").code == 2
 
 
@@ -217,8 +217,8 @@ def test_probes_are_fitted_to_one_dataset_and_tested_on_another(toy_dataset: Pat
     rewrite_index(toy_copy, content)
     result = evaluate_encoder(mean_colors, toy_copy, fit=toy_dataset, config=SHORT, device="cpu")
     assert result.fit is not None
-    assert (result.fit.place, result.fit.split) == (str(toy_dataset), "train")
-    assert (result.test.place, result.test.split) == (str(toy_copy), "val")
+    assert (result.fit.location, result.fit.split) == (str(toy_dataset), "train")
+    assert (result.test.location, result.test.split) == (str(toy_copy), "val")
     assert result.name == "views-fit-views"
     own = evaluate_encoder(mean_colors, toy_dataset, config=SHORT, device="cpu")
     assert values(result) == pytest.approx(values(own), rel=1e-4, abs=1e-5)

@@ -285,7 +285,7 @@ mesh.polygons.add(len(twins) // 3)
 mesh.polygons.foreach_set("loop_start", np.arange(0, len(twins), 3, dtype="i4"))
 mesh.polygons.foreach_set("material_index", np.arange(len(twins) // 3, dtype="i4") % 2)
 mesh.update(calc_edges=True)
-mend_faces([mesh], drop=True, by_place=False)
+mend_faces([mesh], drop=True, by_position=False)
 print("kept", "".join(str(face.material_index) for face in mesh.polygons))
 """
 

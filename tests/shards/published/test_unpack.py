@@ -8,7 +8,7 @@ import pytest
 from commands import call
 from folders import files_of, views_of
 from shards.errors import IebenchError
-from shards.published.layout import object_place
+from shards.published.layout import object_folder
 from shards.reader import read_samples
 from shards.samples import encode_sample
 from shards.schema import INDEX_NAME, SampleMetadata, open_dataset
@@ -84,7 +84,7 @@ def test_a_name_that_can_be_no_folder_is_refused_and_nothing_is_written_outside(
 
 def test_a_name_that_is_no_text_can_be_no_folder():
     with pytest.raises(IebenchError, match="cannot be the name of a folder"):
-        object_place("03797390", "\udc80")
+        object_folder("03797390", "\udc80")
 
 
 def test_an_object_that_stands_in_two_shards_is_refused(toy_copy, tmp_path):

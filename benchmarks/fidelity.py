@@ -64,7 +64,7 @@ def main(preset: PresetName, samples: int) -> None:
 def _compared(
     images: Iterable[tuple[GoldenView, np.ndarray]], masks: dict[str, np.ndarray]
 ) -> dict[str, Fidelity]:
-    return {view.name: Fidelity.of(image, view.truth, masks[view.name]) for view, image in images}
+    return {view.name: Fidelity.measure(image, view.truth, masks[view.name]) for view, image in images}
 
 
 def _stored(image: np.ndarray, settings: RenderSettings) -> np.ndarray:

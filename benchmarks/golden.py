@@ -70,7 +70,7 @@ class Fidelity:
     object: float
 
     @classmethod
-    def of(cls, image: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> "Fidelity":
+    def measure(cls, image: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> "Fidelity":
         """Compares (size, size, 3) uint8 images; ``mask`` is (size, size) bool."""
         return cls(psnr(image, truth), psnr(image[mask], truth[mask]))
 

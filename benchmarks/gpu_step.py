@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.training.devices import fast_kernels
 from iebench.training.health import Health
-from iebench.training.loading import DeviceBatch, arriving, on_device
+from iebench.training.loading import DeviceBatch, batches_on_device, on_device
 from iebench.training.model import Model, build_model
 from iebench.training.optimizers import build_optimizer
 from iebench.training.precision import Precision
@@ -107,7 +107,9 @@ def measure(
     step, precision = build_step(arrangement, recipe_of(arrangement, overrides), index, device)
     parts = cycle([(random_pair(index, batch_size, seed, device),) for seed in (0, 1)])
     feed = (
-        arriving(parts, device) if arrangement.copied_ahead else (on_device(pair, device) for pair in parts)
+        batches_on_device(parts, device)
+        if arrangement.copied_ahead
+        else (on_device(pair, device) for pair in parts)
     )
     begin = time.perf_counter()
     loss = step(next(feed))

@@ -85,7 +85,7 @@ def _measured(
             jpeg = encode_jpeg(image, settings.jpeg_quality, settings.chroma, tables=settings.jpeg_tables)
             sizes[name].append(len(jpeg))
             fidelity[name].append(
-                Fidelity.of(decode_jpeg(jpeg, golden.name), golden.truth, masks[golden.name])
+                Fidelity.measure(decode_jpeg(jpeg, golden.name), golden.truth, masks[golden.name])
             )
         scene.close()
     return fidelity, seconds, sizes

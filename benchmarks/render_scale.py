@@ -25,12 +25,12 @@ from render.executor import Execution, run_jobs
 from render.limits import Limits
 from render.plan import Job, PlanSettings, make_plan
 from render.staging import stage_object, staged_files
-from render.worker import Rendered
+from render.worker import RenderResult
 from shards.images import decode_jpeg, encode_jpeg
 from shards.pixels import PixelSums
 from shards.samples import encode_sample
 from shards.schema import SampleMetadata
-from shards.shard_plan import Named
+from shards.shard_plan import NamedObject
 
 _NEVER = Limits(1e6, 1e6)
 _SIDE = 80  # pixels; noise of this size is a JPEG of 10 kB
@@ -61,7 +61,7 @@ class _Clock(threading.Thread):
                 while not self._due or (left := self._due[0][0] - time.perf_counter()) > 0:
                     self._changed.wait(left if self._due else None)
                 _, _, future, seconds = heapq.heappop(self._due)
-            future.set_result(Rendered(50, seconds))
+            future.set_result(RenderResult(50, seconds))
 
 
 class _Engine:
@@ -106,7 +106,7 @@ class _Worker:
         if engine.seconds:
             engine.clock.end_later(future, engine.chance.uniform(0.5, 1.5) * engine.seconds)
         else:
-            future.set_result(Rendered(50, 0.0))
+            future.set_result(RenderResult(50, 0.0))
         return future
 
     def stop(self) -> None:
@@ -125,7 +125,7 @@ class _Silence:
 
     def advance(self, views: int) -> None: ...
 
-    def failed(self, item: Named, reason: str) -> None:
+    def failed(self, item: NamedObject, reason: str) -> None:
         raise AssertionError(reason)
 
 
@@ -175,7 +175,7 @@ def _example(job: Job) -> tuple[Path, Path]:
         )
         samples.append(encode_sample(metadata, {"jpg": jpeg}))
     (job.staging / "objects").mkdir()
-    pixels = PixelSums.of(decode_jpeg(jpeg, ""))
+    pixels = PixelSums.from_image(decode_jpeg(jpeg, ""))
     stage_object(job.staging, job.item, samples, pixels, "cpu")
     return staged_files(job.staging, job.item)
 

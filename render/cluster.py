@@ -25,7 +25,7 @@ from render.plan import Job
 from render.retries import WorkerLost
 from render.scratch import Scratch
 from render.settings import RenderSettings
-from render.worker import Rendered
+from render.worker import RenderResult
 from shards.errors import IebenchError, UsageError
 
 _QUIET = {
@@ -168,7 +168,7 @@ class RayWorker:
         """Gets Blender ready, once there is room."""
         return self._call(self._handle.start.remote)
 
-    def submit(self, job: Job) -> Future[Rendered]:
+    def submit(self, job: Job) -> Future[RenderResult]:
         """Renders an object."""
         return self._call(self._handle.render.remote, on_every_node(job))
 
@@ -215,7 +215,7 @@ class _Actor:
     def start(self) -> None:
         self._worker.start().result()
 
-    def render(self, job: Job) -> Rendered:
+    def render(self, job: Job) -> RenderResult:
         return self._worker.submit(job).result()
 
     def leave(self) -> None:

@@ -16,12 +16,12 @@ from render.catalog import ObjectRef, classes_of
 from render.device_choice import DeviceChoice
 from render.executor import Execution, open_engine, run_jobs
 from render.limits import limits_of
-from render.part import Allotment, ClaimedShards, Part, RenderShard, WholeDataset
+from render.part import ClaimedShards, Part, RenderShard, ShardAssignment, WholeDataset
 from render.plan import Job, Plan
 from render.sealing import KeptObject, Sealer
 from render.staging import FOLDER_NAME, SETTINGS_NAME, Staging
 from render.worker import require_blender
-from shards.added_objects import is_moved, move_aside, require_grown, shards_aside, sources_of
+from shards.added_objects import is_moved, move_aside, require_only_additions, shards_aside, sources_of
 from shards.child_processes import available_cores
 from shards.completion import complete_dataset
 from shards.errors import IebenchError
@@ -32,7 +32,7 @@ from shards.parallel import run_parallel
 from shards.pixels import Channels, PixelSums
 from shards.progress_protocol import Progress
 from shards.salvage import SalvageJob, salvage
-from shards.same_settings import require_ours
+from shards.same_settings import require_new_or_same_dataset
 from shards.schema import INDEX_NAME, DatasetIndex, SplitInfo, parse_index
 from shards.sealed import RowsOfShard
 from shards.shard_plan import ShardPlan
@@ -121,9 +121,9 @@ def _require_ours(plan: Plan, out: Path, add: bool) -> None:
         settings = settings.model_copy(update={"devices": tuple(index.renderer.get("devices", ()))})
         if add:
             settings = settings.model_copy(
-                update={"catalogue_sha256": require_grown(out, index, plan.objects)}
+                update={"catalogue_sha256": require_only_additions(out, index, plan.objects)}
             )
-    require_ours(out, out / FOLDER_NAME / SETTINGS_NAME, settings, "rendered")
+    require_new_or_same_dataset(out, out / FOLDER_NAME / SETTINGS_NAME, settings, "rendered")
 
 
 def _prepare(plan: Plan, staging: Staging, add: bool) -> None:
@@ -141,11 +141,11 @@ def _rows_of(plan: Plan, staging: Staging) -> RowsOfShard:
 class _Run:
     """One run over a plan: which shards are sealed, which objects are missing."""
 
-    def __init__(self, plan: Plan, staging: Staging, allotment: Allotment) -> None:
+    def __init__(self, plan: Plan, staging: Staging, assignment: ShardAssignment) -> None:
         self._plan = plan
         self._out = staging.out
         self._staging = staging
-        self._allotment = allotment
+        self._assignment = assignment
         self._rows = _rows_of(plan, staging)
         self._shard_of: dict[ObjectRef, RenderShard] = {}
         self._pending: dict[str, int] = {}  # objects that a shard lacks
@@ -174,7 +174,7 @@ class _Run:
                 item = outcome.job.item
                 shard = self._shard_of.pop(item)
                 if outcome.rendered is None:
-                    self._allotment.failures_in(shard).add(item, outcome.reason, outcome.attempts)
+                    self._assignment.failures_in(shard).add(item, outcome.reason, outcome.attempts)
                     progress.failed(item, outcome.reason)
                 else:
                     rendered += outcome.rendered.views
@@ -193,8 +193,8 @@ class _Run:
 
     def _missing(self, sealer: Sealer, progress: Progress, readers: int) -> Iterator[Job]:
         """The jobs to do, shard by shard as they are asked for; shards that lack no object are sealed."""
-        views, total = self._plan.settings.views, self._allotment.objects
-        for number, batch in enumerate(self._allotment.batches()):
+        views, total = self._plan.settings.views, self._assignment.objects
+        for number, batch in enumerate(self._assignment.batches()):
             jobs = self._missing_of(batch, sealer, readers)
             if number == 0:
                 there = sum(len(shard.objects) for shard in batch) - len(jobs)
@@ -205,10 +205,10 @@ class _Run:
         held = self._staging.held_among([item for shard in batch for item in shard.objects])
         unfinished: list[tuple[RenderShard, list[ObjectRef]]] = []
         for shard in batch:
-            failures = self._allotment.failures_in(shard)
+            failures = self._assignment.failures_in(shard)
             if self._staging.shards.is_complete(shard, failures, self._rows):
                 self._staging.forget(held.intersection(shard.objects))
-                self._allotment.pass_over(shard)
+                self._assignment.pass_over(shard)
             else:
                 lacking = [item for item in shard.objects if item not in held and item not in failures]
                 unfinished.append((shard, lacking))
@@ -227,16 +227,16 @@ class _Run:
     def _seal_if_whole(self, shard: RenderShard, sealer: Sealer) -> None:
         if not self._pending[shard.name]:
             kept = self._kept.pop(shard.name, {})
-            sealer.seal(shard, kept, partial(self._allotment.give_back, shard))
+            sealer.seal(shard, kept, partial(self._assignment.give_back, shard))
 
     def _salvaged(
         self, shards: Sequence[tuple[RenderShard, list[ObjectRef]]], readers: int
     ) -> dict[str, dict[Name, KeptObject]]:
         """Returns, by shard, the objects that are sound in an existing file and need not be rendered again."""
-        contract = self._index({}, *PixelSums().mean_and_std())
+        index = self._index({}, *PixelSums().mean_and_std())
         aside = shards_aside(self._staging.folder)
         jobs = [
-            SalvageJob(path, ShardPlan(shard.name, shard.split, objects), contract)
+            SalvageJob(path, ShardPlan(shard.name, shard.split, objects), index)
             for shard, lacking in shards
             for path, objects in sources_of(self._out / shard.name, lacking, aside)
         ]

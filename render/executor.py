@@ -17,7 +17,7 @@ from render.device_choice import DeviceChoice
 from render.limits import Limits, limits_of
 from render.plan import Job
 from render.retries import Attempt, JobOutcome, JobQueue, TimedOut, WorkerLost, blame_and_reason
-from render.worker import Rendered
+from render.worker import RenderResult
 from shards.errors import IebenchError
 from shards.files import DISK_ERRORS
 
@@ -58,7 +58,7 @@ class Worker(Protocol):
     def start(self) -> Future[None]:
         """Gets Blender ready."""
 
-    def submit(self, job: Job) -> Future[Rendered]:
+    def submit(self, job: Job) -> Future[RenderResult]:
         """Renders an object.
 
         Raises:
@@ -143,7 +143,7 @@ def run_jobs(jobs: Iterable[Job], engine: Engine, limits: Limits) -> Generator[J
                 if not crew.give(attempt):
                     queue.put_back(attempt)
             for attempt, end in crew.wait():
-                if isinstance(end, Rendered):
+                if isinstance(end, RenderResult):
                     queue.succeeded()
                     yield JobOutcome(attempt.job, end, "", attempt.number)
                 elif outcome := queue.failed(attempt, end, crew.busy):
@@ -200,7 +200,7 @@ class _Crew:
         self._watch(future, _Task(worker, attempt, time.monotonic() + longest))
         return True
 
-    def wait(self) -> Iterator[tuple[Attempt, Rendered | BaseException]]:
+    def wait(self) -> Iterator[tuple[Attempt, RenderResult | BaseException]]:
         """Waits a moment; yields the attempts that ended, with what came of them.
 
         Futures tell of their end themselves: to ask a thousand of them at each turn would take longer than the turn.
@@ -254,7 +254,7 @@ class _Crew:
                 f"see {self._logs} and `iebench doctor`"
             ) from None
 
-    def _end(self, worker: Worker, future: "Future[Rendered]") -> Rendered | BaseException:
+    def _end(self, worker: Worker, future: "Future[RenderResult]") -> RenderResult | BaseException:
         error = future.exception()
         if isinstance(error, (ProcessExpired, BrokenProcessPool, WorkerLost, TimedOut)):
             worker.stop()

@@ -27,7 +27,7 @@ from render.plan import Job
 from render.retries import TimedOut, WorkerLost, blame_and_reason
 from render.scratch import Scratch, tail_of
 from render.settings import RenderSettings
-from render.worker import LOG_NAME, Rendered, WorkerSetup
+from render.worker import LOG_NAME, RenderResult, WorkerSetup
 from shards.child_processes import available_cores
 from shards.errors import IebenchError
 from shards.one_process import OneProcess
@@ -64,7 +64,7 @@ class LocalWorker:
         """Gets Blender ready."""
         return self._schedule("start", worker.start_worker, self._setup)
 
-    def submit(self, job: Job) -> Future[Rendered]:
+    def submit(self, job: Job) -> Future[RenderResult]:
         """Renders an object.
 
         Raises:
@@ -180,7 +180,7 @@ def find_gpus() -> Sequence[Device]:
         process.join()
 
 
-def _render(setup: WorkerSetup, job: Job) -> Rendered:
+def _render(setup: WorkerSetup, job: Job) -> RenderResult:
     if not worker.is_started():  # the pool replaced a process that ended quietly
         worker.start_worker(setup)
     return worker.render_object(job, setup.limits)

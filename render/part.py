@@ -52,7 +52,7 @@ def parse_part(text: str) -> Part:
     return Part(int(number), int(count))
 
 
-class Allotment(Protocol):
+class ShardAssignment(Protocol):
     """The shards that are a process's to render, and the lists of what fails in them.
 
     Attributes:

@@ -22,7 +22,7 @@ from pebble import ProcessExpired
 
 from render.model_errors import SourceUnavailable
 from render.plan import Job
-from render.worker import Rendered
+from render.worker import RenderResult
 from shards.errors import IebenchError
 
 CRASHES = 2
@@ -65,7 +65,7 @@ class JobOutcome:
     """The end of a job: with ``rendered``, or with a ``reason`` after ``attempts``."""
 
     job: Job
-    rendered: Rendered | None
+    rendered: RenderResult | None
     reason: str
     attempts: int
 

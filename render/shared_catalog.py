@@ -10,7 +10,7 @@ from render.sources.found import Listing
 from render.staging import FOLDER_NAME
 from shards.files import atomic_write
 from shards.locks import one_at_a_time
-from shards.same_settings import require_room
+from shards.same_settings import require_usable_folder
 
 CATALOG_NAME = "catalog.json.gz"
 
@@ -30,7 +30,7 @@ def shared_catalog(
         UsageError: ``out`` holds something else; and whatever ``scan`` raises.
     """
     folder = out / FOLDER_NAME
-    require_room(out, folder)
+    require_usable_folder(out, folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / CATALOG_NAME
     if (there := _read(path, models, request)) is not None:

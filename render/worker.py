@@ -32,7 +32,7 @@ from shards.samples import Sample, encode_sample
 from shards.schema import SampleMetadata
 
 if TYPE_CHECKING:
-    from render.blender.models import Loaded
+    from render.blender.models import ModelChanges
     from render.blender.scene import Scene
     from render.frame import Frame
 
@@ -72,7 +72,7 @@ class WorkerSetup:
 
 
 @dataclass(frozen=True)
-class Rendered:
+class RenderResult:
     """The result of a finished job: the number of views, the seconds that they took, and what the model lacks."""
 
     views: int
@@ -139,7 +139,7 @@ def is_started() -> bool:
     return _scene is not None
 
 
-def render_object(job: Job, limits: Limits) -> Rendered:
+def render_object(job: Job, limits: Limits) -> RenderResult:
     """Renders all views of one object and stages them.
 
     Raises:
@@ -160,11 +160,11 @@ def render_object(job: Job, limits: Limits) -> Rendered:
     if job.kept:
         pixels = sum((pixels for _, pixels in views), start=PixelSums())
         stage_object(job.staging, job.item, (sample for sample, _ in views), pixels, _device.kind)
-    return Rendered(len(views), time.perf_counter() - start, loaded.notes)
+    return RenderResult(len(views), time.perf_counter() - start, loaded.notes)
 
 
 @contextlib.contextmanager
-def _loaded_model(scene: "Scene", job: Job, limits: Limits) -> Iterator["Loaded"]:
+def _loaded_model(scene: "Scene", job: Job, limits: Limits) -> Iterator["ModelChanges"]:
     """Loads a job's model, again after a while where that fails by the file system it is on."""
     for wait in (*_WAITS, None):
         with contextlib.ExitStack() as stack:
@@ -180,7 +180,7 @@ def _loaded_model(scene: "Scene", job: Job, limits: Limits) -> Iterator["Loaded"
         time.sleep(wait)
 
 
-def _load(scene: "Scene", job: Job, stack: contextlib.ExitStack) -> "Loaded":
+def _load(scene: "Scene", job: Job, stack: contextlib.ExitStack) -> "ModelChanges":
     try:
         path = stack.enter_context(opened_model(job.item))
         return scene.load(path, job.item.rescaled)
@@ -204,7 +204,7 @@ def _scene_notes() -> tuple[str, ...]:
     return visibility_notes()
 
 
-def _encoded(frame: "Frame", job: Job, view: int, loaded: "Loaded") -> tuple[Sample, PixelSums]:
+def _encoded(frame: "Frame", job: Job, view: int, loaded: "ModelChanges") -> tuple[Sample, PixelSums]:
     item, settings = job.item, job.settings.render
     jpeg = encode_jpeg(
         frame.image, settings.jpeg_quality, settings.chroma, settings.channel_order, settings.jpeg_tables
@@ -221,7 +221,7 @@ def _encoded(frame: "Frame", job: Job, view: int, loaded: "Loaded") -> tuple[Sam
     )
     passes = {member_of(name): encode_pass(name, values) for name, values in frame.passes().items()}
     sample = encode_sample(metadata, {"jpg": jpeg, **passes})
-    return sample, PixelSums.of(decode_jpeg(jpeg, metadata.key, settings.channel_order))
+    return sample, PixelSums.from_image(decode_jpeg(jpeg, metadata.key, settings.channel_order))
 
 
 @contextlib.contextmanager

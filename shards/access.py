@@ -121,7 +121,7 @@ class Dataset(torch.utils.data.Dataset[Item]):
     def _rows_of(self, shard: ShardInfo) -> tuple[list[Name], np.ndarray]:
         """Returns the names of a shard's objects and the byte ranges of its views; each shard's are read only once."""
         if shard.name not in self._read:
-            names, byte_ranges = self._rows.of(shard)
+            names, byte_ranges = self._rows.read_shard(shard)
             own = [(synset, name) for synset, name, _ in names[:: self.index.views_per_object]]
             self._read[shard.name] = own, byte_ranges
         return self._read[shard.name]

@@ -26,7 +26,7 @@ Aside = dict[Path, frozenset[Name]]
 """Objects in each shard that was moved aside, by the shard's path."""
 
 
-def require_grown(out: Path, index: DatasetIndex, objects: Sequence[CatalogEntry]) -> str:
+def require_only_additions(out: Path, index: DatasetIndex, objects: Sequence[CatalogEntry]) -> str:
     """Raises an error unless a catalog has all objects of a dataset, with the same splits and labels.
 
     Args:

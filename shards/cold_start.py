@@ -20,7 +20,7 @@ from shards.errors import IebenchError
 from shards.lanes import Segment
 from shards.mirror import is_here, local_shard
 from shards.reader import View, read_objects
-from shards.remote.connection import NoRanges
+from shards.remote.connection import RangesUnsupported
 from shards.rows import TableRows
 from shards.schema import DatasetIndex, ShardInfo
 from shards.view_bytes import ViewName, read_view, read_views_at
@@ -79,8 +79,8 @@ class ColdStart:
         """
         shard = segment.shard
         try:
-            rows = None if is_here(self.folder, shard) else self._rows.of(shard)
-        except NoRanges:
+            rows = None if is_here(self.folder, shard) else self._rows.read_shard(shard)
+        except RangesUnsupported:
             rows = None
         if rows is None:
             yield from read_objects(self.folder, self.index, shard, segment.start, segment.stop)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shards.errors import UsageError
 from shards.files import write_text
-from shards.shard_plan import Named
+from shards.shard_plan import NamedObject
 
 FAILURES_NAME = "failures.jsonl"
 
@@ -49,7 +49,7 @@ class Failures:
         if path.is_file() and not path.read_bytes().endswith(b"\n"):  # the process that wrote it was killed
             self.write()
 
-    def __contains__(self, item: Named) -> bool:
+    def __contains__(self, item: NamedObject) -> bool:
         name = (item.synset, item.object_id)
         return name in self._own or name in self._beside
 
@@ -59,7 +59,7 @@ class Failures:
     def __len__(self) -> int:
         return len(self._own)
 
-    def add(self, item: Named, reason: str, attempts: int) -> None:
+    def add(self, item: NamedObject, reason: str, attempts: int) -> None:
         """Records that an object failed."""
         failure = Failure(synset=item.synset, object=item.object_id, reason=reason, attempts=attempts)
         self._own[item.synset, item.object_id] = failure
@@ -68,7 +68,7 @@ class Failures:
             stream.flush()
             os.fsync(stream.fileno())
 
-    def replace(self, items: Iterable[Named], failures: Iterable[Failure]) -> None:
+    def replace(self, items: Iterable[NamedObject], failures: Iterable[Failure]) -> None:
         """Replaces the failures of some objects by the result of their last attempt.
 
         Args:

@@ -20,7 +20,7 @@ class _Job:
     folder: Path
     split: str
     shard: ShardInfo
-    contract: DatasetIndex
+    index: DatasetIndex
 
 
 def index_dataset(
@@ -42,9 +42,11 @@ def index_dataset(
             f"{folder} is an address; run `iebench index` on the folder where the dataset was made"
         )
     index = open_dataset(folder)
-    contract = index.model_copy(update={"splits": {}})
+    without_shards = index.model_copy(update={"splits": {}})
     work = [
-        _Job(folder, name, shard, contract) for name, split in index.splits.items() for shard in split.shards
+        _Job(folder, name, shard, without_shards)
+        for name, split in index.splits.items()
+        for shard in split.shards
     ]
     with contextlib.closing(run_parallel(_rows, work, workers)) as results:
         tables = _in_turn(results)
@@ -57,10 +59,8 @@ def index_dataset(
 
 
 def _rows(job: _Job) -> tuple[str, pyarrow.Table]:
-    contract = job.contract
-    return job.shard.name, rows_of_shard(
-        job.folder / job.shard.name, job.split, contract.latents, contract.passes
-    )
+    index = job.index
+    return job.shard.name, rows_of_shard(job.folder / job.shard.name, job.split, index.latents, index.passes)
 
 
 def _in_turn(results: Iterator[tuple[str, pyarrow.Table]]) -> Callable[[str], pyarrow.Table]:

@@ -40,7 +40,7 @@ class PackRequest(BaseModel):
     options: dict[str, str | int | None]
 
     @classmethod
-    def of(cls, archive: Path, splits: Mapping[Name, str] | None, **options: Any) -> "PackRequest":
+    def for_archive(cls, archive: Path, splits: Mapping[Name, str] | None, **options: Any) -> "PackRequest":
         """Makes the request for an existing archive."""
         status = archive.stat()
         digest = hashlib.sha256(json.dumps(sorted(splits.items())).encode()).hexdigest() if splits else ""
@@ -61,7 +61,7 @@ def write_pack_record(out: Path, request: PackRequest) -> None:
     write_text(out / RECORD_NAME, _record(out, request).model_dump_json())
 
 
-def find_complete(out: Path, request: PackRequest) -> Packed | None:
+def find_packed_dataset(out: Path, request: PackRequest) -> Packed | None:
     """Returns the dataset of a request if it is complete and unchanged; None if there is something to do.
 
     Only the names and sizes of shards are checked, as by ``open_dataset``.

@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from shards.added_objects import is_moved, move_aside, require_grown, shards_aside, sources_of
+from shards.added_objects import is_moved, move_aside, require_only_additions, shards_aside, sources_of
 from shards.completion import complete_dataset
 from shards.errors import IebenchError
 from shards.failures import FAILURES_NAME, Failure, Failures
@@ -24,16 +24,16 @@ from shards.parallel import run_parallel
 from shards.pixels import PixelSums
 from shards.progress_protocol import Progress
 from shards.salvage import SoundObjects
-from shards.same_settings import SETTINGS_NAME, require_ours
+from shards.same_settings import SETTINGS_NAME, require_new_or_same_dataset
 from shards.samples import Sample
 from shards.schema import INDEX_NAME, DatasetIndex, parse_index
 from shards.sealed import SealedShard, SealedShards, keep_rows
-from shards.shard_plan import AnyCatalogEntry, Named, ShardPlan
+from shards.shard_plan import AnyCatalogEntry, NamedObject, ShardPlan
 from shards.writer import seal_shard
 
 FOLDER_NAME = ".pack"
 
-Item = TypeVar("Item", bound=Named, contravariant=True)
+Item = TypeVar("Item", bound=NamedObject, contravariant=True)
 
 
 class ObjectReader(Protocol[Item]):
@@ -58,7 +58,7 @@ class PackPlan(Generic[AnyCatalogEntry]):
         reader: Reader of the objects.
         settings: Settings that determine the dataset's bytes together with the source; they include the objects'
             ``catalogue_sha256``.
-        contract: Index of the dataset, still without shards and channel statistics.
+        index: Index of the dataset, still without shards and channel statistics.
         objects: Objects in the order of the catalog.
         shards: Shards with the objects that belong in them.
         unlisted: Number of the source's objects that are in no split.
@@ -66,7 +66,7 @@ class PackPlan(Generic[AnyCatalogEntry]):
 
     reader: ObjectReader[AnyCatalogEntry]
     settings: BaseModel
-    contract: DatasetIndex
+    index: DatasetIndex
     objects: tuple[AnyCatalogEntry, ...]
     shards: tuple[ShardPlan[AnyCatalogEntry], ...]
     unlisted: int = 0
@@ -105,7 +105,7 @@ class _Job:
     out: Path
     records: Path
     shard: ShardPlan[Any]
-    contract: DatasetIndex
+    index: DatasetIndex
     sources: tuple[tuple[Path, tuple[Any, ...]], ...]
 
 
@@ -175,9 +175,9 @@ def _require_ours(plan: PackPlan[Any], out: Path, add: bool) -> None:
     """Raises an error unless a folder is for this plan or, with ``add``, for a plan of fewer objects."""
     settings, index = plan.settings, out / INDEX_NAME
     if add and index.is_file():
-        earlier = require_grown(out, parse_index(index), plan.objects)
+        earlier = require_only_additions(out, parse_index(index), plan.objects)
         settings = settings.model_copy(update={"catalogue_sha256": earlier})
-    require_ours(out, out / FOLDER_NAME / SETTINGS_NAME, settings, "packed")
+    require_new_or_same_dataset(out, out / FOLDER_NAME / SETTINGS_NAME, settings, "packed")
 
 
 class _Run:
@@ -190,7 +190,7 @@ class _Run:
         self._sealed = SealedShards(out, self._records)
         self._sealed.adopt(plan.shards)
         self.failures = Failures(out / FAILURES_NAME)
-        self._rows = partial(self._sealed.rows, latents=plan.contract.latents, passes=())
+        self._rows = partial(self._sealed.rows, latents=plan.index.latents, passes=())
 
     def make_room(self) -> None:
         """Moves those shards aside that hold an object which belongs elsewhere since objects were added."""
@@ -208,7 +208,7 @@ class _Run:
             if not self._sealed.is_complete(shard, self.failures, self._rows)
         ]
         aside = shards_aside(self._out / FOLDER_NAME)
-        per_object = self._plan.contract.views_per_object
+        per_object = self._plan.index.views_per_object
         total = len(self._plan.objects)
         progress.start(
             total * per_object, (total - sum(len(shard.objects) for shard in missing)) * per_object
@@ -219,7 +219,7 @@ class _Run:
                 self._out,
                 self._records,
                 shard,
-                self._plan.contract,
+                self._plan.index,
                 tuple(sources_of(self._out / shard.name, shard.objects, aside)),
             )
             for shard in missing
@@ -241,8 +241,8 @@ class _Run:
                 f"none of the {len(self._plan.objects)} objects could be packed; "
                 f"{self._out / FAILURES_NAME} says why for each"
             )
-        mean, std = self._sealed.channel_statistics(splits, self._plan.contract.channel_order)
-        index = self._plan.contract.model_copy(
+        mean, std = self._sealed.channel_statistics(splits, self._plan.index.channel_order)
+        index = self._plan.index.model_copy(
             update={"splits": splits, "channel_mean": mean, "channel_std": std}
         )
         return complete_dataset(self._out, index, self._rows, self._plan.reader.license_text())
@@ -285,14 +285,14 @@ def _pack_shard(job: _Job) -> _Done:
         return _Done(job.shard, None, tuple(tally.failures), tally.read)
     info = seal_shard(job.out / job.shard.name, chain([first], samples), objects=0)
     info = info.model_copy(update={"objects": tally.objects})
-    keep_rows(job.records, job.out, job.shard.split, info, job.contract.latents)
+    keep_rows(job.records, job.out, job.shard.split, info, job.index.latents)
     sealed = SealedShard(info=info, pixels=tally.pixels)
     return _Done(job.shard, sealed, tuple(tally.failures), tally.read)
 
 
 def _samples(job: _Job, tally: _Tally) -> Iterator[Sample]:
     """Yields the samples of a shard's objects, from an old shard if they are intact there, else from the source."""
-    sound = SoundObjects(job.sources, job.contract)
+    sound = SoundObjects(job.sources, job.index)
     for item in job.shard.objects:
         if found := sound.take(item):
             samples, pixels = found

@@ -23,7 +23,7 @@ class PixelSums(BaseModel):
     squares: tuple[int, int, int] = (0, 0, 0)
 
     @classmethod
-    def of(cls, image: np.ndarray) -> "PixelSums":
+    def from_image(cls, image: np.ndarray) -> "PixelSums":
         """Computes the sums of one (height, width, 3) uint8 image."""
         flat = image.reshape(-1, 3)
         red, green, blue = (np.bincount(flat[:, channel], minlength=256) for channel in range(3))

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from shards.shard_plan import Named
+from shards.shard_plan import NamedObject
 
 
 class Progress(Protocol):
@@ -17,5 +17,5 @@ class Progress(Protocol):
     def advance(self, views: int) -> None:
         """Receives the number of views that were finished since the last call."""
 
-    def failed(self, item: Named, reason: str) -> None:
+    def failed(self, item: NamedObject, reason: str) -> None:
         """Receives an object that failed, with the reason."""

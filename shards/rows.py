@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from shards.origin import origin_of
-from shards.remote.connection import NoRanges
+from shards.remote.connection import RangesUnsupported
 from shards.remote.download import download_range
 from shards.schema import DatasetIndex, ShardInfo
 from shards.table import TABLE_NAME, LatentsTable, all_byte_range_columns, byte_ranges_of, open_table
@@ -51,7 +51,7 @@ class TableRows:
         with self._lock:
             self._opened()
 
-    def of(self, shard: ShardInfo) -> tuple[list[ViewName], np.ndarray]:
+    def read_shard(self, shard: ShardInfo) -> tuple[list[ViewName], np.ndarray]:
         """Returns the names of a shard's views, and (views, members, 2) int64 offsets and sizes in bytes.
 
         Raises:
@@ -61,7 +61,7 @@ class TableRows:
         with self._lock:
             try:
                 rows = self._opened().rows_of(shard, columns)
-            except NoRanges:  # download the whole table
+            except RangesUnsupported:  # download the whole table
                 self._table = open_table(self._folder, self._index)
                 rows = self._table.rows_of(shard, columns)
         names = [rows[name].to_pylist() for name in ("synset", "object", "view")]
@@ -88,7 +88,7 @@ class TableRows:
                 try:
                     remote = _RangeFile(location, info.bytes)
                     self._table = LatentsTable(path, self._index, location, remote)
-                except NoRanges:
+                except RangesUnsupported:
                     self._table = open_table(self._folder, self._index)
         return self._table
 

@@ -72,7 +72,7 @@ def sound_objects(
 
     for item, samples in read_objects_if(path, objects, index.views_per_object, is_sound):
         views = (parse_view(sample, path, index.channel_order, ()) for sample in samples)
-        yield item, samples, sum((PixelSums.of(view.pixels()) for view in views), start=PixelSums())
+        yield item, samples, sum((PixelSums.from_image(view.pixels()) for view in views), start=PixelSums())
 
 
 class SoundObjects:

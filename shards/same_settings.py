@@ -12,7 +12,7 @@ SETTINGS_NAME = "settings.json"
 """File with the settings of a dataset under way, in a folder that exists until the dataset is complete."""
 
 
-def require_ours(out: Path, begun: Path, settings: BaseModel, made: str) -> None:
+def require_new_or_same_dataset(out: Path, begun: Path, settings: BaseModel, made: str) -> None:
     """Raises an error unless a folder is new, empty, or holds a dataset with the same settings.
 
     Args:
@@ -30,10 +30,10 @@ def require_ours(out: Path, begun: Path, settings: BaseModel, made: str) -> None
     elif begun.is_file():
         require_same_settings(begun.read_text(), settings, out, made)
     else:
-        require_room(out, out / begun.relative_to(out).parts[0])
+        require_usable_folder(out, out / begun.relative_to(out).parts[0])
 
 
-def require_room(out: Path, begun: Path) -> None:
+def require_usable_folder(out: Path, begun: Path) -> None:
     """Raises an error unless a folder is new, empty, or holds a dataset of iebench with any settings.
 
     Args:

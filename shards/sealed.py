@@ -110,7 +110,7 @@ def _altered_name(job: tuple[Path, str]) -> str | None:
 def _pixels_of_shard(folder: Path, shard: ShardInfo, order: ChannelOrder) -> PixelSums:
     """Computes the sums over all views of a shard whose record lacks them."""
     views = read_shard(folder, shard, order, passes=())
-    return sum((PixelSums.of(view.pixels()) for view in views), start=PixelSums())
+    return sum((PixelSums.from_image(view.pixels()) for view in views), start=PixelSums())
 
 
 class SealedShards:

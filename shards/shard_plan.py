@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 
-class Named(Protocol):
+class NamedObject(Protocol):
     """Anything that has the name of an object."""
 
     @property
@@ -18,7 +18,7 @@ class Named(Protocol):
         """Name of the object within its class."""
 
 
-class CatalogEntry(Named, Protocol):
+class CatalogEntry(NamedObject, Protocol):
     """An object of a catalog, which is the list of all objects of a dataset."""
 
     @property

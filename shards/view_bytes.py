@@ -75,12 +75,12 @@ def read_views_at(
 def _read_bytes(folder: Path, shard: ShardInfo, start: int, stop: int) -> bytes:
     """Reads bytes ``start`` to ``stop`` of a shard: from its file, or with a range request if it is not downloaded."""
     if not is_here(folder, shard):
-        from shards.remote.connection import NoRanges
+        from shards.remote.connection import RangesUnsupported
         from shards.remote.download import download_range
 
         try:
             return download_range(f"{origin_of(folder)}/{shard.name}", start, stop)
-        except NoRanges:
+        except RangesUnsupported:
             local_shard(folder, shard)
     path = folder / shard.name
     try:

@@ -9,7 +9,7 @@ import numpy as np
 from render.catalog import ObjectRef
 from render.plan import Job, PlanSettings
 from render.staging import stage_object
-from render.worker import Rendered
+from render.worker import RenderResult
 from shards.images import decode_jpeg, encode_jpeg
 from shards.pixels import PixelSums
 from shards.samples import Sample, encode_sample
@@ -68,7 +68,9 @@ class PaintingEngine(FakeEngine):
         future = super().ended(job)
         if future.exception() is None:
             views = [_painted(job, view) for view in range(job.settings.views)]
-            pixels = sum((PixelSums.of(decode_jpeg(view["jpg"], "")) for view in views), start=PixelSums())
+            pixels = sum(
+                (PixelSums.from_image(decode_jpeg(view["jpg"], "")) for view in views), start=PixelSums()
+            )
             stage_object(job.staging, job.item, views, pixels, self.kind)
         return future
 
@@ -104,7 +106,7 @@ def _painted(job: Job, view: int) -> Sample:
 def _done(error: BaseException | None) -> Future:
     future: Future = Future()
     if error is None:
-        future.set_result(Rendered(1, 0.0))
+        future.set_result(RenderResult(1, 0.0))
     else:
         future.set_exception(error)
     return future

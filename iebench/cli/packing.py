@@ -94,7 +94,7 @@ def pack_published(
     view are named in OUT/failures.jsonl; delete that file, or lines of it, to have them tried again.
     """
     from shards.lists import read_splits
-    from shards.pack_record import PackRequest, find_complete, write_pack_record
+    from shards.pack_record import PackRequest, find_packed_dataset, write_pack_record
     from shards.published.archive import is_archive
 
     splits = read_splits(*split_files) if split_files else None
@@ -104,8 +104,8 @@ def pack_published(
         "channel_order": channel_order,
         "objects_per_shard": objects_per_shard,
     }
-    request = PackRequest.of(source, splits, **options) if is_archive(source) else None
-    packed = find_complete(out, request) if request is not None and not repair else None
+    request = PackRequest.for_archive(source, splits, **options) if is_archive(source) else None
+    packed = find_packed_dataset(out, request) if request is not None and not repair else None
     if packed is None:
         packed = _pack_published(source, out, splits, options, workers or available_cores(), repair, add)
         if request is not None:

@@ -65,8 +65,8 @@ def pack_pictures(
     opened = open_pictures(source, from_views, view)
     plan = make_picture_plan(opened, size, crop, objects_per_shard)
     click.echo(
-        f"{source} ({opened.words}): {len(plan.objects):,} pictures of {len(plan.contract.classes):,} classes, read at "
-        f"{plan.contract.image_size} px",
+        f"{source} ({opened.words}): {len(plan.objects):,} pictures of {len(plan.index.classes):,} classes, read at "
+        f"{plan.index.image_size} px",
         err=True,
     )
     packed = pack_with_bar(plan, out, workers or available_cores(), repair, add)

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from shards.printable import printable
 
 if TYPE_CHECKING:
-    from shards.shard_plan import Named
+    from shards.shard_plan import NamedObject
 
 
 class ViewBar:
@@ -40,7 +40,7 @@ class ViewBar:
         if self._bar is not None:
             self._bar.update(views)
 
-    def failed(self, item: "Named", reason: str) -> None:
+    def failed(self, item: "NamedObject", reason: str) -> None:
         """Prints above the bar which object failed and why."""
         tqdm.write(printable(f"failed: {item.synset}/{item.object_id}: {reason}"), file=sys.stderr)
 

@@ -69,7 +69,7 @@ def pool_seeds(
     Returns:
         None if the metric of a run is undefined.
     """
-    group = _Group.of(runs)
+    group = _Group.from_runs(runs)
     if group is None:
         return None
     low, high = (
@@ -103,7 +103,7 @@ def paired_difference(first: Sequence[Bootstrap], second: Sequence[Bootstrap]) -
     Raises:
         ValueError: The runs have different numbers of objects.
     """
-    one, other = _Group.of(first), _Group.of(second)
+    one, other = _Group.from_runs(first), _Group.from_runs(second)
     if one is None or other is None:
         return None
     if first[0].objects != second[0].objects:
@@ -123,7 +123,7 @@ class _Group:
     resampled: np.ndarray
 
     @staticmethod
-    def of(runs: Sequence[Bootstrap]) -> "_Group | None":
+    def from_runs(runs: Sequence[Bootstrap]) -> "_Group | None":
         values = [run.value for run in runs]
         known = [value for value in values if value is not None]
         if not known or len(known) < len(values):

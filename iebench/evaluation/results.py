@@ -178,7 +178,7 @@ class Evaluation:
                 return score.estimate
         return None
 
-    def of(self, network: str) -> dict[ScoreKey, Estimate]:
+    def estimates_of(self, network: str) -> dict[ScoreKey, Estimate]:
         """Returns the estimates of one network."""
         return {score.key: score.estimate for score in self.scores if score.network == network}
 

@@ -12,7 +12,7 @@ from iebench.evaluation.results import ScoreKey
 from iebench.evaluation.scoring import Scores
 
 
-def keyed(fingerprint: str, scores: Mapping[tuple[str, str], Scores]) -> dict[str, PerObject]:
+def by_exchange_key(fingerprint: str, scores: Mapping[tuple[str, str], Scores]) -> dict[str, PerObject]:
     """Puts scores under the texts by which processes exchange them.
 
     Args:
@@ -29,7 +29,7 @@ def keyed(fingerprint: str, scores: Mapping[tuple[str, str], Scores]) -> dict[st
     }
 
 
-def packed(found: Mapping[str, PerObject]) -> Tensor:
+def pack_scores(found: Mapping[str, PerObject]) -> Tensor:
     """Packs scores into bytes (length,) uint8; empty for no scores."""
     if not found:
         return torch.empty(0, dtype=torch.uint8)
@@ -39,8 +39,8 @@ def packed(found: Mapping[str, PerObject]) -> Tensor:
         return torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
 
 
-def unpacked(content: Tensor) -> dict[str, PerObject]:
-    """Unpacks what ``packed`` returned."""
+def unpack_scores(content: Tensor) -> dict[str, PerObject]:
+    """Unpacks what ``pack_scores`` returned."""
     if not len(content):
         return {}
     with tempfile.TemporaryDirectory() as folder:

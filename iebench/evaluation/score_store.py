@@ -84,7 +84,7 @@ def tasks_by_network(missing: Collection[MissingScores], tasks: Collection[str])
 
 
 @dataclass
-class Entry:
+class EvaluationInProgress:
     """An evaluation that is being written, with the network behind each role.
 
     Attributes:

@@ -44,9 +44,9 @@ from iebench.evaluation.robustness import (
     robustness_left_out,
     shown_views,
 )
-from iebench.evaluation.score_exchange import keyed, packed, unpacked
+from iebench.evaluation.score_exchange import by_exchange_key, pack_scores, unpack_scores
 from iebench.evaluation.score_store import (
-    Entry,
+    EvaluationInProgress,
     Existing,
     MissingScores,
     NetworkRecord,
@@ -107,7 +107,7 @@ class Session:
         self.left_out = [*(left_out if "standard" in suites else ()), *shifts_left_out, *images_left_out]
         if "robustness" in suites and not shifts_left_out:
             load_corrupt()
-        self.entries: list[Entry] = []
+        self.entries: list[EvaluationInProgress] = []
         self.records: dict[str, NetworkRecord] = {}
         self._encoders: dict[str, Encoder] = {}
         self._homes: dict[str, Path] = {}
@@ -145,7 +145,7 @@ class Session:
             ood=self.splits.ood.describe() if self.splits.ood else None,
         )
         file = EvaluationFile(request.folder, self.name) if request.folder else None
-        entry = Entry(header, file, records)
+        entry = EvaluationInProgress(header, file, records)
         if self.processes.is_first:
             entry.restore(existing)
             if UNTRAINED in records and not entry.evaluation.complete:
@@ -297,7 +297,7 @@ class Session:
                         scores = score_probe(
                             probe.task, predicted, used.train, used.val, self.splits.latent_names
                         )
-                        found |= keyed(probe.fingerprint, {(probe.task.name, probe.part): scores})
+                        found |= by_exchange_key(probe.fingerprint, {(probe.task.name, probe.part): scores})
             self._record(found)
 
     def _measure_knn_and_retrieval(
@@ -317,7 +317,7 @@ class Session:
             columns, classes = self.records[fingerprint].parts[part], self.splits.classes
             device = self.processes.device
             scores = score_neighbors(inputs[fingerprint], columns, classes, self.config, device)
-            return keyed(fingerprint, {(task, part): scores})
+            return by_exchange_key(fingerprint, {(task, part): scores})
 
         self._share_out(sorted(item for item in missing if item.task in (KNN, RETRIEVAL)), measure)
 
@@ -340,7 +340,7 @@ class Session:
             meter = ShiftMeter(self.splits, self.config, device, known, kept_in, fingerprint)
             found = {task: meter.measure(task) for task in asked[fingerprint]}
             by_part = {(task, part): scores for task in found for part, scores in found[task].items()}
-            return keyed(fingerprint, by_part)
+            return by_exchange_key(fingerprint, by_part)
 
         self._share_out(networks, measure)
 
@@ -352,7 +352,9 @@ class Session:
             tasks, encoder = asked[fingerprint], self._encoders[fingerprint]
             self._say(f"encoding for {', '.join(tasks)}")
             device = self.processes.device
-            return keyed(fingerprint, measure_images(tasks, encoder, self.splits, self.config, device))
+            return by_exchange_key(
+                fingerprint, measure_images(tasks, encoder, self.splits, self.config, device)
+            )
 
         self._share_out(list(asked), measure)
 
@@ -366,7 +368,7 @@ class Session:
         spaces = {
             split: PredictorSpace(predictor, known, latents, device) for split, known in features.items()
         }
-        return keyed(fingerprint, score_retrieval(part, spaces))
+        return by_exchange_key(fingerprint, score_retrieval(part, spaces))
 
     def _share_out(self, items: Sequence[Item], measure: Callable[[Item], dict[str, PerObject]]) -> None:
         """Measures each item in one process; the processes take items in turn, and record scores after each round."""
@@ -381,13 +383,13 @@ class Session:
     def _record(self, found: Mapping[str, PerObject]) -> None:
         """Sends the scores of each process to rank 0, which writes them."""
         with self.processes.fail_together():
-            content = packed(found)
+            content = pack_scores(found)
         shares = self.processes.gather_rows(content)
         with self.processes.fail_together():
             if not self.processes.is_first:
                 return
             for share in shares:
-                for text, score in unpacked(share).items():
+                for text, score in unpack_scores(share).items():
                     fingerprint, key = ScoreKey.parse_of(text)
                     self.records[fingerprint].known[key] = score
             for entry in self.entries:

@@ -48,7 +48,7 @@ class Contender:
     @cached_property
     def paths(self) -> tuple[ScoreKey, ...]:
         """Paths of the scores that the contender has."""
-        found = self.subjects[0].evaluation.of(self.network)
+        found = self.subjects[0].evaluation.estimates_of(self.network)
         return tuple(path for path in found if self._is_shown(path))
 
     def summary(self, path: ScoreKey) -> SeedSummary | None:
@@ -58,7 +58,7 @@ class Contender:
         bootstraps = self.bootstraps(path)
         if bootstraps is not None:
             return pool_seeds(bootstraps, format_of(path.metric).bounds)
-        estimates = [subject.evaluation.of(self.network).get(path) for subject in self.subjects]
+        estimates = [subject.evaluation.estimates_of(self.network).get(path) for subject in self.subjects]
         known = [item for item in estimates if item is not None and item.value is not None]
         if len(known) < len(estimates):
             return None
@@ -118,7 +118,7 @@ def untrained_of(contenders: Sequence[Contender]) -> list[Contender]:
     methods: dict[str, list[str]] = {}
     for contender in contenders:
         for subject in contender.subjects:
-            if not subject.evaluation.of(UNTRAINED):
+            if not subject.evaluation.estimates_of(UNTRAINED):
                 continue
             identity = _beginning(subject)
             groups.setdefault(identity, {}).setdefault(subject.seed, subject)

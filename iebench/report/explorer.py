@@ -100,8 +100,8 @@ def described_views(sample: Sample) -> dict[str, Any]:
         "labels": [used.index(label) for label in labels],
         "owners": sample.owners.tolist(),
         "numbers": [view.metadata.view for view in sample.views],
-        "poses": packed(sample.poses.numpy()),
-        "hues": packed(hues.numpy()),
+        "poses": pack_as_int16(sample.poses.numpy()),
+        "hues": pack_as_int16(hues.numpy()),
     }
 
 
@@ -114,7 +114,7 @@ def described_run(title: str, run: Run, sample: Sample, images: Tensor) -> dict[
     for name, (start, stop) in encoder.parts.items():
         columns = representations[:, start:stop]
         parts[name] = {
-            "map": packed(principal_components(columns, 2).numpy()),
+            "map": pack_as_int16(principal_components(columns, 2).numpy()),
             "nearest": nearest_of_others(columns, sample.owners).tolist(),
         }
     return {
@@ -132,8 +132,8 @@ def described_predictor(encoder: Encoder, representations: Tensor) -> dict[str, 
     if steering is None:
         return None
     return {
-        "maps": packed(steering.maps),
-        "embeddings": packed(steering.embeddings),
+        "maps": pack_as_int16(steering.maps),
+        "embeddings": pack_as_int16(steering.embeddings),
         "kept": round(steering.kept, 4),
         "told": list(encoder.predictor.groups) if encoder.predictor else [],
     }
@@ -222,7 +222,7 @@ def sheets(pixels: np.ndarray) -> list[str]:
     return found
 
 
-def packed(array: np.ndarray) -> Mapping[str, Any]:
+def pack_as_int16(array: np.ndarray) -> Mapping[str, Any]:
     """Encodes numbers as 16-bit integers with one scale, little-endian in base64.
 
     Args:

@@ -130,7 +130,7 @@ class ShowcasePictures:
     angle_by_chance: str
     sheet: list[SheetRow]
 
-    def of(self, *rules: Why) -> list[Example]:
+    def examples_by(self, *rules: Why) -> list[Example]:
         """Returns the examples that were chosen by one of the given rules."""
         return [example for example in self.examples if example.why in rules]
 

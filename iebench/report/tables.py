@@ -311,7 +311,7 @@ def text_table(evaluation: Evaluation, shows_all: bool = True) -> str:
         evaluation: Evaluation to show.
         shows_all: Whether every score is shown, or only those that ``is_headline`` accepts.
     """
-    results = {network.role: evaluation.of(network.role) for network in evaluation.networks}
+    results = {network.role: evaluation.estimates_of(network.role) for network in evaluation.networks}
     paths = in_order(path for found in results.values() for path in found)
     metrics = [metric_at(path) for path in paths if shows_all or is_headline(path)]
     names = [metric.name + ("" if metric.higher_is_better else " ↓") for metric in metrics]

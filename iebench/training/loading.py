@@ -54,7 +54,9 @@ def draw_stream(
     return DrawStream(data, index, "train", settings, processes.rank, processes.count)
 
 
-def arriving(batches: Iterable[tuple[DrawBatch, ...]], device: torch.device) -> Iterator[DeviceBatch]:
+def batches_on_device(
+    batches: Iterable[tuple[DrawBatch, ...]], device: torch.device
+) -> Iterator[DeviceBatch]:
     """Yields batches on a device; on CUDA, each is copied while the one before it is computed on.
 
     The copies run on a stream of their own, one batch ahead, and the step that takes a batch waits for its copy on

@@ -20,7 +20,7 @@ from iebench.training.devices import fast_kernels
 from iebench.training.health import Diverged, Health
 from iebench.training.interrupt import stop_on_signals
 from iebench.training.launch import read_launch
-from iebench.training.loading import arriving
+from iebench.training.loading import batches_on_device
 from iebench.training.machine import describe_machine, start_line, wants_compile
 from iebench.training.memory import out_of_memory_as_error
 from iebench.training.metrics_log import MetricsLog, ScalarLog, TensorBoardLog, read_metrics
@@ -153,7 +153,7 @@ def take_steps(training: Training, processes: Processes, on_step: StepCallback |
         logging as log,
         progress_bar(schedule, state.step, processes.is_first) as bar,
     ):
-        device_batches = arriving(pace.watched(batches), device)
+        device_batches = batches_on_device(pace.watched(batches), device)
         while True:
             with processes.fail_together(stop.number) as signals:
                 if record:

@@ -30,7 +30,7 @@ class OnlineConfig(BaseModel):
     )
 
 
-class Reading(NamedTuple):
+class OnlineOutput(NamedTuple):
     """The loss of the online heads on a batch, and their scores by name."""
 
     loss: Tensor
@@ -62,7 +62,7 @@ class OnlineEvaluation(nn.Module):
             }
         )
 
-    def forward(self, spaces: Mapping[str, Views], labels: Tensor, rotation: Tensor | None) -> Reading:
+    def forward(self, spaces: Mapping[str, Views], labels: Tensor, rotation: Tensor | None) -> OnlineOutput:
         """Computes the loss on this process's share of a batch, and scores on the whole batch.
 
         Args:
@@ -89,7 +89,7 @@ class OnlineEvaluation(nn.Module):
             scores[f"online_{name}_top1"] = next(gathered).mean()
             if true is not None:
                 scores[f"online_{name}_rotation_r2"] = batch_r2(next(gathered), true)
-        return Reading(torch.stack(losses).sum(), scores)
+        return OnlineOutput(torch.stack(losses).sum(), scores)
 
 
 @torch.no_grad()

@@ -82,7 +82,7 @@ def open_training(recipe: Recipe, data: Path, run: Run, resume: bool, processes:
     with processes.fail_together():
         if resume and processes.is_first:
             run.write_config(recipe, data, index, state.step)
-    return Training(run, recipe, data, index, state, stream, Schedule.of(recipe, index, views))
+    return Training(run, recipe, data, index, state, stream, Schedule.from_recipe(recipe, index, views))
 
 
 def begin_run(run: Run, recipe: Recipe, data: Path, index: DatasetIndex, resume: bool) -> None:

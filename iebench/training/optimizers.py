@@ -76,7 +76,7 @@ def _scaled(weights: list[Tensor], gradients: list[Tensor], decay: float, trust:
     return list(torch._foreach_mul(moves, list(ratios.unbind())))
 
 
-class SideBySide(Optimizer):
+class CombinedOptimizer(Optimizer):
     """Combines several optimizers into one that has the parameter groups of all of them in order.
 
     Args:
@@ -140,7 +140,7 @@ def build_optimizer(model: Model, recipe: Recipe, device: torch.device | None = 
             config.momentum,
             config.trust_coefficient,
         )
-    return SideBySide([main, torch.optim.Adam([heads], fused=fused)])
+    return CombinedOptimizer([main, torch.optim.Adam([heads], fused=fused)])
 
 
 def learning_rate(config: OptimizerConfig, step: int, steps: int, epoch_steps: float = 0.0) -> float:

@@ -259,15 +259,15 @@ def _loss_as_error(watch: Watch) -> Iterator[None]:
     except RuntimeError as error:
         if not _tells_of_loss(error):
             raise
-        loss = watch.loss_within(_NOTICING)
-        if loss is None:
+        lost = watch.lost_within(_NOTICING)
+        if lost is None:
             raise IebenchError(
                 f"process {watch.rank} of {watch.count} waited for the others in vain ({first_line(error)}); what keeps "
                 "them stands above or in their own logs, and `iebench train --resume RUN` goes on from the last checkpoint"
             ) from error
-        if loss.code is None and watch.speaks:
-            raise IebenchError(watch.describe(loss)) from error
-        raise SystemExit(loss.code or 1) from None
+        if lost.code is None and watch.speaks:
+            raise IebenchError(watch.describe(lost)) from error
+        raise SystemExit(lost.code or 1) from None
 
 
 def _exit_code(error: BaseException) -> int:

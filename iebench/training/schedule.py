@@ -27,7 +27,7 @@ class Schedule:
     views: int = 2
 
     @classmethod
-    def of(cls, recipe: Recipe, index: DatasetIndex, views: int = 2) -> "Schedule":
+    def from_recipe(cls, recipe: Recipe, index: DatasetIndex, views: int = 2) -> "Schedule":
         """Creates the schedule of a recipe on a dataset.
 
         Args:

@@ -26,7 +26,7 @@ _BATCH = 128
 
 
 @dataclass(frozen=True)
-class HeldPairs:
+class ValidationPairs:
     """The first two views of some objects of one split, on the CPU.
 
     Attributes:
@@ -56,7 +56,7 @@ class Validation:
         self._data = data
         self._index = index
         self._precision = precision
-        self._pairs: dict[str, HeldPairs] = {}
+        self._pairs: dict[str, ValidationPairs] = {}
 
     def scores(self, model: Model) -> dict[str, float]:
         """Computes ``val_knn_top1``, ``val_online_top1`` and, where views have a rotation, ``val_online_rotation_r2``.
@@ -64,7 +64,7 @@ class Validation:
         k-NN searches views of training objects. No other process is involved.
         """
         for split in ("train", "val"):
-            self._pairs.setdefault(split, held_pairs(self._data, self._index, split))
+            self._pairs.setdefault(split, read_validation_pairs(self._data, self._index, split))
         train, val = self._pairs["train"], self._pairs["val"]
         with _frozen(model):
             gallery, queries = (self._represent(model, pairs) for pairs in (train, val))
@@ -85,7 +85,7 @@ class Validation:
                 scores["val_online_rotation_r2"] = batch_r2(regressed, rotation).item()
         return scores
 
-    def _represent(self, model: Model, pairs: HeldPairs) -> Tensor:
+    def _represent(self, model: Model, pairs: ValidationPairs) -> Tensor:
         parts = []
         for views in pairs.views.split(_BATCH):
             with self._precision.autocast():
@@ -93,7 +93,7 @@ class Validation:
         return torch.cat(parts)
 
 
-def held_pairs(data: Path, index: DatasetIndex, split: str) -> HeldPairs:
+def read_validation_pairs(data: Path, index: DatasetIndex, split: str) -> ValidationPairs:
     """Reads the first two views of objects from all over a split.
 
     Raises:
@@ -101,15 +101,15 @@ def held_pairs(data: Path, index: DatasetIndex, split: str) -> HeldPairs:
     """
     found = index.split(split)
     views = []
-    for first, last in spread(found.objects, VALIDATED_OBJECTS, _RUNS):
+    for first, last in even_ranges(found.objects, VALIDATED_OBJECTS, _RUNS):
         for segment in segments_between(found.shards, first, last):
             for held in read_objects(data, index, segment.shard, segment.start, segment.stop):
                 views += held[:2]
     batch = collate_views(views, index.image_size, 0)
-    return HeldPairs(batch.views, batch.latents, batch.labels)
+    return ValidationPairs(batch.views, batch.latents, batch.labels)
 
 
-def spread(count: int, wanted: int, runs: int) -> list[tuple[int, int]]:
+def even_ranges(count: int, wanted: int, runs: int) -> list[tuple[int, int]]:
     """Chooses ``wanted`` of ``count`` positions as evenly spaced ranges (first, last + 1)."""
     if count <= wanted:
         return [(0, count)]

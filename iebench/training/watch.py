@@ -6,13 +6,13 @@ Two ranks, of which the second runs out of memory while the first waits for it i
     0.0       waits in all_gather                           raises; ``leave(1)`` sends "failed 1"
     0.1                                                     prints its sentence (30 s at most) and ends,
                                                             so that its connections close
-    0.1       its watch hears it: ``loss`` is set, all
+    0.1       its watch hears it: ``lost`` is set, all
               other ranks are told "lost 1 1"
     3.1       still in the collective, as GPUs' never come
               back: the watch ends the process with code 1
 
 If rank 1 is killed, the kernel closes its connections at 0.0 and nobody has told why, so the watch prints a sentence.
-Where the collective does come back with an error, as gloo's does, the main thread asks ``loss_within`` and ends by
+Where the collective does come back with an error, as gloo's does, the main thread asks ``lost_within`` and ends by
 itself before the three seconds are over.
 """
 
@@ -38,7 +38,7 @@ _LONGEST = 200  # characters of a line
 
 
 @dataclass(frozen=True)
-class Loss:
+class LostProcess:
     """A process that ended before the job was done.
 
     Attributes:
@@ -55,7 +55,7 @@ class Watch:
 
     The kernel closes the connections of a process that dies, so the others notice at once, even if their main threads
     wait in a collective on GPUs that never returns. Then each ends: by itself if it can within ``GRACE`` seconds, and
-    otherwise by its thread. One of them reports the loss if the lost process could not.
+    otherwise by its thread. One of them reports it if the lost process could not.
 
     Args:
         rank: Number of this process.
@@ -64,7 +64,7 @@ class Watch:
         grace: Seconds that the main thread has to end by itself.
 
     Attributes:
-        loss: The process that was lost; None as long as all are there.
+        lost: The process that was lost; None as long as all are there.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Watch:
     ) -> None:
         self.rank = rank
         self.count = count
-        self.loss: Loss | None = None
+        self.lost: LostProcess | None = None
         self._end = end
         self._grace = grace
         self._noticed, self._left = threading.Event(), threading.Event()
@@ -141,10 +141,10 @@ class Watch:
             self._say(rank, f"failed {code}" if code else "done")
         self._wake.send(b"-")
 
-    def loss_within(self, seconds: float) -> Loss | None:
+    def lost_within(self, seconds: float) -> LostProcess | None:
         """Returns the process that was lost, for whose end a broken connection may stand; None if there is none."""
         self._noticed.wait(seconds)
-        return self.loss
+        return self.lost
 
     def close(self, leaving: Callable[[], object] = lambda: None) -> None:
         """Ends the thread and the connections.
@@ -166,32 +166,32 @@ class Watch:
 
     @property
     def speaks(self) -> bool:
-        """Whether this process is the one that tells of a loss."""
-        first = 1 if self.loss and self.loss.rank == 0 else 0
+        """Whether this process is the one that tells of a lost process."""
+        first = 1 if self.lost and self.lost.rank == 0 else 0
         return self.rank == first
 
-    def describe(self, loss: Loss) -> str:
+    def describe(self, lost: LostProcess) -> str:
         """Returns the message about a process that ended without a message."""
         return (
-            f"process {self.rank} of {self.count} lost the others: process {loss.rank} has ended without a word, as when "
+            f"process {self.rank} of {self.count} lost the others: process {lost.rank} has ended without a word, as when "
             "memory runs out or a node fails; `iebench train --resume RUN` goes on from the last checkpoint"
         )
 
     def _run(self) -> None:
-        loss = self._await_loss()
-        if loss is None:
+        lost = self._await_lost_process()
+        if lost is None:
             return
-        self.loss = loss
+        self.lost = lost
         for rank in list(self._peers):
-            self._say(rank, f"lost {loss.rank} {'-' if loss.code is None else loss.code}")
+            self._say(rank, f"lost {lost.rank} {'-' if lost.code is None else lost.code}")
         self._noticed.set()
         if self._left.wait(self._grace):
             return
-        if loss.code is None and self.speaks:
-            print(f"\nError: {self.describe(loss)}", file=sys.stderr, flush=True)
-        self._end(loss.code or 1)
+        if lost.code is None and self.speaks:
+            print(f"\nError: {self.describe(lost)}", file=sys.stderr, flush=True)
+        self._end(lost.code or 1)
 
-    def _await_loss(self) -> Loss | None:
+    def _await_lost_process(self) -> LostProcess | None:
         """Waits for the first process that ends too early; returns None if all are done or this process is closed."""
         with selectors.DefaultSelector() as selector:
             for known in (self._woken, self._listener, *self._peers.values()):
@@ -210,11 +210,11 @@ class Watch:
                         selector.register(stranger, selectors.EVENT_READ)
                     elif not self._hear(readable):
                         selector.unregister(readable)
-                        if loss := self._gone(readable):
-                            return loss
+                        if lost := self._gone(readable):
+                            return lost
                 for rank, (code, end) in self._failed.items():
                     if time.monotonic() > end:
-                        return Loss(rank, code)
+                        return LostProcess(rank, code)
 
     def _hear(self, connection: socket.socket) -> bool:
         """Handles messages of another process; returns whether more may come from it."""
@@ -240,8 +240,8 @@ class Watch:
                 self._failed[int(lost)] = (None if code == "-" else int(code), 0.0)
         return rank is not None or len(self._rests[connection]) < _LONGEST
 
-    def _gone(self, connection: socket.socket) -> Loss | None:
-        """Returns the loss of the process whose connection has ended; None if it was a stranger or is done."""
+    def _gone(self, connection: socket.socket) -> LostProcess | None:
+        """Returns the process whose connection has ended; None if it was a stranger or is done."""
         rank = self._rank_of(connection)
         self._rests.pop(connection, None)
         if rank is None:
@@ -252,7 +252,7 @@ class Watch:
             self._left.is_set() and self._own_code == 0
         ):  # all are done, and this one has not heard it from the other
             return None
-        return Loss(rank, self._failed[rank][0] if rank in self._failed else None)
+        return LostProcess(rank, self._failed[rank][0] if rank in self._failed else None)
 
     def _rank_of(self, connection: socket.socket) -> int | None:
         return next((rank for rank, peer in self._peers.items() if peer is connection), None)

@@ -21,7 +21,7 @@ LARGE_MESH = 100_000
 
 
 @dataclass(frozen=True)
-class Loaded:
+class ModelChanges:
     """The changes that a model needed before it could be shown.
 
     Attributes:

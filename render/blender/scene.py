@@ -22,7 +22,7 @@ from render.blender.cycles import set_cycles, set_output
 from render.blender.hardware import use_device
 from render.blender.importers import import_model
 from render.blender.materials import mend_materials
-from render.blender.models import Loaded, one_centered_object, share_large_mesh
+from render.blender.models import ModelChanges, one_centered_object, share_large_mesh
 from render.blender.pass_files import OBJECT_INDEX, PassFiles
 from render.device_choice import CPU, Device
 from render.frame import Frame
@@ -81,7 +81,7 @@ class Scene:
         if device.kind != "cpu":
             self._warm_up(settings)
 
-    def load(self, path: Path, rescaled: bool = False) -> Loaded:
+    def load(self, path: Path, rescaled: bool = False) -> ModelChanges:
         """Replaces the object by the model in ``path``, centred by its bounding box.
 
         Several objects in the file become one. Textures are read when the first view is rendered.
@@ -109,7 +109,7 @@ class Scene:
         )
         self._object.pass_index = OBJECT_INDEX
         share_large_mesh(self._object)
-        return Loaded(scale, notes)
+        return ModelChanges(scale, notes)
 
     def render(self, latents: np.ndarray) -> Frame:
         """Renders one view of the loaded object.

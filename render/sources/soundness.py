@@ -52,7 +52,7 @@ _GLTF = (".glb", ".gltf")
 
 
 @dataclass(frozen=True)
-class Contents:
+class ModelFacts:
     """Facts that the check of a model file finds and its importer needs.
 
     Attributes:
@@ -64,7 +64,7 @@ class Contents:
     materials: MaterialFiles | None = None
 
 
-def require_sound(path: Path) -> Contents:
+def require_sound(path: Path) -> ModelFacts:
     """Makes sure of what an importer would get wrong without a word, or never come back from.
 
     Blender takes a coordinate that is not finite for zero, and would render a model that is not there.
@@ -75,7 +75,7 @@ def require_sound(path: Path) -> Contents:
     """
     require_regular(path)
     try:
-        return _contents(path)
+        return _facts(path)
     except OSError as error:
         raise_by_fault(error, path)
 
@@ -149,7 +149,7 @@ def _number(word: bytes) -> float:
         return 0.0
 
 
-def _contents(path: Path) -> Contents:
+def _facts(path: Path) -> ModelFacts:
     suffix = path.suffix.lower()
     if suffix == ".obj":
         text = path.read_bytes()
@@ -157,7 +157,7 @@ def _contents(path: Path) -> Contents:
             require_finite(np.array([_number(word) for word in line[0].split()[1:4]]))
         materials = material_files(path, text)
         require_bounded_textures(images_of_materials(materials.found))
-        return Contents(materials=materials)
+        return ModelFacts(materials=materials)
     if suffix in _GLTF:
         gltf = Gltf(path)
         gltf.require_supported()
@@ -169,8 +169,8 @@ def _contents(path: Path) -> Contents:
         if not len(getattr(mesh, "faces", ())):  # a cloud of points has none
             raise ModelError(NO_FACES)
         require_finite(mesh.vertices)
-        return Contents(mesh=mesh if suffix == ".off" else None)
-    return Contents()
+        return ModelFacts(mesh=mesh if suffix == ".off" else None)
+    return ModelFacts()
 
 
 def _read_plain(path: Path) -> "trimesh.Trimesh":

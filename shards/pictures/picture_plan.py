@@ -91,7 +91,7 @@ class PictureReader:
             notes=stored.notes,
             fit=fit,
         )
-        return [encode_sample(metadata, {"jpg": stored.jpeg})], PixelSums.of(pixels)
+        return [encode_sample(metadata, {"jpg": stored.jpeg})], PixelSums.from_image(pixels)
 
     def license_text(self) -> str:
         """Returns the licence that the source states; empty if it states none."""
@@ -156,7 +156,7 @@ def make_picture_plan(
     )
     names = source.class_names()
     labels = {item.synset: item.label for item in objects}
-    contract = empty_index(
+    index = empty_index(
         settings,
         variant="pictures",
         latents=(),
@@ -169,7 +169,7 @@ def make_picture_plan(
         channel_order=settings.channel_order,
     )
     reader = PictureReader(source, settings)
-    return PackPlan(reader, settings, contract, objects, plan_shards(objects, objects_per_shard))
+    return PackPlan(reader, settings, index, objects, plan_shards(objects, objects_per_shard))
 
 
 def _common_side(source: PictureSource, objects: tuple[Picture, ...]) -> int | None:

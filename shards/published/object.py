@@ -55,7 +55,7 @@ def _read_image(
         pixels = decode_jpeg(data, name, settings.channel_order)
     except IebenchError as error:
         raise IebenchError(str(error).split("; run `")[0]) from None
-    return data, PixelSums.of(pixels)
+    return data, PixelSums.from_image(pixels)
 
 
 def _read_latents(

@@ -16,7 +16,7 @@ from shards.published.detection import detect
 from shards.published.object import read_object
 from shards.published.pack_settings import OBJECTS_PER_SHARD, PackSettings
 from shards.published.published_source import FolderSource, PublishedSource, SourceObject, make_catalog
-from shards.same_settings import require_room
+from shards.same_settings import require_usable_folder
 from shards.samples import Sample
 from shards.schema import VARIANTS, Variant, split_of
 from shards.shard_plan import fingerprint, plan_shards
@@ -84,7 +84,7 @@ def make_pack_plan(
         objects_per_shard=objects_per_shard,
         catalogue_sha256=fingerprint(objects),
     )
-    contract = empty_index(
+    index = empty_index(
         settings,
         variant=settings.variant,
         latents=VARIANTS[settings.variant],
@@ -95,7 +95,7 @@ def make_pack_plan(
     )
     shards = plan_shards(objects, objects_per_shard)
     reader = PublishedReader(source, settings)
-    return PublishedPlan(reader, settings, contract, objects, shards, len(names) - len(there))
+    return PublishedPlan(reader, settings, index, objects, shards, len(names) - len(there))
 
 
 def open_source(
@@ -115,6 +115,6 @@ def open_source(
     if not is_archive(path):
         return FolderSource(path)
     folder = out / FOLDER_NAME
-    require_room(out, folder)
+    require_usable_folder(out, folder)
     with sole_process(folder, f"another process is packing into {out}"):
         return open_archive(path, folder, tell)

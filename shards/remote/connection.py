@@ -5,7 +5,7 @@ from typing import Protocol
 from shards.errors import IebenchError
 
 
-class Dropped(Exception):
+class ConnectionDropped(Exception):
     """The connection ended early or the server is busy; another attempt may succeed."""
 
 
@@ -13,7 +13,7 @@ class Unreachable(IebenchError):
     """All attempts to read a file failed."""
 
 
-class NoRanges(IebenchError):
+class RangesUnsupported(IebenchError):
     """The server only sends whole files and does not support range requests."""
 
 
@@ -30,7 +30,7 @@ class RemoteFile(Protocol):
         """Reads the next bytes: at least one and at most ``most``, or none at the end of the file.
 
         Raises:
-            Dropped: The connection ended early.
+            ConnectionDropped: The connection ended early.
             IebenchError: The file cannot be read, and another attempt would not help.
         """
 

@@ -14,7 +14,7 @@ from typing import IO
 from shards.errors import IebenchError
 from shards.files import sync_folder
 from shards.locks import is_at
-from shards.remote.connection import Dropped, NoRanges, RemoteFile, Unreachable
+from shards.remote.connection import ConnectionDropped, RangesUnsupported, RemoteFile, Unreachable
 from shards.remote.schemes import open_remote
 
 ATTEMPTS = 7
@@ -101,7 +101,7 @@ def download_small(address: str, most: int) -> bytes:
                     if len(content) > most:
                         raise IebenchError(f"{address} is larger than {most:,} bytes and cannot be an index")
             return bytes(content)
-        except Dropped as error:
+        except ConnectionDropped as error:
             patience.wait(str(error), 0)
 
 
@@ -109,7 +109,7 @@ def download_range(address: str, start: int, stop: int) -> bytes:
     """Downloads the bytes from ``start`` up to, but not including, ``stop`` of a file into memory.
 
     Raises:
-        NoRanges: The server only sends whole files.
+        RangesUnsupported: The server only sends whole files.
         Unreachable: All attempts failed.
         IebenchError: The file does not exist or may not be read.
     """
@@ -121,14 +121,14 @@ def download_range(address: str, start: int, stop: int) -> bytes:
             with _opened(address, position, stop) as remote:
                 if remote.start != position:
                     if not remote.start:
-                        raise NoRanges(f"the server of {address} sends no parts of files")
-                    raise Dropped("the server sent another part than it was asked for")
+                        raise RangesUnsupported(f"the server of {address} sends no parts of files")
+                    raise ConnectionDropped("the server sent another part than it was asked for")
                 while len(content) < stop - start:
                     chunk = remote.read(min(CHUNK, stop - start - len(content)))
                     if not chunk:
-                        raise Dropped(f"it ended after {len(content):,} of {stop - start:,} bytes")
+                        raise ConnectionDropped(f"it ended after {len(content):,} of {stop - start:,} bytes")
                     content += chunk
-        except Dropped as error:
+        except ConnectionDropped as error:
             patience.wait(str(error), start + len(content) - position)
     return bytes(content)
 
@@ -186,13 +186,13 @@ def _fill(sink: _Sink, address: str, size: int) -> None:
                 if remote.start != sink.size:
                     sink.start_again()
                     if remote.start:
-                        raise Dropped("the server sent another part than it was asked for")
+                        raise ConnectionDropped("the server sent another part than it was asked for")
                 while sink.size < size:
                     chunk = remote.read(min(CHUNK, size - sink.size))
                     if not chunk:
-                        raise Dropped(f"it ended after {sink.size:,} of {size:,} bytes")
+                        raise ConnectionDropped(f"it ended after {sink.size:,} of {size:,} bytes")
                     sink.write(chunk)
-        except Dropped as error:
+        except ConnectionDropped as error:
             patience.wait(str(error), sink.size - furthest)
             furthest = max(furthest, sink.size)
 

@@ -15,7 +15,7 @@ from fsspec.exceptions import FSTimeoutError
 from fsspec.implementations.http import HTTPFileSystem
 
 from shards.errors import IebenchError
-from shards.remote.connection import Dropped
+from shards.remote.connection import ConnectionDropped
 
 SECONDS_TO_CONNECT = 15.0
 SECONDS_OF_SILENCE = 60.0
@@ -94,7 +94,7 @@ class HttpFile:
         found = _RANGE.match(response.headers.get("Content-Range", ""))
         if found is None:
             self.close()
-            raise Dropped("the server did not say which part it sends")
+            raise ConnectionDropped("the server did not say which part it sends")
         return int(found.group(1))
 
     def read(self, most: int) -> bytes:
@@ -141,7 +141,7 @@ def _translated(address: str) -> Iterator[None]:
         raise IebenchError(f"{address} is not there; check the address") from None
     except aiohttp.ClientResponseError as error:
         if error.status in _PASSING or error.status >= 500:
-            raise Dropped(f"the server answered {error.status}") from None
+            raise ConnectionDropped(f"the server answered {error.status}") from None
         if error.status in (401, 403, 407):
             raise IebenchError(
                 f"{address} may not be read (the server answered {error.status}); put the name and the password for "
@@ -153,7 +153,7 @@ def _translated(address: str) -> Iterator[None]:
     except aiohttp.ClientSSLError:
         raise IebenchError(f"{address} cannot be read: the server's certificate is not trusted") from None
     except (aiohttp.ClientError, FSTimeoutError, OSError) as error:
-        raise Dropped(_reason(error)) from None
+        raise ConnectionDropped(_reason(error)) from None
 
 
 def _reason(error: BaseException) -> str:

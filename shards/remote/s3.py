@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from shards.errors import IebenchError, UsageError
-from shards.remote.connection import Dropped
+from shards.remote.connection import ConnectionDropped
 
 try:
     import aiohttp
@@ -83,4 +83,4 @@ def _translated(address: str) -> Iterator[None]:
     except (PermissionError, *_OUR_SETTINGS):
         raise IebenchError(f"{address} may not be read; {_FORBIDDEN}") from None
     except (OSError, aiohttp.ClientError, botocore.exceptions.BotoCoreError) as error:
-        raise Dropped(f"the storage answered with {type(error).__name__}") from None
+        raise ConnectionDropped(f"the storage answered with {type(error).__name__}") from None

@@ -12,7 +12,7 @@ def open_remote(address: str, start: int, stop: int | None = None) -> RemoteFile
         stop: Byte after the last one to read; by default the end of the file. The server may send more.
 
     Raises:
-        Dropped: The server is busy or cannot be reached.
+        ConnectionDropped: The server is busy or cannot be reached.
         UsageError: A package that this scheme needs is not installed.
         IebenchError: The file does not exist, may not be read, or redirects to an address that is not followed.
     """

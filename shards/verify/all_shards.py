@@ -36,9 +36,9 @@ def verify_dataset(
     table, problems = opened_table(folder, index)
     yield from problems
     shards = [(split, shard) for split, info in index.splits.items() for shard in info.shards]
-    contract = index.model_copy(update={"splits": {}})
+    without_shards = index.model_copy(update={"splits": {}})
     checks = [
-        ShardJob(number, folder, shard, contract, split) for number, (split, shard) in enumerate(shards)
+        ShardJob(number, folder, shard, without_shards, split) for number, (split, shard) in enumerate(shards)
     ]
     holders: dict[str, tuple[str, str]] = {}
     with closing(run_parallel(check_shard, checks, workers)) as reports:

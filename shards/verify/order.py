@@ -6,7 +6,7 @@ from collections.abc import Iterator
 _KEY = re.compile(r"(?P<object>.+)-(?P<view>\d{3,})")
 
 
-class Order:
+class SampleOrder:
     """A check of the order of samples: all views of an object follow each other, from view 0 on.
 
     Only keys are checked, so that a sample whose other data are broken does not make later samples look misplaced.

@@ -13,7 +13,7 @@ from shards.samples import Sample, key_of, walk_samples
 from shards.schema import INDEX_NAME, DatasetIndex, ShardInfo
 from shards.tar import DAMAGED_HEADER, Damage
 from shards.verify.complaints import sample_complaints
-from shards.verify.order import Order
+from shards.verify.order import SampleOrder
 from shards.verify.problem import Problem
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class ShardReport:
 
 def check_shard(job: ShardJob) -> ShardReport:
     """Checks a shard by reading it twice: for its SHA-256, and sample by sample."""
-    order = Order(job.index.views_per_object)
+    order = SampleOrder(job.index.views_per_object)
     try:
         path = local_shard(job.folder, job.shard)
     except IebenchError as error:  # the shard of a mirror cannot be downloaded, or has a wrong SHA-256
@@ -91,7 +91,7 @@ def _file_problems(path: Path, shard: ShardInfo) -> Iterator[tuple[str, str]]:
         yield "", f"it cannot be read ({error.strerror})"
 
 
-def _content_problems(path: Path, job: ShardJob, order: Order) -> Iterator[tuple[str, str]]:
+def _content_problems(path: Path, job: ShardJob, order: SampleOrder) -> Iterator[tuple[str, str]]:
     shard = job.shard
     members = {"jpg", "json", *map(member_of, job.index.passes)}
     try:

@@ -38,5 +38,5 @@ def test_the_object_is_weighed_by_its_own_pixels(golden):
     image, mask = truth.copy(), np.zeros((8, 8), bool)
     mask[:2] = True
     image[mask] = 1
-    fidelity = golden.Fidelity.of(image, truth, mask)
+    fidelity = golden.Fidelity.measure(image, truth, mask)
     assert fidelity.whole - fidelity.object == pytest.approx(10 * np.log10(4))

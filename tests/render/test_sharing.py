@@ -64,7 +64,7 @@ def names(shard):
     return [item.object_id for item in shard.objects]
 
 
-def test_painted_views_are_a_dataset_by_the_contract(whole):
+def test_painted_views_are_a_dataset_by_the_dataset_format(whole):
     assert list(verify_dataset(whole, open_dataset(whole))) == []
 
 

@@ -30,8 +30,8 @@ def staging(tmp_path):
 
 def test_pixel_sums_give_mean_and_deviation_in_any_order():
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3)).astype(np.uint8)
-    forwards = sum((PixelSums.of(image) for image in images), start=PixelSums())
-    backwards = sum((PixelSums.of(image) for image in images[::-1]), start=PixelSums())
+    forwards = sum((PixelSums.from_image(image) for image in images), start=PixelSums())
+    backwards = sum((PixelSums.from_image(image) for image in images[::-1]), start=PixelSums())
     assert forwards == backwards
     mean, std = forwards.mean_and_std()
     assert mean == pytest.approx(images.mean(axis=(0, 1, 2)) / 255, abs=1e-6)
@@ -39,7 +39,7 @@ def test_pixel_sums_give_mean_and_deviation_in_any_order():
 
 
 def test_one_color_has_a_deviation_to_divide_by():
-    mean, std = PixelSums.of(np.full((4, 4, 3), 51, np.uint8)).mean_and_std()
+    mean, std = PixelSums.from_image(np.full((4, 4, 3), 51, np.uint8)).mean_and_std()
     assert mean == (0.2, 0.2, 0.2) and min(std) > 0
 
 

@@ -22,7 +22,7 @@ def content_of(folder) -> dict:
 
 
 @pytest.mark.processes
-def test_the_schema_that_is_kept_is_the_one_of_the_data_contract():
+def test_the_schema_that_is_kept_is_the_one_of_the_dataset_format():
     assert SCHEMA_PATH.read_text() == schema_text()
 
 
@@ -66,7 +66,7 @@ def change_shard(**changes: object):
         (change_shard(bytes=-1), ["splits", "train", "shards", 0, "bytes"]),
     ],
 )
-def test_an_index_that_breaks_the_contract_is_not(validator, toy_dataset, damage, place):
+def test_an_index_that_breaks_the_dataset_format_is_not(validator, toy_dataset, damage, place):
     content = content_of(toy_dataset)
     damage(content)
     assert [list(error.path) for error in validator.iter_errors(content)] == [place]

@@ -105,7 +105,7 @@ def test_a_missing_shard_is_one_sentence(toy_copy):
         ({"json": b"\xff\xfe\x00"}, "its metadata cannot be read"),
     ],
 )
-def test_a_sample_that_breaks_the_contract_is_named(toy_copy, change, said):
+def test_a_sample_that_breaks_the_dataset_format_is_named(toy_copy, change, said):
     samples = list(toy_samples("03797390", "mug1"))
     samples[2] = {name: value for name, value in {**samples[2], **change}.items() if value is not None}
     index = reseal(toy_copy, SHARD, samples, objects=1)

@@ -1,4 +1,4 @@
-"""What the data contract promises: latents, keys, the split and ``dataset.json``."""
+"""What the dataset format promises: latents, keys, the split and ``dataset.json``."""
 
 import hashlib
 import json
@@ -254,7 +254,7 @@ class TestIndex:
             open_dataset(toy_copy)
 
     @pytest.mark.parametrize("change", [{"image_size": "large"}, {"classes": None}, {"color": 1}])
-    def test_that_breaks_the_contract_says_where(self, toy_copy, change):
+    def test_that_breaks_the_dataset_format_says_where(self, toy_copy, change):
         with_index(toy_copy, **change)
         with pytest.raises(IebenchError, match=f"breaks the data contract at {next(iter(change))}"):
             open_dataset(toy_copy)

@@ -85,7 +85,7 @@ def test_a_published_checkpoint_is_evaluated_with_its_parts(
     weights = {f"module.backbone.{name}": value for name, value in sie_resnet18().state_dict().items()}
     torch.save({"model": weights | heads}, tmp_path / "model.pth")
     _, found = evaluated(f"published:{tmp_path}/model.pth", toy_dataset, tmp_path / "out")
-    assert {part for task, part, _ in found.of(TRAINED) if task == "rotation"} == {
+    assert {part for task, part, _ in found.estimates_of(TRAINED) if task == "rotation"} == {
         "all",
         "invariant",
         "equivariant",
@@ -104,7 +104,7 @@ def test_probes_are_fitted_to_the_dataset_of_fit_and_what_needs_another_is_named
     result, found = evaluated(str(run), toy_copy, run, "--fit", toy_dataset)
     assert found.fit is not None
     assert (found.fit.location, found.test.location) == (str(toy_dataset), str(toy_copy))
-    scores = found.of(TRAINED)
+    scores = found.estimates_of(TRAINED)
     assert ("rotation", "all", "r2") in scores and ("retrieval", "val-val", "mrr") in scores
     assert not any(part in ("val-all", "train-train") for _, part, _ in scores)
     for gallery in ("val-all", "train-train"):

@@ -116,7 +116,7 @@ def test_both_networks_of_a_run_are_measured_by_every_metric(evaluated: Path):
     assert [network.role for network in result.networks] == [TRAINED, UNTRAINED]
     pre = {TRAINED: {"val-val", "val-all", "train-train"}, UNTRAINED: {"val-val"}}
     for title in (TRAINED, UNTRAINED):
-        scores = result.of(title)
+        scores = result.estimates_of(title)
         for part in ("all", "invariant", "equivariant"):
             top1, top5 = (scores["classification", part, metric].value for metric in ("top1", "top5"))
             assert top1 is not None and top5 is not None
@@ -281,8 +281,8 @@ def test_several_runs_are_evaluated_in_one_pass(
     assert result.code == 0, result.err
     assert sorted(passes) == ["train", "val"]
     first, second = (read_evaluation(folder) for folder in runs)
-    assert first.of(TRAINED) == second.of(TRAINED)
-    assert first.of(UNTRAINED) == second.of(UNTRAINED)
+    assert first.estimates_of(TRAINED) == second.estimates_of(TRAINED)
+    assert first.estimates_of(UNTRAINED) == second.estimates_of(UNTRAINED)
     assert f"== {runs[1]}" in result.out
 
 
@@ -306,8 +306,8 @@ def test_the_untrained_network_is_measured_once_for_all_runs(
     )
     found = evaluate_run(Run(second), toy_dataset, "cpu")
     assert passed == [1, 1]
-    assert found.of(UNTRAINED) == expected.of(UNTRAINED)
-    assert found.of(TRAINED) != expected.of(TRAINED)
+    assert found.estimates_of(UNTRAINED) == expected.estimates_of(UNTRAINED)
+    assert found.estimates_of(TRAINED) != expected.estimates_of(TRAINED)
 
 
 @pytest.mark.slow

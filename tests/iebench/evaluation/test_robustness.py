@@ -118,7 +118,7 @@ def test_any_encoder_is_measured_under_corruptions_and_nothing_else(toy_dataset:
     result = evaluate_encoder(
         mean_colors, toy_dataset, config=SHORT, out=tmp_path, device="cpu", suites=["robustness"]
     )
-    scores = result.of(TRAINED)
+    scores = result.estimates_of(TRAINED)
     assert {task for task, _, _ in scores} == {"corruption"}
     assert {part for _, part, _ in scores} >= {"all", "clean", "severity_5", *CORRUPTIONS}
     assert result.complete and result.suites == ("robustness",)
@@ -195,7 +195,7 @@ def test_the_command_measures_corruptions_and_views_outside_the_range(
     assert "Corrupted views" in result.out and "Views outside the training range" in result.out
     found = read_evaluation(tmp_path / "out")
     assert found.ood is not None and found.ood.variant == "ood"
-    scores = found.of(TRAINED)
+    scores = found.estimates_of(TRAINED)
     assert scores["ood", "all", "auc_confidence"].value == 0.5  # the same views
     assert scores["ood", "all", "top1"].value == scores["corruption", "clean", "top1"].value
     again = call(*command)

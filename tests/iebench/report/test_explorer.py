@@ -18,7 +18,7 @@ from iebench.backbones.encoder import Encoder
 from iebench.methods.parts.predictors import PredictorConfig, build_predictor
 from iebench.methods.parts.transformations import quaternion_from_euler
 from iebench.recipes.recipe import load_recipe
-from iebench.report.explorer import packed, principal_components, steering_of, write_explorer
+from iebench.report.explorer import pack_as_int16, principal_components, steering_of, write_explorer
 from iebench.report.sample import read_sample
 from iebench.training.run import Run
 from iebench.training.run_encoder import encoder_of_run
@@ -101,7 +101,7 @@ def test_components_are_ordered_by_variance_and_one_that_is_missing_is_zero():
 
 def test_packed_numbers_keep_four_digits():
     numbers = np.array([[1.5, -2.0], [0.25, 0.0]])
-    found = packed(numbers)
+    found = pack_as_int16(numbers)
     raw = np.frombuffer(base64.b64decode(found["data"]), "<i2").reshape(found["shape"])
     np.testing.assert_allclose(raw * found["scale"], numbers, atol=2 / 32767)
 

@@ -82,7 +82,9 @@ def test_cells_carry_interval_and_row_its_chance():
 def test_tables_hold_every_score_in_the_order_of_their_headings(toy_dataset):
     evaluation = made_up_evaluation(toy_dataset)
     lines = text_table(evaluation).splitlines()
-    assert len([line for line in lines[1:] if line.startswith("  ")]) == len(evaluation.of("trained"))
+    assert len([line for line in lines[1:] if line.startswith("  ")]) == len(
+        evaluation.estimates_of("trained")
+    )
     assert any("61.0% [60.0%, 62.0%]" in line and line.endswith("33.3%") for line in lines)
     headings = [line for line in lines[1:] if not line.startswith("  ")]
     assert headings[0] == "Classification, linear"

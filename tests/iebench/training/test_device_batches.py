@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from iebench.training import loading
-from iebench.training.loading import arriving, draw_stream, one_ahead
+from iebench.training.loading import batches_on_device, draw_stream, one_ahead
 from iebench.training.processes import Processes
 from shards.loader import draw_batches
 from shards.schema import open_dataset
@@ -49,7 +49,7 @@ class Device:
 
 def test_a_batch_is_copied_before_the_step_of_the_one_before_it(monkeypatch: pytest.MonkeyPatch):
     device = Device(monkeypatch)
-    for _, _, labels in arriving(iter("abc"), GPU):
+    for _, _, labels in batches_on_device(iter("abc"), GPU):
         device.events.append(f"step {labels.parts}")
     kept = [event for event in device.events if not event.startswith("hold")]
     assert kept == [
@@ -82,6 +82,6 @@ def test_on_the_cpu_nothing_is_read_ahead(toy_dataset: Path):
     stream = draw_stream(small_recipe().training, index, toy_dataset, Processes(0, 1, torch.device("cpu")))
     with draw_batches(stream, 0) as batches:
         watched = (read.append(1) or batch for batch in batches)
-        views, latents, labels = next(arriving(watched, torch.device("cpu")))
+        views, latents, labels = next(batches_on_device(watched, torch.device("cpu")))
     assert read == [1]
     assert (len(views), latents[0].dtype, labels.shape) == (2, torch.float64, (4,))

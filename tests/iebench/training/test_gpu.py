@@ -18,7 +18,7 @@ from iebench.cli.evaluating import evaluate_networks
 from iebench.recipes.recipe import Recipe
 from iebench.training import loop
 from iebench.training.health import Diverged
-from iebench.training.loading import arriving, draw_stream, on_device
+from iebench.training.loading import batches_on_device, draw_stream, on_device
 from iebench.training.loop import TrainingStopped, train
 from iebench.training.metrics_log import read_metrics
 from iebench.training.model import build_model
@@ -157,7 +157,7 @@ def test_batches_copied_one_ahead_on_a_stream_of_their_own_arrive_whole(toy_data
     for device in (GPU, CPU):
         stream = draw_stream(small_recipe().training, index, toy_dataset, Processes(0, 1, device))
         with draw_batches(stream, 1, device == GPU) as batches:
-            taken = [batch for _, batch in zip(range(6), arriving(batches, device), strict=False)]
+            taken = [batch for _, batch in zip(range(6), batches_on_device(batches, device), strict=False)]
             busy = torch.randn(2_000, 2_000, device=device) if device == GPU else torch.zeros(1)
             for _ in range(20 if device == GPU else 0):
                 busy = busy @ busy

@@ -72,7 +72,7 @@ def trained(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def test_a_run_folder_holds_configuration_curves_and_checkpoints(trained: Path, toy_dataset: Path):
     config = json.loads((trained / "config.json").read_text())
     assert config["recipe"] == small_recipe("training.epochs=4").model_dump(mode="json")
-    schedule = Schedule.of(small_recipe("training.epochs=4"), open_dataset(toy_dataset))
+    schedule = Schedule.from_recipe(small_recipe("training.epochs=4"), open_dataset(toy_dataset))
     assert [step for step, _ in losses(trained)] == list(range(1, schedule.steps + 1))
     assert list((trained / "tensorboard").glob("events.out.tfevents.*"))
     steps = [schedule.steps - 9, schedule.steps - 4, schedule.steps]
@@ -82,7 +82,7 @@ def test_a_run_folder_holds_configuration_curves_and_checkpoints(trained: Path, 
 
 def test_an_epoch_is_one_pair_per_object(toy_dataset: Path):
     index = open_dataset(toy_dataset)
-    schedule = Schedule.of(small_recipe("training.epochs=8"), index)
+    schedule = Schedule.from_recipe(small_recipe("training.epochs=8"), index)
     assert schedule.steps == 8 * index.splits["train"].objects // 4
     assert schedule.epoch(schedule.steps) == pytest.approx(8, abs=0.5)
 
@@ -202,7 +202,7 @@ def test_loader_processes_give_every_pair_and_end_with_the_training(toy_dataset:
     train(small_recipe("training.epochs=2", "training.workers=2"), toy_dataset, tmp_path / "run", "cpu")
     assert (
         losses(tmp_path / "run")[-1][0]
-        == Schedule.of(small_recipe("training.epochs=2"), open_dataset(toy_dataset)).steps
+        == Schedule.from_recipe(small_recipe("training.epochs=2"), open_dataset(toy_dataset)).steps
     )
 
 

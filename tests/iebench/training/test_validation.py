@@ -12,7 +12,7 @@ from iebench.training.loading import on_device
 from iebench.training.metrics_log import read_metrics
 from iebench.training.model import Model, build_model
 from iebench.training.precision import Precision
-from iebench.training.validation import Validation, held_pairs, spread
+from iebench.training.validation import Validation, even_ranges, read_validation_pairs
 from shards.batches import DrawBatch
 from shards.schema import DatasetIndex, open_dataset
 from shards.stream import DrawSettings, DrawStream
@@ -60,7 +60,7 @@ def test_the_scores_are_of_validation_objects_by_their_neighbors_and_heads(
     toy_dataset: Path, index: DatasetIndex, model: Model
 ):
     scores = Validation(toy_dataset, index, Precision("float32", CPU)).scores(model)
-    train_pairs, val_pairs = (held_pairs(toy_dataset, index, split) for split in ("train", "val"))
+    train_pairs, val_pairs = (read_validation_pairs(toy_dataset, index, split) for split in ("train", "val"))
     assert len(val_pairs.labels) == 2 * index.split("val").objects
     was_training = model.training
     model.eval()
@@ -99,7 +99,7 @@ def test_a_training_has_the_same_losses_with_validation_and_without(toy_dataset:
 
 @pytest.mark.parametrize(("count", "wanted", "runs"), [(5, 8, 4), (100, 8, 4), (41_920, 512, 64), (9, 8, 4)])
 def test_validated_objects_come_from_all_over_a_split_and_never_twice(count: int, wanted: int, runs: int):
-    found = [place for first, last in spread(count, wanted, runs) for place in range(first, last)]
+    found = [place for first, last in even_ranges(count, wanted, runs) for place in range(first, last)]
     assert found == sorted(set(found))
     assert len(found) == min(count, wanted)
     assert found[-1] >= count * (runs - 1) // runs - 1

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from iebench.training import watch as watching
-from iebench.training.watch import Loss, Watch
+from iebench.training.watch import LostProcess, Watch
 from processes import PATIENCE, wait_for
 
 WAITS = """
@@ -73,7 +73,7 @@ def test_all_end_when_one_dies_and_one_of_them_says_so(rank: int, speaker: int, 
         die(found[rank])
         others = [number for number in range(3) if number != rank]
         assert [ends[number].wait() for number in others] == [1, 1]
-        assert {found[number].loss for number in others} == {Loss(rank, None)}
+        assert {found[number].lost for number in others} == {LostProcess(rank, None)}
     said = [line for line in capfd.readouterr().err.splitlines() if line]
     assert len(said) == 1
     assert said[0].startswith(
@@ -120,7 +120,7 @@ def test_processes_that_are_done_end_in_any_order():
         for each in (found[1], found[0], found[2]):
             each.leave()
             each.close()
-        assert [each.loss for each in found] == [None] * 3
+        assert [each.lost for each in found] == [None] * 3
         assert not any(end.codes for end in ends)
         found.clear()
 
@@ -128,7 +128,7 @@ def test_processes_that_are_done_end_in_any_order():
 def test_a_main_thread_that_ends_by_itself_is_left_alone(capfd):
     with watches(2, grace=PATIENCE) as (found, ends):
         die(found[1])
-        assert found[0].loss_within(PATIENCE) == Loss(1, None)
+        assert found[0].lost_within(PATIENCE) == LostProcess(1, None)
         found[0].leave(1)
         found[0]._thread.join(PATIENCE)
         assert ends[0].codes == []
@@ -141,7 +141,7 @@ def test_a_stranger_at_the_port_is_not_heard():
         for words in (b"", b"lost 1 -\n", b"0" * 32 + b" 1\n", b"\xff\n", b"\n \n", b"a" * 9000):
             with socket.create_connection(("127.0.0.1", port)) as stranger:
                 stranger.sendall(words)
-        assert found[0].loss_within(0.3) is None
+        assert found[0].lost_within(0.3) is None
         assert found[0]._thread.is_alive()
         assert list(found[0]._peers) == [1]
 

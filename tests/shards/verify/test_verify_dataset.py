@@ -23,7 +23,7 @@ def test_a_whole_dataset_has_no_problem_and_every_view_is_counted(toy_dataset):
     assert sum(counted) == sum(split.views for split in index.splits.values())
 
 
-def test_a_resealed_shard_that_keeps_the_contract_has_no_problem(toy_copy):
+def test_a_resealed_shard_that_keeps_the_dataset_format_has_no_problem(toy_copy):
     reseal(toy_copy, SHARD, samples_with(0), objects=1)
     assert problems(toy_copy) == []
 

@@ -1,4 +1,4 @@
-"""A sample that breaks the contract is found and named, and so is one in the wrong place."""
+"""A sample that breaks the dataset format is found and named, and so is one in the wrong place."""
 
 import io
 import json
@@ -83,7 +83,7 @@ LATENTS = json.loads(samples_with(0)[1]["json"])["latents"]
         ({"color": 1}, "its metadata cannot be read (color: Extra inputs are not permitted)"),
     ],
 )
-def test_metadata_that_breaks_the_contract_is_found(toy_copy, metadata, said):
+def test_metadata_that_breaks_the_dataset_format_is_found(toy_copy, metadata, said):
     reseal(toy_copy, SHARD, samples_with(1, **metadata), objects=1)
     found = problems(toy_copy)
     assert len(found) <= 2 and any(
@@ -100,7 +100,7 @@ def test_metadata_that_breaks_the_contract_is_found(toy_copy, metadata, said):
         (encode_jpeg(np.zeros((32, 32, 3), np.uint8))[:-200], "its JPEG does not decode"),
     ],
 )
-def test_a_picture_that_breaks_the_contract_is_found(toy_copy, picture, said):
+def test_a_picture_that_breaks_the_dataset_format_is_found(toy_copy, picture, said):
     samples = samples_with(0)
     samples[3] = checked(samples[3], jpg=picture)
     reseal(toy_copy, SHARD, samples, objects=1)

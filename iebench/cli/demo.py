@@ -108,7 +108,7 @@ def run_demo(
             objects_per_shard=max(3, 240 // views),
             render=PRESETS["draft"].model_copy(update={"image_size": IMAGE_SIZE, "samples": SAMPLES}),
         )
-        plan = make_plan(Selection().of(models), settings)
+        plan = make_plan(Selection().find_objects(models), settings)
         execution = Execution(workers, device="cpu")  # a GPU would compile kernels for longer than it renders
         summary = render_with_bar(plan, data, execution)
         click.echo(describe(summary, data), err=True)

@@ -41,7 +41,7 @@ class Selection:
     split_csv: Path | None = None
     classes: Path | None = None
 
-    def of(self, models_folder: Path) -> "list[ObjectRef]":
+    def find_objects(self, models_folder: Path) -> "list[ObjectRef]":
         """Scans a folder and returns the chosen objects in their splits."""
         from render.catalog import limited, scan_models, select_objects, with_classes, with_splits
         from shards.class_lists import read_classes, read_official_split
@@ -60,15 +60,15 @@ class Selection:
             found = select_objects(found, read_names(self.objects))
         return limited(found, self.limit)
 
-    def shared(self, models_folder: Path, out: Path, add: bool) -> "list[ObjectRef]":
-        """Does as ``of`` in one of several processes, of which only the first scans the folder."""
+    def find_objects_once(self, models_folder: Path, out: Path, add: bool) -> "list[ObjectRef]":
+        """Does as ``find_objects`` in one of several processes, of which only the first scans the folder."""
         from render.shared_catalog import shared_catalog
         from shards.files import sha256_of
 
         files = (self.objects, *(self.split_files or (None, None)), self.split_csv, self.classes)
         digests = [path and sha256_of(path) for path in files]
         request = {"models": str(models_folder.absolute()), "limit": self.limit, "files": digests, "add": add}
-        return shared_catalog(out, models_folder, request, partial(self.of, models_folder))
+        return shared_catalog(out, models_folder, request, partial(self.find_objects, models_folder))
 
 
 def _execution(**values: Any) -> "Execution":
@@ -282,7 +282,11 @@ def render(
     from render.plan import make_plan
 
     settings, explicit = dataset
-    objects = selection.of(models_folder) if part is None else selection.shared(models_folder, out, add)
+    objects = (
+        selection.find_objects(models_folder)
+        if part is None
+        else selection.find_objects_once(models_folder, out, add)
+    )
     plan = make_plan(objects, settings.model_copy(update={"render": pixels}), explicit)
     summary = render_with_bar(plan, out, execution, part, repair, add)
     click.echo(describe(summary, out, part))

@@ -6,8 +6,8 @@ A run keeps its evaluations side by side, one file for each name: ``RUN/evaluati
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -181,10 +181,6 @@ class Evaluation:
     def estimates_of(self, network: str) -> dict[ScoreKey, Estimate]:
         """Returns the estimates of one network."""
         return {score.key: score.estimate for score in self.scores if score.network == network}
-
-    def with_scores(self, scores: Iterable[Score]) -> "Evaluation":
-        """Returns this evaluation with more scores."""
-        return replace(self, scores=(*self.scores, *scores))
 
     def to_json(self) -> str:
         """Writes the evaluation as JSON without NaN or infinity."""

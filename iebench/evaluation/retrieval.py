@@ -5,7 +5,7 @@ transformation to each of its views, itself included. MRR and H@k rank the objec
 gallery, by cosine similarity to the result; PRE is the rotation error of the nearest view of a whole gallery.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,22 +24,6 @@ SIMILARITIES_IN_MEMORY = 2**26
 
 
 @dataclass(frozen=True)
-class Retrieval:
-    """Results of a retrieval for each object, with each of its views as the target.
-
-    Attributes:
-        ranks: Ranks (objects, views) float, 1 if the target comes first; equal views share their middle rank, so
-            that collapsed embeddings score no better than chance.
-        ranked: First views (objects, views, first) int64 by falling similarity to the steered embedding.
-        pre: Rotation error (objects, views) float of the nearest view among all objects, in [0, 1].
-    """
-
-    ranks: Tensor
-    ranked: Tensor
-    pre: Tensor
-
-
-@dataclass(frozen=True)
 class GallerySearch:
     """Results of a search of a whole gallery for each query.
 
@@ -53,27 +37,6 @@ class GallerySearch:
     ranks: Tensor
     nearest: Tensor
     similarity: Tensor
-
-
-def retrieve(steered: Tensor, embeddings: Tensor, rotations: Tensor) -> Retrieval:
-    """Ranks views by how near they are to the predicted embedding.
-
-    Args:
-        steered: Embeddings (objects, views, dimension) of the first view, steered to each of the views.
-        embeddings: Embeddings (objects, views, dimension) of the views themselves.
-        rotations: Extrinsic xyz angles (objects, views, 3), rad.
-    """
-    ranks, ranked = rank_views(steered, embeddings)
-    nearest = search_gallery([steered.flatten(0, 1)], embeddings.flatten(0, 1)).nearest
-    angles = rotations.flatten(0, 1)
-    errors = rotation_errors(angles, angles[nearest])
-    return Retrieval(ranks, ranked, errors.unflatten(0, ranks.shape))
-
-
-def retrieval_metrics(found: Retrieval, hits_at: Sequence[int] = (1, 5, 10)) -> dict[str, float]:
-    """Computes MRR, H@k and PRE (lower is better) as means over objects and targets."""
-    hits = {f"h@{k}": (found.ranks <= k).double().mean().item() for k in hits_at}
-    return {"mrr": (1 / found.ranks).mean().item(), **hits, "pre": found.pre.double().mean().item()}
 
 
 def rank_views(steered: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:

@@ -395,7 +395,7 @@ def parse_index_text(text: bytes, path: str) -> DatasetIndex:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise IebenchError(
-            f"{path} breaks the data contract at {field}: {first['msg']}; render the dataset again"
+            f"{path} breaks the dataset format at {field}: {first['msg']}; render the dataset again"
         ) from None
     for split in index.splits.values():
         for shard in split.shards:

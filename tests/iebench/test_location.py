@@ -18,7 +18,7 @@ def test_verify_takes_an_address_over_connections_that_drop(cache, server):
     server.faults["train-000000.tar"] = [Fault(drop_after=3_000), Fault(status=503)]
     result = run("verify", server.address)
     assert result.code == 0, result.err
-    assert result.out == f"{server.address}: 84 views, all as the index and the contract say\n"
+    assert result.out == f"{server.address}: 84 views, all as the index and the dataset format say\n"
     assert "Unclosed" not in result.err
 
 

@@ -164,7 +164,7 @@ def test_check_and_render_say_the_same_of_every_model(models, tmp_path):
     usable = len(NOTES) + len(GOOD)
     assert f"{len(REASONS) + usable} objects in 3 classes, {usable} usable" in checked.out
     verified = call("verify", out)
-    assert verified.out == f"{out}: {3 * usable} views, all as the index and the contract say\n"
+    assert verified.out == f"{out}: {3 * usable} views, all as the index and the dataset format say\n"
 
     again = call("render", models, out, *SMALL, "--allow-failures", str(len(REASONS)))
     assert again.code == 0 and "nothing was rendered" in again.out

@@ -119,7 +119,7 @@ def test_no_bucket_and_no_dataset_are_one_sentence(bucket):
 def test_verify_takes_an_address_in_a_bucket(bucket):
     result = run("verify", ADDRESS)
     assert result.code == 0, result.err
-    assert result.out == f"{ADDRESS}: 84 views, all as the index and the contract say\n"
+    assert result.out == f"{ADDRESS}: 84 views, all as the index and the dataset format say\n"
 
 
 def test_without_keys_the_sentence_says_what_to_set(bucket, monkeypatch, tmp_path):

@@ -256,7 +256,7 @@ class TestIndex:
     @pytest.mark.parametrize("change", [{"image_size": "large"}, {"classes": None}, {"color": 1}])
     def test_that_breaks_the_dataset_format_says_where(self, toy_copy, change):
         with_index(toy_copy, **change)
-        with pytest.raises(IebenchError, match=f"breaks the data contract at {next(iter(change))}"):
+        with pytest.raises(IebenchError, match=f"breaks the dataset format at {next(iter(change))}"):
             open_dataset(toy_copy)
 
     @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_a_whole_dataset_is_verified(toy_dataset):
     result = call("verify", toy_dataset)
     assert (result.code, result.out) == (
         0,
-        f"{toy_dataset}: 84 views, all as the index and the contract say\n",
+        f"{toy_dataset}: 84 views, all as the index and the dataset format say\n",
     )
 
 
@@ -111,7 +111,7 @@ def test_a_folder_without_models_is_refused(tmp_path, command, make, said):
             "is not a dataset index that can be read",
         ),
         (lambda folder: change_index(folder, format_version=9), 1, "of format version 9"),
-        (lambda folder: change_index(folder, classes=3), 1, "breaks the data contract at classes"),
+        (lambda folder: change_index(folder, classes=3), 1, "breaks the dataset format at classes"),
         (lambda folder: rename_shard(folder, "../x.tar"), 1, "is not the name of a .tar file beside it"),
         (lambda folder: (folder / SHARD).unlink(), 1, f"{SHARD} is missing"),
         (truncate_shard, 1, f"{SHARD} has 5,000 bytes and should have"),

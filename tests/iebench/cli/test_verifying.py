@@ -36,7 +36,7 @@ def test_a_whole_dataset_is_whole_in_several_processes(toy_dataset):
     result = run("verify", toy_dataset, "--workers", "2")
     assert (result.code, result.out) == (
         0,
-        f"{toy_dataset}: 84 views, all as the index and the contract say\n",
+        f"{toy_dataset}: 84 views, all as the index and the dataset format say\n",
     )
 
 

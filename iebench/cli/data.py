@@ -154,7 +154,9 @@ def verify(dataset: Path, workers: int | None) -> None:
             f"{origin_of(dataset) or dataset} has {count:,} problem{'s' if count > 1 else ''}; "
             + "; then ".join(remedy for remedy, named in remedies.items() if named)
         )
-    click.echo(f"{origin_of(dataset) or dataset}: {total:,} views, all as the index and the dataset format say")
+    click.echo(
+        f"{origin_of(dataset) or dataset}: {total:,} views, all as the index and the dataset format say"
+    )
 
 
 @click.command(epilog="Example: iebench index data/views")

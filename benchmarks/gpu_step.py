@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.training.devices import fast_kernels
 from iebench.training.health import Health
-from iebench.training.loading import DeviceBatch, batches_on_device, on_device
+from iebench.training.loading import DeviceBatch, batches_on_device, to_device
 from iebench.training.model import Model, build_model
 from iebench.training.optimizers import build_optimizer
 from iebench.training.precision import Precision
@@ -109,7 +109,7 @@ def measure(
     feed = (
         batches_on_device(parts, device)
         if arrangement.copied_ahead
-        else (on_device(pair, device) for pair in parts)
+        else (to_device(pair, device) for pair in parts)
     )
     begin = time.perf_counter()
     loss = step(next(feed))

@@ -15,7 +15,7 @@ import click
 import torch
 
 from iebench.recipes.recipe import Recipe, load_recipe
-from iebench.training.loading import draw_stream, on_device
+from iebench.training.loading import draw_stream, to_device
 from iebench.training.model import build_model
 from iebench.training.precision import Precision
 from iebench.training.processes import Processes, start_processes
@@ -81,7 +81,7 @@ def our_step(recipe: Recipe, index: DatasetIndex, processes: Processes) -> Step:
 
     def step(parts: Parts) -> None:
         with precision.autocast():
-            outcome = model(*on_device(parts, processes.device))
+            outcome = model(*to_device(parts, processes.device))
         state.optimizer.zero_grad()
         precision.backward(outcome.loss)
         precision.update(state.optimizer)
@@ -91,7 +91,7 @@ def our_step(recipe: Recipe, index: DatasetIndex, processes: Processes) -> Step:
 
 def random_pair(parts: Parts) -> DrawBatch:
     """Random pixels with the latents and labels of a batch, page-locked where there is a GPU."""
-    (first, second), (before, after), labels = on_device(parts, torch.device("cpu"))
+    (first, second), (before, after), labels = to_device(parts, torch.device("cpu"))
     views = torch.stack([first, second])
     pair = DrawBatch(torch.randint_like(views, 256), torch.stack([before, after]), labels)
     return pair.pin_memory() if torch.cuda.is_available() else pair

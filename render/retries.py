@@ -51,7 +51,7 @@ class Blame(enum.Enum):
     OUTSIDE = enum.auto()
 
 
-class Turn(enum.Enum):
+class Retry(enum.Enum):
     """The conditions under which a job is tried again."""
 
     NEXT = enum.auto()
@@ -83,17 +83,17 @@ class Attempt:
         """Number of this attempt, from 1."""
         return self.crashes + self.losses + 1
 
-    def after(self, blame: Blame) -> tuple["Attempt", Turn]:
+    def after(self, blame: Blame) -> tuple["Attempt", Retry]:
         """The job's next attempt and its turn, given why this one ended."""
         if blame is Blame.MODEL:
-            return self, Turn.NEVER
+            return self, Retry.NEVER
         if blame is Blame.PROCESS:
             crashed = replace(self, crashes=self.crashes + 1)
-            return crashed, Turn.NEXT if crashed.crashes < CRASHES else Turn.NEVER
+            return crashed, Retry.NEXT if crashed.crashes < CRASHES else Retry.NEVER
         lost = replace(self, losses=self.losses + 1)
         if self.number >= ATTEMPTS:
-            return lost, Turn.NEVER
-        return lost, Turn.LAST if lost.losses == 1 else Turn.ALONE
+            return lost, Retry.NEVER
+        return lost, Retry.LAST if lost.losses == 1 else Retry.ALONE
 
 
 def blame_and_reason(error: BaseException) -> tuple[Blame, str]:
@@ -130,13 +130,13 @@ class JobQueue:
     """
 
     def __init__(self, jobs: Iterable[Job]) -> None:
-        self._waiting = {turn: deque[Attempt]() for turn in (Turn.NEXT, Turn.LAST, Turn.ALONE)}
+        self._waiting = {turn: deque[Attempt]() for turn in (Retry.NEXT, Retry.LAST, Retry.ALONE)}
         self._coming = map(Attempt, jobs)
         self._unavailable = 0  # models in a row
 
     def fill(self, count: int) -> None:
         """Takes jobs until so many are next, or there are no more."""
-        following = self._waiting[Turn.NEXT]
+        following = self._waiting[Retry.NEXT]
         following.extend(islice(self._coming, max(0, count - len(following))))
 
     def __len__(self) -> int:
@@ -150,12 +150,12 @@ class JobQueue:
         """
         for turn, attempts in self._waiting.items():
             if attempts:
-                return None if turn is Turn.ALONE and running else attempts.popleft()
+                return None if turn is Retry.ALONE and running else attempts.popleft()
         return None
 
     def put_back(self, attempt: Attempt) -> None:
         """Makes an attempt that never began the next one."""
-        self._waiting[Turn.NEXT].appendleft(attempt)
+        self._waiting[Retry.NEXT].appendleft(attempt)
 
     def succeeded(self) -> None:
         """Notes that a model was read and rendered."""
@@ -176,12 +176,12 @@ class JobQueue:
         following, turn = attempt.after(blame)
         if isinstance(error, SourceUnavailable):
             self._unavailable += 1
-            if turn is Turn.NEVER or self._unavailable > UNAVAILABLE_IN_A_ROW + running:
+            if turn is Retry.NEVER or self._unavailable > UNAVAILABLE_IN_A_ROW + running:
                 raise IebenchError(
                     f"the models cannot be read ({reason}): see whether their file system is there, and run the "
                     "same command again, which goes on where it was"
                 )
-        if turn is Turn.NEVER:
+        if turn is Retry.NEVER:
             return JobOutcome(attempt.job, None, reason, attempt.number)
         self._waiting[turn].append(following)
         return None

@@ -232,7 +232,7 @@ class DatasetIndex(_Record):
         return json.dumps(self.model_dump(mode="json"), indent=1) + "\n"
 
 
-class Fit(_Record):
+class SquareCrop(_Record):
     """Sizes by which a picture of any size becomes a square view: it is scaled, and then its middle is cut out.
 
     Attributes:
@@ -268,7 +268,7 @@ class SampleMetadata(_Record):
     scale: float | None = None
     notes: tuple[str, ...] = ()
     depth_scale: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    fit: Fit | None = None
+    fit: SquareCrop | None = None
     crc32: int | None = None
 
     def encode(self) -> bytes:

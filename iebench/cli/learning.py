@@ -7,7 +7,7 @@ from typing import Literal
 import click
 
 from iebench.cli.location import DatasetLocation, takes_dataset
-from iebench.training.launch import read_launch, said_once_per_node
+from iebench.training.launch import raise_once_per_node, read_launch
 from shards.errors import UsageError
 from shards.origin import origin_of
 
@@ -80,7 +80,7 @@ def train(
 
     if logs:
         overrides = (*overrides, f"training.log={json.dumps(logs)}")
-    with said_once_per_node():
+    with raise_once_per_node():
         folder = out if resume in (None, Path()) else resume
         if folder is None or (resume is None and (recipe is None or data is None)):
             raise UsageError(

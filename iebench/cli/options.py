@@ -65,7 +65,7 @@ def _help_all() -> click.Option:
     )
 
 
-def gathered(into: str, build: Callable[..., Any], *options: Decorator) -> Decorator:
+def options_as(into: str, build: Callable[..., Any], *options: Decorator) -> Decorator:
     """Gives a command several options as one argument.
 
     Args:

@@ -9,7 +9,7 @@ import click
 
 from iebench.cli.data import FOLDER, MODELS_ARGUMENT
 from iebench.cli.exit_codes import terminate_as_interrupt
-from iebench.cli.options import GroupedCommand, GroupedOption, gathered
+from iebench.cli.options import GroupedCommand, GroupedOption, options_as
 from iebench.cli.progress import ViewBar
 from shards.errors import IebenchError, UsageError
 
@@ -112,7 +112,7 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
 )
 @MODELS_ARGUMENT
 @click.argument("out", type=FOLDER)
-@gathered(
+@options_as(
     "selection",
     Selection,
     object_option(
@@ -137,7 +137,7 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
         "--limit", type=click.IntRange(1), metavar="N", help="Number of objects, evenly over the catalog."
     ),
 )
-@gathered(
+@options_as(
     "dataset",
     _views,
     view_option(
@@ -171,7 +171,7 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
     ),
     view_option("--objects-per-shard", rare=True, default=100, show_default=True, type=click.IntRange(1)),
 )
-@gathered(
+@options_as(
     "pixels",
     _render_settings,
     view_option("--passes", metavar="NAMES", help="More images of each view, as mask,depth,normal."),
@@ -211,7 +211,7 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
         help="bgr swaps red and blue, as published.",
     ),
 )
-@gathered(
+@options_as(
     "execution",
     _execution,
     run_option(

@@ -157,11 +157,11 @@ def as_encoder(
         return network
     name = getattr(network, "name", None) or getattr(network, "__name__", type(network).__name__)
     if transform is not None:
-        network = Transformed(transform, network)
+        network = WithTransform(transform, network)
     return Encoder(network, str(name), parts=parts, predictor=predictor)
 
 
-class Transformed(nn.Module):
+class WithTransform(nn.Module):
     """A network behind a function that prepares its images.
 
     Args:

@@ -24,7 +24,7 @@ SEED = 0
 
 
 @dataclass(frozen=True)
-class ManyViews:
+class ViewWithOthers:
     """One view of an object, and more of them.
 
     Attributes:
@@ -38,7 +38,7 @@ class ManyViews:
     latents: Tensor
 
 
-class MoreViews(ABC):
+class OtherViewsSource(ABC):
     """The base class of sources of more views of an object.
 
     Args:
@@ -49,7 +49,7 @@ class MoreViews(ABC):
         self.most = most
 
     @abstractmethod
-    def draw(self, views: Sequence[View], count: int, condition: Condition = CLEAN) -> ManyViews:
+    def draw(self, views: Sequence[View], count: int, condition: Condition = CLEAN) -> ViewWithOthers:
         """Draws the first view of an object and further ones.
 
         Args:
@@ -59,7 +59,7 @@ class MoreViews(ABC):
         """
 
 
-class AugmentedViews(MoreViews):
+class AugmentedViews(OtherViewsSource):
     """Gives augmentations of an object's first view.
 
     Args:
@@ -78,8 +78,8 @@ class AugmentedViews(MoreViews):
         self._before = before
         self._columns = [PARAMETERS.index(name) for name in (PARAMETERS if only is None else LATENTS[only])]
 
-    def draw(self, views: Sequence[View], count: int, condition: Condition = CLEAN) -> ManyViews:
-        """Draws as ``MoreViews.draw`` says; the augmentations are the same under all conditions."""
+    def draw(self, views: Sequence[View], count: int, condition: Condition = CLEAN) -> ViewWithOthers:
+        """Draws as ``OtherViewsSource.draw`` says; the augmentations are the same under all conditions."""
         view = views[0]
         pixels = corrupted_image(view.pixels(), condition, view.metadata.key)
         size = len(pixels)
@@ -92,10 +92,10 @@ class AugmentedViews(MoreViews):
             numbers = uniform_numbers(SEED, view.metadata.synset, view.metadata.object, number, 1)
             row[self._columns] = draw_parameters(self.config, 1, size, size, numbers)[self._columns]
             others[number] = augment(source, row, size, self.config.solarize_threshold)
-        return ManyViews(source, others, torch.from_numpy(latents))
+        return ViewWithOthers(source, others, torch.from_numpy(latents))
 
 
-class StoredViews(MoreViews):
+class StoredViews(OtherViewsSource):
     """Gives an object's other stored views.
 
     Args:
@@ -107,19 +107,19 @@ class StoredViews(MoreViews):
         super().__init__(views_per_object - 1)
         self._columns = list(columns)
 
-    def draw(self, views: Sequence[View], count: int, condition: Condition = CLEAN) -> ManyViews:
-        """Draws as ``MoreViews.draw`` says."""
+    def draw(self, views: Sequence[View], count: int, condition: Condition = CLEAN) -> ViewWithOthers:
+        """Draws as ``OtherViewsSource.draw`` says."""
         images = [
             _channels_first(corrupted_image(view.pixels(), condition, view.metadata.key))
             for view in views[: 1 + count]
         ]
         latents = torch.tensor([view.metadata.latents for view in views[: 1 + count]], dtype=torch.float64)
-        return ManyViews(images[0], torch.stack(images[1:]), latents[:, self._columns])
+        return ViewWithOthers(images[0], torch.stack(images[1:]), latents[:, self._columns])
 
 
 def more_views_for(
     predictor: EmbeddingPredictor | None, latent_names: Sequence[str], views_per_object: int, most: int
-) -> MoreViews:
+) -> OtherViewsSource:
     """Chooses the source of more views for a predictor; without a predictor, the default augmentations.
 
     Args:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from iebench.backbones.encoder import Encoder
 from iebench.evaluation.corruptions import CLEAN, Condition
-from iebench.evaluation.more_views import ManyViews, MoreViews
+from iebench.evaluation.more_views import OtherViewsSource, ViewWithOthers
 from iebench.evaluation.splits import Split
 from shards.lanes import segments_between
 from shards.reader import View, read_objects
@@ -91,7 +91,7 @@ class SteeredPass:
 
     classify: Classify
 
-    def __init__(self, encoder: Encoder, more: MoreViews, device: torch.device) -> None:
+    def __init__(self, encoder: Encoder, more: OtherViewsSource, device: torch.device) -> None:
         self._encoder, self._more, self._device = encoder, more, device
 
     @torch.no_grad()
@@ -144,11 +144,11 @@ class SteeredPass:
 
     def _drawn(
         self, objects: Sequence[Sequence[View]], count: int, condition: Condition
-    ) -> Iterator[list[ManyViews]]:
+    ) -> Iterator[list[ViewWithOthers]]:
         for chunk in _chunks(objects):
             yield [self._more.draw(views, count, condition) for views in chunk]
 
-    def _classified(self, many: Sequence[ManyViews]) -> dict[str, np.ndarray]:
+    def _classified(self, many: Sequence[ViewWithOthers]) -> dict[str, np.ndarray]:
         images = torch.stack([one.source for one in many]).to(self._device)
         others = torch.stack([one.others for one in many], dim=1).to(self._device)
         source, seconds = self._timed(lambda: self._embed(images))
@@ -175,7 +175,7 @@ class SteeredPass:
         predictor = self._encoder.predictor
         return representations if predictor is None else predictor.embed(representations)
 
-    def _steer(self, source: Tensor, many: Sequence[ManyViews], number: int) -> Tensor:
+    def _steer(self, source: Tensor, many: Sequence[ViewWithOthers], number: int) -> Tensor:
         """Steers the embeddings of the first views to further view ``number`` of each object."""
         predictor = self._encoder.predictor
         assert predictor is not None

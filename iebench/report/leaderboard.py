@@ -168,11 +168,18 @@ def published_standing(row: PublishedRow) -> Standing:
             score = row.scores[column.published]
             values[column.key] = SeedSummary(score, None, 1, None, None, None, OBJECTS["val"])
     return Standing(
-        row.method, False, row.told, row.variant, stated(row.source), values, row.source.title, _note(row)
+        row.method,
+        False,
+        row.told,
+        row.variant,
+        settings_of_source(row.source),
+        values,
+        row.source.title,
+        _note(row),
     )
 
 
-def stated(source: Source) -> dict[str, str | int | None]:
+def settings_of_source(source: Source) -> dict[str, str | int | None]:
     """Returns the settings that a source states."""
     return {
         "backbone": source.backbone,
@@ -205,7 +212,7 @@ def comparability(contender: Contender, rows: Sequence[PublishedRow]) -> str:
         probes = [f"probes ({settings.protocol}, {settings.epochs} epochs)"]
     phrases = []
     for title, source in {row.source.title: row.source for row in rows}.items():
-        differing = [*probes, *differences(settings_of(contender), stated(source))]
+        differing = [*probes, *differences(settings_of(contender), settings_of_source(source))]
         phrases.append(f"{', '.join(differing) or 'nothing that it states'} from {title}")
     return "differs in " + "; in ".join(phrases) + "."
 

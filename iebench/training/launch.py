@@ -66,7 +66,7 @@ def first_node(nodes: str) -> str:
 
 
 @contextmanager
-def said_once_per_node() -> Iterator[None]:
+def raise_once_per_node() -> Iterator[None]:
     """Runs a block that fails alike in all processes of a node: the first raises the error, the others exit silently."""
     try:
         yield

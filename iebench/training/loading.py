@@ -67,15 +67,15 @@ def batches_on_device(
         device: Device of this process.
     """
     if device.type != "cuda":
-        yield from (on_device(parts, device) for parts in batches)
+        yield from (to_device(parts, device) for parts in batches)
         return
     copies = torch.cuda.Stream(device)
 
     def copied(parts: tuple[DrawBatch, ...]) -> tuple[DeviceBatch, torch.cuda.Event]:
         with torch.cuda.stream(copies):
-            return on_device(parts, device), copies.record_event()
+            return to_device(parts, device), copies.record_event()
 
-    for (views, latents, labels), is_there in one_ahead(map(copied, batches)):
+    for (views, latents, labels), is_there in prefetch_one(map(copied, batches)):
         computations = torch.cuda.current_stream(device)
         computations.wait_event(is_there)
         for tensor in (*views, *latents, labels):  # or its memory could be given away before it was read
@@ -83,7 +83,7 @@ def batches_on_device(
         yield views, latents, labels
 
 
-def one_ahead(items: Iterable[T]) -> Iterator[T]:
+def prefetch_one(items: Iterable[T]) -> Iterator[T]:
     """Yields items in their order, each only when the next one has been fetched."""
     iterator = iter(items)
     for fetched in iterator:
@@ -93,7 +93,7 @@ def one_ahead(items: Iterable[T]) -> Iterator[T]:
         yield fetched
 
 
-def on_device(parts: tuple[DrawBatch, ...], device: torch.device) -> DeviceBatch:
+def to_device(parts: tuple[DrawBatch, ...], device: torch.device) -> DeviceBatch:
     """Joins the parts of one batch on ``device``: views, latents (still float64) and labels."""
 
     def joined(tensors: list[Tensor]) -> Tensor:

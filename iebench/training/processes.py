@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from iebench.training.devices import choose_device, claim_gpu, first_line, gpu_identity, require_own_gpus
-from iebench.training.launch import Launch, read_launch, said_once_per_node
+from iebench.training.launch import Launch, raise_once_per_node, read_launch
 from iebench.training.watch import LAST_WORD, Watch
 from shards.errors import IebenchError
 
@@ -184,7 +184,7 @@ def start_processes(device: str) -> Processes:
     Raises:
         UsageError: There is no such device here, or the environment does not say which process this is.
     """
-    with said_once_per_node():
+    with raise_once_per_node():
         launch = read_launch()
         chosen = choose_device(device, launch)
     if launch.count > 1:

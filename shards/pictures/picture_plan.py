@@ -18,7 +18,7 @@ from shards.pictures.source import PictureSource, make_catalog
 from shards.pictures.webdataset import WebDatasetShards
 from shards.pixels import PixelSums
 from shards.samples import Sample, encode_sample
-from shards.schema import ClassInfo, Fit, SampleMetadata
+from shards.schema import ClassInfo, SampleMetadata, SquareCrop
 from shards.shard_plan import fingerprint, plan_shards
 
 OBJECTS_PER_SHARD = 1000
@@ -53,10 +53,10 @@ class PictureSettings(BaseModel):
     catalogue_sha256: str
 
     @property
-    def fit(self) -> Fit | None:
+    def fit(self) -> SquareCrop | None:
         """Sizes by which readers scale and cut a stored picture; for views of 224 px, its shorter side becomes 256."""
         square = self.image_size
-        return Fit(shorter=round(square * 8 / 7), square=square) if self.is_fitted else None
+        return SquareCrop(shorter=round(square * 8 / 7), square=square) if self.is_fitted else None
 
 
 @dataclass(frozen=True)

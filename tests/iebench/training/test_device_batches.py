@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from iebench.training import loading
-from iebench.training.loading import batches_on_device, draw_stream, one_ahead
+from iebench.training.loading import batches_on_device, draw_stream, prefetch_one
 from iebench.training.processes import Processes
 from shards.loader import draw_batches
 from shards.schema import open_dataset
@@ -29,7 +29,7 @@ class Device:
         monkeypatch.setattr(torch.cuda, "Stream", lambda device: copies)
         monkeypatch.setattr(torch.cuda, "current_stream", lambda device: computations)
         monkeypatch.setattr(torch.cuda, "stream", self.stream)
-        monkeypatch.setattr(loading, "on_device", self.on_device)
+        monkeypatch.setattr(loading, "to_device", self.to_device)
 
     @contextmanager
     def stream(self, stream: SimpleNamespace):
@@ -37,7 +37,7 @@ class Device:
         yield
         self.inside.pop()
 
-    def on_device(self, parts: str, device: torch.device):
+    def to_device(self, parts: str, device: torch.device):
         assert self.inside == ["copies"]
         self.last = f"copy of {parts}"
         self.events.append(self.last)
@@ -62,7 +62,7 @@ def test_a_batch_is_copied_before_the_step_of_the_one_before_it(monkeypatch: pyt
 
 @pytest.mark.parametrize("count", range(4))
 def test_one_ahead_gives_everything_in_order(count: int):
-    assert list(one_ahead(range(count))) == list(range(count))
+    assert list(prefetch_one(range(count))) == list(range(count))
 
 
 def test_what_fails_to_come_is_an_error_and_not_an_end():
@@ -71,7 +71,7 @@ def test_what_fails_to_come_is_an_error_and_not_an_end():
         yield 2
         raise OSError("no shard")
 
-    ahead = one_ahead(items())
+    ahead = prefetch_one(items())
     assert next(ahead) == 1
     with pytest.raises(OSError, match="no shard"):
         next(ahead)

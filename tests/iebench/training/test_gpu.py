@@ -18,7 +18,7 @@ from iebench.cli.evaluating import evaluate_networks
 from iebench.recipes.recipe import Recipe
 from iebench.training import loop
 from iebench.training.health import Diverged
-from iebench.training.loading import batches_on_device, draw_stream, on_device
+from iebench.training.loading import batches_on_device, draw_stream, to_device
 from iebench.training.loop import TrainingStopped, train
 from iebench.training.metrics_log import read_metrics
 from iebench.training.model import build_model
@@ -140,7 +140,7 @@ def test_batches_of_loader_workers_are_page_locked_and_arrive_whole(toy_dataset:
         stream = draw_stream(config, index, toy_dataset, Processes(0, 1, device))
         with draw_batches(stream, 2, pins) as batches:
             batch = next(batches)
-            views, latents, labels = on_device(batch, device)
+            views, latents, labels = to_device(batch, device)
         if pins:
             assert all(part.views.is_pinned() for part in batch)
             moved = [value.cpu() for value in (*views, *latents, labels)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from iebench.training.launch import Launch, first_node, read_launch, said_once_per_node
+from iebench.training.launch import Launch, first_node, raise_once_per_node, read_launch
 from shards.errors import UsageError
 
 TORCHRUN = {
@@ -91,9 +91,9 @@ def test_the_first_of_a_list_of_nodes_is_where_all_meet(nodes: str, first: str):
 def test_what_fails_alike_on_a_node_is_said_by_its_first_process(monkeypatch: pytest.MonkeyPatch):
     for name, value in TORCHRUN.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(SystemExit) as ended, said_once_per_node():
+    with pytest.raises(SystemExit) as ended, raise_once_per_node():
         raise UsageError("no")
     assert ended.value.code == 2
     monkeypatch.setenv("LOCAL_RANK", "0")
-    with pytest.raises(UsageError), said_once_per_node():
+    with pytest.raises(UsageError), raise_once_per_node():
         raise UsageError("no")

@@ -11,7 +11,7 @@ from iebench.methods.simclr import SimCLR
 from iebench.recipes import recipe_names
 from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.training.augmented_views import augmentation_of
-from iebench.training.loading import on_device
+from iebench.training.loading import to_device
 from iebench.training.model import Model, build_model
 from iebench.training.optimizers import build_optimizer, set_learning_rate
 from iebench.training.precision import Precision
@@ -59,7 +59,7 @@ def step(model: Model, recipe: Recipe, pair: DrawBatch) -> dict[str, float]:
     """One step of training."""
     optimizer = build_optimizer(model, recipe)
     set_learning_rate(optimizer, recipe.optimizer.lr)
-    outcome = model(*on_device((pair,), CPU))
+    outcome = model(*to_device((pair,), CPU))
     outcome.loss.backward()
     optimizer.step()
     model.after_step(0.5)
@@ -89,7 +89,7 @@ def test_every_recipe_takes_a_step_in_mixed_precision(index: DatasetIndex, toy_d
     types = []
     model.backbone.register_forward_hook(lambda *call: types.append(call[-1].dtype))
     with precision.autocast():
-        outcome = model(*on_device((pair,), CPU))
+        outcome = model(*to_device((pair,), CPU))
     assert set(types) == {torch.bfloat16}
     assert outcome.loss.dtype == torch.float32
     precision.backward(outcome.loss)
@@ -125,7 +125,7 @@ def test_views_run_together_share_their_batch_statistics_and_apart_they_do_not(
     for model in (together, apart):
         model.backbone.register_forward_hook(lambda module, inputs, output: calls.append(len(inputs[0])))
     first, second = (
-        model(*on_device((pair,), CPU)).spaces["representation"][0] for model in (together, apart)
+        model(*to_device((pair,), CPU)).spaces["representation"][0] for model in (together, apart)
     )
     assert calls == [8, 4, 4]
     assert not torch.allclose(first, second)
@@ -200,6 +200,6 @@ def test_a_method_may_read_feature_maps_and_heads_read_their_means(
     monkeypatch.setitem(method._METHODS, "simclr", entry._replace(method=OnMaps))
     recipe = small_recipe("simclr", f"backbone.name={backbone}")
     model = build_model(recipe, index).train()
-    outcome = model(*on_device((pair,), CPU))
+    outcome = model(*to_device((pair,), CPU))
     assert all(space.shape == (4, 512) for space in outcome.spaces["representation"])
     assert step(model, recipe, pair)["loss"] > 0

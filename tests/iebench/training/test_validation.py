@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from iebench import train
 from iebench.report.plots import training_panels
-from iebench.training.loading import on_device
+from iebench.training.loading import to_device
 from iebench.training.metrics_log import read_metrics
 from iebench.training.model import Model, build_model
 from iebench.training.precision import Precision
@@ -33,7 +33,7 @@ def model(toy_dataset: Path, index: DatasetIndex) -> Model:
     found = build_model(small_recipe(), index)
     pair: DrawBatch = next(iter(DrawStream(toy_dataset, index, "train", DrawSettings(4))))
     with torch.no_grad():
-        found(*on_device((pair,), CPU))
+        found(*to_device((pair,), CPU))
     return found
 
 

@@ -68,7 +68,7 @@ def test_the_demo_renders_on_the_cpu_where_a_gpu_would_compile_kernels_for_minut
         raise InterruptedError
 
     monkeypatch.setattr(demo, "make_models_with_bar", lambda *_: 0)
-    monkeypatch.setattr(demo.Selection, "of", lambda *_: [])
+    monkeypatch.setattr(demo.Selection, "find_objects", lambda *_: [])
     monkeypatch.setattr(demo, "make_plan", lambda *_: None)
     monkeypatch.setattr(demo, "render_with_bar", render)
     with pytest.raises(InterruptedError):

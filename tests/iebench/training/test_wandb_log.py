@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,11 @@ def test_a_run_and_its_resumption_are_one_run_of_both_logs(toy_dataset: Path, tm
     resumed = call("train", "--resume", folder, "--set", "training.epochs=3", "--device", "cpu")
     assert resumed.code == 0, resumed.err
     assert run_id(folder) == first_id
-    assert curves(folder) == [first, losses(folder)[len(first) :]]
+    expected = [first, losses(folder)[len(first) :]]
+    deadline = time.monotonic() + PATIENCE  # the process of W&B may write after the run has ended
+    while curves(folder) != expected and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert curves(folder) == expected
     drawn = EventAccumulator(str(folder / "tensorboard")).Reload().Scalars("train/loss")
     assert [event.step for event in drawn] == [step for step, _ in losses(folder)]
 
@@ -85,6 +90,7 @@ def test_without_the_package_nothing_is_begun(
 
 BEGIN = """
 import sys
+import time
 from pathlib import Path
 from iebench.training.wandb_log import WandbLog
 from shards.errors import IebenchError

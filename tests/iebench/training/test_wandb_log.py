@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from commands import call
 from iebench.training import wandb_log
 from iebench.training.loop import train
 from iebench.training.wandb_log import run_id
-from processes import PATIENCE
+from processes import PATIENCE, wait_for
 from shards.errors import UsageError
 from small_runs import SMALL, losses, small_recipe
 
@@ -71,10 +70,7 @@ def test_a_run_and_its_resumption_are_one_run_of_both_logs(toy_dataset: Path, tm
     assert resumed.code == 0, resumed.err
     assert run_id(folder) == first_id
     expected = [first, losses(folder)[len(first) :]]
-    deadline = time.monotonic() + PATIENCE  # the process of W&B may write after the run has ended
-    while curves(folder) != expected and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert curves(folder) == expected
+    wait_for(lambda: curves(folder) == expected)  # the process of W&B may write after the run has ended
     drawn = EventAccumulator(str(folder / "tensorboard")).Reload().Scalars("train/loss")
     assert [event.step for event in drawn] == [step for step, _ in losses(folder)]
 
@@ -90,7 +86,6 @@ def test_without_the_package_nothing_is_begun(
 
 BEGIN = """
 import sys
-import time
 from pathlib import Path
 from iebench.training.wandb_log import WandbLog
 from shards.errors import IebenchError

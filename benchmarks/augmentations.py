@@ -26,12 +26,14 @@ from iebench.report.contenders import Contender
 from iebench.report.tables import interval_text, metric_at, spread_text
 from iebench.training.loop import train
 from iebench.training.run import Run
-from methods_table import contenders_by_recipe, put_section
+from methods_table import compare, contenders_by_recipe, put_section, summary
 from shards.schema import DatasetIndex, open_dataset
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 BEGIN, END = "<!-- augmentations: begin -->", "<!-- augmentations: end -->"
 RECIPES = ("simclr", "equimod_simclr", "byol", "equimod_byol", "steerable")
+BASES = [("equimod_simclr", "simclr"), ("equimod_byol", "byol")]
+"""Recipes with EquiMod, each with the one without."""
 GROUPS = ("all", "crop", "flip", "color_jitter", "grayscale", "blur", "solarize")
 PUBLISHED = (
     "Published on CIFAR-10 (ResNet-18, 800 epochs, linear evaluation; EquiMod's own code): SimCLR 90.96 %, with EquiMod "
@@ -126,13 +128,15 @@ def section(
         for kind in ("absolute", "relative")
     ]
     splits = {name: split.objects for name, split in index.splits.items()}
+    seeds = f"{options.seeds} seed{'s' * (options.seeds > 1)}"
     parts = [
         f"""## Learning from recorded augmentations
 {splits["train"]:,} training pictures of {len(index.classes)} classes, {splits["val"]:,} others; {index.image_size} px, \
-{recipe.backbone.name}, {recipe.training.epochs} epochs, batches of {recipe.training.batch_size}, {options.seeds} seeds, \
+{recipe.backbone.name}, {recipe.training.epochs} epochs, batches of {recipe.training.batch_size}, {seeds}, \
 in {seconds / 60:.0f} minutes on {options.threads} threads for what was not there yet. In brackets 95 % intervals over \
 objects and seeds.""",
         table(contenders, ACCURACY),
+        summary("EquiMod adds to linear top-1", compare("top-1", contenders, BASES)),
         "One encoding that is steered beside many encodings (accuracy of a linear classifier; docs/evaluation.md):",
         table(contenders, STEERING),
         "Telling corrupted pictures from clean ones, and the time of a picture:",

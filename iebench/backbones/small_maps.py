@@ -11,16 +11,17 @@ SMALL = 4
 """Largest height and width of an output for which the gradient of the weights is a product."""
 TINY = 2
 """Largest height and width of an output that is a product itself, as is the gradient of the input. The last stage of a
-ResNet has 2 x 2 pixels at 64 px, the one before it 4 x 4 (benchmarks/RESULTS.md, "Training: small maps on the CPU")."""
+ResNet has 2 x 2 pixels at 64 px, the one before it 4 x 4."""
 
-Pair = tuple[int, int]
+Pair = tuple[int, ...]
+"""Rows and columns."""
 
 
 class SmallMapConv2d(nn.Conv2d):
     """A convolution that multiplies matrices on the CPU where its output is small.
 
-    oneDNN is made for maps of many pixels; of four it computes the gradient of the weights at a tenth of the rate of
-    a product of matrices. Parameters, their names and results are those of ``Conv2d``, apart from rounding.
+    oneDNN is made for maps of many pixels; of few, a product of matrices gives the gradient of the weights faster
+    (benchmarks/RESULTS.md, "Training: small maps on the CPU"). Parameters, their names and results are those of ``Conv2d``, apart from rounding.
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -33,11 +34,13 @@ class SmallMapConv2d(nn.Conv2d):
         return output
 
     def _is_small(self, input: Tensor) -> bool:
-        if input.device.type != "cpu" or isinstance(self.padding, str) or self.padding_mode != "zeros":
+        if input.device.type != "cpu" or input.ndim != 4:
             return False
-        sizes = zip(input.shape[-2:], self.padding, self.kernel_size, self.stride, strict=True)
-        last = [(size + 2 * pad - kernel) // step for size, pad, kernel, step in sizes]
-        return self.groups == 1 and self.dilation == (1, 1) and min(last) >= 0 and max(last) < SMALL
+        if isinstance(self.padding, str) or self.padding_mode != "zeros":
+            return False
+        height, width = _output_size(input, self.weight, self.stride, self.padding)
+        is_plain = self.groups == 1 and self.dilation == (1, 1)
+        return is_plain and min(height, width) >= 1 and max(height, width) <= SMALL
 
 
 class _Products(torch.autograd.Function):
@@ -56,17 +59,11 @@ class _Products(torch.autograd.Function):
     def forward(ctx: Any, input: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:
         ctx.save_for_backward(input, weight)
         ctx.stride, ctx.padding = stride, padding
-        height, width = (
-            (size + 2 * pad - kernel) // step + 1
-            for size, pad, kernel, step in zip(
-                input.shape[2:], padding, weight.shape[2:], stride, strict=True
-            )
-        )
-        ctx.is_tiny = max(height, width) <= TINY
+        ctx.is_tiny = max(_output_size(input, weight, stride, padding)) <= TINY
         if not ctx.is_tiny:
             return F.conv2d(input, weight, None, stride, padding)
-        rows = _windows(input, weight, stride, padding).flatten(3)
-        return (rows @ _matrix(weight).t()).permute(0, 3, 1, 2)
+        windows = _windows(input, weight, stride, padding)
+        return (windows @ _matrix(weight).t()).permute(0, 3, 1, 2)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
@@ -79,10 +76,17 @@ class _Products(torch.autograd.Function):
             of_windows = (rows @ _matrix(weight)).unflatten(3, (*weight.shape[2:], -1))
             of_input = _sum_of_windows(of_windows, input.shape, ctx.stride, ctx.padding)
         if ctx.needs_input_grad[1]:
-            windows = _windows(input, weight, ctx.stride, ctx.padding).flatten(3)
+            windows = _windows(input, weight, ctx.stride, ctx.padding)
             product = rows.flatten(0, 2).t() @ windows.flatten(0, 2)
             of_weight = product.unflatten(1, (*weight.shape[2:], -1)).permute(0, 3, 1, 2)
         return of_input, of_weight, None, None
+
+
+def _output_size(input: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Pair:
+    """Returns height and width of a convolution's output; zero or less if the kernel does not fit the input."""
+    (rows, columns), (above, left) = weight.shape[2:], padding
+    height, width = input.shape[2:]
+    return (height + 2 * above - rows) // stride[0] + 1, (width + 2 * left - columns) // stride[1] + 1
 
 
 def _matrix(weight: Tensor) -> Tensor:
@@ -91,10 +95,11 @@ def _matrix(weight: Tensor) -> Tensor:
 
 
 def _windows(input: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:
-    """Returns the windows of maps as (batch, y, x, rows, columns, channels)."""
+    """Returns the windows of maps as (batch, y, x, rows * columns * channels)."""
     (above, left), (rows, columns) = padding, weight.shape[2:]
     padded = F.pad(input.permute(0, 2, 3, 1), (0, 0, left, left, above, above))
-    return padded.unfold(1, rows, stride[0]).unfold(2, columns, stride[1]).permute(0, 1, 2, 4, 5, 3)
+    windows = padded.unfold(1, rows, stride[0]).unfold(2, columns, stride[1])
+    return windows.permute(0, 1, 2, 4, 5, 3).flatten(3)
 
 
 def _sum_of_windows(windows: Tensor, shape: torch.Size, stride: Pair, padding: Pair) -> Tensor:

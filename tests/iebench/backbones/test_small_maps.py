@@ -62,6 +62,14 @@ def test_what_it_does_not_know_stays_a_convolution(options):
     assert torch.equal(products(input), plain(input))
 
 
+def test_an_image_without_a_batch_stays_a_convolution():
+    torch.manual_seed(0)
+    plain = nn.Conv2d(4, 4, 3, padding=1, bias=False)
+    (products,) = multiply_small_maps(nn.Sequential(deepcopy(plain)))
+    input = torch.randn(4, 2, 2)
+    assert torch.equal(products(input), plain(input))
+
+
 def test_too_small_an_input_is_the_error_of_a_convolution():
     with pytest.raises(RuntimeError, match="Kernel size can't be greater"):
         SmallMapConv2d(3, 4, 3)(torch.zeros(1, 3, 2, 2))

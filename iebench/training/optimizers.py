@@ -106,28 +106,28 @@ class CombinedOptimizer(Optimizer):
             optimizer.state = self.state
 
 
-def build_optimizer(model: Model, recipe: Recipe, device: torch.device | None = None) -> Optimizer:
+def build_optimizer(model: Model, recipe: Recipe) -> Optimizer:
     """Builds the recipe's optimizer, and Adam for the online heads, which have a learning rate of their own.
+
+    PyTorch's optimizers run as fused kernels.
 
     Args:
         model: Network to train. The online heads make up the last parameter group.
         recipe: Recipe that names the optimizer and its coefficients.
-        device: Device of the model; PyTorch's optimizers run as fused kernels if it is given.
     """
     config = recipe.optimizer
-    fused = True if device is not None else None
     watching = set(model.online.parameters())
     trained = [value for value in model.parameters() if value.requires_grad and value not in watching]
     heads = {"params": list(model.online.parameters()), "lr": recipe.online.lr, "weight_decay": 0.0}
     if config.name == "adam":
         group = {"params": trained, "weight_decay": config.weight_decay}
-        return torch.optim.Adam([group, heads], lr=config.lr, fused=fused)
+        return torch.optim.Adam([group, heads], lr=config.lr, fused=True)
     main: Optimizer
     if config.name == "adamw":
-        main = torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay, fused=fused)
+        main = torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay, fused=True)
     elif config.name == "sgd":
         main = torch.optim.SGD(
-            trained, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, fused=fused
+            trained, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, fused=True
         )
     else:
         main = LARS(
@@ -140,7 +140,7 @@ def build_optimizer(model: Model, recipe: Recipe, device: torch.device | None = 
             config.momentum,
             config.trust_coefficient,
         )
-    return CombinedOptimizer([main, torch.optim.Adam([heads], fused=fused)])
+    return CombinedOptimizer([main, torch.optim.Adam([heads], fused=True)])
 
 
 def learning_rate(config: OptimizerConfig, step: int, steps: int, epoch_steps: float = 0.0) -> float:

@@ -27,7 +27,7 @@ class TrainingState:
 
     def __init__(self, model: Model, recipe: Recipe, precision: Precision) -> None:
         self.model = model.to(precision.device)
-        self.optimizer = build_optimizer(model, recipe, precision.device)
+        self.optimizer = build_optimizer(model, recipe)
         self.optimizer_name = recipe.optimizer.name
         self.precision = precision
         self.step = 0

@@ -202,7 +202,7 @@ def test_a_fused_optimizer_takes_the_steps_of_the_other(toy_dataset: Path, name:
     weights = []
     for device in (GPU, None):
         model = build_model(recipe, index).to(GPU)
-        optimizer = build_optimizer(model, recipe, device)
+        optimizer = build_optimizer(model, recipe)
         assert any(group.get("fused") for group in optimizer.param_groups) is (device is not None)
         for seed in range(3):
             generator = torch.Generator(GPU).manual_seed(seed)

@@ -16,7 +16,7 @@ from iebench.cli.rendering import Selection, describe, render_with_bar
 from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.training.loop import train
 from iebench.training.pace import readable_duration
-from iebench.training.precision import Precision
+from iebench.training.precision import has_fast_bfloat16
 from iebench.training.run import Run
 from render.executor import Execution
 from render.plan import PlanSettings, make_plan
@@ -26,8 +26,8 @@ from shards.child_processes import available_cores
 
 IMAGE_SIZE = 64
 SAMPLES = 1
-"""Paths traced per pixel; at 64 px a view takes less than half the time of the 4 paths of ``draft``, and training does
-not tell them apart."""
+"""Paths traced per pixel; the 4 paths of ``draft`` take longer and gave no better scores at 64 px (benchmarks/RESULTS.md,
+"The demo")."""
 RECIPES = {"run": "demo", "vicreg": "demo_vicreg"}
 """Recipes by the folders of their runs; the first is the demo's main run."""
 
@@ -141,11 +141,8 @@ def expected_seconds(recipes: Sequence[Recipe], objects_per_class: int, views: i
     Four in five objects are for training. The last run is evaluated without an untrained network of its own.
     """
     objects = objects_per_class * len(CLASSES)
-    trained = {}
-    for recipe in recipes:
-        precision = Precision(recipe.training.precision, torch.device("cpu"))
-        rate = TRAINED_PER_SECOND[precision.name]
-        trained[_training(recipe)] = 1.6 * objects * recipe.training.epochs / rate
+    rate = TRAINED_PER_SECOND["bfloat16" if has_fast_bfloat16(torch.device("cpu")) else "float32"]
+    trained = {_training(recipe): 1.6 * objects * recipe.training.epochs / rate for recipe in recipes}
     networks = len(recipes) + 1
     return {
         "models": objects / MODELS_PER_SECOND,

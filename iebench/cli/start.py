@@ -42,10 +42,10 @@ def demo(
 ) -> None:
     """Go from nothing to an evaluated model and its report.
 
-    Takes ten minutes or more on two cores, and says at the start how long each stage is expected to take. Makes
-    procedural models, renders them, trains SIE on the views, evaluates it next to the untrained network and writes
-    OUT/report.html. --vicreg sets what is invariant beside what is equivariant. The same command again goes on where
-    it was stopped.
+    Takes seven to ten minutes on two cores, longer on older ones, and says at the start how long each stage is
+    expected to take. Makes procedural models, renders them, trains SIE on the views, evaluates it next to the
+    untrained network and writes OUT/report.html. --vicreg sets what is invariant beside what is equivariant. The same
+    command again goes on where it was stopped.
     """
     from iebench.cli.demo import run_demo
 

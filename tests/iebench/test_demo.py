@@ -74,3 +74,9 @@ def test_the_demo_renders_on_the_cpu_where_a_gpu_would_compile_kernels_for_minut
     with pytest.raises(InterruptedError):
         demo.run_demo(tmp_path, seed=0, workers=1, objects_per_class=2, views=2, overrides=())
     assert asked[0].device == "cpu"
+
+
+def test_times_are_estimated_for_a_precision_that_only_gpus_have():
+    recipe = demo.demo_recipe("demo", 0, ("training.precision=float16",))
+    expected = demo.expected_seconds([recipe], objects_per_class=2, views=2)
+    assert expected["training sie"] > 0

@@ -129,6 +129,7 @@ def section(
     ]
     splits = {name: split.objects for name, split in index.splits.items()}
     seeds = f"{options.seeds} seed{'s' * (options.seeds > 1)}"
+    gains = compare("top-1", contenders, BASES)
     parts = [
         f"""## Learning from recorded augmentations
 {splits["train"]:,} training pictures of {len(index.classes)} classes, {splits["val"]:,} others; {index.image_size} px, \
@@ -136,7 +137,7 @@ def section(
 in {seconds / 60:.0f} minutes on {options.threads} threads for what was not there yet. In brackets 95 % intervals over \
 objects and seeds.""",
         table(contenders, ACCURACY),
-        summary("EquiMod adds to linear top-1", compare("top-1", contenders, BASES)),
+        summary("EquiMod adds to linear top-1", gains) if gains else "",
         "One encoding that is steered beside many encodings (accuracy of a linear classifier; docs/evaluation.md):",
         table(contenders, STEERING),
         "Telling corrupted pictures from clean ones, and the time of a picture:",

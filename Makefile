@@ -13,7 +13,7 @@ help: ## List the targets
 
 setup: $(READY) ## Make .venv with pinned versions and iebench in it (PYTHON= chooses the interpreter)
 
-demo: $(READY) ## From nothing to an evaluated SIE model and runs/demo/report.html, in seven to ten minutes
+demo: $(READY) ## From nothing to an evaluated SIE model and runs/demo/report.html, in seven to eleven minutes
 	$(BIN)/iebench demo --out runs/demo
 
 test: $(READY) ## Run all tests that need no GPU, in as many processes as JOBS says (2)

@@ -42,7 +42,7 @@ def demo(
 ) -> None:
     """Go from nothing to an evaluated model and its report.
 
-    Takes seven to ten minutes on two cores, longer on older ones, and says at the start how long each stage is
+    Takes seven to eleven minutes on two cores, longer on older ones, and says at the start how long each stage is
     expected to take. Makes procedural models, renders them, trains SIE on the views, evaluates it next to the
     untrained network and writes OUT/report.html. --vicreg sets what is invariant beside what is equivariant. The same
     command again goes on where it was stopped.

@@ -4,20 +4,20 @@ import click
 from click.testing import CliRunner
 
 from commands import call
-from iebench.cli.options import GroupedCommand, GroupedOption, gathered
+from iebench.cli.options import GroupedCommand, GroupedOption, options_as
 
 SCREEN = 50  # lines
 
 
 @click.command(cls=GroupedCommand)
 @click.argument("name")
-@gathered(
+@options_as(
     "size",
     lambda width, height: (width, height),
     click.option("--width", cls=GroupedOption, group="How large", default=1, help="In metres."),
     click.option("--height", cls=GroupedOption, group="How large", default=2),
 )
-@gathered(
+@options_as(
     "paint", dict, click.option("--color", "hue", cls=GroupedOption, group="How it looks", default="red")
 )
 @click.option("--quiet", is_flag=True)

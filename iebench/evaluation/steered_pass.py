@@ -93,6 +93,7 @@ class SteeredPass:
 
     def __init__(self, encoder: Encoder, more: OtherViewsSource, device: torch.device) -> None:
         self._encoder, self._more, self._device = encoder, more, device
+        self._is_warm = False
 
     @torch.no_grad()
     def embed_first(self, objects: Sequence[Sequence[View]]) -> Tensor:
@@ -120,11 +121,10 @@ class SteeredPass:
             ``*_seconds`` (objects, 1) or (objects, count), an object's share of the time of encoding or of a step.
         """
         found: dict[str, list[np.ndarray]] = {}
-        is_first = True
         for many in self._drawn(objects, count, condition):
-            if is_first:  # what is done once, such as choosing kernels, is no part of the times
+            if not self._is_warm:  # what is done once, such as choosing kernels, is no part of the times
                 self._classified(many)
-                is_first = False
+                self._is_warm = True
             for name, values in self._classified(many).items():
                 found.setdefault(name, []).append(values)
         return {name: np.concatenate(parts) for name, parts in found.items()}

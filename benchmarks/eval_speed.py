@@ -229,9 +229,9 @@ def compare(options: argparse.Namespace) -> None:
           f"an epoch costs {per_epoch[1]:.2f} s one by one, {per_epoch[0]:.3f} s now: "
           f"{per_epoch[1] / per_epoch[0]:.0f} x at equal epochs, {alone.cpu / quick.cpu:.1f} x at these scores:")  # fmt: skip
     print(f"  {'task':<16}{'part':<12}{'one by one':>12}{'stacked':>12}{'published':>12}")
-    for place, probe in enumerate(probes_of(thorough)):
+    for number, probe in enumerate(probes_of(thorough)):
         if probe.fingerprint == "trained":
-            values = (scores[name][place] for name in ("alone", "stacked", "quick"))
+            values = (scores[name][number] for name in ("alone", "stacked", "quick"))
             print(f"  {probe.task.name:<16}{probe.part:<12}" + "".join(f"{value:12.4f}" for value in values))
 
 

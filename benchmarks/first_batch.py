@@ -65,8 +65,8 @@ def serving(folder: Path, throttle: Throttle) -> Iterator[str]:
             self.send_header("Content-Length", str(stop - start))
             self.end_headers()
             try:
-                for place in range(start, stop, _PIECE):
-                    piece = data[place : min(place + _PIECE, stop)]
+                for offset in range(start, stop, _PIECE):
+                    piece = data[offset : min(offset + _PIECE, stop)]
                     throttle.take(len(piece))
                     self.wfile.write(piece)
             except OSError:

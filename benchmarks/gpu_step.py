@@ -88,10 +88,10 @@ def main(
     name: str, device: str, batch_size: int, size: int, seconds: float, overrides: tuple[str, ...]
 ) -> None:
     """Measures one arrangement."""
-    arrangement, place = ARRANGEMENTS[name], torch.device(device)
+    arrangement, chosen = ARRANGEMENTS[name], torch.device(device)
     torch.backends.cudnn.benchmark = True
-    with fast_kernels(place) if arrangement.checked else nullcontext():
-        print(json.dumps(measure(arrangement, place, batch_size, size, seconds, overrides)))
+    with fast_kernels(chosen) if arrangement.checked else nullcontext():
+        print(json.dumps(measure(arrangement, chosen, batch_size, size, seconds, overrides)))
 
 
 def measure(

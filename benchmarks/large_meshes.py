@@ -99,8 +99,8 @@ class _Spent:
 
 def sheet_lines(side: int) -> list[str]:
     """A wavy sheet of 2 * side² triangles with a normal for each vertex, every face twice, as lines of an OBJ file."""
-    places = np.linspace(-0.5, 0.5, side + 1)
-    x, z = (axis.ravel() for axis in np.meshgrid(places, places))
+    positions = np.linspace(-0.5, 0.5, side + 1)
+    x, z = (axis.ravel() for axis in np.meshgrid(positions, positions))
     y = 0.05 * np.sin(20 * x) * np.sin(20 * z)
     slopes = [-np.cos(20 * x) * np.sin(20 * z), np.ones_like(x), -np.sin(20 * x) * np.cos(20 * z)]
     lines = [f"v {a:.6f} {b:.6f} {c:.6f}" for a, b, c in zip(x, y, z, strict=True)]

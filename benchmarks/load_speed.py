@@ -121,11 +121,14 @@ def write_published(folder: Path, objects: int, views: int, size: int | None = N
     jpegs = cycle([path.read_bytes() if size is None else shrunk(path, size) for path in stored])
     for number in range(objects):
         synset, name = f"{number % 5:08d}", f"object{number:05d}"
-        place = folder / synset / name
-        place.mkdir(parents=True)
+        object_folder = folder / synset / name
+        object_folder.mkdir(parents=True)
         for view, jpeg in zip(range(views), jpegs, strict=False):
-            (place / f"image_{view}.jpg").write_bytes(jpeg)
-            np.save(place / f"latent_{view}.npy", draw_latents(VARIANTS["3diebench"], 0, synset, name, view))
+            (object_folder / f"image_{view}.jpg").write_bytes(jpeg)
+            np.save(
+                object_folder / f"latent_{view}.npy",
+                draw_latents(VARIANTS["3diebench"], 0, synset, name, view),
+            )
 
 
 def shrunk(path: Path, size: int) -> bytes:
@@ -220,9 +223,9 @@ def print_augmented(source: Path, rounds: int, batch_size: int, images: int, roo
     """Augmented views a second: of class folders by torchvision, and of the same pictures by our stream."""
     folders, packed = room / "pictures", room / "packed"
     for number, path in enumerate(sorted(source.glob("*/*/image_0.jpg"))):
-        place = folders / path.parts[-3]
-        place.mkdir(parents=True, exist_ok=True)
-        (place / f"p{number:05d}.jpg").write_bytes(path.read_bytes())
+        class_folder = folders / path.parts[-3]
+        class_folder.mkdir(parents=True, exist_ok=True)
+        (class_folder / f"p{number:05d}.jpg").write_bytes(path.read_bytes())
     plan = make_picture_plan(open_pictures(folders), crop=224)
     pack(plan, packed, 2, ViewBar("pack"))
     loaders: dict[str, Callable[[], Iterator[int]]] = {

@@ -197,8 +197,8 @@ def frame(turnings: Sequence[Turning], number: int) -> Image.Image:
     means = ([item.angles.mean().item() for item in turnings], [item.unturned for item in turnings])
     mean, unturned, chance = (np.mean(values) for values in (*means, [item.chance for item in turnings]))
     found = f"found: {mean:.0f}° off on average, without turning {unturned:.0f}°, at random {chance:.0f}°"
-    for place, text in enumerate(("the network sees", "asked for", found)):
-        pen.text((left[place], 6), text, INK, font(13))
+    for column, text in enumerate(("the network sees", "asked for", found)):
+        pen.text((left[column], 6), text, INK, font(13))
     for row, turning in enumerate(turnings):
         top = MARGIN + row * (LARGE + CAPTION + GAP)
         shown = [turning.source, turning.turned[number]]

@@ -149,7 +149,7 @@ def _latents_table(index: DatasetIndex) -> str:
         f"{' or '.join(f'[{low:.4g}, {high:.4g}]' for low, high in item.intervals)} |"
         for position, item in enumerate(index.latents)
     )
-    return f"| place | latent | unit | range |\n|---|---|---|---|\n{rows}\n\n"
+    return f"| column | latent | unit | range |\n|---|---|---|---|\n{rows}\n\n"
 
 
 def _origin(index: DatasetIndex) -> str:

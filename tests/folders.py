@@ -26,20 +26,20 @@ def write_folder(
 ) -> Path:
     """Writes objects (``synset/object``) as the published generator leaves them."""
     for name in objects or OBJECTS:
-        place = folder / name
-        place.mkdir(parents=True)
+        object_folder = folder / name
+        object_folder.mkdir(parents=True)
         synset, object_id = name.split("/")
         for view in range(views):
             latents = draw_latents(VARIANTS[variant], 0, synset, object_id, view)
             pixels = toy_image(len(object_id), object_id, latents)[:size, :size]
             jpeg = encode_jpeg(pixels, chroma=chroma, channel_order=channel_order)
-            (place / f"image_{view}.jpg").write_bytes(jpeg)
-            np.save(place / f"latent_{view}.npy", latents.astype(dtype))
+            (object_folder / f"image_{view}.jpg").write_bytes(jpeg)
+            np.save(object_folder / f"latent_{view}.npy", latents.astype(dtype))
     return folder
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """The bytes of every file of a folder by its place, but for what is hidden."""
+    """The bytes of every file of a folder by its relative path, without hidden files."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))

@@ -42,11 +42,11 @@ def seen(radii: tuple[float, float, float], latents: np.ndarray, size: int) -> S
         np.stack([across, up, -np.ones_like(up)], axis=-1) @ AXES
     )  # as long as they are deep: 1 along the axis
     turn = Rotation.from_euler("xyz", latents[:3]).as_matrix()
-    place = np.array(latents[7:10]) if len(latents) > 7 else np.zeros(3)
+    position = np.array(latents[7:10]) if len(latents) > 7 else np.zeros(3)
     to_ball = turn / np.array(
         radii
     )  # row vectors in the world become ones in which the ellipsoid is a unit ball
-    start, direction = (EYE - place) @ to_ball, rays @ to_ball
+    start, direction = (EYE - position) @ to_ball, rays @ to_ball
     square, half = (direction**2).sum(-1), direction @ start
     discriminant = half**2 - square * (start @ start - 1)
     near = (-half - np.sqrt(np.maximum(discriminant, 0))) / square

@@ -49,9 +49,9 @@ def test_an_address_with_a_cold_cache_gives_what_the_folder_gives(cache, server,
     there = called(command, server.address, tmp_path / "there")
     assert there.code == 0, there.err
     here = called(command, server.folder, tmp_path / "here")
-    places = [(str(server.folder), server.address), (str(tmp_path / "here"), str(tmp_path / "there"))]
+    names = [(str(server.folder), server.address), (str(tmp_path / "here"), str(tmp_path / "there"))]
     expected = here.out
-    for own, other in places:
+    for own, other in names:
         expected = expected.replace(own, other)
     assert there.out == expected
     assert files_of(tmp_path / "there") == files_of(tmp_path / "here")

@@ -26,14 +26,14 @@ def build(name: str, size: tuple[int, int], paint: dict, quiet: bool) -> None:
     click.echo(f"{name} {size} {paint} {quiet}")
 
 
-def test_options_arrive_as_the_objects_they_are_gathered_into():
+def test_options_arrive_as_the_objects_that_are_built_of_them():
     result = CliRunner().invoke(build, ["--height", "5", "shed", "--color", "blue", "--quiet"])
     assert result.output == "shed (1, 5) {'hue': 'blue'} True\n"
 
 
 def test_help_has_headings_in_the_order_of_definition_and_ungrouped_options_last():
     text = CliRunner().invoke(build, ["--help"]).output
-    places = [
+    positions = [
         text.index(part)
         for part in (
             "How large:",
@@ -45,8 +45,8 @@ def test_help_has_headings_in_the_order_of_definition_and_ungrouped_options_last
             "Options:",
         )
     ]
-    assert places == sorted(places)
-    assert text.index("--quiet") > places[-1] and text.index("--help") > places[-1]
+    assert positions == sorted(positions)
+    assert text.index("--quiet") > positions[-1] and text.index("--help") > positions[-1]
     assert text.count("How large:") == 1 and "[default]" not in text
 
 
@@ -59,9 +59,9 @@ def test_the_render_command_shows_its_options_under_four_headings():
         "How it runs:",
         "Options:",
     ]
-    places = [text.index(heading) for heading in headings]
-    assert places == sorted(places)
-    sections = [text[start:end] for start, end in zip(places, [*places[1:], None], strict=True)]
+    positions = [text.index(heading) for heading in headings]
+    assert positions == sorted(positions)
+    sections = [text[start:end] for start, end in zip(positions, [*positions[1:], None], strict=True)]
     members = [
         ["--limit"],
         ["--range", "--latents", "--passes"],

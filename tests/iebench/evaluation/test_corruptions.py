@@ -85,7 +85,7 @@ def test_a_package_that_is_missing_is_named(image: np.ndarray, monkeypatch: pyte
 def test_shown_views_are_drawn_by_the_name_of_their_object():
     drawn = [chosen_views("a", str(number), 50, 1) for number in range(200)]
     assert drawn == [chosen_views("a", str(number), 50, 1) for number in range(200)]
-    assert len({places[0] for places in drawn}) > 40
+    assert len({views[0] for views in drawn}) > 40
     assert chosen_views("a", "0", 3, 5) == [0, 1, 2]
 
 
@@ -98,8 +98,8 @@ def test_rows_stand_object_by_object_view_by_view_whatever_the_batches(toy_datas
     expected = []
     for start in range(0, len(views), index.views_per_object):
         metadata = views[start].metadata
-        for place in chosen_views(metadata.synset, metadata.object, index.views_per_object, 2):
-            view = views[start + place]
+        for number in chosen_views(metadata.synset, metadata.object, index.views_per_object, 2):
+            view = views[start + number]
             expected += [corrupted_image(view.pixels(), item, view.metadata.key) for item in conditions]
     rows = []
     for share in range(2):

@@ -27,8 +27,8 @@ class MovedStack(ProbeStack):
 
     def to(self, *arguments: Any, **settings: Any) -> "MovedStack":
         for held in (self.weights, self.biases):
-            for place, value in enumerate(held):
-                held[place] = nn.Parameter(value.detach().to(*arguments))
+            for number, value in enumerate(held):
+                held[number] = nn.Parameter(value.detach().to(*arguments))
         return self
 
 

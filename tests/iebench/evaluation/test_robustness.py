@@ -61,9 +61,9 @@ def test_accuracies_are_means_over_conditions_and_relative_to_clean_views():
     clean = answers((generator.random((40, 1)) < 0.9).astype(float))
     corrupted = answers((generator.random((40, 75)) < 0.6).astype(float))
     scores = score_corruptions(clean, corrupted, 0.25)
-    for place, name in enumerate(CORRUPTIONS):
-        assert CORRUPTED[5 * place].corruption == name
-        chosen = corrupted.hits[:, 5 * place : 5 * place + 5]
+    for number, name in enumerate(CORRUPTIONS):
+        assert CORRUPTED[5 * number].corruption == name
+        chosen = corrupted.hits[:, 5 * number : 5 * number + 5]
         assert scores[name]["top1"].value == pytest.approx(chosen.mean())
     assert scores["severity_2"]["top1"].value == pytest.approx(corrupted.hits[:, 1::5].mean())
     assert scores["all"]["top1"].value == pytest.approx(corrupted.hits.mean())

@@ -12,9 +12,9 @@ def test_the_nearest_are_of_other_objects_and_nearest_by_cosine():
     vectors = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.8, -0.5], [-1.0, 0.1], [-0.9, 0.3]])
     owners = torch.tensor([0, 0, 1, 1, 2])
     centered = F.normalize(vectors - vectors.mean(dim=0), dim=1)
-    for place, found in enumerate(nearest_of_others(vectors, owners).tolist()):
-        others = [other for other in range(5) if owners[other] != owners[place]]
-        by_hand = sorted(others, key=lambda other: -float(centered[place] @ centered[other]))
+    for view, found in enumerate(nearest_of_others(vectors, owners).tolist()):
+        others = [other for other in range(5) if owners[other] != owners[view]]
+        by_hand = sorted(others, key=lambda other: -float(centered[view] @ centered[other]))
         assert found == by_hand[: len(found)]
 
 

@@ -29,15 +29,15 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def records(path: Path) -> list[Record]:
     """The records of a W&B file: LevelDB's log format, blocks of 32 KiB in which each piece has 7 bytes before it."""
-    content, place, found, whole = path.read_bytes(), HEADER, [], b""
-    while place + HEADER <= len(content):
-        left = BLOCK - place % BLOCK
+    content, offset, found, whole = path.read_bytes(), HEADER, [], b""
+    while offset + HEADER <= len(content):
+        left = BLOCK - offset % BLOCK
         if left < HEADER:
-            place += left
+            offset += left
             continue
-        length, kind = int.from_bytes(content[place + 4 : place + 6], "little"), content[place + 6]
-        whole += content[place + HEADER : place + HEADER + length]
-        place += HEADER + length
+        length, kind = int.from_bytes(content[offset + 4 : offset + 6], "little"), content[offset + 6]
+        whole += content[offset + HEADER : offset + HEADER + length]
+        offset += HEADER + length
         if kind in (1, 4):  # the whole of a record, or its last piece
             found.append(Record.FromString(whole))
             whole = b""

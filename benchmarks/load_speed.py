@@ -67,7 +67,7 @@ class PublishedFolder(Dataset):
         return len(self.objects)
 
     def __getitem__(self, number: int) -> tuple[torch.Tensor, ...]:
-        """Both views, normalised, the rotation between them and the difference of hues."""
+        """Both views, normalized, the rotation between them and the difference of hues."""
         folder = self.objects[number]
         one, other = self.random.choice(self.views, 2, replace=False)
         first, second = (self._image(folder / f"image_{view}.jpg") for view in (one, other))

@@ -16,14 +16,14 @@ from shards.schema import ClassInfo, object_key, split_of
 
 @dataclass(frozen=True)
 class ObjectRef:
-    """One object of the catalogue.
+    """One object of the catalog.
 
     Attributes:
         path: File of the model, or the archive that holds it.
         member: Name of the model in the archive; empty if ``path`` is the model itself.
         rescaled: True if the model is scaled to a unit diagonal, which ShapeNet's have already.
-        source: The folder that the catalogue is of; None for a model by itself.
-        listing: Where the archive lists it; None where there is no archive, or the archive lacks the model.
+        source: The folder that the catalog is of; None for a model by itself.
+        listing: Byte ranges at which the archive's directory lists it; None if there is no archive or it lacks the model.
     """
 
     synset: str
@@ -65,17 +65,17 @@ def scan_models(folder: Path, limit: int | None = None) -> list[ObjectRef]:
 
 
 def limited(objects: Sequence[ObjectRef], limit: int | None) -> list[ObjectRef]:
-    """Takes at most ``limit`` objects, evenly over the catalogue; labels are those of the remaining synsets."""
+    """Takes at most ``limit`` objects, evenly over the catalog; labels are those of the remaining synsets."""
     if limit is not None and limit < len(objects):
         objects = [objects[position * len(objects) // limit] for position in range(limit)]
     return _labeled(objects)
 
 
 def select_objects(objects: Iterable[ObjectRef], names: Iterable[tuple[str, str]]) -> list[ObjectRef]:
-    """The objects of a catalogue with these (synset, object) names, labelled anew by their own synsets.
+    """The objects of a catalog with these (synset, object) names, relabeled by their own synsets.
 
     Raises:
-        UsageError: The catalogue lacks one.
+        UsageError: The catalog lacks one.
     """
     wanted = set(names)
     chosen = [item for item in objects if (item.synset, item.object_id) in wanted]
@@ -90,13 +90,13 @@ def select_objects(objects: Iterable[ObjectRef], names: Iterable[tuple[str, str]
 def with_splits(
     objects: Iterable[ObjectRef], splits: Mapping[tuple[str, str], str], folder: Path
 ) -> list[ObjectRef]:
-    """The objects that are in one of the splits, in it, labelled anew by their own synsets.
+    """Returns the objects that are in one of the splits, with that split and with labels among the remaining synsets.
 
-    An object that a split names and the catalogue lacks is listed with the path where it should be, so that
+    An object that a split names and the catalog lacks is listed with the path where it should be, so that
     rendering names it among the failures.
 
     Args:
-        objects: Catalogue of the models.
+        objects: Catalog of the models.
         splits: Split of each (synset, object).
         folder: Folder of the models.
     """
@@ -110,10 +110,10 @@ def with_splits(
 
 
 def with_classes(objects: Iterable[ObjectRef], classes: Mapping[str, str]) -> list[ObjectRef]:
-    """The objects that have a class, in it, under their uid; for collections whose folders are no classes.
+    """Returns the objects that have a class, named by this class and their uid; for folders that are not classes.
 
     Args:
-        objects: The catalogue. An object's uid is the end of its name, as that of ``glbs/000-023/UID.glb``.
+        objects: The catalog. An object's uid is the end of its name, as that of ``glbs/000-023/UID.glb``.
         classes: The class of each uid.
 
     Raises:
@@ -131,7 +131,7 @@ def with_classes(objects: Iterable[ObjectRef], classes: Mapping[str, str]) -> li
 
 
 def classes_of(objects: Iterable[ObjectRef]) -> tuple[ClassInfo, ...]:
-    """The classes of a catalogue by label."""
+    """The classes of a catalog by label."""
     return classes_of_synsets(item.synset for item in objects)
 
 

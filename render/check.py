@@ -58,7 +58,7 @@ def check_models(
     """Imports every model into Blender, renders one tiny view of it, and says what a render would say.
 
     Args:
-        objects: The catalogue.
+        objects: The catalog.
         workers: Render processes.
         advance: Called after each object.
         timeout: Seconds for reading a model, and for its view; None means what a render takes.

@@ -46,8 +46,8 @@ class ShardClaims:
     def each(self, shards: Sequence[ShardPlan[ObjectRef]]) -> Iterator[ShardPlan[ObjectRef]]:
         """Claims shards one after the other, each when it is asked for.
 
-        Shards of others are passed over and come again at the end, since a process that died holds none; it ends when
-        others hold all that are left.
+        Shards that other processes hold are tried again after all others, because a process that dies releases its
+        shards. The iteration ends when other processes hold all that are left.
 
         Args:
             shards: The shards, in the order in which they are claimed.

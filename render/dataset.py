@@ -66,7 +66,7 @@ def render_dataset(
 ) -> RenderSummary:
     """Renders what is missing of a planned dataset.
 
-    A shard that lacks an object is made anew out of the objects that are sound in it and of that one.
+    A shard that lacks objects is made again from its intact objects and the missing ones.
 
     Args:
         plan: Plan of the dataset.
@@ -75,7 +75,7 @@ def render_dataset(
         progress: Progress bar.
         part: Shares the shards with the other parts, which may run at the same time; a run without one finishes the dataset.
         repair: Reads all sealed shards first, and renders what is damaged in them.
-        add: The dataset may have been made of fewer objects; of those that the plan adds, the views are rendered.
+        add: Whether the dataset may have been made from fewer objects; then the others are added.
 
     Raises:
         UsageError: ``out`` holds something else, or another process renders into it, or there is no Blender.
@@ -113,7 +113,7 @@ def _render_whole(plan: Plan, staging: Staging, execution: Execution, progress: 
 
 
 def _require_ours(plan: Plan, out: Path, add: bool) -> None:
-    """Makes sure that a folder is for this plan, whatever devices rendered what is there."""
+    """Raises an error unless a folder is new or for this plan; with ``add``, for a plan of fewer objects."""
     path = out / INDEX_NAME
     settings = plan.settings
     if path.is_file():
@@ -185,14 +185,14 @@ class _Run:
         return rendered
 
     def _on_known_device(self, execution: Execution) -> Execution:
-        """``auto`` goes on on what the dataset was begun on."""
+        """Replaces the device ``auto`` by the kind of device that the dataset was begun on, if there is exactly one."""
         kinds = self._staging.devices()
         if execution.device != "auto" or execution.mix_devices or len(kinds) != 1:
             return execution
         return dataclasses.replace(execution, device=cast("DeviceChoice", kinds[0]))
 
     def _missing(self, sealer: Sealer, progress: Progress, readers: int) -> Iterator[Job]:
-        """The jobs to do, shard by shard as they are asked for; shards that lack no object are sealed."""
+        """Yields the jobs for missing objects, one batch of shards at a time; a shard that needs no job is sealed at once."""
         views, total = self._plan.settings.views, self._assignment.objects
         for number, batch in enumerate(self._assignment.batches()):
             jobs = self._missing_of(batch, sealer, readers)

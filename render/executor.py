@@ -23,10 +23,10 @@ from shards.files import DISK_ERRORS
 
 EngineName = Literal["local", "ray"]
 FAILED_STARTS = 5
-"""So many workers in a row, and one more per worker asked for, may die before they are ready."""
+"""Number of workers in a row, beyond one for each worker asked for, that may die before they are ready."""
 _LONGEST_WAIT = 1.0  # seconds
 _GRACE = 60.0
-"""Seconds beyond all alarms of a job before its worker is taken for one that no signal reaches."""
+"""Seconds beyond the limits of all steps of a job, after which its worker is stopped as unreachable."""
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,13 @@ def open_engine(execution: Execution, first: Job) -> Engine:
 
 
 def run_jobs(jobs: Iterable[Job], engine: Engine, limits: Limits) -> Generator[JobOutcome, None, None]:
-    """Runs jobs; what is tried again and how often is told in ``render.retries``.
+    """Runs jobs, and tries failed ones again by the rules in ``render.retries``.
 
     Args:
         jobs: Jobs to run; each is taken when a worker is free for it.
         engine: Source of the workers.
-        limits: The time for each step. A worker's kernel keeps it; here a job is only given up that is far over it.
+        limits: Time limits of each step. Alarms in the workers enforce them; this process only gives up a job that
+            is far over its limits.
 
     Yields:
         One outcome per job, as they end.
@@ -188,7 +189,7 @@ class _Crew:
             self._watch(worker.start(), _Task(worker))
 
     def give(self, attempt: Attempt) -> bool:
-        """Has an idle worker run an attempt; False where that worker turns out to be gone."""
+        """Gives an attempt to an idle worker; returns False if that worker is gone."""
         worker = self._idle.pop()
         try:
             future = worker.submit(attempt.job)
@@ -201,9 +202,9 @@ class _Crew:
         return True
 
     def wait(self) -> Iterator[tuple[Attempt, RenderResult | BaseException]]:
-        """Waits a moment; yields the attempts that ended, with what came of them.
+        """Waits up to a second, and yields attempts that ended, each with its result or its error.
 
-        Futures tell of their end themselves: to ask a thousand of them at each turn would take longer than the turn.
+        Futures put themselves into a queue when they are done, because polling a thousand of them would take too long.
         """
         with contextlib.suppress(Empty):
             future = self._done.get(timeout=_LONGEST_WAIT)

@@ -19,9 +19,9 @@ START_ON_CPU, START_ON_GPU = 300.0, 3600.0
 
 _SHORTEST_VIEW = 60.0
 _SECONDS_PER_SAMPLE, _SECONDS_PER_FRAME = 0.0465, 0.12
-"""Of 256 px on one core, as measured; see benchmarks/RESULTS.md."""
+"""Seconds for each sample and for each frame of 256 px on one core, as measured (benchmarks/RESULTS.md)."""
 _MARGIN = 30
-"""A heavy model on a core that others use takes so many times longer."""
+"""Factor of the measured time that a heavy model on a busy core may take."""
 
 
 @dataclass(frozen=True)

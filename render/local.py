@@ -36,7 +36,7 @@ _PROBE_TIMEOUT = 300.0  # seconds
 
 
 class LocalWorker:
-    """A process that renders; where it is killed, it is thrown away.
+    """A render process; if it dies, the executor replaces this worker by a new one.
 
     Args:
         settings: The settings of the renders.
@@ -78,7 +78,7 @@ class LocalWorker:
         self._process.join()
 
     def _schedule(self, name: str, function: Callable, *arguments: Any) -> Future:
-        """Gives a job to the process; if it fails, what Blender said is kept under a name."""
+        """Gives a job to the process; if it fails, the end of Blender's output is kept in ``logs/NAME.log``."""
         try:
             future = self._process.submit(function, *arguments)
         except KeyboardInterrupt:  # the caller has no future yet by which it would stop this worker
@@ -105,7 +105,7 @@ class LocalWorker:
                 (self._setup.staging / "logs" / f"{name[:200]}.log").write_bytes(tail)
 
     def _named(self, error: BaseException) -> BaseException:
-        """An alarm by what took so long."""
+        """Returns the error, or a ``TimedOut`` that names the limit if an alarm ended the process."""
         if not isinstance(error, ProcessExpired) or error.exitcode != -signal.SIGALRM:
             return error
         limits = self._setup.limits

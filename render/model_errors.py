@@ -15,7 +15,7 @@ class SourceUnavailable(Exception):
 
     @classmethod
     def by(cls, error: OSError) -> "SourceUnavailable":
-        """Returns the reason in a sentence's words."""
+        """Creates this error from an ``OSError``; the message names its file and its reason."""
         where = f"{error.filename}: " if error.filename else ""
         return cls(f"{where}{error.strerror or os.strerror(error.errno or 0)}")
 

@@ -29,7 +29,7 @@ class Part:
         return f"{self.number}/{self.count}"
 
     def in_turn(self, shards: Sequence[RenderShard]) -> tuple[RenderShard, ...]:
-        """All shards, beginning where no other part begins as long as there are enough."""
+        """Returns all shards, rotated so that each part begins at another one if there are enough."""
         first = (self.number - 1) * len(shards) // self.count
         return (*shards[first:], *shards[:first])
 
@@ -145,7 +145,7 @@ class ClaimedShards:
         return self._lists[shard.name]
 
     def pass_over(self, shard: RenderShard) -> None:
-        """Lets others have it; what failed in it is not told again."""
+        """Releases the claim; failures in this shard are not reported again."""
         del self._lists[shard.name]
         self.claims.release(shard.name)
 

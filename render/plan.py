@@ -27,16 +27,22 @@ class PlanSettings(BaseModel):
 
     variant: Variant = "3diebench"
     seed: int = 0
-    ranges: dict[str, Intervals] = Field(default={}, description="of latents, where not the variant's")
-    latents_sha256: str = Field(default="", description="of explicit latents; empty where they are drawn")
+    ranges: dict[str, Intervals] = Field(
+        default={}, description="intervals of the latents that differ from the variant's"
+    )
+    latents_sha256: str = Field(
+        default="", description="SHA-256 of explicit latents; empty if latents are drawn"
+    )
     views: int = Field(default=50, ge=1, description="views per object")
     objects_per_shard: int = Field(default=100, ge=1)
     render: RenderSettings = RenderSettings()
     blender: str = ""
-    pixels_version: int = Field(default=1, description="1 where none was recorded")
+    pixels_version: int = Field(
+        default=1, description="version of the rendered pixels; 1 if none is recorded"
+    )
     catalogue_sha256: str = ""
     devices: tuple[str, ...] = Field(
-        default=(), description="kinds that rendered it; empty until it is whole"
+        default=(), description="kinds of devices that rendered it; empty until it is complete"
     )
 
     @property
@@ -90,16 +96,16 @@ class Plan:
 def make_plan(
     objects: Sequence[ObjectRef], settings: PlanSettings, explicit: ExplicitLatents | None = None
 ) -> Plan:
-    """Puts the objects of each split, in catalogue order, into shards of ``objects_per_shard``.
+    """Puts the objects of each split, in catalog order, into shards of ``objects_per_shard``.
 
     Args:
-        objects: Catalogue of the models.
+        objects: Catalog of the models.
         settings: Settings of the dataset.
-        explicit: Latents of every view, if they are not drawn; the catalogue is limited to the objects
+        explicit: Latents of every view, if they are not drawn; the catalog is limited to the objects
             that they name, and number of views and ranges are theirs.
 
     Raises:
-        UsageError: Explicit latents name an object that the catalogue does not have, or a range is of a latent
+        UsageError: Explicit latents name an object that the catalog does not have, or a range is of a latent
             that the variant does not have.
     """
     latents = (
@@ -124,7 +130,7 @@ def make_plan(
 
 
 def must_be_rendered_again(index: DatasetIndex) -> bool:
-    """Whether a dataset shows ShapeNet's classes as rendered when doubled faces still gave black triangles."""
+    """Returns whether ShapeNet's classes were rendered by an older ``PIXELS_VERSION``, when doubled faces gave black triangles."""
     renderer = index.renderer
     ours = "render" in renderer and "views" in renderer
     shapenet = any(re.fullmatch(r"\d{8}", item.synset) for item in index.classes)

@@ -26,11 +26,11 @@ from render.worker import RenderResult
 from shards.errors import IebenchError
 
 CRASHES = 2
-"""So often may an object crash or hang its process before it is given up."""
+"""Number of crashes or time-outs after which an object is given up."""
 ATTEMPTS = 5
-"""So often is an object tried whose processes were ended from outside."""
+"""Largest number of attempts for an object whose processes are ended from outside."""
 UNAVAILABLE_IN_A_ROW = 20
-"""So many models that cannot be read, and one more per running job, stop the run: the file system has gone."""
+"""Number of unreadable models in a row, beyond one for each running job, after which one more stops the run."""
 
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 

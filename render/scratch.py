@@ -16,7 +16,7 @@ _KEPT_OF_LOG = 2**16  # bytes
 
 
 class Scratch:
-    """A folder of this process on this machine, which goes with it.
+    """A temporary folder of this process on this machine, which ``remove`` deletes.
 
     A process that is killed cannot remove its folder; the next one on the machine does.
 

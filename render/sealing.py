@@ -19,7 +19,7 @@ from shards.shard_plan import ShardPlan
 from shards.writer import encode_members, join_shard
 
 _AT_ONCE = 4
-"""Threads: sealing waits for disks and hashes, neither of which keeps Python."""
+"""Number of threads; sealing waits for disks and hashes, which release Python's global interpreter lock (GIL)."""
 
 
 @dataclass(frozen=True)

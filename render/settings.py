@@ -37,10 +37,16 @@ class RenderSettings(BaseModel):
     image_size: int = Field(default=256, ge=16, le=4096, description="width and height in pixels")
     samples: int = Field(default=6, ge=1, le=65536, description="paths traced for each pixel, at most")
     adaptive_threshold: float = Field(
-        default=0.0, ge=0, le=1, description="noise at which a pixel gets no more samples; 0: all get all"
+        default=0.0,
+        ge=0,
+        le=1,
+        description="noise below which a pixel gets no more samples; 0 turns adaptive sampling off",
     )
     min_samples: int = Field(
-        default=0, ge=0, le=4096, description="before a pixel may stop; 0: Blender's choice"
+        default=0,
+        ge=0,
+        le=4096,
+        description="fewest samples before adaptive sampling may stop a pixel; 0 leaves it to Blender",
     )
     sampling: Sampling = Field(default="sobol", description="pattern of the random numbers")
     coincident_faces: CoincidentFaces = Field(

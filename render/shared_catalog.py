@@ -1,4 +1,4 @@
-"""The catalogue of a dataset that several processes render: one scans the models, the others read what it found."""
+"""The catalog of a dataset that several processes render: one scans the models, the others read what it found."""
 
 import gzip
 import json
@@ -23,7 +23,7 @@ def shared_catalog(
     Args:
         out: The dataset's folder.
         models: Folder of the models; all paths are below it.
-        request: Values on which the scan depends, as JSON; a catalogue of another request is not used.
+        request: Values on which the scan depends, as JSON; a catalog of another request is not used.
         scan: Finds the objects.
 
     Raises:

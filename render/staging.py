@@ -1,7 +1,7 @@
 """Finished objects on their way into a shard.
 
 While a dataset is being rendered, ``OUT/.render`` holds one tar and one record per finished object, one
-record per sealed shard, the settings, the catalogue and the logs. Each file appears whole or not at all, so the
+record per sealed shard, the settings, the catalog and the logs. Each file appears whole or not at all, so the
 folder can be left at any moment and taken up again. When the dataset is whole, the folder goes.
 """
 
@@ -32,7 +32,7 @@ LONGEST_NAME = 200  # file systems take 255 bytes, with what is put before and b
 
 
 class StagedObject(BaseModel):
-    """Reads the record of a finished object.
+    """The record of a finished object.
 
     Attributes:
         pixels: Sums over its views.
@@ -116,8 +116,8 @@ class Staging:
             there = self.devices()
             if there and kind not in there and not mixed:
                 raise UsageError(
-                    f"{self.out} was begun on {' and '.join(there)} and would go on on {kind}, whose pixels differ; "
-                    f"choose --device {there[0]}, or --mix-devices if that is all the same"
+                    f"{self.out} was begun on {' and '.join(there)} and would be continued on {kind}, whose pixels differ; "
+                    f"choose --device {there[0]}, or accept the difference with --mix-devices"
                 )
             write_text(self.folder / _DEVICES_NAME, json.dumps(sorted({*there, kind})))
 

@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from render.frame import Frame
 
 LOG_NAME = "blender.log"
-"""Where a worker's Blender tells what it does, in the worker's folder; of the object at hand alone."""
+"""File in the worker's folder that receives Blender's output; it is emptied before each object."""
 
 _FIRST_TO_BE_KILLED = 1000  # of /proc/PID/oom_score_adj, whose range is -1000 to 1000
 _KERNEL_CACHE = str(4 * 2**30)  # bytes; the driver's default is less than the kernels of Cycles take
 _WAITS = (1.0, 5.0, 20.0)
-"""Seconds until a model that could not be read is read again, before the job is given back."""
+"""Seconds to wait between attempts to read a model; if the attempt after the last wait fails too, so does the job."""
 
 _scene: "Scene | None" = None
 _device = CPU  # that the scene is rendered on
@@ -98,7 +98,7 @@ def require_blender() -> None:
 def start_worker(setup: WorkerSetup) -> None:
     """Prepares a fresh process: it ends with its parent, leaves Ctrl-C to it, and builds the scene.
 
-    When memory runs out, the kernel shall end this process, whose object is then tried again, not the parent.
+    If memory runs out, the kernel ends this process before its parent, and the object is tried again.
 
     Raises:
         UsageError: This machine has no such device.
@@ -165,7 +165,7 @@ def render_object(job: Job, limits: Limits) -> RenderResult:
 
 @contextlib.contextmanager
 def _loaded_model(scene: "Scene", job: Job, limits: Limits) -> Iterator["ModelChanges"]:
-    """Loads a job's model, again after a while where that fails by the file system it is on."""
+    """Loads a job's model; if its file system fails, tries again after each of ``_WAITS``."""
     for wait in (*_WAITS, None):
         with contextlib.ExitStack() as stack:
             try:
@@ -241,7 +241,7 @@ def _use_scratch(folder: Path) -> None:
 
 
 def _leave_parents_blender() -> None:
-    """A parent that has loaded Blender hands down a path on which Blender's scripts hide Blender itself."""
+    """Removes Blender's folders from ``sys.path``: a parent that has loaded Blender hands them down, and they hide ``bpy``."""
     sys.path[:] = [folder for folder in sys.path if "/bpy/" not in Path(folder).as_posix()]
 
 
@@ -252,7 +252,7 @@ def _be_first_when_memory_runs_out() -> None:
 
 
 def _redirect_output(path: Path) -> None:
-    """Blender prints on the process's own descriptors, past ``sys.stdout``."""
+    """Redirects descriptors 1 and 2 to a file, because Blender writes to them directly and not to ``sys.stdout``."""
     descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
     for stream in (1, 2):
         os.dup2(descriptor, stream)

@@ -39,10 +39,10 @@ def small_batch(method: Method, rows: int = 8, seed: int = 1) -> Batch:
     generator = torch.Generator().manual_seed(seed)
     count = range(method.view_count)
     views = tuple(torch.randn(rows, WIDTH, generator=generator).requires_grad_() for _ in count)
-    told = tuple(
+    transformations = tuple(
         torch.randn(rows, sum(DIMENSIONS[group] for group in relation.groups), generator=generator)
         for relation in method.relations()
     )
     targets = tuple(torch.randn(rows, WIDTH, generator=generator) for _ in method.target_views)
     labels = torch.randint(CLASSES, (rows,), generator=generator)
-    return Batch(views, told, labels, targets if method.base_momentum is not None else None)
+    return Batch(views, transformations, labels, targets if method.base_momentum is not None else None)

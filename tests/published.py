@@ -109,12 +109,12 @@ def read_case(path: Path) -> Case:
 def _predictor(published: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     if published["predictor_type"] == "mlp":
         return {"kind": "mlp", "hidden": [len(arrays["weight.predictor.pred.0.bias"])]}
-    told = arrays["in.latent"].shape[1]
+    width = arrays["in.latent"].shape[1]
     return {
         "hidden": [int(width) for width in published["predictor"].split("-") if width],
         "relu": published["predictor_relu"],
         "bias": published["bias_pred"],
-        "hypernetwork_hidden": [told, told] if published["hypernetwork"] == "deep" else [],
+        "hypernetwork_hidden": [width, width] if published["hypernetwork"] == "deep" else [],
         "hypernetwork_bias": published["bias_hypernet"],
     }
 

@@ -114,8 +114,8 @@ class SIEResNet(nn.Module):
         super().__init__()
         self.conv1 = PaddedConv2d(3, 64, 7, stride=2)
         self.bn1 = nn.BatchNorm2d(64)
-        # The published code pads right and bottom by one pixel of -1e4. No maximum of what a ReLU gives is ever
-        # there, and windows that reach over the edge give the same without a padded copy.
+        # The published code pads right and bottom by one pixel of -1e4. Outputs of a ReLU are never
+        # below that, so windows that reach over the edge (ceil_mode) give the same without a padded copy.
         self.maxpool = nn.MaxPool2d(3, stride=2, ceil_mode=True)
         self.layer1 = _stage(block, 64, 64, depths[0], stride=1)
         self.layer2 = _stage(block, 64 * block.expansion, 128, depths[1], stride=2)

@@ -16,7 +16,9 @@ from shards.origin import origin_of
 FOLDER = click.Path(path_type=Path, file_okay=False)
 MODELS_ARGUMENT = click.argument("models_folder", metavar="MODELS", type=FOLDER)
 WORKERS_OPTION = click.option(
-    "--workers", type=click.IntRange(1), help="Number of processes, each at a shard.  [default: cores]"
+    "--workers",
+    type=click.IntRange(1),
+    help="Number of processes; each works on one shard at a time.  [default: cores]",
 )
 DATASET_ARGUMENT = takes_dataset(click.argument("dataset", metavar="DATASET", type=DatasetLocation()))
 

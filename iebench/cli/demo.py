@@ -1,4 +1,4 @@
-"""Runs the whole path once: models, views, shards, two trainings, their evaluation, a report."""
+"""Runs the whole path once: models, views, shards, one or two trainings, their evaluation, a report."""
 
 import time
 from collections.abc import Iterator, Sequence

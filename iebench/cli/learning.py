@@ -36,11 +36,13 @@ SET_OPTION = click.option(
 
 @click.command(epilog="Example: iebench train demo --data data/views --out runs/a --set training.epochs=20")
 @click.argument("recipe", metavar="[RECIPE]", required=False)
-@click.option(
-    "--data",
-    metavar="DATASET",
-    type=DatasetLocation(),
-    help="Folder of the dataset, or its http, https or s3 address.",
+@takes_dataset(
+    click.option(
+        "--data",
+        metavar="DATASET",
+        type=DatasetLocation(),
+        help="Folder of the dataset, or its http, https, s3 or hf address.",
+    )
 )
 @click.option("--out", metavar="RUN", type=FOLDER, help="Folder of the run.")
 @SET_OPTION

@@ -66,7 +66,9 @@ def pack() -> None:
     type=click.Choice(["3diebench", "translated", "ood"]),
     help="Variant of the latents; else detected from them.",
 )
-@click.option("--views", type=click.IntRange(1), help="Number of first views of each object; else all.")
+@click.option(
+    "--views", type=click.IntRange(1), help="Pack only the first N views of each object.  [default: all]"
+)
 @click.option("--objects-per-shard", default=100, show_default=True, type=click.IntRange(1))
 @WORKERS_OPTION
 @click.option("--repair", is_flag=True, help="Read all sealed shards first; pack what is damaged in them.")

@@ -31,7 +31,7 @@ from shards.child_processes import available_cores
 @click.option(
     "--crop",
     type=click.IntRange(8, 4096),
-    help="Pixels of the square in the middle that is read.  [default: the pictures' own, or 224 where they differ]",
+    help="Size in pixels of the central square that is read.  [default: the pictures' own size, or 224 if it differs]",
 )
 @click.option("--objects-per-shard", default=1000, show_default=True, type=click.IntRange(1))
 @WORKERS_OPTION

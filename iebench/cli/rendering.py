@@ -116,7 +116,9 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
     "selection",
     Selection,
     object_option(
-        "--objects", type=FILE, help="Only those named here: synset/object lines, .npy or ShapeNet's all.csv."
+        "--objects",
+        type=FILE,
+        help="File of the objects to render: a text file of synset/object lines, a .npy, or ShapeNet's all.csv.",
     ),
     object_option(
         "--split-files",
@@ -180,7 +182,7 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
         default="standard",
         show_default=True,
         type=click.Choice(["draft", "standard", "reference"]),
-        help="Quality: to look at, for datasets, or as the published generator.",
+        help="Quality: draft to look at, standard for datasets, reference as the published generator.",
     ),
     pixel_option(
         "--size",

@@ -39,7 +39,8 @@ def push(dataset: Path, address: str, private: bool) -> None:
 def cache(address: str | None) -> None:
     """Show the datasets in the cache, or remove some.
 
-    Deleted shards come again when they are read. --cache-size or IEBENCH_CACHE_SIZE limits the cache.
+    Deleted shards are downloaded again when they are read. IEBENCH_CACHE_SIZE limits the cache, as does --cache-size
+    of the commands that read a dataset.
     """
     found = mirrors()
     if address is None:

@@ -23,7 +23,7 @@ from iebench.evaluation.intervals import PerObject
 Predict = Callable[[Tensor, Tensor], Tensor]
 """A function from embeddings (batch, dimension) and transformations to predicted embeddings."""
 
-Told = Callable[[Tensor, Tensor], Tensor]
+TransformationOf = Callable[[Tensor, Tensor], Tensor]
 """A function from latents (batch, latents) of the first and the second views to the transformations between them."""
 
 PREDICTOR_NUMBERS_IN_MEMORY = 2**28
@@ -40,7 +40,7 @@ MEASURES = (
 
 @torch.inference_mode()
 def measure_equivariance(
-    predict: Predict, told: Told, embeddings: Tensor, latents: Tensor, seed: int = 0
+    predict: Predict, transformation_of: TransformationOf, embeddings: Tensor, latents: Tensor, seed: int = 0
 ) -> dict[str, PerObject]:
     """Computes all measures, from the first view of each object to each of its other views.
 
@@ -49,7 +49,7 @@ def measure_equivariance(
 
     Args:
         predict: Predictor on the device of the embeddings.
-        told: Function that gives the transformation between two views.
+        transformation_of: Function that gives the transformation between two views.
         embeddings: Embeddings (objects, views, dimension) of two views at least.
         latents: Latents (objects, views, latents) float64, on any device.
         seed: Seed by which the views in between are drawn.
@@ -64,7 +64,9 @@ def measure_equivariance(
     for space, known, via in zip(
         embeddings.split(chunk), latents.split(chunk), between.split(chunk), strict=True
     ):
-        parts.append(_measure(predict, told, space, known.to(space.device), via.to(space.device)))
+        parts.append(
+            _measure(predict, transformation_of, space, known.to(space.device), via.to(space.device))
+        )
     sums = {name: torch.cat([part[name] for part in parts]).cpu().numpy() for name in parts[0]}
     chance = {"equivariance_error": 1.0, "equimod_absolute": 0.0, "equimod_relative": 1.0}
     return {
@@ -91,7 +93,7 @@ def equimod_measures(predicted: Tensor, target: Tensor, source: Tensor) -> tuple
 
 
 def _measure(
-    predict: Predict, told: Told, embeddings: Tensor, latents: Tensor, via: Tensor
+    predict: Predict, transformation_of: TransformationOf, embeddings: Tensor, latents: Tensor, via: Tensor
 ) -> dict[str, Tensor]:
     """Computes the numbers and totals (objects, 2) of each measure for a chunk of objects."""
     objects, views, _ = embeddings.shape
@@ -101,7 +103,7 @@ def _measure(
     of_target = latents[:, 1:]
 
     def step(start: Tensor, first: Tensor, second: Tensor) -> Tensor:
-        transformation = told(first.flatten(0, 1), second.flatten(0, 1)).float()
+        transformation = transformation_of(first.flatten(0, 1), second.flatten(0, 1)).float()
         return predict(start.flatten(0, 1), transformation).unflatten(0, (objects, views - 1))
 
     once = step(sources, of_source, of_target)

@@ -74,7 +74,9 @@ class PerObject:
 
     @staticmethod
     def ratio(number: np.ndarray, total: np.ndarray, chance: float | None = None) -> "PerObject":
-        """Returns the metric sum of totals / sum of numbers; columns [number, total], of the statistic ``mean``.
+        """Returns a metric that is a ratio of two sums over objects: sum of totals / sum of numbers.
+
+        Its statistic is ``mean``, and its columns are [number, total].
 
         Args:
             number: Divisors (objects,), such as the number of views of each object.

@@ -92,7 +92,7 @@ class PredictorSpace:
         columns = [list(self.latent_names).index(name) for name in LATENTS["rotation"]]
         return self.features.latents[..., columns].flatten(0, 1).to(self.device)
 
-    def told(self, first: Tensor, second: Tensor) -> Tensor:
+    def transformation(self, first: Tensor, second: Tensor) -> Tensor:
         """Returns the transformations between pairs of latents (batch, latents)."""
         return relative_transformation(first, second, self.predictor.groups, self.latent_names).float()
 
@@ -124,8 +124,8 @@ class PredictorSpace:
             chunk = slice(start, min(start + step, features.objects))
             latents = features.latents[chunk].to(self.device)
             first = latents[:, :1].expand_as(latents)
-            told = self.told(first.flatten(0, 1), latents.flatten(0, 1))
-            moved = self.predictor.predict(sources[chunk].repeat_interleave(views, dim=0), told)
+            transformation = self.transformation(first.flatten(0, 1), latents.flatten(0, 1))
+            moved = self.predictor.predict(sources[chunk].repeat_interleave(views, dim=0), transformation)
             yield chunk, moved.unflatten(0, (len(latents), views))
 
     def steered_rows(self) -> Iterator[Tensor]:
@@ -185,7 +185,7 @@ def score_validation(space: PredictorSpace) -> dict[tuple[str, str], Scores]:
         ("retrieval", "val-val"): within,
         ("retrieval", "val-gallery"): _rank_scores(found.ranks.unflatten(0, ranks.shape), count),
         ("steps", "val-val"): measure_equivariance(
-            space.predictor.predict, space.told, embeddings, features.latents
+            space.predictor.predict, space.transformation, embeddings, features.latents
         ),
     }
 

@@ -189,10 +189,10 @@ class SteeringMeter:
         assert predictor is not None and predictor.augmentation is not None
         config: AugmentationConfig = predictor.augmentation
         recorded = config.recorded_groups()
-        told = [group for group in AUGMENTATION_GROUPS if group in recorded and group in predictor.groups]
+        groups = [group for group in AUGMENTATION_GROUPS if group in recorded and group in predictor.groups]
         before = len(predictor.latent_names) - len(PARAMETERS)
         scores: dict[str, Scores] = {}
-        for group in (None, *told):
+        for group in (None, *groups):
             more = AugmentedViews(config, STEPS, before, group)
             source, target, reached = SteeredPass(self._encoder, more, self._device).steps(
                 self._objects, STEPS

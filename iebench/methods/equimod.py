@@ -104,8 +104,8 @@ class EquiMod(Method):
         self.equivariant_temperature = config.equivariant_temperature
         dimension = config.equivariant_projector[-1]
         self.equivariant_projector = normed_projector(dimensions.representation, config.equivariant_projector)
-        told = sum(DIMENSIONS[group] for group in config.groups)
-        self.predictor = ParameterPredictor(dimension, told, config.parameter_width)
+        width = sum(DIMENSIONS[group] for group in config.groups)
+        self.predictor = ParameterPredictor(dimension, width, config.parameter_width)
 
     def relations(self) -> tuple[Relation, ...]:
         """Returns the relations from the original to both augmented views."""
@@ -124,7 +124,7 @@ class EquiMod(Method):
         invariant, embeddings = self.base_loss(batch)
         original, first, second = self.equivariant_projector(torch.cat(batch.views)).chunk(3)
         steered_first, steered_second = self.predictor(
-            torch.cat((original, original)), torch.cat(batch.told)
+            torch.cat((original, original)), torch.cat(batch.transformations)
         ).chunk(2)
         first, second, steered_first, steered_second = gather_each(
             first, second, steered_first, steered_second

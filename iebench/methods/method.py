@@ -59,14 +59,14 @@ class Batch(NamedTuple):
     Attributes:
         views: Representations (batch, dimension) of each view of the draws; feature maps (batch, dimension, height,
             width) if the method sets ``wants_maps``.
-        told: Transformations (batch, transformation dimension) of each of the method's relations.
+        transformations: Transformations (batch, transformation dimension) of each of the method's relations.
         labels: Classes (batch,).
         targets: Representations of ``target_views`` by the target network; None if the method has none.
         latents: Latents (batch, number of latents) of each view, in float64; empty if they are not known.
     """
 
     views: tuple[Tensor, ...]
-    told: tuple[Tensor, ...] = ()
+    transformations: tuple[Tensor, ...] = ()
     labels: Tensor | None = None
     targets: tuple[Tensor, ...] | None = None
     latents: tuple[Tensor, ...] = ()
@@ -84,7 +84,7 @@ class Batch(NamedTuple):
     @property
     def transformation(self) -> Tensor:
         """The transformations of the first relation; for a pair, from the first view to the second."""
-        return self.told[0]
+        return self.transformations[0]
 
 
 class Outcome(NamedTuple):
@@ -146,8 +146,8 @@ class Method(nn.Module, ABC):
 
     def wants_original(self) -> bool:
         """Returns whether the first of several augmented views has to be the picture without augmentations."""
-        told = {group for relation in self.relations() for group in relation.groups}
-        return bool(told & set(AUGMENTATION_GROUPS))
+        groups = {group for relation in self.relations() for group in relation.groups}
+        return bool(groups & set(AUGMENTATION_GROUPS))
 
     def parts(self) -> dict[str, tuple[int, int]]:
         """Returns the columns (start, stop) of each named part of the representation; empty if it has no parts."""

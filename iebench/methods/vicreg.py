@@ -1,4 +1,4 @@
-"""VICReg: variance, invariance and covariance regularisation (Bardes et al., ICLR 2022, arXiv 2105.04906)."""
+"""VICReg: variance, invariance and covariance regularization (Bardes et al., ICLR 2022, arXiv 2105.04906)."""
 
 from pydantic import Field
 from torch import Tensor

@@ -164,10 +164,10 @@ def steering_of(predictor: EmbeddingPredictor, representations: Tensor) -> Steer
     _, _, directions = torch.linalg.svd(embeddings.double(), full_matrices=False)
     basis = directions[:EMBEDDING_RANK].T.float()  # (dimension, rank)
     before = sum(DIMENSIONS[group] for group in predictor.groups[: predictor.groups.index("rotation")])
-    told = sum(DIMENSIONS[group] for group in predictor.groups)
+    width = sum(DIMENSIONS[group] for group in predictor.groups)
 
     def predict(vectors: Tensor, quaternions: Tensor) -> Tensor:
-        transformation = vectors.new_zeros(len(vectors), told)
+        transformation = vectors.new_zeros(len(vectors), width)
         transformation[:, before : before + 4] = quaternions
         return predictor.predict(vectors, transformation)
 

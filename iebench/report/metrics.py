@@ -1,4 +1,4 @@
-"""Says how each metric is named, printed and compared, in the one table that a new metric has to be added to."""
+"""Says how each metric is named, printed and compared. A new metric needs a line here (docs/evaluation.md)."""
 
 import math
 from collections.abc import Callable
@@ -57,8 +57,10 @@ METRICS: dict[str, MetricFormat] = {
     "top5": MetricFormat("top-5", percent, True, SHARE),
     "class_accuracy": MetricFormat("mean per-class accuracy", percent, True, SHARE),
     "top1_relative": MetricFormat("top-1 as a share of that on clean views", percent, True, POSITIVE),
-    "auc_confidence": MetricFormat("told by low confidence, AUC", three_digits, True, SHARE),
-    "auc_neighbors": MetricFormat("told by distance to training views, AUC", three_digits, True, SHARE),
+    "auc_confidence": MetricFormat("detection by low confidence, AUROC", three_digits, True, SHARE),
+    "auc_neighbors": MetricFormat(
+        "detection by distance to training views, AUROC", three_digits, True, SHARE
+    ),
     "top1_single": MetricFormat("top-1 of one encoding", percent, True, SHARE),
     "top1_images": MetricFormat("top-1 of averaged encodings", percent, True, SHARE),
     "top1_steered": MetricFormat("top-1 of steered embeddings", percent, True, SHARE),

@@ -82,7 +82,7 @@ def train(
 
     Args:
         recipe: Recipe with all settings of the run.
-        data: Folder of the dataset, or its http, https or s3 address.
+        data: Folder of the dataset, or its http, https, s3 or hf address.
         out: Folder of the run; it is new, unless ``resume`` is set.
         device: ``auto``, ``cpu``, ``cuda``, or one GPU by its number as in ``cuda:1``.
         resume: Whether to continue from the last checkpoint in the folder.

@@ -141,11 +141,11 @@ class Model(nn.Module):
             with torch.no_grad():
                 wanted = tuple(views[number] for number in self.method.target_views)
                 targets = self._each(self.target_backbone, wanted)
-        told = tuple(
+        transformations = tuple(
             self.transformation(latents[relation.source], latents[relation.target], relation.groups)
             for relation in self.method.relations()
         )
-        outcome = self.method(Batch(encoded, told, labels, targets, latents))
+        outcome = self.method(Batch(encoded, transformations, labels, targets, latents))
 
         spaces = {"representation": tuple(self._pooled(view).detach() for view in encoded)}
         if outcome.embeddings is not None:

@@ -46,8 +46,8 @@ class Pace:
     def record(self) -> dict[str, Any]:
         """Returns images/s, the share of time spent waiting for data, and on CUDA the peak memory in GiB.
 
-        All are measured since the last record. The device must have finished its work, for example because a loss was
-        read.
+        The first two are measured since the last record, and the peak since the start. The device must have finished
+        its work, for example because a loss was read.
         """
         elapsed = time.perf_counter() - self._start
         found = {

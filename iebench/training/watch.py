@@ -142,7 +142,7 @@ class Watch:
         self._wake.send(b"-")
 
     def lost_within(self, seconds: float) -> LostProcess | None:
-        """Returns the process that was lost, for whose end a broken connection may stand; None if there is none."""
+        """Waits up to ``seconds`` until a lost process is noticed, and returns it; None if there is none."""
         self._noticed.wait(seconds)
         return self.lost
 
@@ -150,7 +150,7 @@ class Watch:
         """Ends the thread and the connections.
 
         Args:
-            leaving: Something to do before. The process is ended if it takes longer than ``LAST_WORD`` seconds.
+            leaving: Function that is called first. The process is ended if it takes longer than ``LAST_WORD`` seconds.
         """
         limit = threading.Timer(LAST_WORD, self._end, [self._own_code])
         limit.daemon = True

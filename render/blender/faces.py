@@ -1,4 +1,4 @@
-"""One face where a model has several in the same place, each corner with the normal that its file gives it.
+"""Removes duplicate faces on the same vertices, and keeps the corner normals that the model file gives.
 
 ShapeNetCore v2 holds every face twice: on the same vertices, in both windings, with opposite normals. Rendered as
 they are, the two shadow each other in fine grain. Blender's validation of a mesh keeps one face of each set, and so
@@ -165,12 +165,12 @@ def _corner_normals(mesh: "bpy.types.Mesh") -> np.ndarray:
 
 
 def _carry(mesh: "bpy.types.Mesh", name: str, kind: str, field: str, values: np.ndarray) -> None:
-    """Lays values on the corners of a mesh, where they stay with them when faces are removed."""
+    """Stores values as an attribute of a mesh's corners, which keeps them when faces are removed."""
     mesh.attributes.new(name, kind, "CORNER").data.foreach_set(field, values.reshape(-1))
 
 
 def _taken(mesh: "bpy.types.Mesh", name: str, field: str, kind: type) -> np.ndarray:
-    """Takes the values off again that were laid on corners; flat."""
+    """Returns, as a flat array, the values that ``_carry`` stored, and removes their attribute."""
     attribute = mesh.attributes[name]
     width = 3 if field == "vector" else 1
     values: np.ndarray = np.empty(width * len(mesh.loops), kind)

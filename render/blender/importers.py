@@ -1,4 +1,4 @@
-"""A model file into the scene, by its format.
+"""Imports model files into the scene, each by the importer of its format.
 
 OBJ and glTF are +Y up by convention and definition; PLY, STL and OFF say nothing and are taken as +Z up.
 """

@@ -7,7 +7,7 @@ import bpy
 from render.sources.textures import MaterialFiles, find_texture, image_size
 
 MOST_NOTES = 20
-"""Per model; a sample's metadata is no log."""
+"""Largest number of notes on a model, because every sample's metadata stores them."""
 
 
 def mend_materials(model: Path, materials: MaterialFiles | None) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ def _mended_images(model: Path) -> set[str]:
 
 
 def _drop_materials_for_colors() -> None:
-    """The materials that Blender makes up for names nobody defines would hide vertex colors."""
+    """Removes all materials of meshes with vertex colors; Blender made them up for undefined names, and they hide the colors."""
     for mesh in bpy.data.meshes:
         if mesh.color_attributes:
             mesh.materials.clear()

@@ -11,10 +11,10 @@ from render.model_errors import ModelError
 from render.sources.soundness import NO_FACES, NOT_FINITE, require_extent
 
 UNIT_TOLERANCE = 0.01
-"""A diagonal within so much of one is one."""
+"""Largest deviation of a diagonal from 1 that needs no scaling."""
 
 MOST_FACES = 20_000_000
-"""Of which each takes a few hundred bytes in Blender and in Cycles."""
+"""Largest number of faces of a model; each takes a few hundred bytes in Blender and in Cycles."""
 
 LARGE_MESH = 100_000
 """Faces from which a tenth of the time of a view goes to building the acceleration structure (benchmarks/RESULTS.md)."""

@@ -38,9 +38,9 @@ _CHUNK = 2**20
 _NOT_RENDERED = (".binvox", ".json")  # voxels, which are most of the bytes, and statistics
 
 _RECORD, _LENGTHS, _POSITION = 46, 28, 42
-"""Bytes of a member's record in the directory before its name; where in it three lengths and the position stand."""
+"""Size in bytes of the fixed part of a member's central directory record, and the offsets in it of three lengths and the position."""
 _ELSEWHERE = 2**32 - 1
-"""A position that takes more than 32 bits stands behind the name."""
+"""Value of a position that needs more than 32 bits and therefore stands in the ZIP64 field behind the name."""
 
 
 def objects_in_archive(path: Path) -> list[FoundModel]:
@@ -156,7 +156,7 @@ class _OneObject(io.RawIOBase):
 
     Args:
         archive: The zip file.
-        listing: Where it tells of the object.
+        listing: Byte ranges of the object's records in the directory.
     """
 
     def __init__(self, archive: io.BufferedReader, listing: Listing) -> None:
@@ -261,6 +261,6 @@ def _folder_of_mesh(member: str) -> str:
 
 
 def _object_folder(name: str) -> str:
-    """The object's folder of a file in the layout of ShapeNetCore v2; of v1 the folder it lies in."""
+    """Returns the folder of the object that a file belongs to, in the layout of ShapeNetCore v1 or v2."""
     folder = name.rpartition("/")[0]
     return folder.removesuffix("/models").removesuffix("/images")

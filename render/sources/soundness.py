@@ -31,7 +31,7 @@ _LARGE_OBJ = re.compile(
     rb"^[ \t]*v[ \t][^\n#]*(?<![\w.])[-+]?(?:nan|inf(?:inity)?|\d{30,}\.?\d*|[\d.]+e\+?0*(?:[3-9]\d|[1-9]\d{2,}))\b[^\n#]*",
     re.IGNORECASE | re.MULTILINE,
 )
-"""Vertices with a number that may be too large for single precision, or is none."""
+"""Vertex lines of an OBJ file with a number that may be too large for single precision, or that is NaN or infinite."""
 _FAULTS_OF_A_FILE = frozenset(
     {
         errno.ENOENT,
@@ -46,7 +46,7 @@ _FAULTS_OF_A_FILE = frozenset(
         errno.ESPIPE,
     }
 )
-"""What a single file can be wrong by; all other errors are of its file system, its network or this machine."""
+"""Error numbers that one bad file can cause; all others come from the file system, the network or this machine."""
 _PLAIN = (".ply", ".stl", ".off")
 _GLTF = (".glb", ".gltf")
 
@@ -65,7 +65,7 @@ class ModelFacts:
 
 
 def require_sound(path: Path) -> ModelFacts:
-    """Makes sure of what an importer would get wrong without a word, or never come back from.
+    """Checks a model file for defects that an importer would accept silently or hang on.
 
     Blender takes a coordinate that is not finite for zero, and would render a model that is not there.
 
@@ -81,7 +81,7 @@ def require_sound(path: Path) -> ModelFacts:
 
 
 def raise_by_fault(error: OSError, path: Path) -> NoReturn:
-    """Raises what an error of reading a model is: the model's own, or its file system's.
+    """Raises a ``ModelError`` if the file is to blame for a reading error, and else ``SourceUnavailable``.
 
     Args:
         error: The error.
@@ -99,7 +99,7 @@ def raise_by_fault(error: OSError, path: Path) -> NoReturn:
 
 
 def require_source(folder: Path | None) -> None:
-    """Makes sure that the folder of all models is still there: of one that was unmounted, no model is to blame.
+    """Raises an error if the folder of all models is gone or empty, as after an unmount, so that no model is blamed.
 
     Args:
         folder: The folder; None if there is none.
@@ -118,7 +118,7 @@ def require_source(folder: Path | None) -> None:
 
 
 def require_extent(extent: float, rescaled: bool) -> None:
-    """Makes sure that a model's longest side, in its own units, is that of a model.
+    """Raises an error if a model's longest side is too large, or is 0 although the model is to be scaled.
 
     Raises:
         ModelError: It is too large, or it has none and was to be scaled.

@@ -23,7 +23,7 @@ LARGEST_SIDE = 16_384
 """Pixels."""
 
 LARGEST_PIXELS = 2**28
-"""Of all images of a model together: a gigabyte, decoded."""
+"""Largest number of pixels of all images of a model together; decoded, they take a gigabyte."""
 
 FOLDERS = (".", "images", "../images", "textures", "../textures")
 """Where a texture is looked for by its name, from the model's folder."""

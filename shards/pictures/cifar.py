@@ -24,7 +24,6 @@ _TEN = {**{f"data_batch_{number}.bin": "train" for number in range(1, 6)}, "test
 _HUNDRED = {"train.bin": "train", "test.bin": "val"}
 _NAMES = {1: "batches.meta.txt", 2: "fine_label_names.txt"}
 """File of the class names, by the number of label bytes in a record."""
-_PICKLES = {"data_batch_1", "test_batch", "batches.meta", "train", "test", "meta"}
 _ARCHIVES = (".tar.gz", ".tgz", ".tar")
 
 

@@ -19,7 +19,7 @@ def objects(tmp_path):
     return scan_models(tmp_path)
 
 
-def test_every_object_stands_in_one_shard_of_its_split_in_catalogue_order(objects):
+def test_every_object_stands_in_one_shard_of_its_split_in_catalog_order(objects):
     plan = make_plan(objects, PlanSettings(objects_per_shard=4))
     assert [shard.name for shard in plan.shards] == [
         "train-000000.tar",

@@ -58,7 +58,7 @@ def test_an_archive_is_listed_anew_only_once_it_has_changed(tmp_path):
     assert shared_catalog(tmp_path / "out", folder, REQUEST, lambda: changed) == changed
 
 
-def test_a_catalogue_of_an_earlier_version_is_written_anew(models, tmp_path):
+def test_a_catalog_of_an_earlier_version_is_written_anew(models, tmp_path):
     found = scan_models(models)
     shared_catalog(tmp_path / "out", models, REQUEST, lambda: found)
     path = tmp_path / "out" / ".render" / "catalog.json.gz"

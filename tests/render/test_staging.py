@@ -85,7 +85,7 @@ def test_one_process_at_a_time_holds_a_folder(tmp_path):
     Staging(tmp_path).release()
 
 
-def test_failures_are_kept_in_catalogue_order_and_read_back(tmp_path, objects):
+def test_failures_are_kept_in_catalog_order_and_read_back(tmp_path, objects):
     failures = Failures(tmp_path / "failures.jsonl")
     failures.add(objects[1], "second", 2)
     failures.add(objects[0], "first", 1)

@@ -1,7 +1,7 @@
 """Gathers a batch that is spread over several processes, so that every loss is computed on all of it.
 
-``gather`` is its own adjoint: the gradients of every process's loss by a row come back to the process that the row is
-from. So each process holds the gradient of the sum of all processes' losses, and the mean over
+The backward pass of ``gather`` sums the gradients of all processes' losses by a row, and returns them to the process
+that the row is from. So each process holds the gradient of the sum of all processes' losses, and the mean over
 processes that DistributedDataParallel takes is the gradient of one process with the whole batch.
 """
 

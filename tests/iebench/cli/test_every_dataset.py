@@ -41,6 +41,8 @@ def test_no_command_that_takes_a_dataset_is_forgotten_here():
         if any(isinstance(parameter.type, DatasetLocation) for parameter in command.params)
     }
     assert found == ARGUMENTS.keys() | TRAINING
+    for name in found:
+        assert any("--cache-size" in parameter.opts for parameter in main.commands[name].params), name
 
 
 @pytest.mark.processes

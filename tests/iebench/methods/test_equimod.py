@@ -46,8 +46,8 @@ def published_case(base: str) -> tuple[Method, Batch, dict, np.lib.npyio.NpzFile
     targets = None
     if "in.target_representations" in arrays.files:
         targets = torch.from_numpy(arrays["in.target_representations"]).chunk(2)
-    told = torch.from_numpy(arrays["in.parameters"]).chunk(2)
-    batch = Batch(representations.chunk(3), told, None, targets)
+    transformations = torch.from_numpy(arrays["in.parameters"]).chunk(2)
+    batch = Batch(representations.chunk(3), transformations, None, targets)
     for view in batch.views:
         view.retain_grad()
     return method, batch, config, arrays
@@ -73,7 +73,7 @@ def test_losses_and_all_gradients_equal_the_published_code_to_1e_8(base: str):
 def test_both_measures_of_equivariance_equal_the_published_code_to_1e_8():
     method, batch, config, _ = published_case("simclr")
     original, *views = method.steered_embeddings(torch.cat(batch.views)).chunk(3)
-    predicted = method.predictor(original.repeat(2, 1), torch.cat(batch.told))
+    predicted = method.predictor(original.repeat(2, 1), torch.cat(batch.transformations))
     absolute, relative = equimod_measures(predicted, torch.cat(views), original.repeat(2, 1))
     assert absolute.mean().item() == pytest.approx(config["out"]["absolute_equivariance"], rel=1e-8)
     assert relative.mean().item() == pytest.approx(config["out"]["relative_equivariance"], rel=1e-8)
@@ -85,7 +85,7 @@ def test_barlow_twins_adds_its_own_loss_of_the_augmented_views():
     torch.manual_seed(0)
     method = entry.build(entry.config.model_validate(content), Dimensions(16))
     views = tuple(torch.randn(32, 16) for _ in range(3))
-    told = tuple(torch.randn(32, 15) for _ in range(2))
-    alike = method(Batch((views[0], views[1], views[1]), told)).terms["repr_loss_inv"]
-    other = method(Batch(views, told)).terms["repr_loss_inv"]
+    transformations = tuple(torch.randn(32, 15) for _ in range(2))
+    alike = method(Batch((views[0], views[1], views[1]), transformations)).terms["repr_loss_inv"]
+    other = method(Batch(views, transformations)).terms["repr_loss_inv"]
     assert alike < 0.1 < other

@@ -8,7 +8,7 @@ from render.catalog import scan_models
 from shards.schema import split_of
 
 
-def catalogue(folder, *files):
+def catalog(folder, *files):
     for name in files:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -17,7 +17,7 @@ def catalogue(folder, *files):
 
 
 def places(folder, *files):
-    return {name: str(item.path.relative_to(folder)) for name, item in catalogue(folder, *files).items()}
+    return {name: str(item.path.relative_to(folder)) for name, item in catalog(folder, *files).items()}
 
 
 def test_the_class_is_the_folder_and_the_object_the_file_without_its_suffix(tmp_path):
@@ -54,7 +54,7 @@ def test_a_folder_with_one_model_is_that_object(tmp_path):
 
 
 def test_the_folders_of_modelnet_are_its_splits(tmp_path):
-    found = catalogue(
+    found = catalog(
         tmp_path,
         "bed/train/bed_0001.off",
         "bed/train/bed_0002.off",
@@ -72,7 +72,7 @@ def test_the_folders_of_modelnet_are_its_splits(tmp_path):
 
 
 def test_objects_of_both_splits_with_one_name_keep_their_folders(tmp_path):
-    found = catalogue(
+    found = catalog(
         tmp_path, "bed/train/1.off", "bed/test/1.off", "bed/test/2.off", "bed/b.off", "bed/b/mesh.obj"
     )
     assert sorted(found) == ["bed/2", "bed/b", "bed/b/mesh", "bed/test/1", "bed/train/1"]
@@ -92,7 +92,7 @@ def test_of_several_formats_the_one_that_tells_most_is_taken(tmp_path, formats, 
 
 
 def test_models_of_any_size_are_to_be_scaled_and_those_of_shapenet_are_not(tmp_path):
-    found = catalogue(tmp_path, "mug/m.obj", "bowl/b/model.obj", "03797390/x/models/model_normalized.obj")
+    found = catalog(tmp_path, "mug/m.obj", "bowl/b/model.obj", "03797390/x/models/model_normalized.obj")
     assert {name: item.rescaled for name, item in found.items()} == {
         "mug/m": True,
         "bowl/b": False,
@@ -108,7 +108,7 @@ def test_hidden_files_and_links_round_about_are_passed_over(tmp_path):
     }
 
 
-def test_an_object_of_the_catalogue_is_small_and_can_be_sent(tmp_path):
-    (item,) = catalogue(tmp_path, "mug/m.obj").values()
+def test_an_object_of_the_catalog_is_small_and_can_be_sent(tmp_path):
+    (item,) = catalog(tmp_path, "mug/m.obj").values()
     assert pickle.loads(pickle.dumps(item)) == item and len({item, item}) == 1
     assert len(pickle.dumps(item)) < 600

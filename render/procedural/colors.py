@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
+from numpy.random import Generator
 
 Color = tuple[float, float, float]  # sRGB in [0, 1]
 Choice = TypeVar("Choice")
@@ -50,17 +50,17 @@ class Scheme:
     wood: Color
 
 
-def pick(rng: np.random.Generator, options: Sequence[Choice]) -> Choice:
+def pick(rng: Generator, options: Sequence[Choice]) -> Choice:
     """One of the options, all equally likely."""
     return options[int(rng.integers(len(options)))]
 
 
-def chance(rng: np.random.Generator, probability: float) -> bool:
+def chance(rng: Generator, probability: float) -> bool:
     """True with the given probability in [0, 1]."""
     return float(rng.random()) < probability
 
 
-def paint(rng: np.random.Generator) -> Color:
+def paint(rng: Generator) -> Color:
     """Any color: mostly strong, sometimes pale, dark or grey."""
     hue = float(rng.random())
     kind = int(rng.integers(10))
@@ -74,7 +74,7 @@ def paint(rng: np.random.Generator) -> Color:
     return colorsys.hsv_to_rgb(hue, float(rng.uniform(*low)), float(rng.uniform(*high)))
 
 
-def scheme(rng: np.random.Generator) -> Scheme:
+def scheme(rng: Generator) -> Scheme:
     """Draws the colors of one object: one of a few palettes, each color a little lighter or darker.
 
     All classes share the palettes, and many objects share each: what tells two objects apart is their shape.

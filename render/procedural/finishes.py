@@ -1,6 +1,6 @@
 """The kinds of material that builders use."""
 
-import numpy as np
+from numpy.random import Generator
 
 from render.procedural.colors import WOODS, Color, chance, pick
 from render.procedural.meshes import Image, Material
@@ -34,18 +34,18 @@ def covered(name: str, image: Image, specular: float = 0.1) -> Material:
     return Material(name, WHITE, specular=specular, shininess=60.0, image=image)
 
 
-def wooden(rng: np.random.Generator, name: str, color: Color | None = None) -> Material:
+def wooden(rng: Generator, name: str, color: Color | None = None) -> Material:
     """Wood with visible grain; a mesh needs `projected` texture coordinates for it."""
     return covered(name, wood_grain(rng, pick(rng, WOODS) if color is None else color), 0.2)
 
 
-def cloth(rng: np.random.Generator, name: str, first: Color, second: Color, plain: float = 0.5) -> Material:
+def cloth(rng: Generator, name: str, first: Color, second: Color, plain: float = 0.5) -> Material:
     """Plain cloth with probability `plain`, otherwise a pattern of both colors."""
     if chance(rng, plain):
         return matte(name, first)
     return covered(name, fabric(rng, first, second))
 
 
-def timber(rng: np.random.Generator, name: str, color: Color, grain: float = 0.5) -> Material:
+def timber(rng: Generator, name: str, color: Color, grain: float = 0.5) -> Material:
     """Wood with visible grain with probability `grain`, otherwise paint of the given color."""
     return wooden(rng, name) if chance(rng, grain) else glossy(name, color)

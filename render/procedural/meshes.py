@@ -6,7 +6,6 @@ brings the result to a bounding box with its centre at the origin and a diagonal
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -107,6 +106,10 @@ class Material:
     image: Image | None = None
 
 
+Pieces = list[tuple[Mesh, Material]]
+"""The result of a builder: meshes in a unit of its own, each with its material."""
+
+
 @dataclass(frozen=True)
 class MeshPart:
     """A mesh that is all of one material."""
@@ -137,30 +140,15 @@ class ProceduralModel:
         return list({part.material.name: part.material for part in self.parts}.values())
 
 
-def normalized(parts: Sequence[MeshPart]) -> tuple[MeshPart, ...]:
+def normalized(pieces: Pieces) -> tuple[MeshPart, ...]:
     """Moves the bounding box's centre to the origin and scales its diagonal to 1."""
-    points = np.concatenate([part.mesh.vertices[part.mesh.faces].reshape(-1, 3) for part in parts])
+    points = np.concatenate([mesh.vertices[mesh.faces].reshape(-1, 3) for mesh, _ in pieces])
     low, high = points.min(axis=0), points.max(axis=0)
     center, diagonal = (low + high) / 2, np.linalg.norm(high - low)
     return tuple(
-        replace(part, mesh=replace(part.mesh, vertices=(part.mesh.vertices - center) / diagonal))
-        for part in parts
+        MeshPart(replace(mesh, vertices=(mesh.vertices - center) / diagonal), material)
+        for mesh, material in pieces
     )
-
-
-def join(meshes: Sequence[Mesh]) -> Mesh:
-    """All meshes as one."""
-    offsets = np.cumsum([0] + [len(mesh.vertices) for mesh in meshes[:-1]])
-    return Mesh(
-        np.concatenate([mesh.vertices for mesh in meshes]),
-        np.concatenate([mesh.faces + offset for mesh, offset in zip(meshes, offsets, strict=True)]),
-        np.concatenate([mesh.uv for mesh in meshes]),
-    )
-
-
-def both_sides(mesh: Mesh) -> Mesh:
-    """The mesh and its mirror image in x."""
-    return join([mesh, mesh.mirrored()])
 
 
 def corner_normals(mesh: Mesh, crease: float = 50.0) -> Floats:

@@ -7,6 +7,8 @@ import colorsys
 from collections.abc import Callable
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike
 from PIL import Image as Picture
 from PIL import ImageDraw
 
@@ -22,7 +24,7 @@ def ink(color: Color) -> Ink:
     return red, green, blue
 
 
-def wood_grain(rng: np.random.Generator, color: Color, size: int = 128) -> Image:
+def wood_grain(rng: Generator, color: Color, size: int = 128) -> Image:
     """Grain that runs along the image's width; repeats only roughly at its border."""
     x, y = np.meshgrid(np.linspace(0, 1, size), np.linspace(0, 1, size))
     bend = sum(
@@ -32,10 +34,10 @@ def wood_grain(rng: np.random.Generator, color: Color, size: int = 128) -> Image
     rings = np.sin(2 * np.pi * (rng.integers(4, 9) * (y + bend)))
     fibre = np.repeat(rng.uniform(-1, 1, (size, 1)), size, axis=1)
     light = 1 + 0.16 * rings + 0.06 * fibre
-    return _tinted(color, light)
+    return np.clip(np.round(255 * np.array(color) * light[..., None]), 0, 255).astype(np.uint8)
 
 
-def stripes(rng: np.random.Generator, first: Color, second: Color, size: int = 128) -> Image:
+def stripes(rng: Generator, first: Color, second: Color, size: int = 128) -> Image:
     """Stripes of several widths across the image's width."""
     count = int(rng.integers(3, 8))
     across = (np.arange(size) * count / size) % 1.0
@@ -45,7 +47,7 @@ def stripes(rng: np.random.Generator, first: Color, second: Color, size: int = 1
     return np.repeat(row[None].astype(np.uint8), size, axis=0)
 
 
-def checks(rng: np.random.Generator, first: Color, second: Color, size: int = 128) -> Image:
+def checks(rng: Generator, first: Color, second: Color, size: int = 128) -> Image:
     """A woven check: where two bands cross, the second color is full."""
     count = int(rng.integers(3, 7))
     band = ((np.arange(size) * count / size) % 1.0 < rng.uniform(0.3, 0.55)).astype(float)
@@ -53,7 +55,7 @@ def checks(rng: np.random.Generator, first: Color, second: Color, size: int = 12
     return np.round(255 * (np.array(first) * (1 - share) + np.array(second) * share)).astype(np.uint8)
 
 
-def dots(rng: np.random.Generator, first: Color, second: Color, size: int = 128) -> Image:
+def dots(rng: Generator, first: Color, second: Color, size: int = 128) -> Image:
     """Round dots in staggered rows."""
     count = int(rng.integers(3, 6))
     radius = rng.uniform(0.18, 0.32)
@@ -68,56 +70,52 @@ def dots(rng: np.random.Generator, first: Color, second: Color, size: int = 128)
 FABRICS: tuple[Callable[..., Image], ...] = (stripes, checks, dots)
 
 
-def fabric(rng: np.random.Generator, first: Color, second: Color) -> Image:
+def fabric(rng: Generator, first: Color, second: Color) -> Image:
     """One of the woven or printed patterns."""
     return pick(rng, FABRICS)(rng, first, second)
 
 
-def motif(draw: ImageDraw.ImageDraw, rng: np.random.Generator, box: Box, color: Color) -> None:
+def _star() -> tuple[ArrayLike, ArrayLike]:
+    turns = np.arange(10) * np.pi / 5
+    reach = np.where(np.arange(10) % 2 == 0, 0.5, 0.21)
+    return 0.5 + reach * np.sin(turns), 0.52 - reach * np.cos(turns)
+
+
+def _heart() -> tuple[ArrayLike, ArrayLike]:
+    angle = np.linspace(0, 2 * np.pi, 40)
+    waves = 13 * np.cos(angle) - 5 * np.cos(2 * angle) - 2 * np.cos(3 * angle) - np.cos(4 * angle)
+    return 0.5 + 0.5 * np.sin(angle) ** 3, 0.46 - waves / 32
+
+
+# Outlines of signs: x in shares of the width from the left, y in shares of the height from the top.
+MOTIFS: dict[str, tuple[ArrayLike, ArrayLike]] = {
+    "star": _star(),
+    "heart": _heart(),
+    "arrow": ((0, 0.5, 0.5, 1, 0.5, 0.5, 0), (0.35, 0.35, 0.1, 0.5, 0.9, 0.65, 0.65)),
+    "bolt": ((0.6, 0.15, 0.45, 0.35, 0.85, 0.55), (0, 0.58, 0.58, 1, 0.38, 0.38)),
+    "letter": (
+        (0.1, 0.9, 0.9, 0.38, 0.38, 0.75, 0.75, 0.38, 0.38, 0.1),
+        (0, 0, 0.22, 0.22, 0.4, 0.4, 0.6, 0.6, 1, 1),
+    ),
+    "tree": ((0.5, 0.9, 0.7, 1, 0, 0.3, 0.1), (0, 0.5, 0.5, 0.85, 0.85, 0.5, 0.5)),
+}
+
+
+def motif(draw: ImageDraw.ImageDraw, rng: Generator, box: Box, color: Color) -> None:
     """Draws one bold sign within a box (left, top, right, bottom): a star, a heart, an arrow, ..."""
     left, top, right, bottom = box
     width, height = right - left, bottom - top
 
-    def at(*points: tuple[float, float]) -> list[tuple[float, float]]:
-        return [(left + x * width, top + y * height) for x, y in points]
+    def within(x: ArrayLike, y: ArrayLike) -> list[tuple[float, float]]:
+        return list(zip(left + np.asarray(x) * width, top + np.asarray(y) * height, strict=True))
 
-    kind = pick(rng, ("star", "heart", "arrow", "bolt", "letter", "tree"))
-    fill = ink(color)
-    if kind == "star":
-        turns = np.arange(10) * np.pi / 5
-        reach = np.where(np.arange(10) % 2 == 0, 0.5, 0.21)
-        star = zip(0.5 + reach * np.sin(turns), 0.52 - reach * np.cos(turns), strict=True)
-        draw.polygon(at(*star), fill=fill)
-    elif kind == "heart":
-        angle = np.linspace(0, 2 * np.pi, 40)
-        x = 0.5 + 0.5 * np.sin(angle) ** 3
-        y = (
-            0.46
-            - (13 * np.cos(angle) - 5 * np.cos(2 * angle) - 2 * np.cos(3 * angle) - np.cos(4 * angle)) / 32
-        )
-        draw.polygon(at(*zip(x, y, strict=True)), fill=fill)
-    elif kind == "arrow":
-        draw.polygon(
-            at((0, 0.35), (0.5, 0.35), (0.5, 0.1), (1, 0.5), (0.5, 0.9), (0.5, 0.65), (0, 0.65)), fill=fill
-        )
-    elif kind == "bolt":
-        draw.polygon(
-            at((0.6, 0), (0.15, 0.58), (0.45, 0.58), (0.35, 1), (0.85, 0.38), (0.55, 0.38)), fill=fill
-        )
-    elif kind == "letter":
-        draw.polygon(
-            at((0.1, 0), (0.9, 0), (0.9, 0.22), (0.38, 0.22), (0.38, 0.4), (0.75, 0.4), (0.75, 0.6),
-               (0.38, 0.6), (0.38, 1), (0.1, 1)),
-            fill=fill,
-        )  # fmt: skip
-    else:
-        draw.polygon(
-            at((0.5, 0), (0.9, 0.5), (0.7, 0.5), (1, 0.85), (0, 0.85), (0.3, 0.5), (0.1, 0.5)), fill=fill
-        )
-        draw.rectangle([*at((0.42, 0.85))[0], *at((0.58, 1))[0]], fill=fill)
+    kind = pick(rng, tuple(MOTIFS))
+    draw.polygon(within(*MOTIFS[kind]), fill=ink(color))
+    if kind == "tree":  # its trunk
+        draw.rectangle(within((0.42, 0.58), (0.85, 1)), fill=ink(color))
 
 
-def wrap_print(rng: np.random.Generator, ground: Color, *inks: Color, size: int = 192) -> Image:
+def wrap_print(rng: Generator, ground: Color, *inks: Color, size: int = 192) -> Image:
     """A print for a body of revolution: a sign at the front, another at one side, bands all round.
 
     The image goes once around; the front is a quarter of the width from the left.
@@ -134,7 +132,7 @@ def wrap_print(rng: np.random.Generator, ground: Color, *inks: Color, size: int 
     return np.asarray(picture).copy()
 
 
-def label(rng: np.random.Generator, ground: Color, paper: Color, *inks: Color, size: int = 192) -> Image:
+def label(rng: Generator, ground: Color, paper: Color, *inks: Color, size: int = 192) -> Image:
     """A wrap-around surface with a paper label at its front, with a sign, a title bar and lines of text."""
     picture = Picture.new("RGB", (2 * size, size), ink(ground))
     draw = ImageDraw.Draw(picture)
@@ -153,7 +151,7 @@ def label(rng: np.random.Generator, ground: Color, paper: Color, *inks: Color, s
     return np.asarray(picture).copy()
 
 
-def screen(rng: np.random.Generator, width: int = 192, height: int = 120) -> Image:
+def screen(rng: Generator, width: int = 192, height: int = 120) -> Image:
     """A computer screen: a graded ground, one or two windows, a bar of icons."""
     hue = float(rng.random())
     ends = [
@@ -179,9 +177,7 @@ def screen(rng: np.random.Generator, width: int = 192, height: int = 120) -> Ima
     return np.asarray(picture).copy()
 
 
-def keyboard(
-    rng: np.random.Generator, case: Color, keys: Color, width: int = 192, height: int = 120
-) -> Image:
+def keyboard(rng: Generator, case: Color, keys: Color, width: int = 192, height: int = 120) -> Image:
     """The upper face of a laptop's base: five rows of keys at the back and a touch pad at the front."""
     picture = Picture.new("RGB", (width, height), ink(case))
     draw = ImageDraw.Draw(picture)
@@ -201,9 +197,7 @@ def keyboard(
     return np.asarray(picture).copy()
 
 
-def poster(
-    rng: np.random.Generator, ground: Color, *inks: Color, width: int = 96, height: int = 288
-) -> Image:
+def poster(rng: Generator, ground: Color, *inks: Color, width: int = 96, height: int = 288) -> Image:
     """A bold print for a long board: blocks of color with signs."""
     picture = Picture.new("RGB", (width, height), ink(ground))
     draw = ImageDraw.Draw(picture)
@@ -219,7 +213,7 @@ def poster(
     return np.asarray(picture).copy()
 
 
-def fuselage(rng: np.random.Generator, ground: Color, line: Color, belly: Color, rows: int = 256) -> Image:
+def fuselage(rng: Generator, ground: Color, line: Color, belly: Color, rows: int = 256) -> Image:
     """Around an aeroplane: a belly, a line along each side and windows. The width goes around, nose at v = 1.
 
     Up is at three quarters of the width, down at one quarter.
@@ -239,7 +233,7 @@ def fuselage(rng: np.random.Generator, ground: Color, line: Color, belly: Color,
     return np.asarray(picture).copy()
 
 
-def panels(rng: np.random.Generator, ground: Color, other: Color, count: int = 6) -> Image:
+def panels(rng: Generator, ground: Color, other: Color, count: int = 6) -> Image:
     """Upright panels around a cap or a shade: the front half and the back half differ."""
     columns = 32 * count
     image = np.empty((64, columns, 3), dtype=np.uint8)
@@ -248,7 +242,3 @@ def panels(rng: np.random.Generator, ground: Color, other: Color, count: int = 6
         image[:, 32 * panel : 32 * (panel + 1)] = ink(other if panel in front else ground)
         image[:, 32 * panel] = ink(shade(ground, 0.6))
     return image
-
-
-def _tinted(color: Color, light: np.ndarray) -> Image:
-    return np.clip(np.round(255 * np.array(color) * light[..., None]), 0, 255).astype(np.uint8)

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 
 from render.procedural import aircraft, electronics, furniture, handhelds, vehicles, vessels
 from render.procedural.bake import baked
-from render.procedural.meshes import MeshPart, ProceduralModel, normalized
+from render.procedural.meshes import Pieces, ProceduralModel, normalized
 from shards.errors import UsageError
 
-Builder = Callable[[np.random.Generator], list[MeshPart]]
+Builder = Callable[[Generator], Pieces]
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class ShapeClass:
     Attributes:
         synset: Its WordNet offset, for example "02691156".
         name: Its name in 3DIEBench, for example "airplane".
-        builder: Makes the parts of one object from a generator of its own.
+        builder: Makes the pieces of one object from a generator of its own.
     """
 
     synset: str
@@ -86,6 +87,6 @@ def build_object(name: str, index: int, seed: int = 0) -> ProceduralModel:
     """
     shape = find_class(name)
     key = hashlib.sha256(f"{seed}/{shape.synset}/{index}".encode()).digest()
-    rng = np.random.Generator(np.random.Philox(key=np.frombuffer(key[:16], dtype="<u8")))
+    rng = Generator(np.random.Philox(key=np.frombuffer(key[:16], dtype="<u8")))
     object_id = f"{shape.name.replace(' ', '')}-{index:04d}"
     return ProceduralModel(shape.synset, shape.name, object_id, baked(normalized(shape.builder(rng))))

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.interpolate import PchipInterpolator
 
 from render.procedural.meshes import Floats, Integers, Mesh
-
-Span = tuple[float, float]
+from render.procedural.outlines import Span, inset, ring_at, rounded_rectangle, signed_area, triangulate
 
 
 def mesh_of(vertices: Floats, faces: Integers, uv: Floats) -> Mesh:
@@ -22,21 +20,6 @@ def mesh_of(vertices: Floats, faces: Integers, uv: Floats) -> Mesh:
     mesh = Mesh(vertices, faces[solid], uv[solid])
     outward = (corners.mean(axis=1) - corners.reshape(-1, 3).mean(axis=0)) * cross
     return mesh if outward.sum() >= 0 else mesh.flipped()
-
-
-def curve(points: ArrayLike, count: int = 16) -> Floats:
-    """A smooth curve through the points, without overshoot.
-
-    Args:
-        points: Points (k, d) float.
-        count: Number of samples along the curve.
-
-    Returns:
-        (count, d) float, equally spaced along the chords.
-    """
-    knots = np.asarray(points, dtype=float)
-    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(knots, axis=0), axis=1))])
-    return np.asarray(PchipInterpolator(along, knots)(np.linspace(0.0, along[-1], count)))
 
 
 def loft(rings: ArrayLike, caps: tuple[bool, bool] = (True, True)) -> Mesh:
@@ -103,12 +86,7 @@ def ball(radius: float, rings: int = 10, segments: int = 16) -> Mesh:
 def disc(radius: float, thickness: float, rim: float = 0.25, segments: int = 24) -> Mesh:
     """A flat round plate with rounded edges, standing on y = 0; `rim` is the rounded share of it."""
     edge = rim * thickness
-    profile = [
-        (radius - edge, 0.0),
-        (radius, edge),
-        (radius, thickness - edge),
-        (radius - edge, thickness),
-    ]
+    profile = [(radius - edge, 0.0), (radius, edge), (radius, thickness - edge), (radius - edge, thickness)]
     return lathe(profile, segments, (True, True))
 
 
@@ -116,8 +94,6 @@ def box(width: float, height: float, depth: float, edge: float = 0.0, steps: int
     """A box about the origin, x by y by z, its edges rounded with radius `edge` in `steps` steps."""
     half = np.array([width, height, depth]) / 2
     edge = min(edge, 0.49 * float(min(width, height, depth)))
-    if edge <= 0.0:
-        steps = 1
     quarter = np.linspace(0.0, np.pi / 2, steps + 1) if edge > 0 else np.array([np.pi / 4])
     round_ = np.concatenate([quarter + turn * np.pi / 2 for turn in range(4)])
     signs = np.repeat([(1, 1), (-1, 1), (-1, -1), (1, -1)], len(quarter), axis=0)
@@ -158,9 +134,7 @@ def sweep(path: ArrayLike, radius: float | ArrayLike, sides: int = 10, flat: flo
 
 def bar(start: ArrayLike, end: ArrayLike, radius: float, tip: float | None = None, sides: int = 10) -> Mesh:
     """A straight round bar between two points; `tip` is the radius at the end."""
-    return sweep(
-        np.stack([np.asarray(start), np.asarray(end)]), [radius, radius if tip is None else tip], sides
-    )
+    return sweep(np.stack([start, end]), [radius, radius if tip is None else tip], sides)
 
 
 def beam(start: ArrayLike, end: ArrayLike, width: float, tip: float | None = None) -> Mesh:
@@ -178,46 +152,19 @@ def extrude(outline: ArrayLike, depth: float, edge: float = 0.0) -> Mesh:
         edge: Width of the rim's bevel.
     """
     flat = np.asarray(outline, dtype=float)
-    if _area(flat) < 0:
+    if signed_area(flat) < 0:
         flat = flat[::-1]
     inner = inset(flat, edge) if edge > 0 else flat
     levels = [(inner, -depth / 2), (flat, edge - depth / 2), (flat, depth / 2 - edge), (inner, depth / 2)]
     if edge <= 0:
         levels = [levels[0], levels[3]]
-    rings = np.stack([np.column_stack([points, np.full(len(points), z)]) for points, z in levels])
+    rings = np.stack([ring_at(points, z) for points, z in levels])
     skin = loft(rings, (False, False))
     ears = triangulate(flat)
     last = (len(levels) - 1) * len(flat)
     faces = np.concatenate([skin.faces, ears[:, ::-1], ears + last])
     uv = np.concatenate([skin.uv, np.zeros((2 * len(ears), 3, 2))])
     return mesh_of(rings.reshape(-1, 3), faces, uv)
-
-
-def inset(outline: Floats, distance: float) -> Floats:
-    """A counter-clockwise outline drawn inward by about `distance`; less far at sharp corners."""
-    edges = np.roll(outline, -1, axis=0) - outline
-    normals = np.stack([-edges[:, 1], edges[:, 0]], axis=1)
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    mean = normals + np.roll(normals, 1, axis=0)
-    return outline + distance * 2 * mean / np.maximum((mean**2).sum(axis=1, keepdims=True), 0.4)
-
-
-def rounded_rectangle(width: float, height: float, radius: float, steps: int = 4) -> Floats:
-    """An outline about the origin with rounded corners: (4 * (steps + 1), 2) float."""
-    radius = min(radius, 0.499 * width, 0.499 * height)
-    quarter = np.linspace(0.0, np.pi / 2, steps + 1)
-    corners = []
-    for turn, (x, y) in enumerate([(1, 1), (-1, 1), (-1, -1), (1, -1)]):
-        angle = quarter + turn * np.pi / 2
-        center = np.array([x * (width / 2 - radius), y * (height / 2 - radius)])
-        corners.append(center + radius * np.stack([np.cos(angle), np.sin(angle)], axis=1))
-    return np.concatenate(corners)
-
-
-def ellipse(width: float, height: float, count: int = 28) -> Floats:
-    """An outline about the origin: (count, 2) float."""
-    angle = 2 * np.pi * np.arange(count) / count
-    return np.stack([width / 2 * np.cos(angle), height / 2 * np.sin(angle)], axis=1)
 
 
 def hull(stations: Sequence[tuple[float, float, Span]], radius: float = 0.3, steps: int = 3) -> Mesh:
@@ -231,9 +178,7 @@ def hull(stations: Sequence[tuple[float, float, Span]], radius: float = 0.3, ste
     rings = []
     for z, width, (low, high) in stations:
         outline = rounded_rectangle(width, high - low, radius * min(width, high - low), steps)
-        rings.append(
-            np.column_stack([outline[:, 0], outline[:, 1] + (low + high) / 2, np.full(len(outline), z)])
-        )
+        rings.append(ring_at(outline + np.array([0.0, (low + high) / 2]), z))
     return loft(rings)
 
 
@@ -260,43 +205,3 @@ def wing(root: ArrayLike, tip: ArrayLike, chords: Span, thickness: float, steps:
         along = np.outer(section[:, 0] * chord, np.array([0.0, 0.0, 1.0]))
         rings.append(start + share * span + along + np.outer(section[:, 1] * thick, up))
     return loft(rings)
-
-
-def triangulate(outline: Floats) -> Integers:
-    """Cuts a counter-clockwise simple polygon into triangles by clipping ears.
-
-    Returns:
-        (n - 2, 3) int indices into the outline, counter-clockwise.
-    """
-    left = list(range(len(outline)))
-    triangles: list[tuple[int, int, int]] = []
-    position = 0
-    while len(left) > 3:
-        tries = [(position + step) % len(left) for step in range(len(left))]
-        ear = next(
-            (candidate for candidate in tries if _is_ear(outline, left, candidate)), position % len(left)
-        )
-        triangles.append((left[ear - 1], left[ear], left[(ear + 1) % len(left)]))
-        del left[ear]
-        position = ear + 1  # so that ears are cut all around, not off one corner
-    triangles.append((left[0], left[1], left[2]))
-    return np.array(triangles, dtype=np.int64)
-
-
-def _is_ear(outline: Floats, left: list[int], position: int) -> bool:
-    """Whether the corner at a position turns left and holds no other corner."""
-    indices = [left[position - 1], left[position], left[(position + 1) % len(left)]]
-    a, b, c = outline[indices]
-    if _cross(b - a, c - a) <= 1e-12:
-        return False
-    others = outline[[index for index in left if index not in indices]]
-    inside = (_cross(b - a, others - a) >= 0) & (_cross(c - b, others - b) >= 0)
-    return not bool((inside & (_cross(a - c, others - c) >= 0)).any())
-
-
-def _cross(a: Floats, b: Floats) -> Floats:
-    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
-
-
-def _area(outline: Floats) -> float:
-    return float(_cross(outline, np.roll(outline, -1, axis=0)).sum() / 2)

@@ -1,15 +1,18 @@
 """Cars, buses and skateboards. Lengths in metres (centimetres for skateboards); front is -Z."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 
+from render.procedural.assembly import both_sides, join
 from render.procedural.colors import Color, Scheme, chance, pick, scheme, shade
 from render.procedural.finishes import covered, glass, glossy, matte, metal
-from render.procedural.meshes import Mesh, MeshPart, both_sides, join
+from render.procedural.meshes import Mesh, Pieces
+from render.procedural.outlines import Span, ring_at, rounded_rectangle
 from render.procedural.patterns import poster
-from render.procedural.shapes import bar, box, cylinder, disc, hull, loft, rounded_rectangle
+from render.procedural.shapes import bar, box, cylinder, disc, hull, loft
 
 AMBER: Color = (0.98, 0.85, 0.55)
 RED: Color = (0.75, 0.06, 0.06)
@@ -44,7 +47,7 @@ CAR_FORMS: dict[str, CarForm] = {
 }
 
 
-def car(rng: np.random.Generator) -> list[MeshPart]:
+def car(rng: Generator) -> Pieces:
     """A saloon, hatchback, sports car, estate, van or pickup truck."""
     colors = scheme(rng)
     form = CAR_FORMS[pick(rng, tuple(CAR_FORMS))]
@@ -68,52 +71,35 @@ def car(rng: np.random.Generator) -> list[MeshPart]:
         (at(0.985), width * 0.92, (low + 0.03, bed * 0.97)),
         (at(1.0), width * 0.84, (low + 0.12, bed * 0.90)),
     ]
-    parts = [MeshPart(hull(stations, 0.22, 4), body)]
-    parts += _cabin(rng, colors, form, length, width, (belt, height))
+    parts = [(hull(stations, 0.22, 4), body)]
+    parts += _cabin(rng, colors, form, (length, width, height))
     parts += _wheels(colors, wheel, width, (at(0.19), at(0.80)))
     parts += _car_face(rng, colors, length, width, (low, bonnet, bed))
     if form.bed is not None:
-        hold = box(width * 0.78, 0.02, length * (0.97 - form.bed)).moved(
-            0, bed + 0.012, at((form.bed + 0.97) / 2)
-        )
-        rails = both_sides(
-            box(0.09, 0.10, length * (0.985 - form.bed), 0.03).moved(
-                width * 0.45, bed + 0.03, at((form.bed + 0.985) / 2)
-            )
-        )
+        hold = box(width * 0.78, 0.02, length * (0.97 - form.bed))
+        hold = hold.moved(0, bed + 0.012, at((form.bed + 0.97) / 2))
+        rail = box(0.09, 0.10, length * (0.985 - form.bed), 0.03)
+        rail = rail.moved(width * 0.45, bed + 0.03, at((form.bed + 0.985) / 2))
         gate = box(width * 0.9, 0.10, 0.07, 0.03).moved(0, bed + 0.03, at(0.965))
-        parts += [MeshPart(hold, matte("trim", colors.dark)), MeshPart(join([rails, gate]), body)]
+        parts += [(hold, matte("trim", colors.dark)), (join(both_sides(rail), gate), body)]
     elif chance(rng, 0.25):
-        stripe = pick(rng, (0.0, width * 0.12))
-        parts.append(
-            MeshPart(
-                _roof_box(stripe, width, height, at(form.cabin[1]), at(form.cabin[2])),
-                glossy("rack", colors.second),
-            )
-        )
+        start, end = at(form.cabin[1]), at(form.cabin[2])
+        rack = box(width * 0.42, 0.16, (end - start) * 0.8, 0.06, 3)
+        rack = rack.moved(pick(rng, (0.0, width * 0.12)), height + 0.08, (start + end) / 2)
+        parts.append((rack, glossy("rack", colors.second)))
     return parts
 
 
-def _roof_box(x: float, width: float, height: float, start: float, end: float) -> Mesh:
-    return box(width * 0.42, 0.16, (end - start) * 0.8, 0.06, 3).moved(x, height + 0.08, (start + end) / 2)
-
-
-def _cabin(
-    rng: np.random.Generator,
-    colors: Scheme,
-    form: CarForm,
-    length: float,
-    width: float,
-    levels: tuple[float, float],
-) -> list[MeshPart]:
-    """Windows all round, pillars between them, and the roof."""
-    belt, top = levels[0] - 0.04, levels[1] - 0.06
+def _cabin(rng: Generator, colors: Scheme, form: CarForm, size: tuple[float, float, float]) -> Pieces:
+    """Windows all round, pillars between them, and the roof of a car of a length, width and height."""
+    length, width, height = size
+    belt, top = height * form.belt - 0.04, height - 0.06
     below, above = width * 0.93, width * rng.uniform(0.70, 0.78)
     z0, z1, z2, z3 = ((share - 0.5) * length for share in form.cabin)
 
     def ring(start: float, end: float, across: float, y: float, radius: float) -> np.ndarray:
-        outline = rounded_rectangle(across, end - start, radius, 4)
-        return np.column_stack([outline[:, 0], np.full(len(outline), y), outline[:, 1] + (start + end) / 2])
+        outline = rounded_rectangle(across, end - start, radius, 4) + np.array([0.0, (start + end) / 2])
+        return ring_at(outline, y)[:, [0, 2, 1]]
 
     panes = loft([ring(z0, z3, below, belt, 0.12), ring(z1, z2, above, top, 0.12)])
     grow = 0.035
@@ -137,32 +123,31 @@ def _cabin(
     mirror = box(0.16, 0.11, 0.09, 0.03).moved(below / 2 + 0.12, belt + 0.14, z0 + 0.38)
     roof_color = colors.body if chance(rng, 0.7) else colors.second
     return [
-        MeshPart(panes, glass("windows")),
-        MeshPart(both_sides(join(pillars)), glossy("body", colors.body)),
-        MeshPart(roof, glossy("roof", roof_color)),
-        MeshPart(both_sides(mirror), glossy("roof", roof_color)),
+        (panes, glass("windows")),
+        (both_sides(*pillars), glossy("body", colors.body)),
+        (roof, glossy("roof", roof_color)),
+        (both_sides(mirror), glossy("roof", roof_color)),
     ]
 
 
-def _wheels(colors: Scheme, radius: float, width: float, axles: tuple[float, ...]) -> list[MeshPart]:
+def _wheels(colors: Scheme, radius: float, width: float, axles: Sequence[float]) -> Pieces:
     tire = disc(radius, 0.24, 0.22, 24).turned("z", -90)  # its outer face looks towards +X
     hub = cylinder(radius * 0.62, 0.03, radius * 0.5, 16).turned("z", -90).moved(x=0.235)
     arch = disc(radius * 1.16, 0.05, 0.1, 24).turned("z", -90)
-    tires, hubs, arches = [], [], []
-    for z in axles:
-        tires.append(tire.moved(width / 2 - 0.20, radius, z))
-        hubs.append(hub.moved(width / 2 - 0.20, radius, z))
-        arches.append(arch.moved(width / 2 - 0.038, radius * 1.04, z))
+
+    def at_axles(mesh: Mesh, x: float, y: float) -> Mesh:
+        return both_sides(*(mesh.moved(x, y, z) for z in axles))
+
     return [
-        MeshPart(both_sides(join(tires)), matte("tyres", (0.05, 0.05, 0.055))),
-        MeshPart(both_sides(join(hubs)), metal("hubs", colors.metal)),
-        MeshPart(both_sides(join(arches)), matte("trim", colors.dark)),
+        (at_axles(tire, width / 2 - 0.20, radius), matte("tyres", (0.05, 0.05, 0.055))),
+        (at_axles(hub, width / 2 - 0.20, radius), metal("hubs", colors.metal)),
+        (at_axles(arch, width / 2 - 0.038, radius * 1.04), matte("trim", colors.dark)),
     ]
 
 
 def _car_face(
-    rng: np.random.Generator, colors: Scheme, length: float, width: float, levels: tuple[float, float, float]
-) -> list[MeshPart]:
+    rng: Generator, colors: Scheme, length: float, width: float, levels: tuple[float, float, float]
+) -> Pieces:
     """Lamps, grille, bumpers and number plates."""
     low, bonnet, boot = levels
     nose, tail = -length / 2, length / 2
@@ -174,19 +159,18 @@ def _car_face(
     tall = rng.uniform(0.3, 0.5) * (boot - low)
     rear = box(0.2, tall, 0.14, 0.04).moved(width * 0.38, low + (boot - low) * 0.66, tail - 0.05)
     grille = box(width * rng.uniform(0.3, 0.42), 0.17, 0.1, 0.03).moved(0, eye - 0.05, nose + 0.02)
-    bumpers = [
-        box(width * 0.9, 0.17, 0.26, 0.07, 3).moved(0, low + 0.12, z) for z in (nose + 0.08, tail - 0.08)
-    ]
+    bumper = box(width * 0.9, 0.17, 0.26, 0.07, 3).moved(y=low + 0.12)
+    bumpers = [bumper.moved(z=nose + 0.08), bumper.moved(z=tail - 0.08)]
     plate = box(0.5, 0.12, 0.02).moved(0, low + (boot - low) * 0.55, tail + 0.005)
     return [
-        MeshPart(both_sides(lamp), glossy("headlamps", AMBER)),
-        MeshPart(both_sides(rear), glossy("taillamps", RED)),
-        MeshPart(join([grille, *bumpers]), matte("trim", colors.dark)),
-        MeshPart(plate, matte("plate", colors.light)),
+        (both_sides(lamp), glossy("headlamps", AMBER)),
+        (both_sides(rear), glossy("taillamps", RED)),
+        (join(grille, *bumpers), matte("trim", colors.dark)),
+        (plate, matte("plate", colors.light)),
     ]
 
 
-def bus(rng: np.random.Generator) -> list[MeshPart]:
+def bus(rng: Generator) -> Pieces:
     """A city bus, a coach, a double-decker or a school bus with a bonnet."""
     colors = scheme(rng)
     kind = pick(rng, ("city", "coach", "double", "school"))
@@ -197,21 +181,18 @@ def bus(rng: np.random.Generator) -> list[MeshPart]:
     start, end = -length / 2 + hood, length / 2
     shell = box(width, height - low, end - start, 0.22, 3).moved(0, (height + low) / 2, (start + end) / 2)
     body = glossy("body", colors.body)
-    parts = [MeshPart(shell, body)]
+    parts = [(shell, body)]
     if hood:
         nose = box(width * 0.82, 1.25, hood + 0.6, 0.2, 3).moved(0, low + 0.72, start - hood / 2 + 0.3)
-        parts.append(MeshPart(nose, body))
+        parts.append((nose, body))
     parts += _bus_windows(rng, kind, width, height, (start, end))
     axles = (start + (0.1 if hood else 1.6), end - 2.0)
     parts += _wheels(colors, wheel, width, axles if kind != "coach" else (*axles, end - 3.1))
     parts += _bus_face(colors, width, height, start - hood, end)
-    parts += _bus_trim(rng, colors, kind, width, height, (start, end))
-    return parts
+    return parts + _bus_trim(rng, colors, kind, width, height, (start, end))
 
 
-def _bus_windows(
-    rng: np.random.Generator, kind: str, width: float, height: float, ends: tuple[float, float]
-) -> list[MeshPart]:
+def _bus_windows(rng: Generator, kind: str, width: float, height: float, ends: Span) -> Pieces:
     start, end = ends
     storeys = [(0.40, 0.60), (0.74, 0.92)] if kind == "double" else [(0.55, 0.84)]
     count = int(rng.integers(5, 9))
@@ -225,64 +206,48 @@ def _bus_windows(
             panes.append(box(proud, tall, pitch * 0.86).moved(width / 2, y, z))
         panes.append(box(width * 0.42, tall, proud).moved(width * 0.215, y, start))
         panes.append(box(width * 0.40, tall * 0.8, proud).moved(width * 0.2, y, end))
-    return [MeshPart(both_sides(join(panes)), glass("windows"))]
+    return [(both_sides(*panes), glass("windows"))]
 
 
-def _bus_face(colors: Scheme, width: float, height: float, nose: float, tail: float) -> list[MeshPart]:
+def _bus_face(colors: Scheme, width: float, height: float, nose: float, tail: float) -> Pieces:
     lamps = disc(0.16, 0.1).turned("x", -90).moved(width * 0.33, 0.85, nose + 0.05)
     rear = box(0.22, 0.5, 0.08, 0.03).moved(width * 0.4, 1.1, tail)
     bumpers = [box(width * 0.96, 0.26, 0.3, 0.08).moved(0, 0.48, z) for z in (nose + 0.06, tail - 0.06)]
     grille = box(width * 0.36, 0.34, 0.06, 0.02).moved(0, 0.9, nose)
-    mirror = bar(
-        (width / 2 - 0.1, height * 0.74, nose + 0.2), (width / 2 + 0.28, height * 0.7, nose - 0.12), 0.04
-    )
-    glasses = box(0.2, 0.42, 0.08, 0.03).moved(width / 2 + 0.28, height * 0.62, nose - 0.12)
+    x, z = width / 2 + 0.28, nose - 0.12  # of the mirrors, ahead of the corners
+    arm = bar((width / 2 - 0.1, height * 0.74, nose + 0.2), (x, height * 0.7, z), 0.04)
+    mirror = box(0.2, 0.42, 0.08, 0.03).moved(x, height * 0.62, z)
     return [
-        MeshPart(both_sides(lamps), glossy("headlamps", AMBER)),
-        MeshPart(both_sides(rear), glossy("taillamps", RED)),
-        MeshPart(
-            join([*bumpers, grille, both_sides(mirror), both_sides(glasses)]), matte("trim", colors.dark)
-        ),
+        (both_sides(lamps), glossy("headlamps", AMBER)),
+        (both_sides(rear), glossy("taillamps", RED)),
+        (join(*bumpers, grille, both_sides(arm), both_sides(mirror)), matte("trim", colors.dark)),
     ]
 
 
-def _bus_trim(
-    rng: np.random.Generator,
-    colors: Scheme,
-    kind: str,
-    width: float,
-    height: float,
-    ends: tuple[float, float],
-) -> list[MeshPart]:
+def _bus_trim(rng: Generator, colors: Scheme, kind: str, width: float, height: float, ends: Span) -> Pieces:
     """A stripe, doors on one side, a sign above the windscreen, and what stands on the roof."""
     start, end = ends
     level = height * (rng.uniform(0.64, 0.69) if kind == "double" else rng.uniform(0.36, 0.46))
-    stripe = box(width + 0.025, rng.uniform(0.12, 0.4), end - start - 0.4, 0.01).moved(
-        0, level, (start + end) / 2
-    )
+    stripe = box(width + 0.025, rng.uniform(0.12, 0.4), end - start - 0.4, 0.01)
     door_top = height * (0.6 if kind == "double" else 0.84)
-    doors = []
-    for z in (start + 0.62, (start + end) / 2 + rng.uniform(-0.6, 0.6)):
-        for leaf in (-0.24, 0.24):
-            doors.append(
-                box(0.07, door_top - 0.6, 0.44, 0.02).moved(-width / 2, (door_top + 0.6) / 2, z + leaf)
-            )
-    sign = box(width * 0.62, height * 0.07, 0.05, 0.02).moved(
-        0, height * (0.67 if kind == "double" else 0.9), start
-    )
+    leaf = box(0.07, door_top - 0.6, 0.44, 0.02).moved(-width / 2, (door_top + 0.6) / 2)
+    doors = (start + 0.62, (start + end) / 2 + rng.uniform(-0.6, 0.6))
+    leaves = [leaf.moved(z=z + side) for z in doors for side in (-0.24, 0.24)]
+    sign_level = height * (0.67 if kind == "double" else 0.9)
+    sign = box(width * 0.62, height * 0.07, 0.05, 0.02).moved(0, sign_level, start)
     parts = [
-        MeshPart(stripe, glossy("stripe", colors.second)),
-        MeshPart(join(doors), glossy("doors", colors.accent)),
-        MeshPart(sign, matte("sign", shade(AMBER, 0.9))),
+        (stripe.moved(0, level, (start + end) / 2), glossy("stripe", colors.second)),
+        (join(*leaves), glossy("doors", colors.accent)),
+        (sign, matte("sign", shade(AMBER, 0.9))),
     ]
     if kind != "double" and chance(rng, 0.7):
         shift = rng.uniform(-0.2, 0.25) * (end - start)
         cooler = box(width * 0.6, 0.3, rng.uniform(1.2, 2.4), 0.1, 3).moved(0, height + 0.1, shift)
-        parts.append(MeshPart(cooler, matte("cooler", colors.light)))
+        parts.append((cooler, matte("cooler", colors.light)))
     return parts
 
 
-def skateboard(rng: np.random.Generator) -> list[MeshPart]:
+def skateboard(rng: Generator) -> Pieces:
     """A short board, a long board or a cruiser: a deck with upturned ends, two axles, four wheels."""
     colors = scheme(rng)
     length, width = rng.uniform(62, 96), rng.uniform(18, 23)
@@ -290,14 +255,13 @@ def skateboard(rng: np.random.Generator) -> list[MeshPart]:
     axle, wheel = rng.uniform(0.29, 0.35) * length, rng.uniform(2.6, 3.8)
     ride = wheel + 5.0
     deck = _deck(length, width, tail_width, (nose, nose * rng.uniform(0.5, 1.0)), axle)
-    inks = (colors.second, colors.light)
-    print_ = deck(-0.9, 0.0).fitted("-x", "-z")
+    print_ = deck(-0.9, 0.0).fitted("-x", "-z").moved(y=ride)
     grip = matte("grip", pick(rng, [colors.dark, colors.accent, colors.second]))
     if chance(rng, 0.6):
         grip = covered("grip", poster(rng, grip.color, colors.body, shade(grip.color, 0.55)))
     parts = [
-        MeshPart(print_.moved(y=ride), covered("print", poster(rng, colors.body, *inks), 0.3)),
-        MeshPart(deck(0.001, 0.35).fitted("-x", "-z").moved(y=ride), grip),
+        (print_, covered("print", poster(rng, colors.body, colors.second, colors.light), 0.3)),
+        (deck(0.001, 0.35).fitted("-x", "-z").moved(y=ride), grip),
     ]
     roll = rng.uniform(3.0, 4.4)
     for z in (-axle, axle):
@@ -309,14 +273,14 @@ def skateboard(rng: np.random.Generator) -> list[MeshPart]:
         tire = disc(wheel, roll, 0.25, 20).turned("z", -90).moved(width * 0.46 - roll / 2, wheel, z)
         nut = cylinder(0.9, 0.5, segments=8).turned("z", -90).moved(width * 0.46 + roll / 2, wheel, z)
         parts += [
-            MeshPart(join([base, post, shaft, hanger, both_sides(nut)]), metal("trucks", colors.metal)),
-            MeshPart(both_sides(tire), glossy("wheels", colors.accent)),
+            (join(base, post, shaft, hanger, both_sides(nut)), metal("trucks", colors.metal)),
+            (both_sides(tire), glossy("wheels", colors.accent)),
         ]
     return parts
 
 
 def _deck(
-    length: float, width: float, tail_width: float, rises: tuple[float, float], axle: float
+    length: float, width: float, tail_width: float, rises: Span, axle: float
 ) -> Callable[[float, float], Mesh]:
     """Returns a function that makes one layer of the deck between two heights above its underside."""
     z = np.sin(np.linspace(-np.pi / 2, np.pi / 2, 31)) * length / 2
@@ -332,9 +296,9 @@ def _deck(
         dip = np.array([0.9, 0.75, 0.2, 0.0, 0.2, 0.75, 0.9])
         rings = []
         for here, wide, up in zip(z, across, lift, strict=True):
-            upper = np.column_stack([x * wide, up + high + dip, np.full(len(x), here)])
-            lower = np.column_stack([x[::-1] * wide, up + low + dip[::-1], np.full(len(x), here)])
-            rings.append(np.concatenate([upper, lower]))
+            upper = np.column_stack([x * wide, up + high + dip])
+            lower = np.column_stack([x * wide, up + low + dip])
+            rings.append(ring_at(np.concatenate([upper, lower[::-1]]), here))
         return loft(rings)
 
     return layer

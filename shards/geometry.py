@@ -25,15 +25,15 @@ CameraAxes = Literal["opengl", "opencv"]
 
 FIELD_OF_VIEW = 0.6911110281944275
 """Field of view across the whole square image, in radians."""
-DISTANCE = 2.5
+CAMERA_DISTANCE = 2.5
 """Distance in metres from the camera to the origin. The camera looks at the origin from 45 degrees above."""
 
 _HALF = math.sqrt(0.5)
 _OPENGL = np.array(
     [
         [-1.0, 0.0, 0.0, 0.0],
-        [0.0, -_HALF, _HALF, DISTANCE * _HALF],
-        [0.0, _HALF, _HALF, DISTANCE * _HALF],
+        [0.0, -_HALF, _HALF, CAMERA_DISTANCE * _HALF],
+        [0.0, _HALF, _HALF, CAMERA_DISTANCE * _HALF],
         [0.0, 0.0, 0.0, 1.0],
     ]
 )

@@ -8,12 +8,11 @@ import click
 from tqdm import tqdm
 
 from iebench.cli.exit_codes import FriendlyGroup, terminate_as_interrupt
-from iebench.cli.location import DatasetLocation, takes_dataset
+from iebench.cli.location import FOLDER, DatasetLocation, takes_dataset
 from shards.errors import IebenchError, UsageError
 from shards.origin import origin_of
 
 # The commands import what they need when they run: PyTorch takes seconds to load.
-FOLDER = click.Path(path_type=Path, file_okay=False)
 MODELS_ARGUMENT = click.argument("models_folder", metavar="MODELS", type=FOLDER)
 WORKERS_OPTION = click.option(
     "--workers",

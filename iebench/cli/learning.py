@@ -6,12 +6,11 @@ from typing import Literal
 
 import click
 
-from iebench.cli.location import DatasetLocation, takes_dataset
+from iebench.cli.location import FOLDER, DatasetLocation, takes_dataset
 from iebench.training.launch import raise_once_per_node, read_launch
 from shards.errors import UsageError
 from shards.origin import origin_of
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
 DATA_OPTION = takes_dataset(
     click.option(
         "--data",

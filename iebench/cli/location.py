@@ -1,4 +1,4 @@
-"""Lets commands take a dataset as a folder or an address."""
+"""Kinds of paths that commands take: files, folders, and datasets by their folder or address."""
 
 import os
 from collections.abc import Callable
@@ -7,7 +7,11 @@ from typing import Any
 
 import click
 
+from iebench.cli.options import Decorator
 from shards.eviction import SIZE_VARIABLE, parse_size
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+EXISTING_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 class DatasetLocation(click.Path):
@@ -31,8 +35,6 @@ def _limit_cache(_context: click.Context, _option: click.Parameter, text: str | 
         parse_size(text)
         os.environ[SIZE_VARIABLE] = text
 
-
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _CACHE_SIZE: Decorator = click.option(
     "--cache-size",

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from tqdm import tqdm
 
-from iebench.cli.data import DATASET_ARGUMENT, FOLDER, WORKERS_OPTION
+from iebench.cli.data import DATASET_ARGUMENT, WORKERS_OPTION
 from iebench.cli.exit_codes import FriendlyGroup, terminate_as_interrupt
+from iebench.cli.location import EXISTING_FILE, FOLDER
 from iebench.cli.progress import ViewBar
 from shards.child_processes import available_cores
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from shards.lists import Name
     from shards.pack_run import Packed, PackPlan
     from shards.schema import Variant
-
-FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 class _PackGroup(FriendlyGroup):
@@ -50,7 +49,7 @@ def pack() -> None:
 @click.argument("out", type=FOLDER)
 @click.option(
     "--split-files",
-    type=(FILE, FILE),
+    type=(EXISTING_FILE, EXISTING_FILE),
     metavar="TRAIN VAL",
     help="Lists of the objects of each split, as the published .npy; without them, a hash splits.",
 )

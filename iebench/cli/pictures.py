@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from iebench.cli.data import FOLDER, WORKERS_OPTION
+from iebench.cli.data import WORKERS_OPTION
+from iebench.cli.location import FOLDER
 from iebench.cli.packing import describe_packed, pack, pack_with_bar
 from shards.child_processes import available_cores
 

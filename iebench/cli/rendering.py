@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from iebench.cli.data import FOLDER, MODELS_ARGUMENT
+from iebench.cli.data import MODELS_ARGUMENT
 from iebench.cli.exit_codes import terminate_as_interrupt
+from iebench.cli.location import EXISTING_FILE, FOLDER
 from iebench.cli.options import GroupedCommand, GroupedOption, options_as
 from iebench.cli.progress import ViewBar
 from shards.errors import IebenchError, UsageError
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from render.part import Part
     from render.plan import Plan, PlanSettings
     from render.settings import PresetName, RenderSettings
-
-FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 object_option = partial(click.option, cls=GroupedOption, group="Which objects")
 view_option = partial(click.option, cls=GroupedOption, group="What the views show")
@@ -117,23 +116,26 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
     Selection,
     object_option(
         "--objects",
-        type=FILE,
-        help="File of the objects to render: a text file of synset/object lines, a .npy, or ShapeNet's all.csv.",
+        type=EXISTING_FILE,
+        help="Render these: synset/object lines, .npy or all.csv.",
     ),
     object_option(
         "--split-files",
-        type=(FILE, FILE),
+        type=(EXISTING_FILE, EXISTING_FILE),
         metavar="TRAIN VAL",
         help="Lists of the objects of each split, as the published .npy; without them, a hash splits.",
     ),
     object_option(
         "--split-csv",
         rare=True,
-        type=FILE,
+        type=EXISTING_FILE,
         help="The split as ShapeNet's all.csv has it; test counts as val.",
     ),
     object_option(
-        "--classes", rare=True, type=FILE, help="The class of each model: .json of Objaverse's LVIS, or .csv."
+        "--classes",
+        rare=True,
+        type=EXISTING_FILE,
+        help="The class of each model: .json of Objaverse's LVIS, or .csv.",
     ),
     object_option(
         "--limit", type=click.IntRange(1), metavar="N", help="Number of objects, evenly over the catalog."
@@ -168,7 +170,7 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
     view_option(
         "--latents",
         rare=True,
-        type=FILE,
+        type=EXISTING_FILE,
         help="File of latents (.csv or .npy): rows of object, view, latents.",
     ),
     view_option("--objects-per-shard", rare=True, default=100, show_default=True, type=click.IntRange(1)),
@@ -182,7 +184,7 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
         default="standard",
         show_default=True,
         type=click.Choice(["draft", "standard", "reference"]),
-        help="Quality: draft to look at, standard for datasets, reference as the published generator.",
+        help="draft to look at, standard for datasets, reference as the published program.",
     ),
     pixel_option(
         "--size",

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from iebench.cli.data import FOLDER
 from iebench.cli.exit_codes import terminate_as_interrupt
+from iebench.cli.location import FOLDER
 from shards.errors import UsageError
 from shards.eviction import cache_limit, clear, mirrors
 from shards.origin import cache_root

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
+from iebench.cli.location import FOLDER
+
 _SIGNS = {True: "ok", False: "!!", None: "--"}
 
 

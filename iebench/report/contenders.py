@@ -13,11 +13,9 @@ from iebench.backbones.encoder import ALL
 from iebench.evaluation.differences import Difference, SeedSummary, paired_difference, pool_seeds
 from iebench.evaluation.intervals import Bootstrap
 from iebench.evaluation.results import TRAINED, UNTRAINED, ScoreKey
+from iebench.evaluation.score_store import OOD
 from iebench.report.metrics import format_of
 from iebench.report.subjects import Subject
-
-OOD = "ood"
-"""Name of the task that has a dataset of its own."""
 
 PREDICTOR_TASKS = ("retrieval", "steps")
 """Tasks whose numbers depend on what a predictor is told."""

@@ -28,9 +28,8 @@ from render.device_choice import CPU, Device
 from render.frame import Frame
 from render.model_errors import ModelError
 from render.settings import RenderSettings
+from shards.geometry import CAMERA_DISTANCE, FIELD_OF_VIEW
 
-CAMERA_DISTANCE = 2.5  # metres from the origin, looking down at 45 degrees from +Y
-CAMERA_ANGLE = 0.6911110281944275  # horizontal field of view, rad
 SPOT_DISTANCE = 4.0  # metres
 FLOOR_HEIGHT = -1.0  # metres
 OBJECTS_PER_SESSION = 10
@@ -182,7 +181,7 @@ def _add_world(scene: "bpy.types.Scene") -> None:
 def _add_camera(scene: "bpy.types.Scene") -> None:
     data = bpy.data.cameras.new("camera")
     data.lens_unit = "FOV"
-    data.angle = CAMERA_ANGLE
+    data.angle = FIELD_OF_VIEW
     data.clip_start, data.clip_end = 0.1, 1000.0
     camera = bpy.data.objects.new("camera", data)
     height = CAMERA_DISTANCE * math.sqrt(0.5)

@@ -27,7 +27,7 @@ def corners(x: float, z: float) -> list[tuple[float, float]]:
 
 
 def in_row(count: int, pitch: float) -> list[float]:
-    """The middles of `count` places in a row about 0, one `pitch` apart."""
+    """The middles of `count` copies in a row about 0, one `pitch` apart."""
     return [(index - (count - 1) / 2) * pitch for index in range(count)]
 
 

@@ -115,6 +115,18 @@ def open_engine(execution: Execution, first: Job) -> Engine:
 def run_jobs(jobs: Iterable[Job], engine: Engine, limits: Limits) -> Generator[JobOutcome, None, None]:
     """Runs jobs, and tries failed ones again by the rules in ``render.retries``.
 
+    Two workers and three jobs, of which the second crashes Blender once::
+
+        turn   ``wait`` brings       what follows
+        1      (nothing yet)         jobs 1 and 2 are taken from the iterable; workers A and B are starting
+        2      A has started         A renders 1
+        3      B has started         B renders 2
+        4      1 is done             its outcome is yielded; 3 is taken; A renders 3
+        5      B's process died      B is stopped, 2 stands before all others again, and C is starting
+        6      C has started         C renders 2
+        7      nothing in a second   attempts over their deadline would be given up here
+        8      3 is done, then 2     both outcomes are yielded; A and C are stopped
+
     Args:
         jobs: Jobs to run; each is taken when a worker is free for it.
         engine: Source of the workers.

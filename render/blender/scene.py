@@ -41,6 +41,17 @@ OBJECTS_PER_GPU_SESSION = 500
 class Scene:
     """A warm Blender: everything but the object is built once.
 
+    What stays in memory, with ten objects to a session of Cycles::
+
+        call           Blender's data                                 Cycles' session
+        Scene()        world, camera, sun, spot, floor                none
+        load(mug)      + the mug's meshes, materials and images       none
+        render(...)    the same                                       begins; holds scene and mug
+        render(...)    the same                                       goes on, so that nothing is sent to it twice
+        load(chair)    - all of the mug (clear), + all of the chair   goes on, with 20 kB left of the mug
+        ...
+        load(tenth)    - all of the ninth, + all of the tenth         ended, and with it what was left of nine
+
     Args:
         settings: Resolution, samples, denoiser and passes.
         threads: Number of threads that Cycles may use; 0 means all cores.

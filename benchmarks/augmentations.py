@@ -73,7 +73,6 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     data = options.data or pictures_of(options.from_views, options.out / "pictures")
     index, folders = open_dataset(data), {}
-    begin = time.perf_counter()
     for seed in range(options.seeds):
         for name in options.recipes:
             start = time.perf_counter()
@@ -82,7 +81,7 @@ def main() -> None:
             measure(run, recipe, data)
             folders.setdefault(name, []).append(run.folder)
             print(f"   {name}, seed {seed}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
-    text = section(contenders_by_recipe(folders), index, options, time.perf_counter() - begin)
+    text = section(contenders_by_recipe(folders), index, options)
     put_section(options.results, text, BEGIN, END)
     print(text)
 
@@ -117,9 +116,7 @@ def measure(run: Run, recipe: Recipe, data: Path) -> None:
     evaluate_networks([str(run.folder)], data, existing="replace", suites=["standard", "steering"])
 
 
-def section(
-    contenders: dict[str, Contender], index: DatasetIndex, options: argparse.Namespace, seconds: float
-) -> str:
+def section(contenders: dict[str, Contender], index: DatasetIndex, options: argparse.Namespace) -> str:
     """The Markdown of the comparison."""
     recipe = load_recipe(f"{options.recipes[0]}_{options.size}", options.set)
     steps: list[Column] = [
@@ -133,9 +130,8 @@ def section(
     parts = [
         f"""## Learning from recorded augmentations
 {splits["train"]:,} training pictures of {len(index.classes)} classes, {splits["val"]:,} others; {index.image_size} px, \
-{recipe.backbone.name}, {recipe.training.epochs} epochs, batches of {recipe.training.batch_size}, {seeds}, \
-in {seconds / 60:.0f} minutes on {options.threads} threads for what was not there yet. In brackets 95 % intervals over \
-objects and seeds.""",
+{recipe.backbone.name}, {recipe.training.epochs} epochs, batches of {recipe.training.batch_size}, {seeds}. In brackets \
+95 % intervals over objects and seeds.""",
         table(contenders, ACCURACY),
         summary("EquiMod adds to linear top-1", gains) if gains else "",
         "One encoding that is steered beside many encodings (accuracy of a linear classifier; docs/evaluation.md):",

@@ -65,7 +65,7 @@ def test_a_dataset_goes_on_on_the_kind_of_device_that_began_it_unless_mixing_is_
     staging = Staging(tmp_path / "out")
     staging.record_device("cpu", mixed=False)
     staging.record_device("cpu", mixed=False)
-    with pytest.raises(UsageError, match="was begun on cpu and would go on on optix"):
+    with pytest.raises(UsageError, match="was begun on cpu and would be continued on optix"):
         staging.record_device("optix", mixed=False)
     assert staging.devices() == ("cpu",)
     staging.record_device("optix", mixed=True)

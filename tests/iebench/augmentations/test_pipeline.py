@@ -135,6 +135,7 @@ def test_a_method_without_relations_sees_the_very_augmented_views_of_one_with(to
         assert np.array_equal(views[1:], augmented)
 
 
+@pytest.mark.slow
 def test_parameters_are_standardized_by_what_the_training_draws(toy_dataset: Path, tmp_path: Path):
     recipe = load_recipe("equimod_simclr_small", SMALL)
     train(recipe, toy_dataset, tmp_path / "run", "cpu")
@@ -153,6 +154,7 @@ def test_parameters_are_standardized_by_what_the_training_draws(toy_dataset: Pat
     assert np.array_equal(state["parameter_scale.mean"].numpy(), measured.mean)
 
 
+@pytest.mark.slow
 def test_a_run_on_augmentations_resumes_to_the_same_weights(toy_dataset: Path, tmp_path: Path):
     whole, part = tmp_path / "whole", tmp_path / "part"
     constant = [*SMALL, "optimizer.schedule=constant"]

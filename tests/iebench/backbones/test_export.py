@@ -93,6 +93,7 @@ def test_load_backbone_gives_what_the_run_gives(run, exported, images):
     torch.testing.assert_close(load_encoder(str(exported))(images), vectors)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["sie_resnet18", "vit_s_16"])
 def test_other_backbones_are_exported_under_their_own_names(
     backbone: str, toy_dataset: Path, images: torch.Tensor, tmp_path: Path

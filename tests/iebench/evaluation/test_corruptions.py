@@ -59,6 +59,7 @@ def test_a_corruption_depends_on_the_name_alone(image: np.ndarray):
     np.testing.assert_array_equal(drawn, expected[:15])
 
 
+@pytest.mark.slow
 def test_severer_noise_lies_farther_from_the_image(image: np.ndarray):
     for name in ("gaussian_noise", "contrast", "jpeg_compression", "fog"):
         distances = [

@@ -67,6 +67,7 @@ def exact(toy_dataset: Path) -> Evaluation:
     )
 
 
+@pytest.mark.slow
 def test_an_exact_predictor_classifies_as_many_encodings_do(exact: Evaluation):
     for count in COUNTS:
         found = values(exact, "tta", count)
@@ -79,17 +80,20 @@ def test_an_exact_predictor_classifies_as_many_encodings_do(exact: Evaluation):
     assert {score.part for score in exact.scores if score.task == "tta_corruption"} == {"all", *CORRUPTIONS}
 
 
+@pytest.mark.slow
 def test_the_report_knows_every_metric_of_the_suite(exact: Evaluation):
     assert {score.task for score in exact.scores} == set(STEERING_TASKS)
     assert not metrics_without_format(exact)
 
 
+@pytest.mark.slow
 def test_an_exact_predictor_has_no_error_in_any_group_that_it_is_told(exact: Evaluation):
     for part in ("all", "flip"):
         assert values(exact, "augmentation_steps", part)["equivariance_error"] == pytest.approx(0, abs=1e-3)
     assert not values(exact, "augmentation_steps", "crop")
 
 
+@pytest.mark.slow
 def test_a_network_without_a_predictor_has_the_many_encodings_alone(toy_dataset: Path):
     found = evaluate_encoder(small_image, toy_dataset, config=CONFIG, suites=["steering"], device="cpu")
     assert set(values(found, "tta", "64")) == {"top1_images", "seconds_images"}
@@ -97,6 +101,7 @@ def test_a_network_without_a_predictor_has_the_many_encodings_alone(toy_dataset:
     assert not values(found, "augmentation_steps", "all")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("recipe", "counts"), [("steerable_small", COUNTS), ("demo", ["1", "2"])])
 def test_runs_on_augmentations_and_on_renders_are_asked_the_same(
     toy_dataset: Path, tmp_path: Path, recipe: str, counts: list[str]

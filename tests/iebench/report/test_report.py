@@ -112,8 +112,20 @@ def report(out: Path, *runs: Run) -> Page:
     return Page(out)
 
 
-def test_the_page_refers_to_nothing_outside_itself(run: Run, other_run: Run, tmp_path: Path):
-    page = report(tmp_path / "report.html", run, other_run)
+@pytest.fixture(scope="module")
+def page(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """The page of one run."""
+    return report(tmp_path_factory.mktemp("page") / "report.html", run)
+
+
+@pytest.fixture(scope="module")
+def page_of_two(run: Run, other_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """The page of two runs, in a folder that was not there."""
+    return report(tmp_path_factory.mktemp("page") / "new" / "folder" / "report.html", run, other_run)
+
+
+def test_the_page_refers_to_nothing_outside_itself(page_of_two: Page):
+    page = page_of_two
     assert page.references
     assert all(reference.startswith(("data:image/jpeg;base64,", "#")) for reference in page.references)
     assert all(target.startswith("#") for target in re.findall(r"url\(['\"]?([^)]*)\)", page.source))
@@ -122,8 +134,10 @@ def test_the_page_refers_to_nothing_outside_itself(run: Run, other_run: Run, tmp
     assert "://" not in page.source
 
 
-def test_every_number_is_on_the_page_with_its_interval_and_chance(run: Run, other_run: Run, tmp_path: Path):
-    page = report(tmp_path / "report.html", run, other_run)
+def test_every_number_is_on_the_page_with_its_interval_and_chance(
+    run: Run, other_run: Run, page_of_two: Page
+):
+    page = page_of_two
     contenders = contenders_of(read_subjects([run.folder, other_run.folder]))
     table = results_table([*contenders, *untrained_of(contenders)])
     assert table.columns == ("first", "second", "untrained")
@@ -136,8 +150,7 @@ def test_every_number_is_on_the_page_with_its_interval_and_chance(run: Run, othe
     assert "61.0%[60.0%, 62.0%]" in page.text
 
 
-def test_every_view_is_on_the_page_as_it_is_stored(run: Run, toy_dataset: Path, tmp_path: Path):
-    page = report(tmp_path / "report.html", run)
+def test_every_view_is_on_the_page_as_it_is_stored(page: Page, toy_dataset: Path):
     stored = {
         base64.b64encode(view.jpeg).decode()
         for view in read_views(toy_dataset, open_dataset(toy_dataset), "val")
@@ -147,9 +160,9 @@ def test_every_view_is_on_the_page_as_it_is_stored(run: Run, toy_dataset: Path, 
     assert shown <= stored
 
 
-def test_the_lead_names_classes_objects_views_and_image_size(run: Run, toy_dataset: Path, tmp_path: Path):
+def test_the_lead_names_classes_objects_views_and_image_size(page: Page, toy_dataset: Path):
     index = open_dataset(toy_dataset)
-    text = report(tmp_path / "report.html", run).text
+    text = page.text
     assert (
         f"on {index.splits['train'].objects} objects of 3 classes, with 4 views of each at 32 × 32 pixels"
         in text
@@ -209,10 +222,8 @@ def test_an_evaluation_that_is_cut_short_is_refused(toy_dataset: Path, tmp_path:
         write_report([run.folder], tmp_path / "report.html")
 
 
-def test_two_runs_share_their_panels_and_their_questions(
-    run: Run, other_run: Run, toy_dataset: Path, tmp_path: Path
-):
-    page = report(tmp_path / "new" / "folder" / "report.html", run, other_run)
+def test_two_runs_share_their_panels_and_their_questions(page_of_two: Page, toy_dataset: Path):
+    page = page_of_two
     panels = re.findall(r'<figure role="img".*?</figure>', page.source, flags=re.DOTALL)
     assert len(panels) == 2 + 1 + len(TERMS)  # both definitions of R² against top-1; the loss and its terms
     assert all("var(--series-1)" in panel and "var(--series-2)" in panel for panel in panels)
@@ -294,8 +305,8 @@ def test_an_encoder_that_was_not_trained_here_has_a_report(toy_dataset: Path, tm
     assert "There is no curve" not in text
 
 
-def test_published_numbers_stand_beside_ours_and_say_that_the_dataset_differs(run: Run, tmp_path: Path):
-    text = report(tmp_path / "report.html", run).text
+def test_published_numbers_stand_beside_ours_and_say_that_the_dataset_differs(page: Page):
+    text = page.text
     assert "Beside the published numbers" in text
     assert "are not 3DIEBench’s 10,552 of 55 with 50" in text
     assert "EquiCaps" in text
@@ -314,9 +325,8 @@ def test_a_run_without_curve_says_so(toy_dataset: Path, tmp_path: Path):
     assert "There is no curve of run" in report(tmp_path / "report.html", run).text
 
 
-def test_the_same_runs_give_the_same_bytes(run: Run, other_run: Run, tmp_path: Path):
-    first, second = (report(tmp_path / name, run, other_run).source for name in ("a.html", "b.html"))
-    assert first == second
+def test_the_same_runs_give_the_same_bytes(run: Run, page: Page, tmp_path: Path):
+    assert report(tmp_path / "again.html", run).source == page.source
 
 
 def test_a_long_curve_is_thinned_to_its_means():
@@ -344,9 +354,9 @@ def test_words_are_enumerated_as_in_speech():
 @pytest.mark.skipif(not CHROMIUM.is_file(), reason="Chromium is not installed")
 @pytest.mark.parametrize("width", [420, 1100])
 def test_a_browser_loads_every_picture_and_nothing_is_wider_than_the_screen(
-    width: int, run: Run, other_run: Run, tmp_path: Path
+    width: int, page_of_two: Page, tmp_path: Path
 ):
-    page = report(tmp_path / "report.html", run, other_run)
+    page = page_of_two
     seen = in_browser(page.source, width, tmp_path)
     assert seen["images"] == page.tags.count("img") > 0
     assert seen["broken"] == 0

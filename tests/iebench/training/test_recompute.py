@@ -36,6 +36,7 @@ def stepped(network: nn.Module, encode=None) -> dict[str, Tensor]:
     return {"first": outputs[0], "second": outputs[1], **gradients, **dict(network.named_buffers())}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "sie_resnet18", "vit_s_16"])
 def test_outputs_gradients_and_running_statistics_are_those_of_one_computation(name: str):
     plain, recomputed = backbones(name)

@@ -1,9 +1,9 @@
 from collections.abc import Callable
+from types import ModuleType
 
 import pytest
 import torch
 import torch.nn.functional as F
-from lightly.loss import NTXentLoss, VICRegLoss
 
 from iebench.methods.parts.losses import (
     alignment_loss,
@@ -57,6 +57,14 @@ def test_covariance_loss_counts_each_pair_of_dimensions_twice_over_the_dimension
     assert covariance_loss(embeddings).item() == pytest.approx((2 * covariance**2 / 2).item())
 
 
+@pytest.fixture(scope="module")
+def lightly_losses() -> ModuleType:
+    """The module ``lightly.loss``, which takes seconds to import, so that collecting tests does not wait for it."""
+    import lightly.loss
+
+    return lightly.loss
+
+
 def test_invariance_loss_is_the_mean_over_batch_and_dimension():
     assert invariance_loss(torch.zeros(4, 2), torch.full((4, 2), 3.0)).item() == 9
 
@@ -66,19 +74,20 @@ def test_statistics_are_computed_in_float32_of_half_precision_embeddings():
     assert {loss(embeddings).dtype for loss in (variance_loss, covariance_loss)} == {torch.float32}
 
 
-def test_vicreg_equals_the_implementation_in_lightly():
+def test_vicreg_equals_the_implementation_in_lightly(lightly_losses: ModuleType):
     views = drawn()
     terms = {"repr_loss_inv": invariance_loss(*views), **collapse_terms(views)}
     ours = 25 * terms["repr_loss_inv"] + 24 * terms["std_loss"] + 3 * terms["cov_loss"]
-    theirs = VICRegLoss(lambda_param=25, mu_param=24, nu_param=3)(*views)
+    theirs = lightly_losses.VICRegLoss(lambda_param=25, mu_param=24, nu_param=3)(*views)
     for first, second in zip(with_gradients(ours, views), with_gradients(theirs, views), strict=True):
         torch.testing.assert_close(first, second, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.5])
-def test_nt_xent_equals_the_implementation_in_lightly(temperature: float):
+def test_nt_xent_equals_the_implementation_in_lightly(lightly_losses: ModuleType, temperature: float):
     views = drawn()
-    ours, theirs = contrastive_loss(*views, temperature), NTXentLoss(temperature=temperature)(*views)
+    theirs = lightly_losses.NTXentLoss(temperature=temperature)(*views)
+    ours = contrastive_loss(*views, temperature)
     for first, second in zip(with_gradients(ours, views), with_gradients(theirs, views), strict=True):
         torch.testing.assert_close(first, second, rtol=1e-9, atol=1e-12)
 

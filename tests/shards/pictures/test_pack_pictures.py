@@ -286,18 +286,26 @@ def test_cifar_s_pickles_and_a_cut_file_are_one_sentence(tmp_path: Path):
     assert "is no archive that can be read" in pack(path, tmp_path / "out").error
 
 
+def write_shard(path: Path, samples: list[dict[str, bytes]]) -> None:
+    """Writes samples, each with its members by their extensions, as a WebDataset shard."""
+    with tarfile.open(path, "w") as archive:
+        for number, members in enumerate(samples):
+            for extension, data in members.items():
+                info = tarfile.TarInfo(f"{number:04d}.{extension}")
+                info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
+
+
 def test_webdataset_shards_give_pictures_labels_and_splits_by_their_names(tmp_path: Path):
     source = tmp_path / "in"
     source.mkdir()
-    for split, count in (("train", 6), ("val", 3)):
-        with tarfile.open(source / f"set-{split}-000.tar", "w") as archive:
-            for number in range(count):
-                suffix, kind = (("jpg", "JPEG"), ("png", "PNG"), ("webp", "WEBP"))[number % 3]
-                members = {suffix: encoded(pixels(number, 32, 32), kind), "cls": b"%d" % (10 * (number % 2))}
-                for extension, data in members.items():
-                    info = tarfile.TarInfo(f"{number:04d}.{extension}")
-                    info.size = len(data)
-                    archive.addfile(info, io.BytesIO(data))
+    kinds = (("jpg", "JPEG"), ("png", "PNG"), ("webp", "WEBP"))
+    samples = [
+        {suffix: encoded(pixels(number, 32, 32), kind), "cls": b"%d" % (10 * (number % 2))}
+        for number, (suffix, kind) in enumerate(2 * kinds)
+    ]
+    write_shard(source / "set-train-000.tar", samples)
+    write_shard(source / "set-val-000.tar", samples[:3])
     assert pack(source, tmp_path / "out").code == 0
     index, views = open_dataset(tmp_path / "out"), views_of(tmp_path / "out")
     assert {name: split.objects for name, split in index.splits.items()} == {"train": 6, "val": 3}
@@ -306,6 +314,25 @@ def test_webdataset_shards_give_pictures_labels_and_splits_by_their_names(tmp_pa
     shard = source / "set-val-000.tar"
     shard.write_bytes(shard.read_bytes()[:700])
     assert "is damaged" in pack(source, tmp_path / "other").error
+
+
+@pytest.mark.parametrize(
+    ("sample", "words"),
+    [
+        (
+            {"jpg": b"not read", "cls": b"cat"},
+            "sample 0000: its .cls is b'cat'; it has to be a number from 0 on",
+        ),
+        ({"jpg": b"not read", "cls": b"-1"}, "it has to be a number from 0 on"),
+        ({"jpg": b"not read"}, "holds no sample with a picture"),
+        ({"json": b"{}", "cls": b"1"}, "holds no sample with a picture"),
+    ],
+)
+def test_a_webdataset_shard_without_labelled_pictures_is_one_sentence(
+    tmp_path: Path, sample: dict[str, bytes], words: str
+):
+    write_shard(tmp_path / "set.tar", [sample])
+    assert words in pack(tmp_path / "set.tar", tmp_path / "out").error
 
 
 @pytest.mark.processes

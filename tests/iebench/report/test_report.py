@@ -125,29 +125,27 @@ def page_of_two(run: Run, other_run: Run, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_the_page_refers_to_nothing_outside_itself(page_of_two: Page):
-    page = page_of_two
-    assert page.references
-    assert all(reference.startswith(("data:image/jpeg;base64,", "#")) for reference in page.references)
-    assert all(target.startswith("#") for target in re.findall(r"url\(['\"]?([^)]*)\)", page.source))
-    assert not {"script", "link", "iframe", "object", "embed"} & set(page.tags)
-    assert "@import" not in page.source
-    assert "://" not in page.source
+    assert page_of_two.references
+    assert all(reference.startswith(("data:image/jpeg;base64,", "#")) for reference in page_of_two.references)
+    assert all(target.startswith("#") for target in re.findall(r"url\(['\"]?([^)]*)\)", page_of_two.source))
+    assert not {"script", "link", "iframe", "object", "embed"} & set(page_of_two.tags)
+    assert "@import" not in page_of_two.source
+    assert "://" not in page_of_two.source
 
 
 def test_every_number_is_on_the_page_with_its_interval_and_chance(
     run: Run, other_run: Run, page_of_two: Page
 ):
-    page = page_of_two
     contenders = contenders_of(read_subjects([run.folder, other_run.folder]))
     table = results_table([*contenders, *untrained_of(contenders)])
     assert table.columns == ("first", "second", "untrained")
     assert len(table.rows) == len(PATHS)
     for row in table.rows:
         for cell in row.cells:
-            assert minus(cell.text) + minus(cell.interval) in page.text
-        assert minus(row.chance) in page.text
-    assert "0.610[0.600, 0.620]" not in page.text  # top-1 is a share
-    assert "61.0%[60.0%, 62.0%]" in page.text
+            assert minus(cell.text) + minus(cell.interval) in page_of_two.text
+        assert minus(row.chance) in page_of_two.text
+    assert "0.610[0.600, 0.620]" not in page_of_two.text  # top-1 is a share
+    assert "61.0%[60.0%, 62.0%]" in page_of_two.text
 
 
 def test_every_view_is_on_the_page_as_it_is_stored(page: Page, toy_dataset: Path):
@@ -223,17 +221,18 @@ def test_an_evaluation_that_is_cut_short_is_refused(toy_dataset: Path, tmp_path:
 
 
 def test_two_runs_share_their_panels_and_their_questions(page_of_two: Page, toy_dataset: Path):
-    page = page_of_two
-    panels = re.findall(r'<figure role="img".*?</figure>', page.source, flags=re.DOTALL)
+    panels = re.findall(r'<figure role="img".*?</figure>', page_of_two.source, flags=re.DOTALL)
     assert len(panels) == 2 + 1 + len(TERMS)  # both definitions of R² against top-1; the loss and its terms
     assert all("var(--series-1)" in panel and "var(--series-2)" in panel for panel in panels)
     classes = len(classes_of_validation(toy_dataset))
     questions = 2 * min(EXTREMES, classes) + classes  # the best, the worst, and one of each class
-    assert page.source.count('class="question"') == questions + classes
-    assert page.source.count('class="answer"') == 2 * questions + 2 * 2 * classes  # two runs, two parts each
-    assert page.text.count("of 4") >= 2 * questions
+    assert page_of_two.source.count('class="question"') == questions + classes
+    assert (
+        page_of_two.source.count('class="answer"') == 2 * questions + 2 * 2 * classes
+    )  # two runs, two parts each
+    assert page_of_two.text.count("of 4") >= 2 * questions
     epochs = load_recipe("demo").training.epochs
-    assert f"Their recipes differ in training.epochs ({epochs}, 7)." in page.text
+    assert f"Their recipes differ in training.epochs ({epochs}, 7)." in page_of_two.text
 
 
 @pytest.mark.slow
@@ -325,8 +324,8 @@ def test_a_run_without_curve_says_so(toy_dataset: Path, tmp_path: Path):
     assert "There is no curve of run" in report(tmp_path / "report.html", run).text
 
 
-def test_the_same_runs_give_the_same_bytes(run: Run, page: Page, tmp_path: Path):
-    assert report(tmp_path / "again.html", run).source == page.source
+def test_the_same_runs_give_the_same_bytes(run: Run, other_run: Run, page_of_two: Page, tmp_path: Path):
+    assert report(tmp_path / "again.html", run, other_run).source == page_of_two.source
 
 
 def test_a_long_curve_is_thinned_to_its_means():
@@ -356,9 +355,8 @@ def test_words_are_enumerated_as_in_speech():
 def test_a_browser_loads_every_picture_and_nothing_is_wider_than_the_screen(
     width: int, page_of_two: Page, tmp_path: Path
 ):
-    page = page_of_two
-    seen = in_browser(page.source, width, tmp_path)
-    assert seen["images"] == page.tags.count("img") > 0
+    seen = in_browser(page_of_two.source, width, tmp_path)
+    assert seen["images"] == page_of_two.tags.count("img") > 0
     assert seen["broken"] == 0
     assert seen["content"] == seen["width"] <= width
 

@@ -1,6 +1,7 @@
 """Commands that train and evaluate."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -11,14 +12,12 @@ from iebench.training.launch import raise_once_per_node, read_launch
 from shards.errors import UsageError
 from shards.origin import origin_of
 
-DATA_OPTION = takes_dataset(
-    click.option(
-        "--data",
-        required=True,
-        metavar="DATASET",
-        type=DatasetLocation(),
-        help="Folder of the dataset, or its http, https, s3 or hf address.",
-    )
+data_option = partial(
+    click.option,
+    "--data",
+    metavar="DATASET",
+    type=DatasetLocation(),
+    help="Folder of the dataset, or its http, https, s3 or hf address.",
 )
 DEVICE_OPTION = click.option(
     "--device",
@@ -35,14 +34,7 @@ SET_OPTION = click.option(
 
 @click.command(epilog="Example: iebench train demo --data data/views --out runs/a --set training.epochs=20")
 @click.argument("recipe", metavar="[RECIPE]", required=False)
-@takes_dataset(
-    click.option(
-        "--data",
-        metavar="DATASET",
-        type=DatasetLocation(),
-        help="Folder of the dataset, or its http, https, s3 or hf address.",
-    )
-)
+@takes_dataset(data_option())
 @click.option("--out", metavar="RUN", type=FOLDER, help="Folder of the run.")
 @SET_OPTION
 @click.option(
@@ -129,7 +121,7 @@ def show(recipe: str, overrides: tuple[str, ...]) -> None:
     epilog="Example: iebench eval runs/a runs/b --fit data/views --data data/ood",
 )
 @click.argument("what", metavar="WHAT...", nargs=-1, required=True)
-@DATA_OPTION
+@takes_dataset(data_option(required=True))
 @click.option(
     "--fit",
     metavar="DATASET",
@@ -253,12 +245,7 @@ def report(runs: tuple[Path, ...], out: Path, models: Path | None, explores: boo
     help="Largest number of views on the page.",
 )
 @takes_dataset(
-    click.option(
-        "--data",
-        metavar="DATASET",
-        type=DatasetLocation(),
-        help="Dataset whose validation views are shown; by default that of the first run's training.",
-    )
+    data_option(help="Dataset whose validation views are shown; by default that of the first run's training.")
 )
 def explore(runs: tuple[Path, ...], out: Path, views: int, data: Path | None) -> None:
     """Write one page to walk through representations and steer them.

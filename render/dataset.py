@@ -192,7 +192,7 @@ class _Run:
         return dataclasses.replace(execution, device=cast("DeviceChoice", kinds[0]))
 
     def _missing(self, sealer: Sealer, progress: Progress, readers: int) -> Iterator[Job]:
-        """Yields the jobs for missing objects, one batch of shards at a time; a shard that needs no job is sealed at once."""
+        """Yields the jobs for missing objects, a batch of shards at a time; a shard without one is sealed at once."""
         views, total = self._plan.settings.views, self._assignment.objects
         for number, batch in enumerate(self._assignment.batches()):
             jobs = self._missing_of(batch, sealer, readers)

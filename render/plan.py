@@ -130,7 +130,7 @@ def make_plan(
 
 
 def must_be_rendered_again(index: DatasetIndex) -> bool:
-    """Returns whether ShapeNet's classes were rendered by an older ``PIXELS_VERSION``, when doubled faces gave black triangles."""
+    """Returns whether ShapeNet's classes were rendered when doubled faces still gave black triangles."""
     renderer = index.renderer
     ours = "render" in renderer and "views" in renderer
     shapenet = any(re.fullmatch(r"\d{8}", item.synset) for item in index.classes)

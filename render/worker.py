@@ -241,7 +241,7 @@ def _use_scratch(folder: Path) -> None:
 
 
 def _leave_parents_blender() -> None:
-    """Removes Blender's folders from ``sys.path``: a parent that has loaded Blender hands them down, and they hide ``bpy``."""
+    """Removes Blender's folders from ``sys.path``, which a parent with Blender hands down and which hide ``bpy``."""
     sys.path[:] = [folder for folder in sys.path if "/bpy/" not in Path(folder).as_posix()]
 
 

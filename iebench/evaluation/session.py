@@ -239,8 +239,8 @@ class Session:
                 for role, record in entry.records.items() if not entry.evaluation.complete else ():
                     asked = self._asked_tasks(record, role, entry.evaluation.suites)
                     missing += [(record.fingerprint, *item) for item in asked if not record.has(*item)]
-        text = json.loads(self.processes.broadcast_text(json.dumps(missing)))
-        return {MissingScores(*item) for item in text}
+        agreed = json.loads(self.processes.broadcast_text(json.dumps(missing)))
+        return {MissingScores(*item) for item in agreed}
 
     def _asked_tasks(
         self, record: NetworkRecord, role: str, suites: Collection[Suite]

@@ -85,7 +85,7 @@ def _mended_images(model: Path) -> set[str]:
 
 
 def _drop_materials_for_colors() -> None:
-    """Removes all materials of meshes with vertex colors; Blender made them up for undefined names, and they hide the colors."""
+    """Removes all materials of meshes with vertex colors: Blender made them up, and they hide the colors."""
     for mesh in bpy.data.meshes:
         if mesh.color_attributes:
             mesh.materials.clear()

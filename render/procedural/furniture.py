@@ -226,8 +226,8 @@ def _headboard(rng: Generator, width: float, level: float) -> Mesh:
         top = np.column_stack([x, level + (tall - level) * (0.35 + 0.65 * np.cos(np.pi * x / full))])
         return extrude(np.concatenate([[(-full / 2, 0), (full / 2, 0)], top]), 0.06, 0.015)
     posts = [beam((x, 0, 0), (x, tall, 0), 0.07) for x in (-full / 2, full / 2)]
-    places = np.linspace(-full / 2, full / 2, int(rng.integers(6, 10)))
-    bars = [bar((x, level * 0.6, 0), (x, tall, 0), 0.016) for x in places]
+    middles = np.linspace(-full / 2, full / 2, int(rng.integers(6, 10)))
+    bars = [bar((x, level * 0.6, 0), (x, tall, 0), 0.016) for x in middles]
     return join(*posts, *bars, beam((-full / 2, tall, 0), (full / 2, tall, 0), 0.07))
 
 

@@ -126,8 +126,8 @@ def _electrics(rng: Generator, colors: Scheme, half: float, tall: float, front: 
     pickups = [box(9.0, 2.6, 1.2, 0.4).moved(0, tall * level, z) for level in levels]
     bridge = box(9.5, 2.6, 1.4, 0.4).moved(0, tall * 0.23, z)
     knob = cylinder(1.3, 1.6, 1.1, 12).turned("x", -90)
-    places = ((-0.48, 0.30), (-0.60, 0.18), (-0.36, 0.16))
-    knobs = [knob.moved(half * x, tall * y, z) for x, y in places]
+    spots = ((-0.48, 0.30), (-0.60, 0.18), (-0.36, 0.16))
+    knobs = [knob.moved(half * x, tall * y, z) for x, y in spots]
     outline = np.array([(0.1, 0.30), (0.55, 0.34), (0.5, 0.66), (0.12, 0.74)]) * np.array([half, tall])
     guard = extrude(outline, 0.3, 0.1).mirrored().moved(z=front - 0.42)
     return [

@@ -67,7 +67,7 @@ def triangulate(outline: Floats) -> Integers:
     position = 0
     while len(left) > 3:
         tries = [(position + step) % len(left) for step in range(len(left))]
-        ear = next((place for place in tries if _is_ear(outline, left, place)), position % len(left))
+        ear = next((corner for corner in tries if _is_ear(outline, left, corner)), position % len(left))
         triangles.append((left[ear - 1], left[ear], left[(ear + 1) % len(left)]))
         del left[ear]
         position = ear + 1  # so that ears are cut all around, not off one corner

@@ -38,7 +38,8 @@ _CHUNK = 2**20
 _NOT_RENDERED = (".binvox", ".json")  # voxels, which are most of the bytes, and statistics
 
 _RECORD, _LENGTHS, _POSITION = 46, 28, 42
-"""Size in bytes of the fixed part of a member's central directory record, and the offsets in it of three lengths and the position."""
+"""Size in bytes of the fixed part of a member's record in the central directory, and in it the offsets of three lengths and
+of the position."""
 _ELSEWHERE = 2**32 - 1
 """Value of a position that needs more than 32 bits and therefore stands in the ZIP64 field behind the name."""
 

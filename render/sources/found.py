@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Listing(NamedTuple):
-    """Byte ranges of one object's records in the central directory of a zip file, so that it need not be read as a whole.
+    """Byte ranges of one object's records in the central directory of a zip file, which need not be read whole then.
 
     Attributes:
         directory: Position of the directory in the file.

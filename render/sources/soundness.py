@@ -31,7 +31,7 @@ _LARGE_OBJ = re.compile(
     rb"^[ \t]*v[ \t][^\n#]*(?<![\w.])[-+]?(?:nan|inf(?:inity)?|\d{30,}\.?\d*|[\d.]+e\+?0*(?:[3-9]\d|[1-9]\d{2,}))\b[^\n#]*",
     re.IGNORECASE | re.MULTILINE,
 )
-"""Vertex lines of an OBJ file with a number that may be too large for single precision, or that is NaN or infinite."""
+"""Vertex lines of an OBJ file with a number that is NaN, infinite, or may be too large for single precision."""
 _FAULTS_OF_A_FILE = frozenset(
     {
         errno.ENOENT,

@@ -328,7 +328,7 @@ def test_webdataset_shards_give_pictures_labels_and_splits_by_their_names(tmp_pa
         ({"json": b"{}", "cls": b"1"}, "holds no sample with a picture"),
     ],
 )
-def test_a_webdataset_shard_without_labelled_pictures_is_one_sentence(
+def test_a_webdataset_shard_without_labeled_pictures_is_one_sentence(
     tmp_path: Path, sample: dict[str, bytes], words: str
 ):
     write_shard(tmp_path / "set.tar", [sample])

@@ -38,7 +38,7 @@ from iebench.evaluation.scoring import score_neighbors, score_probe
 from iebench.evaluation.tasks import ProbeTask, probe_tasks, targets_of
 from iebench.evaluation.view_draws import pairs_of_test, train_draws
 from iebench.methods.parts.predictors import HypernetworkPredictor
-from shards.schema import VARIANTS
+from shards.variants import VARIANTS
 
 CPU = torch.device("cpu")
 LATENTS = [latent.name for latent in VARIANTS["3diebench"]]

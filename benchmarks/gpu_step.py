@@ -27,7 +27,8 @@ from iebench.training.optimizers import build_optimizer
 from iebench.training.precision import Precision
 from iebench.training.state import TrainingState
 from shards.batches import DrawBatch
-from shards.schema import VARIANTS, ClassInfo, DatasetIndex
+from shards.schema import ClassInfo, DatasetIndex
+from shards.variants import VARIANTS
 
 CLASSES = 55
 WARMUP_STEPS, CHUNK = 3, 4

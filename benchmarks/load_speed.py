@@ -39,8 +39,9 @@ from shards.pack_run import pack
 from shards.pictures.picture_plan import make_picture_plan, open_pictures
 from shards.published.pack import make_pack_plan
 from shards.reader import read_views
-from shards.schema import VARIANTS, DatasetIndex, draw_latents, open_dataset
+from shards.schema import DatasetIndex, open_dataset
 from shards.stream import DrawSettings, DrawStream
+from shards.variants import VARIANTS, draw_latents
 
 JPEGS = Path(__file__).parents[1] / "tests" / "data" / "jpg"
 MEAN, STD = (0.5016, 0.5037, 0.5060), (0.1030, 0.0999, 0.0969)

@@ -31,7 +31,8 @@ from iebench.training.run_encoder import encoder_of_run
 from shards.errors import IebenchError, UsageError
 from shards.lists import Name
 from shards.reader import View, read_views
-from shards.schema import DatasetIndex, draw_latents, open_dataset
+from shards.schema import DatasetIndex, open_dataset
+from shards.variants import draw_latents
 
 DOCS = Path(__file__).parent
 OBJECTS = 3

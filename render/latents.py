@@ -14,7 +14,7 @@ import numpy as np
 
 from shards.errors import UsageError
 from shards.lists import Name, split_name
-from shards.schema import Latent
+from shards.variants import Latent
 
 Intervals = tuple[tuple[float, float], ...]
 

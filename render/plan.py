@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from render.catalog import ObjectRef, select_objects
 from render.latents import ExplicitLatents, Intervals, with_ranges
 from render.settings import RenderSettings
-from shards.schema import VARIANTS, DatasetIndex, Latent, Variant, draw_latents
+from shards.schema import DatasetIndex
 from shards.shard_plan import ShardPlan, fingerprint, plan_shards
+from shards.variants import VARIANTS, Latent, Variant, draw_latents
 
 PIXELS_VERSION = 2
 """Counts changes of what a view shows: 2 since doubled faces are rendered as one, with the normals of the file."""

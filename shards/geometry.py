@@ -19,7 +19,8 @@ from typing import Literal
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from shards.schema import CameraInfo, Latent, SampleMetadata
+from shards.schema import CameraInfo, SampleMetadata
+from shards.variants import Latent
 
 CameraAxes = Literal["opengl", "opencv"]
 

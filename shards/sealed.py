@@ -17,8 +17,9 @@ from shards.parallel import run_parallel
 from shards.passes import Pass
 from shards.pixels import Channels, PixelSums
 from shards.reader import read_shard
-from shards.schema import INDEX_NAME, DatasetIndex, Latent, ShardInfo, SplitInfo, parse_index
+from shards.schema import INDEX_NAME, DatasetIndex, ShardInfo, SplitInfo, parse_index
 from shards.shard_plan import ShardPlan
+from shards.variants import Latent
 
 # PyArrow takes a moment to load, and render workers do not need it.
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from shards.errors import IebenchError, UsageError
 from shards.reader import View, read_shard
-from shards.schema import DatasetIndex, Latent, ShardInfo
+from shards.schema import DatasetIndex, ShardInfo
+from shards.variants import Latent
 
 T = TypeVar("T")
 

@@ -16,8 +16,9 @@ from shards.parallel import run_parallel
 from shards.passes import Pass
 from shards.pixels import Channels
 from shards.printable import printable
-from shards.schema import DatasetIndex, Latent, ShardInfo, Variant
+from shards.schema import DatasetIndex, ShardInfo
 from shards.table import open_table, rows_of_shard
+from shards.variants import Latent, Variant
 
 BINS = 20
 _BLOCKS = " ▁▂▃▄▅▆▇█"

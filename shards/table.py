@@ -35,8 +35,9 @@ from shards.origin import origin_of
 from shards.passes import Pass, member_of
 from shards.reader import parse_metadata
 from shards.samples import Sample, key_of
-from shards.schema import DatasetIndex, Latent, ShardInfo, TableInfo
+from shards.schema import DatasetIndex, ShardInfo, TableInfo
 from shards.tar import Damage, read_members
+from shards.variants import Latent
 
 TABLE_NAME = "latents.parquet"
 TABLE_VERSION = "1"

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from shards.images import ChannelOrder, Chroma, encode_jpeg
-from shards.schema import VARIANTS, Variant, draw_latents
+from shards.variants import VARIANTS, Variant, draw_latents
 from toys import toy_image
 
 OBJECTS = {

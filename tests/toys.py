@@ -13,14 +13,13 @@ from shards.passes import DEPTH_SCALE, PASSES, Pass, encode_pass, member_of
 from shards.samples import Sample, encode_sample
 from shards.schema import (
     INDEX_NAME,
-    VARIANTS,
     ClassInfo,
     DatasetIndex,
     SampleMetadata,
     SplitInfo,
-    draw_latents,
     split_of,
 )
+from shards.variants import VARIANTS, draw_latents
 from shards.writer import seal_shard
 
 CLASSES = {"02876657": "bottle", "03001627": "chair", "03797390": "mug"}

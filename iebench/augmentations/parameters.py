@@ -56,7 +56,7 @@ def original_parameters(height: int, width: int) -> np.ndarray:
 
 
 def uniform_numbers(seed: int, synset: str, object_id: str, epoch: int, view: int) -> Iterator[float]:
-    """Yields numbers in [0, 1) that depend on the arguments alone, like latents (``shards.schema.draw_latents``)."""
+    """Yields numbers in [0, 1) that depend on the arguments alone, like latents (``shards.variants.draw_latents``)."""
     digest = hashlib.sha256(f"augment/{seed}/{synset}/{object_id}".encode()).digest()
     key = np.frombuffer(digest[:16], dtype="<u8").astype(np.uint64)
     generator = np.random.Philox(key=key, counter=np.array([0, view, epoch, 0], dtype=np.uint64))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from shards.images import ChannelOrder
     from shards.lists import Name
     from shards.pack_run import Packed, PackPlan
-    from shards.schema import Variant
+    from shards.variants import Variant
 
 
 class _PackGroup(FriendlyGroup):

@@ -18,7 +18,7 @@ from shards.lists import Name
 
 if TYPE_CHECKING:
     from iebench.report.sample import Sample
-    from shards.schema import Variant
+    from shards.variants import Variant
 
 
 def write_pages(

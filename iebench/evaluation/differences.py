@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from iebench.evaluation.intervals import LEVEL, Bootstrap, percentile_interval
 
@@ -151,5 +151,5 @@ def _combined(
     if variance == 0:
         return value, value
     freedom = variance**2 / sum(term**2 / degrees for term, degrees in terms)
-    reach = float(stats.t.ppf(0.5 + LEVEL / 2, freedom)) * math.sqrt(variance)
+    reach = float(stdtrit(freedom, 0.5 + LEVEL / 2)) * math.sqrt(variance)
     return value - reach, value + reach

@@ -10,7 +10,7 @@ from render.frame import Frame
 from render.output import redirected
 from render.settings import PRESETS, RenderSettings
 from shards.errors import UsageError
-from shards.schema import VARIANTS
+from shards.variants import VARIANTS
 
 _LATENTS = sorted({len(latents) for latents in VARIANTS.values() if latents})
 

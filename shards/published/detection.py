@@ -10,7 +10,7 @@ from shards.images import jpeg_size
 from shards.published.latent_format import LatentFormat
 from shards.published.layout import image_name, latents_name
 from shards.published.published_source import PublishedSource, SourceObject
-from shards.schema import VARIANTS, Variant
+from shards.variants import VARIANTS, Variant
 
 PROBES = 100
 """Largest number of objects that are read, chosen evenly from the catalog."""

@@ -8,7 +8,8 @@ from shards.published.layout import image_name, latents_name
 from shards.published.pack_settings import PackSettings
 from shards.published.published_source import PublishedSource, SourceObject
 from shards.samples import Sample, encode_sample
-from shards.schema import VARIANTS, SampleMetadata
+from shards.schema import SampleMetadata
+from shards.variants import VARIANTS
 
 
 def read_object(

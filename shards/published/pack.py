@@ -18,8 +18,9 @@ from shards.published.pack_settings import OBJECTS_PER_SHARD, PackSettings
 from shards.published.published_source import FolderSource, PublishedSource, SourceObject, make_catalog
 from shards.same_settings import require_usable_folder
 from shards.samples import Sample
-from shards.schema import VARIANTS, Variant, split_of
+from shards.schema import split_of
 from shards.shard_plan import fingerprint, plan_shards
+from shards.variants import VARIANTS, Variant
 
 
 @dataclass(frozen=True)

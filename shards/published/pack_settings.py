@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from shards.errors import IebenchError
 from shards.images import ChannelOrder
 from shards.published.latent_format import LatentFormat
-from shards.schema import INDEX_NAME, DatasetIndex, Variant
+from shards.schema import INDEX_NAME, DatasetIndex
+from shards.variants import Variant
 
 OBJECTS_PER_SHARD = 100
 

@@ -14,7 +14,8 @@ from render.executor import Execution
 from render.plan import PlanSettings, make_plan
 from render.settings import RenderSettings
 from shards.reader import read_views
-from shards.schema import INDEX_NAME, VARIANTS, draw_latents, open_dataset
+from shards.schema import INDEX_NAME, open_dataset
+from shards.variants import VARIANTS, draw_latents
 from shards.verify import verify_dataset
 from silence import Silence
 from toys import digests

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from render.latents import parse_range, read_latents, with_ranges
 from shards.errors import UsageError
 from shards.lists import split_name
-from shards.schema import VARIANTS
+from shards.variants import VARIANTS
 
 LATENTS = VARIANTS["3diebench"]
 NAMES = [latent.name for latent in LATENTS]

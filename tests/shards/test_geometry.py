@@ -7,7 +7,8 @@ import pytest
 
 from geometry import seen
 from shards.geometry import camera_intrinsics, camera_to_world, object_to_world, scene_camera, world_points
-from shards.schema import VARIANTS, CameraInfo, SampleMetadata
+from shards.schema import CameraInfo, SampleMetadata
+from shards.variants import VARIANTS
 
 RADII = (0.5, 0.3, 0.2)
 LATENTS = (0.4, -0.9, 1.1, 0.5, 0.3, 2.0, 0.1, 0.2, -0.1, 0.3)

@@ -11,7 +11,8 @@ import pytest
 from shards.errors import IebenchError, UsageError
 from shards.passes import PASSES
 from shards.reader import read_samples, read_shard, read_views
-from shards.schema import VARIANTS, open_dataset
+from shards.schema import open_dataset
+from shards.variants import VARIANTS
 from shards.writer import seal_shard
 from toys import reseal, toy_image, toy_passes, toy_samples, with_passes
 

@@ -20,15 +20,14 @@ from scipy.stats import kstest
 from shards.errors import IebenchError, UsageError
 from shards.schema import (
     INDEX_NAME,
-    VARIANTS,
     SampleMetadata,
-    draw_latents,
     object_key,
     open_dataset,
     parse_index,
     sample_key,
     split_of,
 )
+from shards.variants import VARIANTS, draw_latents
 
 NAMES = st.text(
     st.one_of(st.sampled_from("-./%_~ \\é木"), st.characters(exclude_categories=["Cs", "Cc"])),
@@ -66,7 +65,7 @@ class TestLatents:
         ]
         assert forwards == backwards[::-1]
         script = (
-            "import json; from shards.schema import VARIANTS, draw_latents;"
+            "import json; from shards.variants import VARIANTS, draw_latents;"
             "print(json.dumps([draw_latents(VARIANTS['3diebench'], 1, 'a', 'b', view).tolist() for view in range(5)]))"
         )
         for hash_seed in ("1", "2"):

@@ -17,8 +17,9 @@ from shards.batches import collate_views
 from shards.errors import IebenchError, UsageError
 from shards.loader import draw_batches, view_batches, whole_batches
 from shards.reader import read_samples, read_views
-from shards.schema import VARIANTS, draw_latents, open_dataset
+from shards.schema import open_dataset
 from shards.stream import DrawSettings, DrawStream, ViewStream
+from shards.variants import VARIANTS, draw_latents
 from toys import CLASSES, OBJECTS_PER_CLASS, SEED, SIZE, VIEWS, reseal, toy_samples, with_passes
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "streaming.md"

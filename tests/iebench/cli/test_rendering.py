@@ -16,7 +16,8 @@ from render.settings import PRESETS
 from shards.images import decode_jpeg
 from shards.passes import PASSES
 from shards.reader import View, read_views
-from shards.schema import VARIANTS, DatasetIndex, open_dataset
+from shards.schema import DatasetIndex, open_dataset
+from shards.variants import VARIANTS
 
 pytestmark = pytest.mark.blender
 

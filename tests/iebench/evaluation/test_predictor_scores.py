@@ -17,7 +17,7 @@ from iebench.evaluation.predictor_scores import (
 from iebench.evaluation.scoring import Scores
 from iebench.methods.parts.predictors import HypernetworkPredictor
 from parity_files import parity_folder
-from shards.schema import VARIANTS
+from shards.variants import VARIANTS
 
 VIEWS = 50  # of each object in the published dataset
 LATENTS = [latent.name for latent in VARIANTS["3diebench"]]

@@ -15,7 +15,7 @@ from iebench.evaluation.probe_stack import ProbeStack
 from iebench.evaluation.probes import Probe, ProbeInput
 from iebench.evaluation.protocol import EvaluationConfig, Protocol
 from iebench.evaluation.tasks import probe_tasks
-from shards.schema import VARIANTS
+from shards.variants import VARIANTS
 
 LATENTS = [latent.name for latent in VARIANTS["3diebench"]]
 CUDA, CPU = torch.device("cuda", 0), torch.device("cpu")

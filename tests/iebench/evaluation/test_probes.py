@@ -20,7 +20,7 @@ from iebench.evaluation.scores import median_angle_degrees, r2, rotation_angles
 from iebench.evaluation.tasks import ProbeTask, probe_tasks, targets_of
 from iebench.evaluation.view_draws import pairs_of_test, train_draws
 from shards.errors import IebenchError
-from shards.schema import VARIANTS
+from shards.variants import VARIANTS
 
 CONFIG = EvaluationConfig(epochs=40, batch_size=64, hidden_width=64, protocol="thorough")
 CPU = torch.device("cpu")

@@ -1,6 +1,7 @@
 from iebench.report.shown_views import changes_in_words
 from shards.reader import View
-from shards.schema import VARIANTS, SampleMetadata, open_dataset
+from shards.schema import SampleMetadata, open_dataset
+from shards.variants import VARIANTS
 
 
 def view(number: int, latents: tuple[float, ...]) -> View:

@@ -14,7 +14,8 @@ from render.model_errors import ModelError
 from render.settings import RenderSettings
 from shards.geometry import object_to_world, world_points
 from shards.passes import PASSES
-from shards.schema import VARIANTS, SampleMetadata
+from shards.schema import SampleMetadata
+from shards.variants import VARIANTS
 
 pytestmark = pytest.mark.blender
 

@@ -14,7 +14,8 @@ from commands import call
 from folders import OBJECTS, SIZE, write_folder
 from shards.images import decode_jpeg, encode_jpeg
 from shards.reader import read_views
-from shards.schema import VARIANTS, open_dataset, split_of
+from shards.schema import open_dataset, split_of
+from shards.variants import VARIANTS
 from toys import digests
 
 VICTIM = "03001627/o2"

@@ -15,7 +15,8 @@ from shards.pack_run import pack
 from shards.published.pack import make_pack_plan
 from shards.published.unpack import unpack
 from shards.reader import read_views
-from shards.schema import VARIANTS, open_dataset
+from shards.schema import open_dataset
+from shards.variants import VARIANTS
 from shards.verify import verify_dataset
 
 

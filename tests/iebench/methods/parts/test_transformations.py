@@ -9,7 +9,7 @@ from iebench.methods.parts.transformations import (
     relative_rotation,
     relative_transformation,
 )
-from shards.schema import VARIANTS
+from shards.variants import VARIANTS
 
 
 def angles(seed: int, count: int = 2000) -> np.ndarray:

@@ -14,14 +14,13 @@ Features are synthetic: views of ResNet-18's width (512) that hold class, pose a
 import argparse
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from iebench.backbones.encoder import EmbeddingPredictor
 from iebench.evaluation.features import Features
 from iebench.evaluation.intervals import bootstrap_all
 from iebench.evaluation.predictor_scores import (
@@ -37,12 +36,9 @@ from iebench.evaluation.scores import median_angle_by_object, r2_by_object
 from iebench.evaluation.scoring import score_neighbors, score_probe
 from iebench.evaluation.tasks import ProbeTask, probe_tasks, targets_of
 from iebench.evaluation.view_draws import pairs_of_test, train_draws
-from iebench.methods.parts.predictors import HypernetworkPredictor
-from shards.variants import VARIANTS
+from synthetic_features import CLASSES, LATENTS, VIEWS, SyntheticPredictor, synthetic_inputs
 
 CPU = torch.device("cpu")
-LATENTS = [latent.name for latent in VARIANTS["3diebench"]]
-CLASSES, VIEWS = 55, 50
 PUBLISHED_TRAIN, PUBLISHED_VAL = 41_920, 10_552
 BEFORE = ("classification", "rotation", "color", "light")
 """Tasks that were probed before."""
@@ -52,51 +48,6 @@ H100_FLOPS, H100_BYTES, LAUNCH = 40e12, 2.4e12, 6e-6
 (of 67e12 and 3.35e12 at most), and seconds for each kernel that the host starts."""
 KERNELS = 120
 """Kernels of one step of a stack of MLP probes, counted generously: gathers, products, losses, gradients, Adam."""
-
-
-class SyntheticPredictor(EmbeddingPredictor):
-    """A linear hypernetwork behind a linear projector, as large as SIE's."""
-
-    def __init__(self, dimension: int, embedding: int) -> None:
-        super().__init__()
-        self.groups = ("rotation",)
-        self.latent_names = tuple(LATENTS)
-        self.projector = nn.Linear(dimension, embedding)
-        self.hypernetwork = HypernetworkPredictor(embedding, 4)
-
-    def embed(self, representations: Tensor) -> Tensor:
-        """One linear layer."""
-        return self.projector(representations)
-
-    def predict(self, embeddings: Tensor, transformation: Tensor) -> Tensor:
-        """SIE's linear hypernetwork."""
-        return self.hypernetwork(embeddings, transformation)
-
-
-def synthetic_features(objects: int, dimension: int, seed: int) -> Features:
-    """Views that hold class, pose and colors through a random network, under noise."""
-    generator = torch.Generator().manual_seed(seed)
-    mixing = torch.Generator().manual_seed(77)
-    labels = torch.randint(CLASSES, (objects,), generator=generator)
-    latents = (torch.rand(objects, VIEWS, len(LATENTS), generator=generator, dtype=torch.float64) - 0.5) * 2
-    classes = F.one_hot(labels, CLASSES).float()[:, None].expand(-1, VIEWS, -1)
-    known = torch.cat((2 * classes, 2 * latents.float()), dim=2)
-    hidden = torch.tanh(known @ torch.randn(known.shape[2], dimension, generator=mixing) / 2)
-    noise = 0.3 * torch.randn(objects, VIEWS, dimension, generator=generator)
-    names = [("synthetic", str(number)) for number in range(objects)]
-    return Features((hidden + noise).half(), latents, labels, names)
-
-
-def synthetic_inputs(train: int, val: int) -> dict[str, ProbeInput]:
-    """Features of two networks of the same views, of which the untrained one holds less."""
-    trained = ProbeInput(synthetic_features(train, 512, 0), synthetic_features(val, 512, 1))
-    noisy = {}
-    for split, seed in (("train", 2), ("val", 3)):
-        features: Features = getattr(trained, split)
-        generator = torch.Generator().manual_seed(seed)
-        noise = torch.randn(features.representations.shape, generator=generator)
-        noisy[split] = replace(features, representations=(features.representations + noise).half())
-    return {"trained": trained, "untrained": ProbeInput(**noisy)}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What the two protocols of probes cost for the same scores: every view in each epoch, or one of each object.
 
-Synthetic features as in ``eval_speed.py``, one network, its whole representation. Probes that are fitted one by one to
+Synthetic features (``synthetic_features.py``), one network, its whole representation. Probes that are fitted one by one to
 every view, as `iebench` did before, are set against stacked probes by the published protocol, at several lengths::
 
     python benchmarks/probe_protocols.py
@@ -10,19 +10,11 @@ import argparse
 
 import torch
 
-from eval_speed import (
-    BEFORE,
-    LATENTS,
-    VIEWS,
-    fit_one_by_one,
-    fit_stacked,
-    main_score,
-    synthetic_inputs,
-    timed,
-)
+from eval_speed import BEFORE, fit_one_by_one, fit_stacked, main_score, timed
 from iebench.evaluation.probes import Probe
 from iebench.evaluation.protocol import EvaluationConfig
 from iebench.evaluation.tasks import probe_tasks
+from synthetic_features import LATENTS, VIEWS, synthetic_inputs
 
 
 def main() -> None:

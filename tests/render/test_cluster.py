@@ -24,13 +24,17 @@ from render.plan import Job, PlanSettings
 from toys import digests, digests_but_attempts
 
 pytestmark = pytest.mark.blender
-pytest.importorskip("ray")
 
 LOOPBACK = "127.0.0.2"  # Ray takes 127.0.0.1 for the machine's address in the network
 ACCESS = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
 """Only who knows the token may use the cluster of these tests."""
 MESSAGES = re.compile(r"(failed: |render: |rendering on |\d+ of \d+ views are there|Error: )")
 """What the command itself says on stderr."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def ray_installed():
+    pytest.importorskip("ray")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import pytest
 import yaml
-from huggingface_hub import DatasetCard
 
 from shards.card import card_text
 from shards.card_metadata import hub_metadata
@@ -22,6 +21,8 @@ def of_views(index, views: int):
 
 
 def test_the_header_of_a_card_is_yaml_that_the_hub_s_own_reader_takes(index):
+    from huggingface_hub import DatasetCard
+
     text = card_text(index)
     card = DatasetCard(text)
     assert card.data.to_dict() == yaml.safe_load(text.split("---\n")[1]) == hub_metadata(index)

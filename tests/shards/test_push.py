@@ -9,19 +9,17 @@ from shards.mirror import dataset_folder
 from shards.schema import INDEX_NAME
 from stand_in_hub import TOKEN, hub
 
-pytest.importorskip("huggingface_hub")
 ADDRESS = "hf://me/views"
 
 
 @pytest.fixture
 def there(cache, monkeypatch, tmp_path):
-    import huggingface_hub.constants
-
+    constants = pytest.importorskip("huggingface_hub.constants")
     with hub() as state:
         monkeypatch.setenv("HF_ENDPOINT", state.address)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         yield state
 
 

@@ -12,14 +12,13 @@ from shards.mirror import dataset_folder, local_shard
 from shards.reader import read_views
 from shards.schema import INDEX_NAME, open_dataset
 
-pytest.importorskip("s3fs")
-
 BUCKET = "published"
 ADDRESS = f"s3://{BUCKET}/sets/views"
 
 
 @pytest.fixture(scope="module")
 def endpoint():
+    pytest.importorskip("s3fs")
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

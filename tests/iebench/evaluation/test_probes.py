@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from sklearn.linear_model import LinearRegression, LogisticRegression
 from torch import nn
 
 from iebench.evaluation.feature_rows import standardization_of
@@ -156,6 +155,8 @@ def test_a_stacked_probe_equals_a_plain_network_trained_by_a_plain_loop():
 
 
 def test_linear_classification_comes_to_the_weights_of_scikit_learn():
+    from sklearn.linear_model import LogisticRegression
+
     generator = torch.Generator().manual_seed(0)
     truth = torch.randn(12, CLASSES, generator=generator)
 
@@ -177,6 +178,8 @@ def test_linear_classification_comes_to_the_weights_of_scikit_learn():
 
 
 def test_a_linear_probe_finds_a_linear_map_as_scikit_learn_does():
+    from sklearn.linear_model import LinearRegression
+
     inputs = pair(train=256)
     config = EvaluationConfig(epochs=1, linear_color_epochs=300, lr=1e-2)
     for item in (inputs.train, inputs.val):  # hues that the representation holds as they are

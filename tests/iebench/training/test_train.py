@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from commands import Result, ended, run, started
 from iebench.backbones.builtin import BackboneConfig, build_backbone
@@ -55,6 +54,8 @@ def command(data: Path, out: Path, *more: str) -> list[str]:
 
 
 def tensorboard_losses(run_folder: Path) -> list[tuple[int, float]]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     events = EventAccumulator(str(run_folder / "tensorboard")).Reload()
     return [(event.step, event.value) for event in events.Scalars("train/loss")]
 

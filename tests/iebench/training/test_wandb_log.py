@@ -5,10 +5,9 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from wandb.proto.wandb_internal_pb2 import HistoryRecord, Record
 
 from commands import call
 from iebench.training import wandb_log
@@ -17,6 +16,9 @@ from iebench.training.wandb_log import run_id
 from processes import PATIENCE, wait_for
 from shards.errors import UsageError
 from small_runs import SMALL, losses, small_recipe
+
+if TYPE_CHECKING:
+    from wandb.proto.wandb_internal_pb2 import HistoryRecord, Record
 
 BLOCK, HEADER = 32 * 1024, 7
 BIG = "training.batch_size=18"  # a step of an epoch
@@ -27,8 +29,10 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
 
 
-def records(path: Path) -> list[Record]:
+def records(path: Path) -> "list[Record]":
     """The records of a W&B file: LevelDB's log format, blocks of 32 KiB in which each piece has 7 bytes before it."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
     content, offset, found, whole = path.read_bytes(), HEADER, [], b""
     while offset + HEADER <= len(content):
         left = BLOCK - offset % BLOCK
@@ -44,7 +48,7 @@ def records(path: Path) -> list[Record]:
     return found
 
 
-def loss_of(row: HistoryRecord) -> float:
+def loss_of(row: "HistoryRecord") -> float:
     return next(float(item.value_json) for item in row.item if "train/loss" in (item.key, *item.nested_key))
 
 
@@ -60,6 +64,8 @@ def curves(folder: Path) -> list[list[tuple[int, float]]]:
 
 @pytest.mark.processes
 def test_a_run_and_its_resumption_are_one_run_of_both_logs(toy_dataset: Path, tmp_path: Path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     folder = tmp_path / "run"
     fields = [word for field in (*SMALL, BIG, "training.epochs=1") for word in ("--set", field)]
     begin = ["train", "demo", "--data", toy_dataset, "--out", folder, "--device", "cpu", *fields]

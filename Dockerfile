@@ -13,10 +13,10 @@ ENV DEBIAN_FRONTEND=noninteractive PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CH
 # What NVIDIA's container toolkit hands in: with "graphics", which Blender's OptiX needs.
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=all
 
-# Python 3.11, for which Blender's wheels are, and the libraries that Blender loads.
+# Python 3.11, for which Blender's wheels are, what torch.compile builds with, and the libraries that Blender loads.
 # hadolint ignore=DL3008
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends \
-      python3.11 python3.11-venv ca-certificates \
+      python3.11 python3.11-venv python3.11-dev gcc libc6-dev ca-certificates \
       libx11-6 libxrender1 libxi6 libxxf86vm1 libxfixes3 libxkbcommon0 libsm6 libice6 libgl1 libegl1 \
     && rm -rf /var/lib/apt/lists/*
 

@@ -17,13 +17,13 @@ from typing import Any, Literal
 import click
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.training.devices import fast_kernels
 from iebench.training.health import Health
 from iebench.training.loading import DeviceBatch, batches_on_device, to_device
 from iebench.training.model import Model, build_model
-from iebench.training.optimizers import build_optimizer
 from iebench.training.precision import Precision
 from iebench.training.state import TrainingState
 from shards.batches import DrawBatch
@@ -91,7 +91,8 @@ def main(
     """Measures one arrangement."""
     arrangement, chosen = ARRANGEMENTS[name], torch.device(device)
     torch.backends.cudnn.benchmark = True
-    with fast_kernels(chosen) if arrangement.checked else nullcontext():
+    uses_tf32 = arrangement.precision == "float32"
+    with fast_kernels(chosen, uses_tf32) if arrangement.checked else nullcontext():
         print(json.dumps(measure(arrangement, chosen, batch_size, size, seconds, overrides)))
 
 
@@ -155,6 +156,13 @@ def recipe_of(arrangement: Arrangement, overrides: tuple[str, ...]) -> Recipe:
     return load_recipe("sie", changes)
 
 
+def leave_unfused(optimizer: Optimizer) -> None:
+    """Lets an optimizer of ``build_optimizer`` run as PyTorch's default, which loops over lists of tensors."""
+    for group in optimizer.param_groups:
+        group["fused"] = None
+    optimizer._step_supports_amp_scaling = False
+
+
 def build_step(
     arrangement: Arrangement, recipe: Recipe, index: DatasetIndex, device: torch.device
 ) -> tuple[Step, str]:
@@ -164,7 +172,9 @@ def build_step(
     model = build_model(recipe, index)
     state = TrainingState(model, recipe, precision)
     use_memory_format(model, arrangement.channels_last)
-    optimizer = state.optimizer if arrangement.fused else build_optimizer(model, recipe)
+    optimizer = state.optimizer
+    if not arrangement.fused:
+        leave_unfused(optimizer)
     health = Health(state) if arrangement.checked else None
     if arrangement.checkpointed:
         model.recompute_activations(arrangement.compiled)

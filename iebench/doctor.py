@@ -64,7 +64,7 @@ def examine(folder: Path) -> Iterator[Check]:
     yield _blender()
     yield _blender_gpus()
     yield from _packages()
-    yield _gpu()
+    yield from _gpus()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     yield Check("cores", None, f"{cores}")
     yield _disk(folder)
@@ -164,13 +164,21 @@ def _packages() -> Iterator[Check]:
             yield Check(name, False, "not installed", f"pip install {name}")
 
 
-def _gpu() -> Check:
+def _gpus() -> Iterator[Check]:
     import torch
 
+    from iebench.training.machine import COMPILED_STEPS, can_build_kernels
+
     if not torch.cuda.is_available():
-        return Check("GPU", None, "none that PyTorch can use; training runs on the CPU")
+        yield Check("GPU", None, "none that PyTorch can use; training runs on the CPU")
+        return
     names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-    return Check("GPU", True, ", ".join(names))
+    yield Check("GPU", True, ", ".join(names))
+    if can_build_kernels():
+        yield Check("torch.compile", True, f"used by trainings of {COMPILED_STEPS:,} steps and more")
+    else:
+        remedy = "apt-get install -y gcc libc6-dev python3.11-dev"
+        yield Check("torch.compile", None, "not used: no C compiler, or no headers of Python", remedy)
 
 
 def _disk(folder: Path) -> Check:

@@ -19,7 +19,7 @@ def steps() -> list[tuple[str, str]]:
 def test_the_image_has_every_library_that_blender_loads():
     (install,) = [argument for word, argument in steps() if word == "RUN" and "apt-get install" in argument]
     assert set(BLENDER_LIBRARIES.values()) <= set(install.split())
-    assert {"python3.11", "python3.11-venv"} <= set(install.split())
+    assert {"python3.11", "python3.11-venv", "python3.11-dev", "gcc", "libc6-dev"} <= set(install.split())
 
 
 @pytest.mark.processes

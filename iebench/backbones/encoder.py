@@ -78,6 +78,7 @@ class Encoder(nn.Module):
 
     channel_mean: Tensor
     channel_std: Tensor
+    _marker: Tensor
 
     def __init__(
         self,
@@ -104,8 +105,14 @@ class Encoder(nn.Module):
         if mean is not None and std is not None:
             self.register_buffer("channel_mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
             self.register_buffer("channel_std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("_marker", torch.zeros(()), persistent=False)
         self.requires_grad_(False)
         self.eval()
+
+    @property
+    def device(self) -> torch.device:
+        """Device to which ``to`` moved the encoder, which takes its images there; a function may have no tensor to tell."""
+        return self._marker.device
 
     @property
     def parts(self) -> dict[str, tuple[int, int]]:
@@ -135,9 +142,7 @@ class Encoder(nn.Module):
         Raises:
             IebenchError: The encoder does not fit such images, or gives no finite vectors.
         """
-        tensors = [*self.parameters(), *self.buffers()]
-        device = tensors[0].device if tensors else torch.device("cpu")
-        gray = torch.full((2, 3, image_size, image_size), 128, dtype=torch.uint8, device=device)
+        gray = torch.full((2, 3, image_size, image_size), 128, dtype=torch.uint8, device=self.device)
         return self(gray).shape[1]
 
     @torch.no_grad()
@@ -157,8 +162,11 @@ class Encoder(nn.Module):
             vectors = self.network(self._input(images))
         except IebenchError:
             raise
-        except torch.cuda.OutOfMemoryError:
-            raise
+        except torch.OutOfMemoryError:
+            raise IebenchError(
+                f"the GPU has no memory left for {len(images)} images of {self.name}; lower "
+                "evaluation.feature_batch_size"
+            ) from None
         except Exception as error:  # whatever a network of someone else raises
             height, width = self._size_of(images)
             first_line = (str(error).strip() or type(error).__name__).split("\n")[0]

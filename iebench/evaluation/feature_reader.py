@@ -9,7 +9,9 @@ from iebench.evaluation.corruptions import ShownViews
 from iebench.evaluation.features import Features, FeatureSource, FeatureStore, extract_features
 from iebench.evaluation.protocol import EvaluationConfig
 from iebench.evaluation.splits import Split
+from iebench.training.launch import read_launch
 from iebench.training.processes import Processes
+from shards.loader import loader_workers
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class FeatureReader:
             self._config.feature_batch_size,
             self._processes,
             self._processes.device,
-            self._config.workers,
+            loader_workers(self._config.workers, read_launch().local_count),
             shown,
         )
         with self._processes.fail_together():

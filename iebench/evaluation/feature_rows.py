@@ -44,19 +44,23 @@ def standardization_of(representations: Tensor, device: torch.device) -> Standar
     return Standardization((mean + shift).float().to(device), deviation.float().to(device))
 
 
+def to_device_if_it_fits(rows: Tensor, device: torch.device) -> Tensor:
+    """Returns the rows of a split on a GPU, or where they are if they would take too much of its free memory."""
+    if device.type != "cuda" or rows.device == device:
+        return rows
+    free, _ = torch.cuda.mem_get_info(device)
+    return rows.to(device) if rows.numel() * rows.element_size() < SHARE_OF_MEMORY * free else rows
+
+
 class FeatureRows:
     """Gives rows of one split's features, which are on the device if they fit there and else fetched from the host."""
 
     def __init__(
         self, features: Features, device: torch.device, standardization: Standardization | None
     ) -> None:
-        self._rows = features.representations.flatten(0, 1)
+        self._rows = to_device_if_it_fits(features.representations.flatten(0, 1), device)
         self._device = device
         self._standardization = standardization
-        if device.type == "cuda":
-            free, _ = torch.cuda.mem_get_info(device)
-            if self._rows.numel() * self._rows.element_size() < SHARE_OF_MEMORY * free:
-                self._rows = self._rows.to(device)
 
     def __getitem__(self, rows: Tensor) -> Tensor:
         """Returns the rows (rows, dimension) as float32 on the device."""

@@ -32,7 +32,7 @@ def fingerprint_of_encoder(encoder: Encoder, image_size: int) -> str:
         generator = torch.Generator().manual_seed(0)
         noise = torch.randint(256, (2, 3, image_size, image_size), generator=generator, dtype=torch.uint8)
         _update(digest, encoder.name)
-        _update_by_tensors(digest, {"vectors": encoder(noise)})
+        _update_by_tensors(digest, {"vectors": encoder(noise.to(encoder.device))})
     return digest.hexdigest()
 
 

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from iebench.evaluation.feature_rows import to_device_if_it_fits
+
 NEIGHBORS = 20
 TEMPERATURE = 0.07
 QUERIES_AT_ONCE = 1024
@@ -71,6 +73,7 @@ def kth_similarity(train: Tensor, queries: Tensor, device: torch.device, k: int 
 def _nearest(train: Tensor, queries: Tensor, device: torch.device, k: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yields cosine similarities and rows of the k nearest training views, best first, chunk by chunk of queries."""
     k = min(k, len(train))
+    train = to_device_if_it_fits(train, device)
     for chunk in queries.split(QUERIES_AT_ONCE):
         asked = F.normalize(chunk.to(device).float(), dim=1)
         nearest = asked.new_full((len(asked), 0), 0)

@@ -24,7 +24,7 @@ from iebench.evaluation.protocol import EvaluationConfig
 from iebench.evaluation.results import LeftOut
 from iebench.evaluation.scoring import Scores, score_classes
 from iebench.evaluation.splits import Splits
-from shards.loader import draw_batches, view_batches
+from shards.loader import draw_batches, loader_workers, view_batches
 from shards.stream import DrawSettings, DrawStream, ViewStream
 
 LINEAR = "linear_evaluation"
@@ -59,6 +59,7 @@ class LinearEvaluation:
         self, encoder: Encoder, splits: Splits, config: EvaluationConfig, device: torch.device
     ) -> None:
         self._encoder, self._splits, self._config, self._device = encoder, splits, config, device
+        self._workers = min(1, loader_workers(config.workers))
         self._encoded = 0
 
     def measure(self, task: str) -> dict[str, Scores]:
@@ -90,7 +91,7 @@ class LinearEvaluation:
         optimizer = torch.optim.SGD(layer.parameters(), LEARNING_RATE, MOMENTUM, nesterov=True)
         steps = max(1, self._config.linear_evaluation_epochs * objects // batch)
         seen: list[Tensor] = []
-        with draw_batches(stream, min(1, self._config.workers)) as batches:
+        with draw_batches(stream, self._workers) as batches:
             bar = tqdm(islice(batches, steps), "linear evaluation", steps, leave=False, file=sys.stderr)
             for step, parts in enumerate(bar):
                 half_cosine = (1 + math.cos(math.pi * step / steps)) / 2
@@ -113,7 +114,7 @@ class LinearEvaluation:
         stream = ViewStream(test.folder, test.index, test.name, self._config.feature_batch_size)
         first = min(_TOP, self._splits.classes)
         ranked, labels = [], []
-        with view_batches(stream, min(1, self._config.workers)) as batches:
+        with view_batches(stream, self._workers) as batches:
             for batch in batches:
                 logits = layer(self._encoder(batch.views.to(self._device)))
                 self._encoded += len(batch.views)

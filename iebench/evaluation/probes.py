@@ -292,7 +292,8 @@ class _Fit:
         first, second = train_draws(
             self.train.objects, self.train.views, self.config, epoch, self.common_task.share
         )
-        targets = self._targets(first.to(self.device), second.to(self.device))
+        first, second = first.to(self.device), second.to(self.device)
+        targets = self._targets(first, second)
         size = self.config.batch_size
         for start in range(0, len(first), size):
             stop = start + size

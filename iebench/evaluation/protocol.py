@@ -52,4 +52,8 @@ class EvaluationConfig(BaseModel):
         description="epochs of the suite linear, each of which encodes all training pictures",
     )
     feature_batch_size: int = Field(default=256, ge=1, description="views in a batch of the frozen encoder")
-    workers: int = Field(default=2, ge=0, description="decoding processes beside each evaluating process")
+    workers: int | None = Field(
+        default=None,
+        ge=0,
+        description="decoding processes beside each evaluating process; by default as cores allow",
+    )

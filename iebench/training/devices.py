@@ -70,20 +70,23 @@ def claim_gpu(device: torch.device) -> None:
 
 
 @contextmanager
-def fast_kernels(device: torch.device) -> Iterator[None]:
-    """Lets CUDA use cuDNN's fastest convolutions, and TF32 for products of float32, within a block.
+def fast_kernels(device: torch.device, uses_tf32: bool) -> Iterator[None]:
+    """Lets CUDA use cuDNN's fastest convolutions, and possibly TF32 for products of float32, within a block.
 
-    TF32 has float32's range and 10 bits of mantissa. ``in_float32`` marks computations that must not be rounded so.
+    TF32 has float32's range and 10 bits of mantissa. ``in_float32`` keeps forward computations from being rounded so,
+    but not their gradients.
 
     Args:
         device: Device of this process; on the CPU nothing changes.
+        uses_tf32: Whether products may use TF32, which gains little where the backbone computes in 16 bits.
     """
     if device.type != "cuda":
         yield
         return
     before = torch.backends.cudnn.benchmark, torch.get_float32_matmul_precision()
     torch.backends.cudnn.benchmark = True
-    torch.set_float32_matmul_precision("high")
+    if uses_tf32:
+        torch.set_float32_matmul_precision("high")
     try:
         yield
     finally:

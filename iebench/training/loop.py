@@ -100,7 +100,8 @@ def train(
                 folder = dataset_folder(data)
             gpus = [processes.device] if processes.device.type == "cuda" else []
             advice = out_of_memory_as_error(recipe, run.folder, processes.count)
-            with torch.random.fork_rng(gpus), fast_kernels(processes.device), advice:
+            kernels = fast_kernels(processes.device, recipe.training.precision == "float32")
+            with torch.random.fork_rng(gpus), kernels, advice:
                 training = open_training(recipe, folder, run, resume, processes)
                 if training.state.step < training.schedule.steps:
                     take_steps(training, processes, on_step)
@@ -215,6 +216,8 @@ def wrap_model(training: Training, processes: Processes) -> nn.Module:
     if config.checkpoint_activations:
         model.recompute_activations(compiles)
     if compiles:
+        if processes.count > 1:  # else it would cut graphs that hold collectives at DDP's buckets
+            torch._dynamo.config.optimize_ddp = False
         model.compile_backbones()
     return processes.replicate(model)
 

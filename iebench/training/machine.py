@@ -1,8 +1,10 @@
 """Description of the machine that a run is computed on, and whether its networks are compiled there."""
 
+import os
 import platform
 import shutil
 import subprocess
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,14 @@ def wants_compile(asked: bool | None, device: torch.device, steps: int) -> bool:
     """
     if asked is not None:
         return asked
-    has_compiler = shutil.which("cc") is not None  # Triton builds its launchers with it
-    return device.type == "cuda" and has_compiler and steps >= COMPILED_STEPS
+    return device.type == "cuda" and can_build_kernels() and steps >= COMPILED_STEPS
+
+
+def can_build_kernels() -> bool:
+    """Returns whether Triton can build its driver here, which takes a C compiler and Python's headers."""
+    compilers = [os.environ["CC"]] if "CC" in os.environ else ["gcc", "clang"]
+    header = Path(sysconfig.get_paths("posix_prefix")["include"], "Python.h")
+    return any(shutil.which(name) for name in compilers) and header.is_file()
 
 
 def describe_machine(device: torch.device, precision: str, processes: int, workers: int) -> dict[str, Any]:

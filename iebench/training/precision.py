@@ -55,7 +55,7 @@ class Precision:
         self.scaler.unscale_(optimizer)
 
     def update(self, optimizer: torch.optim.Optimizer) -> None:
-        """Takes the optimizer's step; in float16, skips it if gradients overflowed."""
+        """Takes the optimizer's step; in float16, skips it if gradients overflowed, for which all but Adam wait."""
         self.scaler.step(optimizer)
         self.scaler.update()
 

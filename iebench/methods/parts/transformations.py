@@ -136,7 +136,7 @@ def relative_transformation(
     parts = []
     for group in groups:
         columns = [latent_names.index(name) for name in LATENTS[group]]
-        before, after = first[:, columns], second[:, columns]
+        before, after = _chosen(first, columns), _chosen(second, columns)
         if group == "rotation":
             parts.append(relative_rotation(before, after))
         elif group in AUGMENTATION_GROUPS:
@@ -146,3 +146,8 @@ def relative_transformation(
         else:
             parts.append(after - before)
     return torch.cat(parts, dim=1)
+
+
+def _chosen(latents: Tensor, columns: Sequence[int]) -> Tensor:
+    """Returns some columns of latents; a list as an index would make the host wait for the GPU."""
+    return torch.stack([latents[:, column] for column in columns], dim=1)

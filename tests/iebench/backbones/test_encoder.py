@@ -3,6 +3,7 @@ import torch
 from torch import Tensor, nn
 
 from iebench.backbones.encoder import Encoder
+from iebench.evaluation.fingerprints import fingerprint_of_encoder
 from shards.errors import IebenchError
 
 
@@ -63,6 +64,20 @@ def test_the_width_is_known_after_a_trial_before_any_pass():
         _ = encoder.parts
     assert encoder.try_out(16) == 3
     assert encoder.parts == {"all": (0, 3), "red": (0, 1)}
+
+
+@pytest.mark.parametrize("normalization", [{}, {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}])
+def test_a_function_gets_images_where_its_encoder_was_moved(normalization: dict):
+    seen = []
+
+    def encode(pixels: Tensor) -> Tensor:
+        seen.append(pixels.device.type)
+        return torch.zeros(len(pixels), 3)
+
+    encoder = Encoder(encode, "x", **normalization).to("meta")
+    encoder.try_out(8)
+    fingerprint_of_encoder(encoder, 8)
+    assert seen == ["meta", "meta"]
 
 
 @pytest.mark.parametrize(

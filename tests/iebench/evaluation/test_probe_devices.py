@@ -66,7 +66,9 @@ def test_probes_get_batches_on_the_gpu_in_float32_wherever_features_lie(
                 assert (targets.device, fit._loss(fit.stack(inputs), targets).device) == (CUDA, CUDA)
 
 
-def test_neighbors_are_found_on_the_gpu_and_named_on_the_host():
+@pytest.mark.parametrize("room", ROOM)
+def test_neighbors_are_found_on_the_gpu_and_named_on_the_host(room: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (ROOM[room], 2**40))
     with FakeTensorMode(allow_non_fake_inputs=True):
         train, queries = (torch.empty(rows, 8, dtype=torch.float16) for rows in (30, 7))
         classes = nearest_classes(train, torch.zeros(30, dtype=torch.int64), queries, 3, CUDA)

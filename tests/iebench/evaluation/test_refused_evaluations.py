@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from commands import call, run
+from iebench.backbones.encoder import Encoder
 from iebench.cli.evaluating import evaluate_run
 from iebench.evaluation import evaluate_encoder
 from iebench.evaluation.results import (
@@ -62,6 +63,16 @@ def test_a_folder_that_is_no_run_is_one_sentence(toy_dataset: Path, tmp_path: Pa
     result = run("eval", tmp_path, "--data", toy_dataset)
     assert result.code == 2
     assert "holds no run" in result.error
+
+
+def test_a_gpu_without_memory_for_a_batch_is_one_sentence():
+    def encode(images: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has")
+
+    with pytest.raises(
+        IebenchError, match=r"no memory left for 2 images of large; lower evaluation\.feature"
+    ):
+        Encoder(encode, "large").try_out(32)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 half"])

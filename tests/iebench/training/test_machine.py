@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import pytest
 import torch
 
 from iebench.training import machine
-from iebench.training.machine import COMPILED_STEPS, start_line, wants_compile
+from iebench.training.machine import COMPILED_STEPS, can_build_kernels, start_line, wants_compile
 from iebench.training.pace import Pace, readable_duration
 from iebench.training.schedule import Schedule
 
@@ -20,13 +22,24 @@ from iebench.training.schedule import Schedule
 def test_only_long_runs_on_cuda_compile_unasked(
     monkeypatch: pytest.MonkeyPatch, asked: bool | None, device: str, steps: int, compiles: bool
 ):
-    monkeypatch.setattr(machine.shutil, "which", lambda name: "/usr/bin/cc")
+    monkeypatch.setattr(machine, "can_build_kernels", lambda: True)
     assert wants_compile(asked, torch.device(device), steps) is compiles
 
 
-def test_without_a_c_compiler_nothing_compiles_unasked(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(machine.shutil, "which", lambda name: None)
-    assert not wants_compile(None, torch.device("cuda"), 10**6)
+@pytest.mark.parametrize(
+    ("compiler", "has_headers", "can_build"),
+    [("gcc", True, True), ("gcc", False, False), (None, True, False)],
+)
+def test_without_a_c_compiler_or_the_headers_of_python_nothing_compiles_unasked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, compiler: str | None, has_headers: bool, can_build: bool
+):
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(machine.shutil, "which", lambda name: compiler if name == compiler else None)
+    monkeypatch.setattr(machine.sysconfig, "get_paths", lambda scheme: {"include": str(tmp_path)})
+    if has_headers:
+        (tmp_path / "Python.h").touch()
+    assert can_build_kernels() is can_build
+    assert wants_compile(None, torch.device("cuda"), 10**6) is can_build
 
 
 def test_the_first_line_tells_device_precision_processes_steps_and_images():

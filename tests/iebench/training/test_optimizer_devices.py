@@ -138,14 +138,15 @@ def test_processes_that_share_a_gpu_are_named(monkeypatch: pytest.MonkeyPatch):
         require_own_gpus(identities)
 
 
-def test_cuda_takes_fast_kernels_for_as_long_as_a_training(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(("uses_tf32", "precision"), [(True, "high"), (False, "highest")])
+def test_cuda_takes_fast_kernels_for_as_long_as_a_training(uses_tf32: bool, precision: str):
     def flags() -> tuple[bool, str]:
         return torch.backends.cudnn.benchmark, torch.get_float32_matmul_precision()
 
     before = flags()
-    with fast_kernels(torch.device("cpu")):
+    with fast_kernels(torch.device("cpu"), uses_tf32):
         assert flags() == before == (False, "highest")
-    with pytest.raises(KeyError), fast_kernels(torch.device("cuda", 0)):
-        assert flags() == (True, "high")
+    with pytest.raises(KeyError), fast_kernels(torch.device("cuda", 0), uses_tf32):
+        assert flags() == (True, precision)
         raise KeyError
     assert flags() == before

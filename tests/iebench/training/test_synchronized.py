@@ -98,6 +98,17 @@ def small_network() -> nn.Module:
     return network
 
 
+class Holder(nn.Module):
+    """A module around a network that may be compiled, as a model is around its backbone."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.network(images)
+
+
 def network_step(way: str, rank: int | None = None) -> dict[str, torch.Tensor]:
     """The output of this process, gradients of the mean loss, and running statistics after one step."""
     network = small_network()
@@ -109,14 +120,13 @@ def network_step(way: str, rank: int | None = None) -> dict[str, torch.Tensor]:
         (2 * ROWS, 3, 16, 16), generator=torch.Generator().manual_seed(1), dtype=torch.float64
     )
     encode = torch.compile(network, backend="aot_eager", fullgraph=True) if "compiled" in way else network
+    if rank is not None:
+        encode = DistributedDataParallel(Holder(encode))
+        encode.broadcast_buffers = False
     output = encode(images if rank is None else share(images, rank))
     gathered = gather(output)
     (gathered @ gathered.T).square().mean().backward()
     gradients = {f"gradient of {name}": value.grad for name, value in network.named_parameters()}
-    if rank is not None:
-        for value in gradients.values():
-            dist.all_reduce(value)
-            value /= PROCESSES
     return {"output": output.detach(), **gradients, **dict(network.named_buffers())}
 
 
@@ -159,6 +169,7 @@ def process(rank: int, port: int, data: str, folder: str) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
     dist.init_process_group("gloo", rank=rank, world_size=PROCESSES)
+    torch._dynamo.config.optimize_ddp = False  # as a training has it
     index = open_dataset(Path(data))
     found = {name: trained(name, index, rank) for name in RECIPES}
     found |= {way: network_step(way, rank) for way in WAYS}

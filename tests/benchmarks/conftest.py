@@ -1,0 +1,26 @@
+"""Benchmarks that run in the process of a test: one of their own would import PyTorch for seconds."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+SCRIPTS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def run_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Calls the ``main`` of a script, which can be imported from now on, as if it had been started with arguments."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    threads, interrupt = torch.get_num_threads(), signal.getsignal(signal.SIGINT)
+
+    def run(main: Callable[[], object], *arguments: object) -> None:
+        monkeypatch.setattr(sys, "argv", ["script", *map(str, arguments)])
+        main()
+
+    yield run
+    signal.signal(signal.SIGINT, interrupt)
+    torch.set_num_threads(threads)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from iebench.methods import find_method
-from iebench.report.contenders import Contender, contenders_of, untrained_of
+from iebench.report.contenders import Contender, contenders_of, untrained_beside, untrained_of
 from iebench.report.subjects import read_subjects
 from iebench.report.tables import KEY_NUMBERS, Cell, KeyNumber, Overview, overview
 from methods_search import Choice
@@ -84,7 +84,7 @@ told the same.
 
 {markdown(table, tuning.choices)}
 
-What the papers find, at this size. A difference is called one if the 95 % interval of the paired difference, in \
+What the papers find and what training adds, at this size. A difference is called one if the 95 % interval of the paired difference, in \
 brackets, excludes zero:
 
 {checked or "No two of the recipes that are compared in the papers are done."}
@@ -134,6 +134,10 @@ def expectations(contenders: dict[str, Contender]) -> dict[str, list[Finding]]:
     }
     methods = {name: method for name, method in methods.items() if method != "supervised"}
     pairs = [(name, find_method(method).method.baseline) for name, method in methods.items()]
+    untrained = untrained_of(list(contenders.values()))
+    beside = {name: untrained_beside(contender, untrained) for name, contender in contenders.items()}
+    beginnings = [(name, item.title) for name, item in beside.items() if item]
+    with_untrained = contenders | {item.title: item for item in untrained}
     return {
         "Equivariant methods hold more rotation than invariant ones": compare(
             "rotation R²", contenders, pairs
@@ -153,6 +157,14 @@ def expectations(contenders: dict[str, Contender]) -> dict[str, list[Finding]]:
         ),
         "Supervision by rotation is an upper bound of rotation": compare(
             "rotation R²", contenders, [("supervised_rotation", name) for name in methods]
+        ),
+        "Training adds rotation to what an untrained network holds": compare(
+            "rotation R²", with_untrained, beginnings
+        ),
+        "Training without colors loses them": compare(
+            "color R²",
+            with_untrained,
+            [(title, name) for name, title in beginnings if not name.endswith(ROTCOLOR)],
         ),
     }
 

@@ -95,10 +95,10 @@ def rendered_dataset(toy_models: Path, tmp_path_factory: pytest.TempPathFactory)
     """The toy models as one worker renders them, through the command line; not to be changed."""
     if importlib.util.find_spec("bpy") is None:
         pytest.skip("Blender (bpy) is not installed")
-    from commands import SMALL, run
+    from commands import SMALL, call
 
     folder = tmp_path_factory.mktemp("rendered") / "views"
-    result = run("render", toy_models, folder, *SMALL, "--workers", "1")
+    result = call("render", toy_models, folder, *SMALL, "--workers", "1")
     assert result.code == 0, result.err
     return folder
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from test_container import steps
 from wheels import ROOT, build_wheel
 
 PACKAGES = ("iebench", "render", "shards")
@@ -14,8 +15,14 @@ PACKAGES = ("iebench", "render", "shards")
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    names = ("pyproject.toml", "README.md", "LICENSE", *PACKAGES)
-    return build_wheel(names, tmp_path_factory.mktemp("wheel"))
+    """Of what the Dockerfile copies."""
+    copied = [name for word, argument in steps() if word == "COPY" for name in argument.split()[:-1]]
+    return build_wheel(copied, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.mark.processes
+def test_what_the_image_copies_exists_and_is_all_that_a_wheel_needs(wheel: Path):
+    assert wheel.is_file()
 
 
 @pytest.mark.processes

@@ -3,7 +3,7 @@
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +22,7 @@ class Fault:
         cut_after: bytes after which the body ends as if that were all.
         alter: byte of the body that is flipped.
         location: redirected to.
-        linger: seconds before the connection is dropped, in which what was sent can be read.
+        linger: seconds at most before the connection is dropped, in which what was sent can be read.
         wait_for: the body is held back until this is set.
         more: bytes that are added to the body.
         shift: bytes by which a part is another than the one that was asked for, and said to be.
@@ -41,7 +41,10 @@ class Fault:
 
 @dataclass
 class UnreliableServer:
-    """Serves a folder; ``faults`` holds, per file name, what goes wrong with its next requests."""
+    """Serves a folder; ``faults`` holds, per file name, what goes wrong with its next requests.
+
+    Where ``taken`` tells how many bytes the client has taken in all, a connection lingers only until it has all of them.
+    """
 
     folder: Path
     ranges: bool = True
@@ -50,6 +53,7 @@ class UnreliableServer:
     requests: list[tuple[str, str]] = field(default_factory=list)
     required_authorization: str = ""
     address: str = ""
+    taken: Callable[[], int] | None = None
 
     def fault(self, name: str) -> Fault:
         waiting = self.faults.get(name)
@@ -124,12 +128,18 @@ def _answer(handler: BaseHTTPRequestHandler, state: UnreliableServer) -> None:
                 body = body[start:stop]
     if fault.cut_after is not None:
         body = body[: fault.cut_after]
-    _send(handler, status, extra, bytes(body), fault)
+    _send(handler, state, status, extra, bytes(body), fault)
 
 
 def _send(
-    handler: BaseHTTPRequestHandler, status: int, extra: dict[str, str], body: bytes, fault: Fault
+    handler: BaseHTTPRequestHandler,
+    state: UnreliableServer,
+    status: int,
+    extra: dict[str, str],
+    body: bytes,
+    fault: Fault,
 ) -> None:
+    before = state.taken() if state.taken else 0
     handler.send_response(status)
     for name, value in {**extra, "Content-Length": str(len(body)), "Connection": "close"}.items():
         handler.send_header(name, value)
@@ -142,4 +152,7 @@ def _send(
         return
     if fault.drop_after is not None:
         handler.wfile.flush()
-        time.sleep(fault.linger)
+        end = time.monotonic() + fault.linger
+        wanted = before + len(body[: fault.drop_after])
+        while time.monotonic() < end and (state.taken is None or state.taken() < wanted):
+            time.sleep(0.005)

@@ -2,12 +2,12 @@
 
 import importlib.util
 import json
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from click.testing import CliRunner
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 
@@ -23,22 +23,24 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
+TESTS = """
+import pytest
+
+@pytest.mark.gpu
+def test_with_a_gpu(): ...
+
+def test_without():
+    raise AssertionError
+"""
+
+
 @pytest.mark.slow
-def test_everything_is_measured_in_one_command(toy_dataset: Path, tmp_path: Path):
-    command = [
-        sys.executable,
-        SCRIPT,
-        "--toy",
-        "--out",
-        tmp_path,
-        "--data",
-        toy_dataset,
-        "--rows",
-        "as published",
-    ]
-    command += ["--tests", "tests/iebench/training/test_gpu.py"]
-    result = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=580)
-    assert result.returncode == 0, result.stderr
+def test_everything_is_measured_in_one_command(gpu: ModuleType, toy_dataset: Path, tmp_path: Path):
+    tests = tmp_path / "test_some.py"
+    tests.write_text(TESTS)
+    options = ["--toy", "--out", tmp_path, "--data", toy_dataset, "--rows", "as published", "--tests", tests]
+    result = CliRunner().invoke(gpu.main, [*map(str, options)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
     found = json.loads((tmp_path / "gpu.json").read_text())
     row = found["rows"]["as published"]
     assert row["precision"] == "float32"  # the CPU has no float16
@@ -47,7 +49,7 @@ def test_everything_is_measured_in_one_command(toy_dataset: Path, tmp_path: Path
     assert 0 <= found["training"]["data_wait"] <= 1
     assert [error["one_sentence"] for error in found["errors"]] == [True, True]
     assert "| resnet50, 224 px |" in found["steering"]["table"]
-    assert found["tests"]["counts"]
+    assert found["tests"]["counts"] == {"passed": 1}
     page = (tmp_path / "gpu.md").read_text()
     assert page.strip() in result.stdout
     assert "| as published | float32 |" in page
@@ -72,15 +74,19 @@ def test_a_row_that_fails_says_why_and_costs_only_itself(gpu: ModuleType):
 
 
 @pytest.mark.processes
-def test_what_takes_too_long_is_ended_with_all_that_it_started(gpu: ModuleType):
+def test_what_takes_too_long_is_ended_with_all_that_it_started(
+    gpu: ModuleType, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(gpu, "LEAST", 2.0)
     asleep = [
         sys.executable,
         "-c",
-        "import os, time; os.fork(); print(os.getpid(), flush=True); time.sleep(600)",
+        "import os, time; os.fork(); os.write(1, b'%d\\n' % os.getpid()); time.sleep(600)",
     ]
     ended = gpu.run_bounded(asleep, gpu.LEAST)
     assert ended.code is None
     assert "all the time it had" in ended.reason
+    assert len(ended.out.split()) == 2
     for pid in ended.out.split():
         assert not Path(f"/proc/{pid}/exe").exists()
     assert gpu.run_bounded(asleep, 0.5).reason == "no time was left for it"

@@ -1,7 +1,9 @@
 """The benchmarks of loading and training, at toy size."""
 
+import importlib
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,18 @@ def output_of(script: str, *arguments: object) -> str:
     return result.stdout
 
 
+@pytest.fixture
+def output_here(run_here: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """What a benchmark prints that runs in this process."""
+
+    def output(module: str, *arguments: object) -> str:
+        main = importlib.import_module(module).main
+        run_here(lambda: main(standalone_mode=False), *arguments)
+        return capsys.readouterr().out
+
+    return output
+
+
 @pytest.mark.slow
 def test_loaders_are_compared_in_one_table():
     small = ("--objects", 12, "--views", 4, "--rounds", 1, "--images", 24, "--batch-size", 4)
@@ -27,13 +41,15 @@ def test_loaders_are_compared_in_one_table():
 
 
 @pytest.mark.slow
-def test_the_memory_of_workers_is_told_for_every_pass():
-    text = output_of("load_memory.py", "--objects", 12, "--views", 4, "--passes", 3, "--batch-size", 4)
+def test_the_memory_of_workers_is_told_for_every_pass(output_here: Callable[..., str]):
+    text = output_here("load_memory", "--objects", 12, "--views", 4, "--passes", 3, "--batch-size", 4)
     assert [line.split()[1] for line in text.splitlines()[2:]] == ["1", "2", "3"]
 
 
 @pytest.mark.slow
-def test_a_step_fed_by_the_stream_is_compared_with_one_on_tensors_in_memory(toy_dataset: Path):
+def test_a_step_fed_by_the_stream_is_compared_with_one_on_tensors_in_memory(
+    toy_dataset: Path, output_here: Callable[..., str]
+):
     small = ("--rounds", 1, "--steps", 1, "--threads", 1, "--set", "training.batch_size=4")
-    text = output_of("train_speed.py", "--data", toy_dataset, *small)
+    text = output_here("train_speed", "--data", toy_dataset, *small)
     assert "from the stream" in text and "random tensors in memory" in text

@@ -46,7 +46,8 @@ def advised_commands() -> list[str]:
     found = set()
     for package in ("iebench", "render", "shards"):
         for path in (ROOT / package).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            source = path.read_text(encoding="utf-8")
+            for node in ast.walk(ast.parse(source if "`iebench" in source else "")):
                 parts = node.values if isinstance(node, ast.JoinedStr) else [node]
                 text = "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in parts)
                 found.update(re.findall(r"`iebench ([^`]+)`", text))

@@ -26,13 +26,13 @@ def test_verify_takes_an_address_over_connections_that_drop(cache, server):
 def test_stats_counts_what_stands_at_an_address(cache, server):
     there = call("stats", server.address, "--json")
     assert there.code == 0, there.err
-    assert there.out == call("stats", server.folder, "--json").out
+    assert there.out == call("stats", server.folder, "--json", "--workers", "1").out
 
 
 @pytest.mark.processes
 def test_verify_names_the_shard_that_is_wrong_at_its_address(cache, server):
     server.always["val-000000.tar"] = Fault(alter=600)
-    result = call("verify", server.address)
+    result = call("verify", server.address, "--workers", "1")
     assert result.code == 1
     assert result.out.startswith("val-000000.tar: ") and "another SHA-256" in result.out
     assert f"{server.address} has 1 problem" in result.err
@@ -73,11 +73,11 @@ def test_a_run_records_the_address_and_the_report_shows_it(cache, server, tmp_pa
     )
     assert trained.code == 0, trained.err
     assert f"--data {server.address}" in trained.out
-    evaluated = run("eval", out, "--data", server.address, "--device", "cpu", timeout=200)
+    evaluated = call("eval", out, "--data", server.address, "--device", "cpu")
     assert evaluated.code == 0, evaluated.err
     assert json.loads((out / "config.json").read_text())["data"] == server.address
     assert read_evaluation(out).test.location == server.address
-    reported = run("report", out, "--out", tmp_path / "report.html")
+    reported = call("report", out, "--out", tmp_path / "report.html")
     assert reported.code == 0, reported.err
     page = (tmp_path / "report.html").read_text()
     assert server.address in page

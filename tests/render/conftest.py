@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import MANY_VIEWS, run
+from commands import MANY_VIEWS, call
 from fake_workers import End, PaintingEngine
 from models import UNUSABLE, write_model
 from toys import digests_but_attempts
@@ -25,7 +25,7 @@ def mixed_models(toy_models: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def quiet_run(mixed_models: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What an undisturbed run leaves, as ``digests_but_attempts`` tells it."""
     out = tmp_path_factory.mktemp("quiet") / "views"
-    result = run("render", mixed_models, out, *MANY_VIEWS)
+    result = call("render", mixed_models, out, *MANY_VIEWS)
     assert result.code == 0, result.err
     return digests_but_attempts(out)
 

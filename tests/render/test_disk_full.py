@@ -6,7 +6,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from commands import SMALL, run
+from commands import SMALL, call, run
 from disks import file_system, resize
 from render.settings import RenderSettings
 from shards.passes import PASSES
@@ -52,6 +52,6 @@ def test_a_full_disk_stops_a_render_which_goes_on_once_there_is_room(
     assert all(digest == whole[name] for name, digest in digests(out).items() if name.endswith(".tar"))
 
     resize(small_disk, "16m")
-    resumed = run(*arguments)
+    resumed = call(*arguments)
     assert resumed.code == 0, resumed.err
     assert digests(out) == whole

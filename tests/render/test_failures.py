@@ -99,7 +99,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_object_tried_again(tmp_path
         result = ended(process)
     assert result.code == 0, result.err
     assert failures_of(out) == {} and objects_of(out) == 2
-    assert call("verify", out).code == 0
+    assert call("verify", out, "--workers", "1").code == 0
 
 
 @pytest.mark.blender

@@ -11,7 +11,7 @@ from contextlib import closing
 import pytest
 from pebble import ProcessPool
 
-from commands import SMALL, call, ended, run, started
+from commands import SMALL, call, ended, started
 from models import write_model
 from processes import HeldFile, descendants, render_workers, wait_for
 from render.limits import Limits
@@ -51,7 +51,7 @@ def test_a_render_stopped_again_and_again_leaves_no_process_and_goes_on_to_the_s
 
     refused = call("verify", out)
     assert refused.code != 0 and refused.error
-    resumed = run(*arguments)
+    resumed = call(*arguments)
     assert resumed.code == 0, resumed.err
     assert "of 24 views are there already" in resumed.err
     assert digests(out) == digests(rendered_dataset)

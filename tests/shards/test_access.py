@@ -93,7 +93,13 @@ def test_pairs_are_two_views_of_each_object_and_workers_draw_their_own(indexed_d
         known = [dataset.view(synset, name, view).metadata.latents for view in range(VIEWS)]
         places = [known.index(tuple(item.latents.tolist())) for item in (first, second)]
         assert places[0] != places[1]
-    loader = DataLoader(pairs, batch_size=4, num_workers=2, multiprocessing_context=context)
+    loader = DataLoader(
+        pairs,
+        batch_size=4,
+        num_workers=2,
+        multiprocessing_context=context,
+        persistent_workers=context == "spawn",  # which import PyTorch for seconds
+    )
     torch.manual_seed(0)
     epochs = [torch.cat([first.latents for first, _ in loader]) for _ in range(2)]
     assert epochs[0].shape == (len(pairs), 7) and not torch.equal(*epochs)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from itertools import islice
 
 import pytest
@@ -23,8 +24,21 @@ from shards.remote.connection import Unreachable
 from shards.schema import INDEX_NAME, open_dataset
 from unreliable_server import Fault, serving
 
-LINGER = 0.5
-"""Seconds in which a client reads what it was sent before the connection drops."""
+LINGER = 10.0
+"""Seconds at most in which a client takes what it was sent before the connection drops."""
+
+
+@pytest.fixture
+def taken(monkeypatch) -> Callable[[], int]:
+    """How many bytes downloads have taken so far."""
+    count, write = [0], download._Sink.write
+
+    def counted(sink, chunk):
+        write(sink, chunk)
+        count[0] += len(chunk)
+
+    monkeypatch.setattr(download._Sink, "write", counted)
+    return lambda: count[0]
 
 
 @pytest.mark.slow
@@ -57,7 +71,8 @@ def test_wherever_the_connection_drops_the_views_are_those_of_the_dataset(
         assert not list(folder.glob(".*"))
 
 
-def test_a_dropped_connection_is_taken_up_where_it_was(cache, server):
+def test_a_dropped_connection_is_taken_up_where_it_was(cache, server, taken):
+    server.taken = taken
     folder = dataset_folder(server.address)
     shard = first_shard(folder)
     server.faults[shard.name] = [
@@ -69,7 +84,8 @@ def test_a_dropped_connection_is_taken_up_where_it_was(cache, server):
     assert server.asked(shard.name) == ["", "bytes=1000-", "bytes=1500-", "bytes=1500-"]
 
 
-def test_a_connection_that_drops_again_and_again_is_one_sentence_and_what_came_is_kept(cache, server):
+def test_a_connection_that_drops_again_and_again_is_one_sentence_and_what_came_is_kept(cache, server, taken):
+    server.taken = taken
     folder = dataset_folder(server.address)
     shard = first_shard(folder)
     server.always[shard.name] = Fault(drop_after=10, linger=LINGER)
@@ -83,9 +99,10 @@ def test_a_connection_that_drops_again_and_again_is_one_sentence_and_what_came_i
 
 
 @pytest.mark.slow
-def test_drops_without_ranges_come_to_an_end_however_much_each_brings(cache, toy_dataset, monkeypatch):
+def test_drops_without_ranges_come_to_an_end_however_much_each_brings(cache, toy_dataset, monkeypatch, taken):
     monkeypatch.setattr(download, "WORTH_IT", 1_000)
     with serving(toy_dataset, ranges=False) as server:
+        server.taken = taken
         folder = dataset_folder(server.address)
         shard = first_shard(folder)
         server.always[shard.name] = Fault(drop_after=2_000, linger=LINGER)
@@ -95,7 +112,8 @@ def test_drops_without_ranges_come_to_an_end_however_much_each_brings(cache, toy
 
 
 @pytest.mark.slow
-def test_a_long_download_survives_more_drops_than_attempts(cache, server, monkeypatch):
+def test_a_long_download_survives_more_drops_than_attempts(cache, server, monkeypatch, taken):
+    server.taken = taken
     monkeypatch.setattr(download, "WORTH_IT", 100)
     folder = dataset_folder(server.address)
     shard = first_shard(folder)

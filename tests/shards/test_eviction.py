@@ -100,7 +100,7 @@ def test_the_command_line_limits_the_cache_of_one_command(cache, server, monkeyp
 @pytest.mark.processes
 def test_the_cache_is_shown_and_cleared(cache, server):
     assert call("cache").out.endswith(f"0.000 GB in {cache} (no limit)\n")
-    assert call("stats", server.address).code == 0
+    assert call("stats", server.address, "--workers", "1").code == 0
     (mirror,) = mirrors()
     shown = call("cache").out
     assert server.address in shown and f"{mirror.files:,} files" in shown

@@ -31,7 +31,7 @@ def test_what_was_pushed_is_read_back_by_its_address(there, indexed_copy):
     assert stored == {path.name: path.read_bytes() for path in indexed_copy.iterdir()}
     assert there.commits[-1] == [INDEX_NAME], "what is there is never half a dataset"
     assert views(dataset_folder(ADDRESS)) == views(indexed_copy)
-    assert call("verify", ADDRESS).code == 0
+    assert call("verify", ADDRESS, "--workers", "1").code == 0
 
 
 def test_single_views_come_by_ranges(there, indexed_copy):

@@ -116,7 +116,7 @@ def test_no_bucket_and_no_dataset_are_one_sentence(bucket):
 
 @pytest.mark.processes
 def test_verify_takes_an_address_in_a_bucket(bucket):
-    result = run("verify", ADDRESS)
+    result = run("verify", ADDRESS, "--workers", "1")
     assert result.code == 0, result.err
     assert result.out == f"{ADDRESS}: 84 views, all as the index and the dataset format say\n"
 

@@ -15,7 +15,6 @@ import pytest
 import webdataset.tariterators
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import kstest
 
 from shards.errors import IebenchError, UsageError
 from shards.schema import (
@@ -110,6 +109,8 @@ class TestLatents:
 
     @pytest.mark.parametrize("variant", VARIANTS)
     def test_are_uniform_over_their_ranges(self, variant):
+        from scipy.stats import kstest
+
         drawn = np.array([draw_latents(VARIANTS[variant], 5, "a", str(number), 3) for number in range(2000)])
         for latent, values in zip(VARIANTS[variant], drawn.T, strict=True):
             ends = np.cumsum([0.0, *(high - low for low, high in latent.intervals)])

@@ -16,7 +16,7 @@ from toys import reseal, rewrite_index, toy_samples
 
 @pytest.mark.processes
 def test_one_json_document_counts_what_the_views_say(toy_dataset):
-    result = call("stats", toy_dataset, "--json")
+    result = call("stats", toy_dataset, "--json", "--workers", "1")
     assert result.code == 0, result.err
     found = json.loads(result.out)
     index = open_dataset(toy_dataset)
@@ -70,11 +70,11 @@ def test_latents_that_lie_nowhere_are_counted_as_such(toy_copy):
     index = open_dataset(toy_copy)
     histogram = dataset_statistics(toy_copy, index).latents[3]
     assert histogram.outside > 0 and sum(histogram.counts) + histogram.outside == 84
-    assert f"{histogram.outside} outside" in call("stats", toy_copy).out
+    assert f"{histogram.outside} outside" in call("stats", toy_copy, "--workers", "1").out
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("options", [(), ("--json",)])
+@pytest.mark.parametrize("options", [(), ("--json", "--workers", "1")])
 def test_a_broken_shard_is_one_sentence(toy_copy, options):
     path = toy_copy / "train-000000.tar"
     data = bytearray(path.read_bytes())
@@ -89,7 +89,7 @@ def test_metadata_that_cannot_be_read_is_one_sentence(toy_copy):
     samples = list(toy_samples("03797390", "mug1"))
     samples[2]["json"] = b"{}"
     reseal(toy_copy, "train-000000.tar", samples, objects=1)
-    result = call("stats", toy_copy)
+    result = call("stats", toy_copy, "--workers", "1")
     assert result.code == 1 and "sample 03797390-mug1-002: its metadata cannot be read" in result.error
 
 

@@ -106,7 +106,7 @@ def test_a_broken_table_is_told_by_verify_refused_by_others_and_made_anew(
         path.write_bytes({"cut": data[:-100], "flipped": data, "garbage": b"x" * len(data)}[damage])
     (problem,) = problems(indexed_copy)
     assert problem.startswith(f"{TABLE_NAME}: ")
-    result = call("verify", indexed_copy)
+    result = call("verify", indexed_copy, "--workers", "1")
     assert result.code == 1 and "run `iebench index`" in result.error and "delete" not in result.error
     for command in (["stats"], ["query", "view = 1"]):
         result = call(command[0], indexed_copy, *command[1:])
@@ -173,7 +173,7 @@ def test_what_is_no_folder_of_a_dataset_is_not_indexed(tmp_path, monkeypatch, pl
 
 @pytest.mark.processes
 def test_statistics_come_from_the_table_and_are_those_of_the_shards(indexed_copy, toy_dataset):
-    expected = call("stats", toy_dataset, "--json")
+    expected = call("stats", toy_dataset, "--json", "--workers", "1")
     for path in indexed_copy.glob("*.tar"):
         path.write_bytes(bytes(path.stat().st_size))  # which nobody reads
     found = call("stats", indexed_copy, "--json")

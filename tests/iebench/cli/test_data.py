@@ -67,7 +67,7 @@ EARLIER = {"render": {"samples": 5}, "views": 3}
 )
 def test_verify_says_which_datasets_show_black_triangles(toy_copy, renderer, noted):
     change_index(toy_copy, renderer=renderer)
-    result = call("verify", toy_copy)
+    result = call("verify", toy_copy, "--workers", "1")
     assert result.code == 0 and "84 views, all as the index" in result.out
     assert ("they show black triangles: render them again into a new folder" in result.err) is noted
 
@@ -151,7 +151,7 @@ def test_a_broken_dataset_cannot_be_shown(toy_copy, tmp_path, damage, code, said
 )
 def test_verify_names_shard_and_sample_and_fails(toy_copy, damage, problem):
     damage(toy_copy)
-    result = call("verify", toy_copy)
+    result = call("verify", toy_copy, "--workers", "1")
     assert result.code == 1
     assert any(line.startswith(problem) for line in result.out.splitlines())
     assert "run the command that made the dataset again with --repair" in result.error
@@ -190,7 +190,7 @@ def test_wrong_options_of_show_are_one_sentence(toy_dataset, tmp_path, monkeypat
 def test_showing_and_verifying_change_nothing(toy_copy, tmp_path):
     before = digests(toy_copy)
     call("show", toy_copy, "--out", tmp_path / "sheet.png")
-    call("verify", toy_copy)
+    call("verify", toy_copy, "--workers", "1")
     assert digests(toy_copy) == before
 
 

@@ -17,7 +17,7 @@ ARGUMENTS = {
     "show": ["--out", "{out}/sheet.png"],
     "stats": ["--json"],
     "unpack": ["{out}/flat"],
-    "verify": [],
+    "verify": ["--workers", "1"],
 }
 TRAINING = {"train", "eval", "explore"}
 """Commands that take longer, or a run too; tests/iebench/test_location.py gives train and eval an address."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import SMALL, call, run
+from commands import SMALL, call
 from geometry import seen, write_ellipsoid
 from render.catalog import scan_models
 from render.latents import ExplicitLatents, read_latents
@@ -22,13 +22,17 @@ from shards.variants import VARIANTS
 pytestmark = pytest.mark.blender
 
 TINY = ["--views", "2", "--size", "16", "--samples", "1", "--denoiser", "none", "--workers", "1"]
+RED = [
+    *("--range", "rotation_z=-pi:-3*pi/4,3*pi/4:pi"),
+    *("--range", "floor_hue=0:0.01", "--range", "light_hue=0:0.01"),
+]
 
 
 def rendered(models: Path, out: Path, *options: str | Path) -> tuple[DatasetIndex, list[View]]:
     """A dataset that `iebench verify` finds whole, and its views."""
-    result = run("render", models, out, *options)
+    result = call("render", models, out, *options)
     assert result.code == 0, result.err
-    assert call("verify", out).code == 0
+    assert call("verify", out, "--workers", "1").code == 0
     index = open_dataset(out)
     filled = [name for name, split in index.splits.items() if split.views]
     return index, [view for name in filled for view in read_views(out, index, name)]
@@ -40,6 +44,29 @@ def egg(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     write_ellipsoid(folder / "03797390" / "egg", (0.55, 0.25, 0.4), rings=64)
     return folder
+
+
+@pytest.fixture(scope="module")
+def red(egg, tmp_path_factory) -> tuple[Path, DatasetIndex, list[View]]:
+    """Folder, index and views of the egg on a red floor in red light, upside down; not to be changed."""
+    out = tmp_path_factory.mktemp("red") / "views"
+    return (out, *rendered(egg, out, *TINY, *RED))
+
+
+@pytest.fixture(scope="module")
+def outside(egg, tmp_path_factory) -> tuple[DatasetIndex, list[View]]:
+    """Index and views outside the training range, by a preset that the command overrides."""
+    out = tmp_path_factory.mktemp("outside") / "views"
+    return rendered(egg, out, "--preset", "reference", *TINY, "--variant", "ood")
+
+
+def are_in_their_ranges(index: DatasetIndex, views: list[View]) -> bool:
+    """Whether all latents lie where the index says."""
+    return all(
+        latent.contains(value)
+        for view in views
+        for latent, value in zip(index.latents, view.metadata.latents, strict=True)
+    )
 
 
 def test_passes_stand_beside_each_view_and_are_those_of_its_latents(egg, tmp_path):
@@ -54,6 +81,8 @@ def test_passes_stand_beside_each_view_and_are_those_of_its_latents(egg, tmp_pat
         "normal,depth,mask",
     ]
     index, views = rendered(egg, tmp_path / "views", *options)
+    assert index.variant == "translated" and index.latents == VARIANTS["translated"]
+    assert len(views) == 2 and are_in_their_ranges(index, views)
     assert index.passes == PASSES and index.renderer["render"]["passes"] == list(PASSES)
     for view in views:
         truth = seen((0.55, 0.25, 0.4), np.array(view.metadata.latents), 32)
@@ -94,28 +123,22 @@ def test_an_unknown_pass_is_one_sentence(toy_models, tmp_path, text):
     assert not (tmp_path / "views").exists()
 
 
-@pytest.mark.parametrize("variant", ["translated", "ood"])
-def test_a_variant_has_its_latents_in_their_ranges(egg, tmp_path, variant):
-    index, views = rendered(egg, tmp_path / "views", *TINY, "--variant", variant)
-    assert index.variant == variant and index.latents == VARIANTS[variant]
-    assert len(views) == 2
-    for view in views:
-        pairs = list(zip(index.latents, view.metadata.latents, strict=True))
-        assert all(latent.contains(value) for latent, value in pairs)
-        if variant == "ood":
-            assert all(abs(value) >= np.pi / 2 for value in view.metadata.latents[:3])
+def test_a_variant_has_its_latents_in_their_ranges(outside):
+    index, views = outside
+    assert index.variant == "ood" and index.latents == VARIANTS["ood"]
+    assert len(views) == 2 and are_in_their_ranges(index, views)
+    assert all(abs(value) >= np.pi / 2 for view in views for value in view.metadata.latents[:3])
 
 
-def test_a_range_is_drawn_from_and_recorded(egg, tmp_path):
-    options = ["--range", "rotation_z=-pi:-3*pi/4,3*pi/4:pi", "--range", "floor_hue=0.25:0.5"]
-    index, views = rendered(egg, tmp_path / "views", *TINY, *options)
+def test_a_range_is_drawn_from_and_recorded(egg, red):
+    out, index, views = red
     by_name = {latent.name: latent.intervals for latent in index.latents}
     assert by_name["rotation_z"] == ((-np.pi, -3 * np.pi / 4), (3 * np.pi / 4, np.pi))
-    assert by_name["floor_hue"] == ((0.25, 0.5),)
+    assert by_name["floor_hue"] == ((0.0, 0.01),)
     assert by_name["rotation_x"] == VARIANTS["3diebench"][0].intervals
     assert all(abs(view.metadata.latents[2]) >= 3 * np.pi / 4 for view in views)
-    assert all(0.25 <= view.metadata.latents[3] <= 0.5 for view in views)
-    refused = call("render", egg, tmp_path / "views", *TINY, *options[:2])
+    assert all(0.0 <= view.metadata.latents[3] <= 0.01 for view in views)
+    refused = call("render", egg, out, *TINY, *RED[:2])
     assert refused.code == 2 and "choose another folder or the same settings" in refused.error
 
 
@@ -141,12 +164,10 @@ def write_table(path: Path, models: Path, views: int) -> ExplicitLatents:
     return read_latents(path, VARIANTS["3diebench"])
 
 
-@pytest.mark.parametrize("kind", ["csv", "npy"])
-def test_explicit_latents_stand_exactly_in_the_shards(toy_models, tmp_path, kind):
-    path, out = tmp_path / f"latents.{kind}", tmp_path / "views"
-    table = write_table(path, toy_models, views=3)
-    options = [*TINY[2:], "--latents", path]
-    index, views = rendered(toy_models, out, *options)
+def test_explicit_latents_stand_exactly_in_the_shards(toy_models, tmp_path):
+    paths, out = [tmp_path / f"latents.{kind}" for kind in ("csv", "npy")], tmp_path / "views"
+    table, _ = (write_table(path, toy_models, views=3) for path in paths)
+    index, views = rendered(toy_models, out, *TINY[2:], "--latents", paths[0])
     assert index.views_per_object == 3 and index.renderer["latents_sha256"] == table.sha256
     assert {(view.metadata.synset, view.metadata.object) for view in views} == set(table.values)
     for view in views:
@@ -155,11 +176,12 @@ def test_explicit_latents_stand_exactly_in_the_shards(toy_models, tmp_path, kind
         assert np.array(metadata.latents).tobytes() == wanted.tobytes()
     assert {latent.name: latent.intervals for latent in index.latents} == table.ranges(VARIANTS["3diebench"])
 
-    assert "nothing was missing" in call("render", toy_models, out, *options).out
-    other = tmp_path / f"other.{kind}"
-    write_table(other, toy_models, views=2)
-    refused = call("render", toy_models, out, *TINY[2:], "--latents", other)
-    assert refused.code == 2 and "choose another folder or the same settings" in refused.error
+    for path in paths:  # which say the same
+        assert "nothing was missing" in call("render", toy_models, out, *TINY[2:], "--latents", path).out
+        other = path.with_stem("other")
+        write_table(other, toy_models, views=2)
+        refused = call("render", toy_models, out, *TINY[2:], "--latents", other)
+        assert refused.code == 2 and "choose another folder or the same settings" in refused.error
 
 
 def test_latents_of_an_object_that_is_not_there_are_one_sentence(toy_models, egg, tmp_path):
@@ -168,10 +190,9 @@ def test_latents_of_an_object_that_is_not_there_are_one_sentence(toy_models, egg
     assert result.code == 2 and "the models lack 4 of the objects asked for, such as " in result.error
 
 
-def test_bgr_swaps_red_and_blue_as_the_published_images_have_them(egg, tmp_path):
-    red = ["--range", "floor_hue=0:0.01", "--range", "light_hue=0:0.01"]
-    rgb, straight = rendered(egg, tmp_path / "rgb", *TINY, *red)
-    bgr, swapped = rendered(egg, tmp_path / "bgr", *TINY, *red, "--channel-order", "bgr")
+def test_bgr_swaps_red_and_blue_as_the_published_images_have_them(egg, red, tmp_path):
+    _, rgb, straight = red
+    bgr, swapped = rendered(egg, tmp_path / "bgr", *TINY, *RED, "--channel-order", "bgr")
     assert (rgb.channel_order, bgr.channel_order) == ("rgb", "bgr")
     for one, other in zip(straight, swapped, strict=True):
         assert one.pixels()[..., 0].mean() > one.pixels()[..., 2].mean() + 30
@@ -194,8 +215,8 @@ def test_a_preset_decides_what_the_command_does_not(egg, tmp_path, preset, sampl
     assert factors == {(2, 2) if sampling == "4:2:0" else (1, 1)}
 
 
-def test_the_command_overrides_a_preset(egg, tmp_path):
-    index, _ = rendered(egg, tmp_path / "views", "--preset", "reference", *TINY)
+def test_the_command_overrides_a_preset(outside):
+    index, _ = outside
     settings = index.renderer["render"]
     assert (settings["samples"], settings["denoiser"], settings["image_size"]) == (1, "none", 16)
     assert (settings["chroma"], settings["adaptive_threshold"]) == ("4:2:0", 0.01)

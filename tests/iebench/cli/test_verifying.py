@@ -1,6 +1,7 @@
 """`iebench verify` with several processes: the same words, and none of them outlives it."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -46,24 +47,25 @@ def test_a_number_of_processes_that_is_none_is_refused(toy_dataset, workers):
     assert result.code == 2 and "--workers" in result.error
 
 
-@pytest.fixture
-def long_dataset(toy_copy):
-    """Shards that take seconds each to be checked."""
-    index = open_dataset(toy_copy)
+@pytest.fixture(scope="module")
+def long_dataset(toy_dataset, tmp_path_factory):
+    """Shards that take seconds each to be checked; not to be changed."""
+    folder = shutil.copytree(toy_dataset, tmp_path_factory.mktemp("long") / "views")
+    index = open_dataset(folder)
     sample = next(toy_samples("03797390", "mug91"))
     first = SampleMetadata.model_validate_json(sample["json"])
     metadata = (first.model_copy(update={"view": view}) for view in range(8_000))
     samples = (encode_sample(item, {"jpg": sample["jpg"]}) for item in metadata)
-    shard = seal_shard(toy_copy / "train-000000.tar", samples, 1)
+    shard = seal_shard(folder / "train-000000.tar", samples, 1)
     names = [f"train-{number:06d}.tar" for number in range(6)]
     for name in names[1:]:
-        (toy_copy / name).unlink(missing_ok=True)
-        os.link(toy_copy / names[0], toy_copy / name)
+        (folder / name).unlink(missing_ok=True)
+        os.link(folder / names[0], folder / name)
     content = index.model_dump(mode="json")
     content["views_per_object"] = 8_000
     content["splits"]["train"]["shards"] = [{**shard.model_dump(), "name": name} for name in names]
-    rewrite_index(toy_copy, content)
-    return toy_copy
+    rewrite_index(folder, content)
+    return folder
 
 
 def reads_a_shard(process: Process) -> bool:

@@ -108,7 +108,9 @@ def test_a_share_of_the_objects_is_the_same_in_every_epoch():
 @pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["published", "thorough"])
 def test_a_stack_of_probes_equals_each_probe_fitted_alone(protocol: str):
-    config = EvaluationConfig(epochs=6, batch_size=32, hidden_width=16, protocol=protocol)
+    config = EvaluationConfig(
+        epochs=3, linear_color_epochs=3, batch_size=32, hidden_width=16, protocol=protocol
+    )
     tasks, _ = probe_tasks(LATENTS, CLASSES, 8, config)
     inputs = {"one": pair(), "two": ProbeInput(features(64, 0, False), features(16, 1, False))}
     probes = [

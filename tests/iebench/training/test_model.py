@@ -10,7 +10,6 @@ from iebench.methods import Batch, Outcome, find_method, method
 from iebench.methods.simclr import SimCLR
 from iebench.recipes import recipe_names
 from iebench.recipes.recipe import Recipe, load_recipe
-from iebench.training.augmented_views import augmentation_of
 from iebench.training.loading import to_device
 from iebench.training.model import Model, build_model
 from iebench.training.optimizers import build_optimizer, set_learning_rate
@@ -48,11 +47,10 @@ def pair(toy_dataset: Path, index: DatasetIndex) -> DrawBatch:
     return next(iter(DrawStream(toy_dataset, index, "train", DrawSettings(4))))
 
 
-def batch_for(recipe: Recipe, data: Path, index: DatasetIndex) -> DrawBatch:
-    """A batch of the views that the recipe's method wants."""
-    method = build_model(recipe, index).method
-    maker = augmentation_of(recipe, method, index)
-    return next(iter(DrawStream(data, index, "train", DrawSettings(4, views=method.view_count, maker=maker))))
+def batch_for(model: Model, data: Path, index: DatasetIndex) -> DrawBatch:
+    """A batch of the views that the model's method wants."""
+    settings = DrawSettings(4, views=model.method.view_count, maker=model.augmentation)
+    return next(iter(DrawStream(data, index, "train", settings)))
 
 
 def step(model: Model, recipe: Recipe, pair: DrawBatch) -> dict[str, float]:
@@ -70,7 +68,7 @@ def step(model: Model, recipe: Recipe, pair: DrawBatch) -> dict[str, float]:
 def test_every_recipe_takes_a_step_and_watches_it(index: DatasetIndex, toy_dataset: Path, name: str):
     recipe = small_recipe(name)
     model = build_model(recipe, index)
-    terms = step(model, recipe, batch_for(recipe, toy_dataset, index))
+    terms = step(model, recipe, batch_for(model, toy_dataset, index))
     assert all(torch.isfinite(torch.tensor(list(terms.values()))))
     assert {"loss", "online_representation_top1"} <= set(terms)
     assert ("online_representation_rotation_r2" in terms) is not name.endswith(AUGMENTED)
@@ -82,9 +80,9 @@ def test_every_recipe_takes_a_step_and_watches_it(index: DatasetIndex, toy_datas
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_takes_a_step_in_mixed_precision(index: DatasetIndex, toy_dataset: Path, name: str):
     recipe = small_recipe(name)
-    pair = batch_for(recipe, toy_dataset, index)
     precision = Precision("bfloat16", CPU)
     model = build_model(recipe, index)
+    pair = batch_for(model, toy_dataset, index)
     optimizer = build_optimizer(model, recipe)
     types = []
     model.backbone.register_forward_hook(lambda *call: types.append(call[-1].dtype))

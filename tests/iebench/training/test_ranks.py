@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -154,6 +154,29 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+WITNESS = """
+import atexit, os, time
+from pathlib import Path
+
+def tell():
+    if "SLURM_PROCID" in os.environ:
+        end = time.monotonic() + 10  # a thread that was joined is listed for a moment
+        while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < end:
+            time.sleep(0.01)
+        (Path(__file__).parent / os.environ["SLURM_PROCID"]).write_text(str(len(os.listdir("/proc/self/task"))))
+
+atexit.register(tell)
+"""
+
+
+@pytest.fixture
+def threads_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """How many threads each of two tasks of srun still had when its interpreter was taken down."""
+    (tmp_path / "sitecustomize.py").write_text(WITNESS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    return lambda: [(tmp_path / str(rank)).read_text() for rank in range(2)]
+
+
 @pytest.fixture(scope="module")
 def alone(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A run of each method in one process, not to be changed."""
@@ -194,13 +217,14 @@ def test_two_processes_of_torchrun_have_the_curve_of_one_with_the_same_batch(
 
 
 @pytest.mark.processes
-def test_two_tasks_of_srun_have_the_curve_of_one_process(
-    alone: dict[str, Path], toy_dataset: Path, tmp_path: Path
+def test_two_tasks_of_srun_have_the_curve_of_one_process_and_end_without_a_thread(
+    alone: dict[str, Path], toy_dataset: Path, tmp_path: Path, threads_left: Callable[[], list[str]]
 ):
-    results = under_srun(train_command("simclr", toy_dataset, tmp_path / "run"))
+    results = under_srun(train_command("simclr", toy_dataset, tmp_path / "run", "training.workers=1"))
     assert [result.code for result in results] == [0, 0], results[0].err + results[1].err
     assert ["trained" in result.out for result in results] == [True, False]
     require_same_curve(tmp_path / "run", alone["simclr"])
+    assert threads_left() == ["1", "1"]
 
 
 @pytest.mark.slow
@@ -230,9 +254,9 @@ def test_a_run_goes_on_with_another_number_of_processes(
 @pytest.mark.processes
 def test_two_processes_evaluate_as_one(alone: dict[str, Path], toy_dataset: Path, tmp_path: Path):
     folder = shutil.copytree(alone["sie"], tmp_path / "run")
-    result = under_torchrun(["eval", str(folder), "--data", str(toy_dataset), "--device", "cpu"])
-    assert result.code == 0, result.err
-    assert result.out.count("Classification, linear\n") == 1
+    results = under_srun(["eval", str(folder), "--data", str(toy_dataset), "--device", "cpu"])
+    assert [result.code for result in results] == [0, 0], results[0].err + results[1].err
+    assert [result.out.count("Classification, linear\n") for result in results] == [1, 0]
     found = EvaluationFile(folder, "views").read()
     expected = evaluate_run(Run(alone["sie"]), toy_dataset, "cpu")
     ours, theirs = (
@@ -268,8 +292,11 @@ def test_a_process_that_is_killed_ends_all(toy_dataset: Path, tmp_path: Path):
 
 
 @pytest.mark.processes
-def test_a_signal_to_one_process_stops_all_after_the_same_step(toy_dataset: Path, tmp_path: Path):
-    command = train_command("byol", toy_dataset, tmp_path / "run", "training.epochs=1000")
+def test_a_signal_to_one_process_stops_all_after_the_same_step_and_leaves_no_thread(
+    toy_dataset: Path, tmp_path: Path, threads_left: Callable[[], list[str]]
+):
+    more = ["training.epochs=1000", "training.workers=1"]
+    command = train_command("byol", toy_dataset, tmp_path / "run", *more)
     with srun(command, command) as processes:
         wait_for(lambda: len(losses(tmp_path / "run")) >= 2, process=processes[0])
         processes[1].send_signal(signal.SIGTERM)
@@ -280,39 +307,7 @@ def test_a_signal_to_one_process_stops_all_after_the_same_step(toy_dataset: Path
     assert "stopped by SIGTERM" in sentence
     state = load_checkpoint(Run(tmp_path / "run").last_checkpoint)
     assert state["position"]["step"] == losses(tmp_path / "run")[-1][0]
-
-
-WITNESS = """
-import atexit, os, time
-from pathlib import Path
-
-def tell():
-    if "SLURM_PROCID" in os.environ:
-        end = time.monotonic() + 10  # a thread that was joined is listed for a moment
-        while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < end:
-            time.sleep(0.01)
-        (Path(__file__).parent / os.environ["SLURM_PROCID"]).write_text(str(len(os.listdir("/proc/self/task"))))
-
-atexit.register(tell)
-"""
-
-
-@pytest.mark.processes
-@pytest.mark.parametrize("stop", [False, True])
-def test_no_thread_is_left_when_the_interpreter_is_taken_down(
-    toy_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: bool
-):
-    (tmp_path / "sitecustomize.py").write_text(WITNESS)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    length = f"training.epochs={1000 if stop else 1}"
-    command = train_command("sie", toy_dataset, tmp_path / "run", length, "training.workers=1")
-    with srun(command, command) as processes:
-        if stop:
-            wait_for(lambda: len(losses(tmp_path / "run")) >= 2, process=processes[0])
-            processes[0].send_signal(signal.SIGTERM)
-        results = [result_of(process) for process in processes]
-    assert [result.code for result in results] == [130 if stop else 0] * 2, results[0].err + results[1].err
-    assert [(tmp_path / str(rank)).read_text() for rank in range(2)] == ["1", "1"]
+    assert threads_left() == ["1", "1"]
 
 
 @pytest.mark.processes
@@ -340,7 +335,6 @@ def test_a_batch_that_cannot_be_shared_out_is_one_sentence(toy_dataset: Path, tm
 
 @pytest.mark.processes
 def test_a_run_folder_in_use_is_one_sentence(alone: dict[str, Path], toy_dataset: Path):
-    result = under_torchrun(train_command("byol", toy_dataset, alone["byol"]))
-    assert result.code != 0
-    assert len(sentences(result)) == 1, result.err
-    assert "--resume" in sentences(result)[0]
+    results = under_srun(train_command("byol", toy_dataset, alone["byol"]))
+    assert [result.code for result in results] == [2, 2], results[0].err + results[1].err
+    assert "--resume" in one_sentence(results)[1]

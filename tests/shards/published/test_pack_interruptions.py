@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from commands import call, ended, run, started
+from commands import call, ended, started
 from folders import files_of, write_folder
 from processes import descendants, wait_for
 from toys import digests
@@ -68,7 +68,7 @@ def test_a_stopped_pack_leaves_no_process_and_goes_on_to_the_same_bytes(
 
     recorded = [path.stem for path in (out / ".pack" / "shards").glob("*.tar.json")]
     sealed = {name: (out / name).stat().st_mtime_ns for name in recorded}
-    resumed = run(*arguments)
+    resumed = call(*arguments)
     assert resumed.code == 0, resumed.err
     assert f"of {40 * VIEWS:,} views are there already" in resumed.err
     assert digests(out) == digests(packed)
@@ -93,7 +93,7 @@ def test_a_stopped_unpack_leaves_no_process_and_goes_on_to_the_same_files(
     assert there.items() <= whole.items()  # no file that is not whole
 
     before = {name: (out / name).stat().st_mtime_ns for name in there}
-    assert run(*arguments).code == 0
+    assert call(*arguments).code == 0
     assert {name: data for name, data in files_of(out).items() if "/" in name} == whole
     assert {name: (out / name).stat().st_mtime_ns for name in there} == before
     assert not (out / ".unpack" / "unfinished").exists()
@@ -110,7 +110,7 @@ def test_a_worker_that_is_killed_is_one_sentence_and_the_next_run_goes_on(source
         result = ended(process)
     assert result.code == 1, result.err
     assert result.error.startswith("a worker process was ended from outside")
-    assert run(*arguments).code == 0
+    assert call(*arguments).code == 0
     assert digests(out) == digests(packed)
 
 

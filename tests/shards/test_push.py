@@ -9,12 +9,14 @@ from shards.mirror import dataset_folder
 from shards.schema import INDEX_NAME
 from stand_in_hub import TOKEN, hub
 
+constants = pytest.importorskip(
+    "huggingface_hub.constants"
+)  # before a test sets HF_HUB_OFFLINE, which is read once
 ADDRESS = "hf://me/views"
 
 
 @pytest.fixture
 def there(cache, monkeypatch, tmp_path):
-    constants = pytest.importorskip("huggingface_hub.constants")
     with hub() as state:
         monkeypatch.setenv("HF_ENDPOINT", state.address)
         monkeypatch.setenv("HF_TOKEN", TOKEN)

@@ -84,8 +84,8 @@ told the same.
 
 {markdown(table, tuning.choices)}
 
-What the papers find and what training adds, at this size. A difference is called one if the 95 % interval of the paired difference, in \
-brackets, excludes zero:
+What the papers find and what training adds, at this size. A difference is called one if the 95 % interval of the \
+paired difference, in brackets, excludes zero:
 
 {checked or "No two of the recipes that are compared in the papers are done."}
 

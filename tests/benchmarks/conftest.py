@@ -1,4 +1,4 @@
-"""Benchmarks that run in the process of a test: one of their own would import PyTorch for seconds."""
+"""Benchmarks as modules, which a test may run in its own process: another would import PyTorch for seconds."""
 
 import signal
 import sys
@@ -12,9 +12,14 @@ SCRIPTS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture
-def run_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Calls the ``main`` of a script, which can be imported from now on, as if it had been started with arguments."""
+def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a test import the scripts by their names."""
     monkeypatch.syspath_prepend(str(SCRIPTS))
+
+
+@pytest.fixture
+def run_here(scripts: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Calls the ``main`` of a script as if it had been started with arguments."""
     threads, interrupt = torch.get_num_threads(), signal.getsignal(signal.SIGINT)
 
     def run(main: Callable[[], object], *arguments: object) -> None:

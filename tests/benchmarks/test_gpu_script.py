@@ -13,9 +13,8 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 
 
 @pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def gpu(scripts: None, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script as a module."""
-    monkeypatch.syspath_prepend(str(SCRIPT.parent))
     spec = importlib.util.spec_from_file_location("gpu_script", SCRIPT)  # Blender has a module named gpu
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "gpu_script", module)

@@ -16,6 +16,7 @@ from shards.schema import open_dataset
 from shards.verify import verify_dataset
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "methods.py"
+pytestmark = pytest.mark.usefixtures("scripts")
 SMALL = [
     "evaluation.epochs=1",
     "evaluation.hidden_width=8",
@@ -23,11 +24,6 @@ SMALL = [
     "training.batch_size=4",
     "method.projector=[16, 8]",
 ]
-
-
-@pytest.fixture(autouse=True)
-def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(SCRIPT.parent))
 
 
 def objects_of(folder: Path, split: str) -> set[tuple[str, str]]:
@@ -139,6 +135,8 @@ def test_recipes_are_searched_and_compared_and_a_stopped_comparison_goes_on(
     assert "| `sie` |" in text and "| `vicreg` |" in text
     assert "objects of a third split" in text and "(5 trainings of 36 image views" in text
     assert "Equivariant methods hold more rotation than invariant ones: holds in" in text
+    assert "Training adds rotation to what an untrained network holds: holds in" in text
+    assert "untrained (2 seeds) over vicreg (" in text  # in colors, which neither is told
     assert (out / "report.html").is_file()
     objects = open_dataset(toy_dataset).splits["train"].objects
     for name in ("sie", "vicreg"):

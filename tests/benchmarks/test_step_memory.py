@@ -1,6 +1,5 @@
 """The memory of a step, calculated without a GPU."""
 
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -8,9 +7,8 @@ import torch
 
 
 @pytest.fixture
-def step_memory(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def step_memory(scripts: None) -> ModuleType:
     """The script as a module."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
     import step_memory
 
     return step_memory

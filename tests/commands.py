@@ -10,8 +10,11 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from processes import PATIENCE, default_interrupt
+from warm_start import WarmProcess
 
 COMMAND = [sys.executable, "-m", "iebench"]
+LEARNING = {"demo", "eval", "report", "train"}
+"""Commands that import PyTorch; they are started with the imports done."""
 SMALL = ["--views", "3", "--size", "16", "--samples", "1", "--denoiser", "none", "--objects-per-shard", "3"]
 """The settings of every tiny render in these tests."""
 MANY_VIEWS = [*SMALL, "--views", "60", "--workers", "2", "--allow-failures", "2"]
@@ -41,8 +44,8 @@ class Result:
 
 def run(*arguments: str | Path, timeout: float = PATIENCE) -> Result:
     """Runs a command in a process of its own."""
-    done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=timeout)
-    return Result(done.returncode, done.stdout, done.stderr)
+    with started(*arguments) as process:
+        return ended(process, timeout)
 
 
 def call(*arguments: str | Path) -> Result:
@@ -58,7 +61,7 @@ def call(*arguments: str | Path) -> Result:
 @contextmanager
 def started(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
     """A command under way in a session of its own; on leaving, it is killed if it still runs."""
-    process = subprocess.Popen(
+    process = (WarmProcess if arguments[0] in LEARNING else subprocess.Popen)(
         [*COMMAND, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

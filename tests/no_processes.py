@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from warm_start import WarmProcess
+
 MARKS = {"processes", "blender", "browser", "slow", "gpu"}
 """Marks of tests that may start processes."""
 
@@ -35,6 +37,7 @@ def forbidden_processes() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess.Popen, "_execute_child", refuse_all_but_harmless)
+        patch.setattr(WarmProcess, "_execute_child", refuse)
         patch.setattr(multiprocessing.util, "spawnv_passfds", refuse)
         for name in ("fork", "posix_spawn", "posix_spawnp", "system"):
             patch.setattr(os, name, refuse)

@@ -1,6 +1,5 @@
 """The comparison on recorded augmentations, at toy size."""
 
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from commands import call
+from warm_start import run_warm
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "augmentations.py"
 SMALL = [
@@ -34,7 +34,7 @@ def test_recipes_are_compared_on_one_view_of_each_object_and_not_trained_twice(
     options = ["--from-views", toy_copy, "--out", out, "--seeds", "1", "--threads", "1"]
     options += ["--results", results, "--recipes", "simclr", "steerable", *overrides]
     command = [sys.executable, SCRIPT, *options]
-    first = subprocess.run([*map(str, command)], capture_output=True, text=True)
+    first = run_warm(command)
     assert first.returncode == 0, first.stderr[-3000:]
     text = results.read_text()
     assert "## Something else\nstays\n" in text

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -9,16 +10,21 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner
 
+from warm_start import WarmProcess
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 
 
 @pytest.fixture
 def gpu(scripts: None, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The script as a module."""
+    """The script as a module, whose processes begin with PyTorch imported."""
     spec = importlib.util.spec_from_file_location("gpu_script", SCRIPT)  # Blender has a module named gpu
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "gpu_script", module)
     spec.loader.exec_module(module)
+    warm = ModuleType("subprocess")
+    vars(warm).update(vars(subprocess), Popen=WarmProcess)
+    monkeypatch.setattr(module, "subprocess", warm)
     return module
 
 

@@ -1,12 +1,13 @@
 """The benchmarks of loading and training, at toy size."""
 
 import importlib
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from warm_start import run_warm
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks"
 
@@ -14,7 +15,7 @@ SCRIPTS = Path(__file__).parents[2] / "benchmarks"
 def output_of(script: str, *arguments: object) -> str:
     """What a benchmark prints."""
     command = [sys.executable, SCRIPTS / script, *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    result = run_warm(command)
     assert result.returncode == 0, result.stderr[-2000:]
     return result.stdout
 

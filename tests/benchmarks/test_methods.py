@@ -1,7 +1,6 @@
 """The comparison of methods, at toy size."""
 
 import json
-import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from iebench.training.metrics_log import read_metrics
 from shards.reader import read_views
 from shards.schema import open_dataset
 from shards.verify import verify_dataset
+from warm_start import run_warm
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "methods.py"
 pytestmark = pytest.mark.usefixtures("scripts")
@@ -124,7 +124,7 @@ def test_recipes_are_searched_and_compared_and_a_stopped_comparison_goes_on(
     options += ["--recipes", "sie", "vicreg", *overrides]
 
     command = [sys.executable, SCRIPT, *options, "--minutes", "0.02"]
-    stopped = subprocess.run([*map(str, command)], capture_output=True, text=True)
+    stopped = run_warm(command)
     assert stopped.returncode == 75, stopped.stderr
     assert "the same command goes on" in stopped.stderr
     assert not (out / "report.html").exists()
@@ -160,7 +160,7 @@ def test_one_recipe_is_measured_over_its_image_views(toy_dataset: Path, tmp_path
     overrides = [word for override in SMALL for word in ("--set", override)]
     command = [sys.executable, SCRIPT.with_name("methods_curve.py"), "--data", toy_dataset, "--out", tmp_path]
     command += ["--image-views", "40", "80", "--seeds", "1", "--threads", "1", *overrides]
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True)
+    done = run_warm(command)
     assert done.returncode == 0, done.stderr
     table = (tmp_path / "curve.md").read_text()
     assert "| 40 | " in table and "| 80 | " in table and "| chance | " in table

@@ -60,7 +60,11 @@ def test_a_function_in_a_file_is_an_encoder(tmp_path: Path):
         ("no/such/run", "there is no encoder no/such/run; it may be RUN"),
         ("torchvision:resnet19", "torchvision has no model 'resnet19'"),
         ("torchvision:fasterrcnn_resnet50_fpn", "torchvision has no model"),
-        ("timm:hf-hub:someone/model", "timm has no model 'hf-hub:someone/model'"),
+        pytest.param(
+            "timm:hf-hub:someone/model",
+            "timm has no model 'hf-hub:someone/model'",
+            marks=pytest.mark.slow,  # timm takes its time to be imported
+        ),
         ("published:nowhere.pth", "there is no weights file nowhere.pth"),
         ("torchvision:resnet18@nowhere.pth", "there is no weights file nowhere.pth"),
         ("nowhere.py:f", "there is no file nowhere.py"),

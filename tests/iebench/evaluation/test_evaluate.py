@@ -72,6 +72,7 @@ def test_a_network_with_its_transform_is_evaluated_as_it_is_alone(toy_dataset: P
     assert values(result) == pytest.approx(values(alone), rel=1e-4, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_both_networks_of_a_run_are_measured_by_every_metric(evaluated: Path):
     result = read_evaluation(evaluated)
     assert [network.role for network in result.networks] == [TRAINED, UNTRAINED]

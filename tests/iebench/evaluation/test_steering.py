@@ -120,6 +120,7 @@ def test_runs_on_augmentations_and_on_renders_are_asked_the_same(
     assert again == found
 
 
+@pytest.mark.slow
 def test_doubt_about_a_class_that_training_lacks_is_scored_apart_and_no_error(
     toy_dataset: Path, toy_copy: Path, monkeypatch: pytest.MonkeyPatch
 ):

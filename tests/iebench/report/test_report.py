@@ -124,6 +124,12 @@ def page_of_two(run: Run, other_run: Run, tmp_path_factory: pytest.TempPathFacto
     return report(tmp_path_factory.mktemp("page") / "new" / "folder" / "report.html", run, other_run)
 
 
+@pytest.fixture
+def without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page has no plots of published points, which take most of its time and which `page` has."""
+    monkeypatch.setattr("iebench.report.page.tradeoff_panels", lambda *_: [])
+
+
 def test_the_page_refers_to_nothing_outside_itself(page_of_two: Page):
     assert page_of_two.references
     assert all(reference.startswith(("data:image/jpeg;base64,", "#")) for reference in page_of_two.references)
@@ -168,6 +174,7 @@ def test_the_lead_names_classes_objects_views_and_image_size(page: Page, toy_dat
     assert f"evaluated on {index.splits['val'].objects} objects that it was not trained on" in text
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_names_are_text_and_never_markup(toy_dataset: Path, tmp_path: Path):
     hostile = write_run(tmp_path / "<script>alert(1)<&script>\"'{{ 7 * 7 }}", toy_dataset)
     page = report(tmp_path / "report.html", hostile, write_run(tmp_path / "<img src=x>", toy_dataset, 0.1))
@@ -176,6 +183,7 @@ def test_names_are_text_and_never_markup(toy_dataset: Path, tmp_path: Path):
     assert "<script>alert(1)<&script>\"'{{ 7 * 7 }}" in page.text
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_without_its_dataset_the_page_says_what_is_left_out(toy_copy: Path, tmp_path: Path):
     run = write_run(tmp_path / "run", toy_copy)
     shutil.rmtree(toy_copy)
@@ -185,6 +193,7 @@ def test_without_its_dataset_the_page_says_what_is_left_out(toy_copy: Path, tmp_
     assert "61.0%" in page.text
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_a_broken_shard_costs_the_pictures_only(toy_copy: Path, tmp_path: Path):
     run = write_run(tmp_path / "run", toy_copy)
     next(toy_copy.glob("val-*.tar")).unlink()
@@ -193,6 +202,7 @@ def test_a_broken_shard_costs_the_pictures_only(toy_copy: Path, tmp_path: Path):
     assert "img" not in page.tags
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_without_a_checkpoint_the_page_has_every_number_and_says_what_it_lacks(
     toy_dataset: Path, tmp_path: Path
 ):
@@ -252,6 +262,7 @@ def test_many_runs_are_compared_a_run_a_row(toy_dataset: Path, tmp_path: Path):
     assert len(styles) == 24
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_a_run_without_predictor_is_shown_by_what_it_has(toy_dataset: Path, tmp_path: Path):
     page = report(tmp_path / "report.html", without_predictor(tmp_path / "invariant", toy_dataset))
     assert "so there is no MRR, H@k or PRE" in page.text
@@ -261,6 +272,7 @@ def test_a_run_without_predictor_is_shown_by_what_it_has(toy_dataset: Path, tmp_
     assert "near it by the whole representation" in page.text
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_photographs_are_shown_by_their_class_without_poses(tmp_path: Path):
     data = tmp_path / "photographs"
     packed = call("pack", "pictures", write_class_folders(tmp_path / "source", 14), data, "--workers", "1")
@@ -274,6 +286,7 @@ def test_photographs_are_shown_by_their_class_without_poses(tmp_path: Path):
     assert page.tags.count("img") > 0
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_runs_on_different_datasets_are_told_apart(run: Run, toy_copy: Path, tmp_path: Path):
     index = json.loads((toy_copy / "dataset.json").read_text())
     (toy_copy / "dataset.json").write_text(json.dumps({**index, "seed": 99}))
@@ -282,6 +295,7 @@ def test_runs_on_different_datasets_are_told_apart(run: Run, toy_copy: Path, tmp
     assert page.source.count('class="results"') == 2
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_evaluations_of_one_run_stand_side_by_side(toy_dataset: Path, tmp_path: Path):
     run = write_run(tmp_path / "run", toy_dataset)
     first = read_evaluation(run.folder)
@@ -295,6 +309,7 @@ def test_evaluations_of_one_run_stand_side_by_side(toy_dataset: Path, tmp_path: 
     assert "Those of run · thorough follow the thorough protocol" in page.text
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_an_encoder_that_was_not_trained_here_has_a_report(toy_dataset: Path, tmp_path: Path):
     write_evaluation(tmp_path / "resnet50", made_up_evaluation(toy_dataset, parts=["all"]))
     write_report([tmp_path / "resnet50"], tmp_path / "report.html")
@@ -311,6 +326,7 @@ def test_published_numbers_stand_beside_ours_and_say_that_the_dataset_differs(pa
     assert "EquiCaps" in text
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_a_dataset_that_changed_since_training_is_pointed_out(toy_copy: Path, tmp_path: Path):
     run = write_run(tmp_path / "run", toy_copy)
     index = json.loads((toy_copy / "dataset.json").read_text())
@@ -318,6 +334,7 @@ def test_a_dataset_that_changed_since_training_is_pointed_out(toy_copy: Path, tm
     assert "it has changed since" in report(tmp_path / "report.html", run).text
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_a_run_without_curve_says_so(toy_dataset: Path, tmp_path: Path):
     run = write_run(tmp_path / "run", toy_dataset)
     run.metrics_path.unlink()

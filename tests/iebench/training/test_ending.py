@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from processes import PATIENCE, free_port
+from warm_start import WarmProcess
 
 JOB = """
 import os, signal, time
@@ -53,7 +54,7 @@ def two_processes(script: Path, *arguments: str) -> Iterator[list[subprocess.Pop
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     started = [
-        subprocess.Popen(
+        WarmProcess(
             [sys.executable, str(script), "work", *arguments],
             env={**os.environ, **variables, "RANK": rank, "LOCAL_RANK": rank},
             stdout=subprocess.PIPE,

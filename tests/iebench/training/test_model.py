@@ -37,6 +37,12 @@ def small_recipe(name: str, *overrides: str) -> Recipe:
     return load_recipe(name, [*small, *quick, *overrides])
 
 
+def one_recipe_of_each_method() -> list[str]:
+    """Precision does not depend on what a method's other recipes change; those of the demo are smaller."""
+    by_size = sorted(recipe_names(), key=lambda name: not name.startswith("demo"))
+    return sorted({load_recipe(name).method.name: name for name in by_size}.values())
+
+
 @pytest.fixture(scope="module")
 def index(toy_dataset: Path) -> DatasetIndex:
     return open_dataset(toy_dataset)
@@ -77,8 +83,8 @@ def test_every_recipe_takes_a_step_and_watches_it(index: DatasetIndex, toy_datas
     assert not missing
 
 
-@pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_takes_a_step_in_mixed_precision(index: DatasetIndex, toy_dataset: Path, name: str):
+@pytest.mark.parametrize("name", one_recipe_of_each_method())
+def test_every_method_takes_a_step_in_mixed_precision(index: DatasetIndex, toy_dataset: Path, name: str):
     recipe = small_recipe(name)
     precision = Precision("bfloat16", CPU)
     model = build_model(recipe, index)

@@ -18,11 +18,12 @@ from iebench.evaluation.results import EvaluationFile
 from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.training.loop import train
 from iebench.training.run import Run, load_checkpoint
-from processes import PATIENCE, default_interrupt, descendants, free_port, wait_for
+from processes import PATIENCE, descendants, free_port, wait_for
 from shards.reader import read_samples
 from shards.schema import open_dataset
 from small_runs import losses, numbers
 from toys import reseal
+from warm_start import WarmProcess
 
 TRAINING = [
     "training.batch_size=8",
@@ -42,8 +43,8 @@ TRAINING = [
 ]
 METHODS = {
     "sie": ["method.projector=[64, 64, 32]", "backbone.joint_views=true"],
-    "simclr": ["method.projector=[32, 16]"],
-    "byol": ["method.projector=[32, 16]", "method.prediction_width=16"],
+    "simclr": ["method.projector=[32, 16]", "backbone.name=resnet10"],
+    "byol": ["method.projector=[32, 16]", "method.prediction_width=16", "backbone.name=resnet10"],
 }
 
 
@@ -64,13 +65,12 @@ def train_command(name: str, data: Path, out: Path, *more: str, resume: bool = F
 @contextmanager
 def running(command: Sequence[str], variables: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen]:
     """A command with all that it starts, which is gone at the end."""
-    process = subprocess.Popen(
+    process = WarmProcess(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=default_interrupt,
         env=os.environ | {"OMP_NUM_THREADS": "1"} | dict(variables or {}),
     )
     try:

@@ -22,10 +22,11 @@ from iebench.training.synchronized import SynchronizedBatchNorm, synchronize_bat
 from shards.schema import DatasetIndex, open_dataset
 
 PROCESSES, ROWS, STEPS = 2, 4, 2
+RESNET10 = ["backbone.name=resnet10"]
 RECIPES = {
     "sie": ["method.projector=[64, 64, 32]", "backbone.joint_views=true"],
-    "equimod_byol_3diebench": ["method.projector=[32, 16]", "method.prediction_width=16"],
-    "supervised": [],
+    "equimod_byol_3diebench": ["method.projector=[32, 16]", "method.prediction_width=16", *RESNET10],
+    "supervised": RESNET10,
 }
 
 

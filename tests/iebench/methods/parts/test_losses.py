@@ -74,6 +74,7 @@ def test_statistics_are_computed_in_float32_of_half_precision_embeddings():
     assert {loss(embeddings).dtype for loss in (variance_loss, covariance_loss)} == {torch.float32}
 
 
+@pytest.mark.slow
 def test_vicreg_equals_the_implementation_in_lightly(lightly_losses: ModuleType):
     views = drawn()
     terms = {"repr_loss_inv": invariance_loss(*views), **collapse_terms(views)}

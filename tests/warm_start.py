@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,23 @@ def run_warm(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
     with WarmProcess(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         out, err = process.communicate(timeout=PATIENCE)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def spawn_warm(function: Callable[..., None], count: int, *arguments: str | int) -> None:
+    """As ``torch.multiprocessing.spawn`` does: calls a function with its rank and arguments in each of ``count`` processes."""
+    calls = [f"{function.__name__}(*{(rank, *arguments)!r})" for rank in range(count)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    processes = [
+        WarmProcess(
+            [sys.executable, "-c", f"from {function.__module__} import {function.__name__}; {call}"],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for call in calls
+    ]
+    errors = [process.communicate(timeout=PATIENCE)[1] for process in processes]
+    assert not any(process.returncode for process in processes), "".join(errors)
 
 
 _PARAMETERS = inspect.signature(subprocess.Popen._execute_child)  # type: ignore[attr-defined]

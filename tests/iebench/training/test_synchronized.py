@@ -1,14 +1,12 @@
 """Whole networks in two real processes against one, in double precision: what remains is not rounding."""
 
 import os
-import socket
 from collections import OrderedDict
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -19,7 +17,9 @@ from iebench.training.model import Model, build_model
 from iebench.training.optimizers import build_optimizer
 from iebench.training.recompute import recompute_stages
 from iebench.training.synchronized import SynchronizedBatchNorm, synchronize_batch_norm
+from processes import free_port
 from shards.schema import DatasetIndex, open_dataset
+from warm_start import spawn_warm
 
 PROCESSES, ROWS, STEPS = 2, 4, 2
 RESNET10 = ["backbone.name=resnet10"]
@@ -183,10 +183,7 @@ def process(rank: int, port: int, data: str, folder: str) -> None:
 def spread(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     """What each of two gloo processes comes to with half of each batch."""
     folder = tmp_path_factory.mktemp("gloo")
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    torch.multiprocessing.spawn(process, (port, str(toy_dataset), str(folder)), nprocs=PROCESSES)
+    spawn_warm(process, PROCESSES, free_port(), str(toy_dataset), str(folder))
     return [torch.load(folder / f"{rank}.pt") for rank in range(PROCESSES)]
 
 

@@ -11,11 +11,6 @@ from folders import files_of, write_folder
 from processes import descendants, wait_for
 from toys import digests
 
-STOPS = pytest.mark.parametrize(
-    ("number", "code"),
-    [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130), (signal.SIGTERM, 130)],
-    ids=["SIGKILL", "SIGINT", "SIGTERM"],
-)
 VIEWS = 100
 """Of each object: enough that a pack takes longer than finding its workers does."""
 STOPPED = "stopped; run the same command again to go on where it was"
@@ -50,8 +45,10 @@ def stopped(arguments, under_way, number):
 
 
 @pytest.mark.processes
-@STOPS
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("workers", "number", "code"),
+    [("1", signal.SIGINT, 130), ("2", signal.SIGTERM, 130), ("2", signal.SIGKILL, -signal.SIGKILL)],
+)
 def test_a_stopped_pack_leaves_no_process_and_goes_on_to_the_same_bytes(
     source, packed, tmp_path, workers, number, code
 ):
@@ -77,7 +74,7 @@ def test_a_stopped_pack_leaves_no_process_and_goes_on_to_the_same_bytes(
 
 
 @pytest.mark.processes
-@STOPS
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)])
 def test_a_stopped_unpack_leaves_no_process_and_goes_on_to_the_same_files(
     source, packed, tmp_path, number, code
 ):

@@ -1,19 +1,19 @@
 """A batch spread over two real processes against the same batch in one."""
 
 import os
-import socket
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing
 from torch.nn.parallel import DistributedDataParallel
 
 from every_method import METHODS, small_batch, small_method
 from iebench.methods import Batch, Method
 from iebench.methods.parts.gather import gather, own_rows, world_size
 from iebench.training.synchronized import synchronize_batch_norm
+from processes import free_port
+from warm_start import spawn_warm
 
 PROCESSES = 2
 ROWS = 8
@@ -86,10 +86,7 @@ def process(rank: int, port: int, folder: str) -> None:
 def spread(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     """What each of two gloo processes finds with half of the batch."""
     folder = tmp_path_factory.mktemp("gloo")
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    torch.multiprocessing.spawn(process, (port, str(folder)), nprocs=PROCESSES)
+    spawn_warm(process, PROCESSES, free_port(), str(folder))
     return [torch.load(folder / f"{rank}.pt") for rank in range(PROCESSES)]
 
 

@@ -22,17 +22,9 @@ from shards.shard_plan import AnyCatalogEntry, CatalogEntry, ShardPlan
 
 FOLDER_NAME = "aside"
 
-Aside = dict[Path, frozenset[Name]]
-"""Objects in each shard that was moved aside, by the shard's path."""
-
 
 def require_only_additions(out: Path, index: DatasetIndex, objects: Sequence[CatalogEntry]) -> str:
     """Raises an error unless a catalog has all objects of a dataset, with the same splits and labels.
-
-    Args:
-        out: Folder of the dataset.
-        index: Index of the dataset.
-        objects: Objects of the catalog.
 
     Returns:
         SHA-256 of the catalog from which the dataset was made.
@@ -43,9 +35,8 @@ def require_only_additions(out: Path, index: DatasetIndex, objects: Sequence[Cat
     """
     from shards.table import open_table
 
-    shards = [shard for split in index.splits.values() for shard in split.shards]
     columns = ["synset", "object", "split", "label"]
-    rows = open_table(out, index).read(shards, columns)
+    rows = open_table(out, index).read([shard for _, shard in index.all_shards()], columns)
     there = set(zip(*(rows[name].to_pylist() for name in columns), strict=True))
     wanted = {(item.synset, item.object_id): (item.split, item.label) for item in objects}
     for synset, name, split, label in sorted(there):
@@ -75,22 +66,15 @@ def is_moved(staging: Path) -> bool:
 
 
 def move_aside(sealed: SealedShards, staging: Path, shards: Sequence[ShardPlan], rows: RowsOfShard) -> None:
-    """Moves those shards aside that hold an object which now belongs elsewhere.
-
-    Args:
-        sealed: Finished shards of the dataset.
-        staging: Folder of the dataset under way.
-        shards: Shards of the new plan.
-        rows: Function that returns the rows of a finished shard.
-    """
+    """Moves those finished shards aside that hold an object which belongs elsewhere in the new plan's ``shards``."""
     sealed.adopt(shards)
     folder = staging / FOLDER_NAME
     folder.mkdir(exist_ok=True)
     sealed.move_displaced(shards, rows, folder)
 
 
-def shards_aside(staging: Path) -> Aside:
-    """Returns the shards that were moved aside, with the objects in each."""
+def shards_aside(staging: Path) -> dict[Path, frozenset[Name]]:
+    """Returns the objects in each shard that was moved aside, by the shard's path."""
     import pyarrow.parquet
 
     return {
@@ -100,14 +84,14 @@ def shards_aside(staging: Path) -> Aside:
 
 
 def sources_of(
-    own: Path, objects: Sequence[AnyCatalogEntry], aside: Aside
+    own: Path, objects: Sequence[AnyCatalogEntry], aside: dict[Path, frozenset[Name]]
 ) -> Iterator[tuple[Path, tuple[AnyCatalogEntry, ...]]]:
-    """Yields the files that may hold objects of a shard, each with the objects that it may hold.
+    """Yields the files that may hold objects of a shard, each with those that it may hold, in order.
 
     Args:
         own: Path of the shard itself, which need not exist.
         objects: Objects of the shard, in order.
-        aside: Shards that were moved aside.
+        aside: Objects in each shard that was moved aside, from ``shards_aside``.
     """
     if objects and own.is_file():
         yield own, tuple(objects)

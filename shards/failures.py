@@ -5,26 +5,16 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from shards.errors import UsageError
 from shards.files import write_text
+from shards.schema import Record
 from shards.shard_plan import NamedObject
 
 FAILURES_NAME = "failures.jsonl"
 
 
-class Failure(BaseModel):
-    """One line of ``failures.jsonl``: an object that could not be rendered or packed.
-
-    Attributes:
-        synset: Synset of the object's class.
-        object: Name of the object.
-        reason: Message that says why it failed.
-        attempts: Number of attempts.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Failure(Record):
+    """One line of ``failures.jsonl``: an object that could not be rendered or packed, and the message that says why."""
 
     synset: str
     object: str
@@ -60,7 +50,6 @@ class Failures:
         return len(self._own)
 
     def add(self, item: NamedObject, reason: str, attempts: int) -> None:
-        """Records that an object failed."""
         failure = Failure(synset=item.synset, object=item.object_id, reason=reason, attempts=attempts)
         self._own[item.synset, item.object_id] = failure
         with self._path.open("ab") as stream:
@@ -69,12 +58,7 @@ class Failures:
             os.fsync(stream.fileno())
 
     def replace(self, items: Iterable[NamedObject], failures: Iterable[Failure]) -> None:
-        """Replaces the failures of some objects by the result of their last attempt.
-
-        Args:
-            items: Objects that were tried.
-            failures: Failures among them.
-        """
+        """Replaces the failures of the objects that were tried, ``items``, by those of their last attempt."""
         tried = {(item.synset, item.object_id) for item in items}
         own = {name: failure for name, failure in self._own.items() if name not in tried}
         own.update({(failure.synset, failure.object): failure for failure in failures})

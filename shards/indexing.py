@@ -1,8 +1,8 @@
 """Makes ``latents.parquet`` for a dataset that has none."""
 
 import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pyarrow
@@ -10,17 +10,11 @@ import pyarrow
 from shards.completion import complete_dataset
 from shards.errors import UsageError
 from shards.parallel import run_parallel
+from shards.passes import Pass
 from shards.remote.address import is_address
 from shards.schema import DatasetIndex, ShardInfo, open_dataset
 from shards.table import rows_of_shard
-
-
-@dataclass(frozen=True)
-class _Job:
-    folder: Path
-    split: str
-    shard: ShardInfo
-    index: DatasetIndex
+from shards.variants import Latent
 
 
 def index_dataset(
@@ -42,35 +36,22 @@ def index_dataset(
             f"{folder} is an address; run `iebench index` on the folder where the dataset was made"
         )
     index = open_dataset(folder)
-    without_shards = index.model_copy(update={"splits": {}})
-    work = [
-        _Job(folder, name, shard, without_shards)
-        for name, split in index.splits.items()
-        for shard in split.shards
-    ]
-    with contextlib.closing(run_parallel(_rows, work, workers)) as results:
-        tables = _in_turn(results)
+    rows_of = partial(_rows, folder, index.latents, index.passes)
+    with contextlib.closing(run_parallel(rows_of, index.all_shards(), workers)) as results:
+        waiting: dict[str, pyarrow.Table] = {}  # rows of shards whose turn has not come
 
         def rows(_: str, shard: ShardInfo) -> pyarrow.Table:
             advance(shard.views)
-            return tables(shard.name)
+            while shard.name not in waiting:
+                name, table = next(results)
+                waiting[name] = table
+            return waiting.pop(shard.name)
 
         return complete_dataset(folder, index, rows)
 
 
-def _rows(job: _Job) -> tuple[str, pyarrow.Table]:
-    index = job.index
-    return job.shard.name, rows_of_shard(job.folder / job.shard.name, job.split, index.latents, index.passes)
-
-
-def _in_turn(results: Iterator[tuple[str, pyarrow.Table]]) -> Callable[[str], pyarrow.Table]:
-    """Returns a function that waits for the rows of a named shard, and keeps those of other shards for later."""
-    waiting: dict[str, pyarrow.Table] = {}
-
-    def take(name: str) -> pyarrow.Table:
-        while name not in waiting:
-            found, table = next(results)
-            waiting[found] = table
-        return waiting.pop(name)
-
-    return take
+def _rows(
+    folder: Path, latents: tuple[Latent, ...], passes: tuple[Pass, ...], job: tuple[str, ShardInfo]
+) -> tuple[str, pyarrow.Table]:
+    split, shard = job
+    return shard.name, rows_of_shard(folder / shard.name, split, latents, passes)

@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from shards.completion import CARD_NAME
 from shards.errors import IebenchError
 from shards.failures import FAILURES_NAME, Failures
 from shards.files import sha256_of, write_text
 from shards.lists import Name
 from shards.pack_run import FOLDER_NAME, Packed
-from shards.schema import INDEX_NAME, open_dataset
+from shards.schema import INDEX_NAME, Record, open_dataset
 from shards.table import TABLE_NAME
 
 RECORD_NAME = ".packed.json"
@@ -22,7 +20,7 @@ _BESIDE = (INDEX_NAME, FAILURES_NAME, TABLE_NAME)
 """Files beside the shards that a rerun would read or write."""
 
 
-class PackRequest(BaseModel):
+class PackRequest(Record):
     """The archive that a dataset is packed from, with the options.
 
     Attributes:
@@ -31,8 +29,6 @@ class PackRequest(BaseModel):
         splits: SHA-256 of the split of each object; empty if no lists were given.
         options: Other options of the command, by their names.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     bytes: int
     changed: int
@@ -47,10 +43,8 @@ class PackRequest(BaseModel):
         return cls(bytes=status.st_size, changed=status.st_mtime_ns, splits=digest, options=options)
 
 
-class _Record(BaseModel):
+class _PackRecord(Record):
     """A request whose dataset is complete, with the SHA-256 of the files beside its shards at that time."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     request: PackRequest
     beside: dict[str, str]
@@ -71,12 +65,12 @@ def find_packed_dataset(out: Path, request: PackRequest) -> Packed | None:
     if begun or not record.is_file() or not (out / CARD_NAME).is_file():
         return None
     try:
-        if _Record.model_validate_json(record.read_bytes()) != _record(out, request):
+        if _PackRecord.model_validate_json(record.read_bytes()) != _record(out, request):
             return None
         return Packed(open_dataset(out), tuple(Failures(out / FAILURES_NAME)), views=0)
     except (OSError, ValueError, IebenchError):  # ValueError is the base class of pydantic's errors
         return None
 
 
-def _record(out: Path, request: PackRequest) -> _Record:
-    return _Record(request=request, beside={name: sha256_of(out / name) for name in _BESIDE})
+def _record(out: Path, request: PackRequest) -> _PackRecord:
+    return _PackRecord(request=request, beside={name: sha256_of(out / name) for name in _BESIDE})

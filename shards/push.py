@@ -1,6 +1,7 @@
 """Uploads a dataset to the Hugging Face Hub. This needs the extra ``hub``."""
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from shards.card import PREVIEW_NAME
@@ -19,16 +20,15 @@ FILES_PER_COMMIT = 16
 def push_dataset(
     folder: Path, address: str, private: bool = False, advance: Callable[[int], object] = lambda size: None
 ) -> int:
-    """Uploads those files of a dataset that the Hub lacks. The index is uploaded last, when all other files are there.
+    """Uploads those files of a dataset that the Hub lacks, and returns their number.
+
+    The index is uploaded last, when all other files are there.
 
     Args:
         folder: Folder of the dataset.
         address: Address ``hf://USER/NAME`` of the repository, which is created if it does not exist.
         private: Whether a new repository is private.
         advance: Function that is called with the size in bytes of each group of files, once the Hub has them.
-
-    Returns:
-        Number of files that were uploaded.
 
     Raises:
         UsageError: The address names no repository, or the user may not write to it.
@@ -42,7 +42,7 @@ def push_dataset(
     if not address.startswith("hf://") or location.path:
         raise UsageError(f"{address} names no repository; write hf://USER/NAME")
     api = HfApi(endpoint=endpoint(), library_name="iebench")
-    shards = [shard.name for split in index.splits.values() for shard in split.shards]
+    shards = [shard.name for _, shard in index.all_shards()]
     beside = [
         name for name in (TABLE_NAME, PREVIEW_NAME, LICENSE_NAME, CARD_NAME) if (folder / name).is_file()
     ]
@@ -50,7 +50,9 @@ def push_dataset(
     try:
         api.create_repo(location.repository, repo_type="dataset", private=private, exist_ok=True)
         there = _there(api, location.repository)
-        for names in [*_groups(shards), beside, [INDEX_NAME]]:
+        starts = range(0, len(shards), FILES_PER_COMMIT)
+        groups = [shards[start : start + FILES_PER_COMMIT] for start in starts]
+        for names in [*groups, beside, [INDEX_NAME]]:
             missing = [name for name in names if not _same(folder / name, there.get(name))]
             if missing:
                 api.create_commit(
@@ -89,18 +91,10 @@ def _same(path: Path, found: tuple[int, str | None, str] | None) -> bool:
     """Returns whether a file on the Hub has the same bytes as a local file."""
     if found is None or found[0] != path.stat().st_size:
         return False
-    return sha256_of(path) == found[1] if found[1] else _git_hash(path) == found[2]
-
-
-def _git_hash(path: Path) -> str:
-    import hashlib
-
+    if found[1]:
+        return sha256_of(path) == found[1]
     data = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
-
-
-def _groups(names: Sequence[str]) -> list[Sequence[str]]:
-    return [names[start : start + FILES_PER_COMMIT] for start in range(0, len(names), FILES_PER_COMMIT)]
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() == found[2]
 
 
 def _interrupted(address: str, reason: str) -> str:

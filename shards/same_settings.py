@@ -22,7 +22,7 @@ def require_new_or_same_dataset(out: Path, begun: Path, settings: BaseModel, mad
         made: Verb for the way these datasets are made, such as ``rendered``.
 
     Raises:
-        UsageError: The folder holds something else.
+        UsageError: The folder holds something else; the message names the first setting that differs.
     """
     index_path = out / INDEX_NAME
     if index_path.is_file():
@@ -34,14 +34,11 @@ def require_new_or_same_dataset(out: Path, begun: Path, settings: BaseModel, mad
 
 
 def require_usable_folder(out: Path, begun: Path) -> None:
-    """Raises an error unless a folder is new, empty, or holds a dataset of iebench with any settings.
+    """Raises a UsageError unless a folder is new, empty, or holds a dataset of iebench with any settings.
 
     Args:
         out: Folder of the dataset.
         begun: Folder inside ``out`` that exists while a dataset is under way.
-
-    Raises:
-        UsageError: The folder holds something else.
     """
     if (out / INDEX_NAME).is_file() or not out.exists():
         return
@@ -51,17 +48,7 @@ def require_usable_folder(out: Path, begun: Path) -> None:
 
 
 def require_same_settings(recorded: str | dict, settings: BaseModel, folder: Path, made: str) -> None:
-    """Raises an error if the settings of this run differ from the recorded ones.
-
-    Args:
-        recorded: Settings found in the folder, as JSON or parsed.
-        settings: Settings of this run.
-        folder: Folder of the dataset, for error messages.
-        made: Verb for the way these datasets are made, such as ``rendered``.
-
-    Raises:
-        UsageError: The settings differ; the message names the first difference.
-    """
+    """Raises a UsageError if the settings of this run differ from the recorded ones, which are JSON or parsed."""
     try:
         content = json.loads(recorded) if isinstance(recorded, str) else recorded
         there = type(settings).model_validate(content)
@@ -81,7 +68,7 @@ def require_same_settings(recorded: str | dict, settings: BaseModel, folder: Pat
         )
 
 
-def _differences(old: dict, new: dict, prefix: str = "") -> list[tuple[str, object, object]]:
+def _differences(old: dict, new: dict) -> list[tuple[str, object, object]]:
     found: list[tuple[str, object, object]] = []
     for name, value in new.items():
         if isinstance(value, dict) and value and set(old[name]) == set(value):

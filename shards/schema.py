@@ -25,11 +25,13 @@ _Count = Annotated[int, Field(ge=0)]
 _Positive = Annotated[int, Field(gt=0)]
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """An immutable record without unknown fields, which is written as JSON."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ClassInfo(_Record):
+class ClassInfo(Record):
     """A class of objects.
 
     Attributes:
@@ -43,7 +45,7 @@ class ClassInfo(_Record):
     name: str
 
 
-class ShardInfo(_Record):
+class ShardInfo(Record):
     """A finished shard: its size, its checksum and what it contains.
 
     Attributes:
@@ -66,7 +68,7 @@ class ShardInfo(_Record):
     devices: tuple[str, ...] = ()
 
 
-class TableInfo(_Record):
+class TableInfo(Record):
     """Size and checksum of ``latents.parquet``, the table of all views (``shards.table``).
 
     Attributes:
@@ -78,7 +80,7 @@ class TableInfo(_Record):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-class SplitInfo(_Record):
+class SplitInfo(Record):
     """The shards of one split, with the number of objects and views in all of them."""
 
     shards: tuple[ShardInfo, ...]
@@ -90,7 +92,7 @@ _Row3 = tuple[float, float, float]
 _Row4 = tuple[float, float, float, float]
 
 
-class CameraInfo(_Record):
+class CameraInfo(Record):
     """The camera that took every view, with OpenCV's axes: x to the right of the image, y down, z along the view.
 
     Attributes:
@@ -104,7 +106,7 @@ class CameraInfo(_Record):
     camera_to_world: tuple[_Row4, _Row4, _Row4, _Row4]
 
 
-class DatasetIndex(_Record):
+class DatasetIndex(Record):
     """Contents of ``dataset.json``, which describes a dataset and lists its shards.
 
     Attributes:
@@ -156,6 +158,10 @@ class DatasetIndex(_Record):
             )
         return split
 
+    def all_shards(self) -> list[tuple[str, ShardInfo]]:
+        """Returns all shards in order, each with the name of its split."""
+        return [(name, shard) for name, split in self.splits.items() for shard in split.shards]
+
     def latent_index(self, names: tuple[str, ...]) -> list[int]:
         """Returns the positions of the latents called ``names``.
 
@@ -173,7 +179,7 @@ class DatasetIndex(_Record):
         return json.dumps(self.model_dump(mode="json"), indent=1) + "\n"
 
 
-class SquareCrop(_Record):
+class SquareCrop(Record):
     """Sizes by which a picture of any size becomes a square view: it is scaled, and then its middle is cut out.
 
     Attributes:
@@ -185,7 +191,7 @@ class SquareCrop(_Record):
     square: _Positive
 
 
-class SampleMetadata(_Record):
+class SampleMetadata(Record):
     """Contents of a sample's ``.json`` member.
 
     Attributes:
@@ -262,9 +268,8 @@ def open_dataset(folder: str | Path) -> DatasetIndex:
         raise UsageError(f"{folder} holds no dataset ({INDEX_NAME} is not there); {hint}")
     index = parse_index(path)
     if origin_of(folder) is None:  # shards of a mirror are downloaded and checked when they are first read
-        for split in index.splits.values():
-            for shard in split.shards:
-                _check_size(folder / shard.name, shard.bytes)
+        for _, shard in index.all_shards():
+            _check_size(folder / shard.name, shard.bytes)
     return index
 
 
@@ -284,14 +289,10 @@ def parse_index(path: Path) -> DatasetIndex:
 
 
 def parse_index_text(text: bytes, path: str) -> DatasetIndex:
-    """Parses the contents of a ``dataset.json`` and checks them against the dataset format.
-
-    Args:
-        text: Contents of the file in UTF-8.
-        path: Path or address of the file, for error messages.
+    """Parses the UTF-8 contents of a ``dataset.json`` and checks them against the dataset format.
 
     Raises:
-        IebenchError: The contents have another format version, or are broken.
+        IebenchError: The contents have another format version, or are broken; the message names ``path``.
     """
     try:
         content = json.loads(text.decode("utf-8"))
@@ -313,12 +314,11 @@ def parse_index_text(text: bytes, path: str) -> DatasetIndex:
         raise IebenchError(
             f"{path} breaks the dataset format at {field}: {first['msg']}; render the dataset again"
         ) from None
-    for split in index.splits.values():
-        for shard in split.shards:
-            if not SHARD_NAME.fullmatch(shard.name):
-                raise IebenchError(
-                    f"{path} names a shard {shard.name!r}, which is not the name of a .tar file beside it"
-                )
+    for _, shard in index.all_shards():
+        if not SHARD_NAME.fullmatch(shard.name):
+            raise IebenchError(
+                f"{path} names a shard {shard.name!r}, which is not the name of a .tar file beside it"
+            )
     return index
 
 

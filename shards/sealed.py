@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
-
 from shards.errors import IebenchError
 from shards.failures import Failures
 from shards.files import atomic_write, sha256_of, write_text
@@ -17,7 +15,7 @@ from shards.parallel import run_parallel
 from shards.passes import Pass
 from shards.pixels import Channels, PixelSums
 from shards.reader import read_shard
-from shards.schema import INDEX_NAME, DatasetIndex, ShardInfo, SplitInfo, parse_index
+from shards.schema import INDEX_NAME, DatasetIndex, Record, ShardInfo, SplitInfo, parse_index
 from shards.shard_plan import ShardPlan
 from shards.variants import Latent
 
@@ -33,15 +31,13 @@ RowsOfShard = Callable[[str, ShardInfo], "pyarrow.Table"]
 _SHARD_KEY = b"iebench.shard"
 
 
-class SealedShard(BaseModel):
+class SealedShard(Record):
     """The record of a finished shard.
 
     Attributes:
         info: Entry of the shard in ``dataset.json``.
         pixels: Sums over the views of the shard; None if it was made by a run that did not keep them.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     info: ShardInfo
     pixels: PixelSums | None = None
@@ -55,34 +51,12 @@ def keep_rows(
     latents: Sequence[Latent],
     passes: Sequence[Pass] = (),
 ) -> None:
-    """Writes the ``latents.parquet`` rows of a shard that was just finished to a file of their own.
-
-    Args:
-        records: Folder of the records of ``SealedShards``.
-        out: Folder of the dataset.
-        split: Split that the shard belongs to.
-        info: Entry of the shard.
-        latents: Latents of the dataset, in order.
-        passes: Passes of the dataset, in order.
-    """
+    """Writes the ``latents.parquet`` rows of a shard that was just finished to a file in the folder ``records``."""
     from shards.table import rows_of_shard, write_rows
 
     rows = rows_of_shard(out / info.name, split, latents, passes)
-    with atomic_write(_rows_path(records, info)) as stream:
+    with atomic_write(records / f"{info.name}.parquet") as stream:
         write_rows(stream, rows.schema.with_metadata({_SHARD_KEY: info.sha256}), [rows])
-
-
-def _kept_rows(path: Path, info: ShardInfo) -> "pyarrow.Table | None":
-    import pyarrow.parquet
-
-    if not path.is_file():
-        return None
-    rows = pyarrow.parquet.read_table(path, use_threads=False)
-    return rows if (rows.schema.metadata or {}).get(_SHARD_KEY) == info.sha256.encode() else None
-
-
-def _rows_path(records: Path, info: ShardInfo) -> Path:
-    return records / f"{info.name}.parquet"
 
 
 def names_in(rows: "pyarrow.Table") -> tuple[Name, ...]:
@@ -91,8 +65,7 @@ def names_in(rows: "pyarrow.Table") -> tuple[Name, ...]:
     return tuple(dict.fromkeys(zip(*columns, strict=True)))
 
 
-def _rows_if_readable(split: str, info: ShardInfo, rows: "RowsOfShard") -> "pyarrow.Table | None":
-    """Returns the rows of a finished shard; None if it cannot be read."""
+def _rows_if_readable(split: str, info: ShardInfo, rows: RowsOfShard) -> "pyarrow.Table | None":
     try:
         return rows(split, info)
     except IebenchError:
@@ -108,19 +81,8 @@ def _altered_name(job: tuple[Path, str]) -> str | None:
         return path.name
 
 
-def _pixels_of_shard(folder: Path, shard: ShardInfo, order: ChannelOrder) -> PixelSums:
-    """Computes the sums over all views of a shard whose record lacks them."""
-    views = read_shard(folder, shard, order, passes=())
-    return sum((PixelSums.from_image(view.pixels()) for view in views), start=PixelSums())
-
-
 class SealedShards:
-    """The records of a dataset's finished shards, one file for each.
-
-    Args:
-        out: Folder of the dataset.
-        records: Folder of the records; it is created if it does not exist.
-    """
+    """The records of a dataset's finished shards, one file for each in the folder ``records``, which is created."""
 
     def __init__(self, out: Path, records: Path) -> None:
         self._out = out
@@ -141,12 +103,18 @@ class SealedShards:
         Raises:
             IebenchError: The rows were not kept, and the shard is damaged.
         """
+        import pyarrow.parquet
+
         from shards.table import rows_of_shard
 
-        kept = _kept_rows(_rows_path(self._records, info), info)
-        if kept is None and self._earlier_table is not None and info in self._earlier_table.shards:
-            kept = self._earlier_table.rows_of(info)
-        return rows_of_shard(self._out / info.name, split, latents, passes) if kept is None else kept
+        path = self._records / f"{info.name}.parquet"
+        if path.is_file():
+            kept = pyarrow.parquet.read_table(path, use_threads=False)
+            if (kept.schema.metadata or {}).get(_SHARD_KEY) == info.sha256.encode():
+                return kept
+        if self._earlier_table is not None and info in self._earlier_table.shards:
+            return self._earlier_table.rows_of(info)
+        return rows_of_shard(self._out / info.name, split, latents, passes)
 
     @functools.cached_property
     def _earlier_table(self) -> "LatentsTable | None":
@@ -168,15 +136,10 @@ class SealedShards:
         path = self._out / name
         return shard if path.is_file() and path.stat().st_size == shard.info.bytes else None
 
-    def move_displaced(self, shards: Sequence[ShardPlan], rows: "RowsOfShard", folder: Path) -> None:
+    def move_displaced(self, shards: Sequence[ShardPlan], rows: RowsOfShard, folder: Path) -> None:
         """Moves those finished shards to another folder that hold an object which does not belong in them.
 
         A moved shard becomes ``SHA256.tar``, its rows become ``SHA256.parquet``, and its record ``SHA256.json``.
-
-        Args:
-            shards: Shards with the objects that belong in them.
-            rows: Function that returns the rows of a finished shard.
-            folder: Folder that the shards are moved to.
         """
         from shards.table import write_rows
 
@@ -198,8 +161,7 @@ class SealedShards:
     def devices_of(self, path: Path) -> tuple[str, ...]:
         """Returns the kinds of devices that rendered a shard, even if it is damaged; empty if they are not known.
 
-        Args:
-            path: Path of the shard, in the dataset's folder or where ``move_displaced`` moved it.
+        The shard is in the dataset's folder or where ``move_displaced`` moved it.
         """
         own = path.parent == self._out
         record = self._record_path(path.name) if own else path.with_suffix(".json")
@@ -209,33 +171,19 @@ class SealedShards:
         """Records those shards as finished that the index of an earlier, completed run lists and that still exist."""
         earlier = self._earlier()
         own = {shard.name for shard in shards}
-        for split in earlier.splits.values() if earlier is not None else ():
-            for info in split.shards:
-                if info.name in own and self.get(info.name) is None:
-                    self.record(
-                        SealedShard(info=info.model_copy(update={"pixels": None}), pixels=info.pixels)
-                    )
+        for _, info in earlier.all_shards() if earlier is not None else ():
+            if info.name in own and self.get(info.name) is None:
+                self.record(SealedShard(info=info.model_copy(update={"pixels": None}), pixels=info.pixels))
 
     def find_damage(self, shards: Sequence[ShardPlan], workers: int) -> None:
-        """Checks the SHA-256 of finished shards. Those with a wrong one no longer count as finished.
-
-        Args:
-            shards: Shards to check.
-            workers: Number of processes, each of which reads one shard at a time.
-        """
+        """Checks the SHA-256 of finished shards in ``workers`` processes. A shard with a wrong one is not finished."""
         sealed = (self.get(shard.name) for shard in shards)
         jobs = [(self._out / found.info.name, found.info.sha256) for found in sealed if found is not None]
         with contextlib.closing(run_parallel(_altered_name, jobs, workers)) as names:
             self._damaged.update(name for name in names if name is not None)
 
-    def is_complete(self, shard: ShardPlan, failures: Failures, rows: "RowsOfShard") -> bool:
-        """Returns whether each object of a shard is in the finished shard or known to fail.
-
-        Args:
-            shard: Shard with the objects that belong in it.
-            failures: Objects that are known to fail.
-            rows: Function that returns the rows of a finished shard.
-        """
+    def is_complete(self, shard: ShardPlan, failures: Failures, rows: RowsOfShard) -> bool:
+        """Returns whether each object of a shard is in the finished shard or known to fail."""
         sealed = self.get(shard.name)
         if sealed is not None and sealed.info.objects == len(shard.objects):
             return True
@@ -245,18 +193,13 @@ class SealedShards:
 
     def splits(self, shards: Sequence[ShardPlan]) -> dict[str, SplitInfo]:
         """Returns the splits of the dataset with its finished shards; others are left out."""
-        sealed = [(shard.split, self.get(shard.name)) for shard in shards]
-        infos = {
-            split: tuple(
-                record.info.model_copy(update={"pixels": record.pixels})
-                for owner, record in sealed
-                if owner == split and record is not None
-            )
-            for split in ("train", "val")
-        }
+        infos: dict[str, list[ShardInfo]] = {"train": [], "val": []}
+        for shard in shards:
+            if (sealed := self.get(shard.name)) is not None:
+                infos[shard.split].append(sealed.info.model_copy(update={"pixels": sealed.pixels}))
         return {
             split: SplitInfo(
-                shards=members,
+                shards=tuple(members),
                 objects=sum(shard.objects for shard in members),
                 views=sum(shard.views for shard in members),
             )
@@ -273,7 +216,11 @@ class SealedShards:
             return earlier.channel_mean, earlier.channel_std
         total = PixelSums()
         for info in shards:
-            total += info.pixels or _pixels_of_shard(self._out, info, order)
+            if info.pixels:
+                total += info.pixels
+            else:
+                for view in read_shard(self._out, info, order, passes=()):
+                    total += PixelSums.from_image(view.pixels())
         return total.mean_and_std()
 
     def _earlier(self) -> DatasetIndex | None:

@@ -4,11 +4,11 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow
-from pydantic import BaseModel, ConfigDict
 
 from shards.images import ChannelOrder
 from shards.mirror import local_shard
@@ -16,7 +16,7 @@ from shards.parallel import run_parallel
 from shards.passes import Pass
 from shards.pixels import Channels
 from shards.printable import printable
-from shards.schema import DatasetIndex, ShardInfo
+from shards.schema import DatasetIndex, Record, ShardInfo
 from shards.table import open_table, rows_of_shard
 from shards.variants import Latent, Variant
 
@@ -24,18 +24,14 @@ BINS = 20
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Count(_Record):
+class Count(Record):
     """Number of objects and views."""
 
     objects: int
     views: int
 
 
-class ClassCounts(_Record):
+class ClassCounts(Record):
     """A class, with the number of its objects and views in each split."""
 
     label: int
@@ -44,15 +40,8 @@ class ClassCounts(_Record):
     splits: dict[str, Count]
 
 
-class SplitCounts(_Record):
-    """Totals of a split.
-
-    Attributes:
-        objects: Number of objects.
-        views: Number of views.
-        shards: Number of shards.
-        bytes: Size of all shards together.
-    """
+class SplitCounts(Record):
+    """Numbers of objects, views and shards of a split, and the size of its shards in bytes."""
 
     objects: int
     views: int
@@ -60,12 +49,12 @@ class SplitCounts(_Record):
     bytes: int
 
 
-class Histogram(_Record):
+class Histogram(Record):
     """The histogram of a latent's values.
 
     Attributes:
         name: Name of the latent.
-        unit: Unit of the latent.
+        unit: Unit of the latent and of the edges.
         edges: Edges of the bins; one more than there are counts.
         counts: Number of values in each bin.
         outside: Number of values below the first edge or above the last, or that are not finite.
@@ -78,7 +67,7 @@ class Histogram(_Record):
     outside: int
 
 
-class Statistics(_Record):
+class Statistics(Record):
     """The statistics of a dataset, as ``iebench stats`` shows them."""
 
     variant: Variant
@@ -123,48 +112,29 @@ class Statistics(_Record):
         sizes = ", ".join(
             f"{name} {split.bytes:,} bytes in {split.shards:,} shards" for name, split in self.splits.items()
         )
-        return "\n".join(
-            (
-                f"variant {self.variant}, {self.views_per_object} views an object, {self.image_size} px, "
-                f"channels stored as {self.channel_order}",
-                f"channel mean {' '.join(f'{value:.4f}' for value in self.channel_mean)}, "
-                f"deviation {' '.join(f'{value:.4f}' for value in self.channel_std)}",
-                sizes,
-            )
+        return (
+            f"variant {self.variant}, {self.views_per_object} views an object, {self.image_size} px, "
+            f"channels stored as {self.channel_order}\n"
+            f"channel mean {' '.join(f'{value:.4f}' for value in self.channel_mean)}, "
+            f"deviation {' '.join(f'{value:.4f}' for value in self.channel_std)}\n{sizes}"
         )
 
 
 @dataclass(frozen=True)
-class _Job:
-    folder: Path
-    shard: ShardInfo
-    split: str
-    latents: tuple[Latent, ...]
-    passes: tuple[Pass, ...]
-
-
-@dataclass(frozen=True)
 class _Tally:
-    """The counts of one shard.
+    """The counts of one shard: objects and views by synset, and values of latents.
 
-    Attributes:
-        job: Job that read the shard.
-        objects: Number of objects by synset.
-        views: Number of views by synset.
-        counts: (latents, bins + 1) histogram of each latent; the last column counts values outside.
+    ``counts`` is the (latents, bins + 1) histogram of each latent; its last column counts values outside.
     """
 
-    job: _Job
+    split: str
     objects: Counter[str]
     views: Counter[str]
     counts: np.ndarray
 
 
 def dataset_statistics(
-    folder: Path,
-    index: DatasetIndex,
-    workers: int = 1,
-    advance: Callable[[int], object] = lambda views: None,
+    folder: Path, index: DatasetIndex, workers: int = 1, advance: Callable[[int], object] = lambda views: None
 ) -> Statistics:
     """Computes the statistics from ``latents.parquet``; without it, from the samples. Images are not read.
 
@@ -177,25 +147,24 @@ def dataset_statistics(
     Raises:
         IebenchError: A shard is broken, or the table does not fit the dataset.
     """
-    work = [
-        _Job(folder, shard, name, index.latents, index.passes)
-        for name, split in index.splits.items()
-        for shard in split.shards
-    ]
+    shards = index.all_shards()
     objects = {split: Counter[str]() for split in index.splits}
     views = {split: Counter[str]() for split in index.splits}
     counts = np.zeros((len(index.latents), BINS + 1), np.int64)
     table = open_table(folder, index) if index.latents_table is not None else None
     if table is not None:
-        results: Generator[_Tally, None, None] = (_tally(job, table.rows_of(job.shard)) for job in work)
+        results: Generator[_Tally, None, None] = (
+            _tally(split, table.rows_of(shard), index.latents) for split, shard in shards
+        )
     else:
-        results = run_parallel(_tally_of_shard, work, workers)
+        tally_of_shard = partial(_tally_of_shard, folder, index.latents, index.passes)
+        results = run_parallel(tally_of_shard, shards, workers)
     with contextlib.closing(results) as tallies:
         for tally in tallies:
-            objects[tally.job.split] += tally.objects
-            views[tally.job.split] += tally.views
+            objects[tally.split] += tally.objects
+            views[tally.split] += tally.views
             counts += tally.counts
-            advance(tally.job.shard.views)
+            advance(tally.views.total())
     return Statistics(
         variant=index.variant,
         views_per_object=index.views_per_object,
@@ -237,21 +206,22 @@ def dataset_statistics(
     )
 
 
-def _tally_of_shard(job: _Job) -> _Tally:
-    path = local_shard(job.folder, job.shard)
-    return _tally(job, rows_of_shard(path, job.split, job.latents, job.passes))
+def _tally_of_shard(
+    folder: Path, latents: tuple[Latent, ...], passes: tuple[Pass, ...], job: tuple[str, ShardInfo]
+) -> _Tally:
+    split, shard = job
+    return _tally(split, rows_of_shard(local_shard(folder, shard), split, latents, passes), latents)
 
 
-def _tally(job: _Job, rows: pyarrow.Table) -> _Tally:
+def _tally(split: str, rows: pyarrow.Table, latents: tuple[Latent, ...]) -> _Tally:
     synsets = rows["synset"].to_pylist()
     objects = Counter(synset for synset, _ in set(zip(synsets, rows["object"].to_pylist(), strict=True)))
-    counts = [_counts(latent, rows[latent.name].to_numpy()) for latent in job.latents]
-    return _Tally(job, objects, Counter(synsets), np.array(counts, np.int64).reshape(-1, BINS + 1))
-
-
-def _counts(latent: Latent, values: np.ndarray) -> list[int]:
-    counts, _ = np.histogram(values[np.isfinite(values)], _edges(latent))
-    return [*counts.tolist(), len(values) - int(counts.sum())]
+    counts = np.zeros((len(latents), BINS + 1), np.int64)
+    for row, latent in zip(counts, latents, strict=True):
+        values = rows[latent.name].to_numpy()
+        row[:-1], _ = np.histogram(values[np.isfinite(values)], _edges(latent))
+        row[-1] = len(values) - row[:-1].sum()
+    return _Tally(split, objects, Counter(synsets), counts)
 
 
 def _edges(latent: Latent) -> np.ndarray:

@@ -49,9 +49,11 @@ _BUFFER = 1 << 18
 
 
 def table_schema(index: DatasetIndex) -> pyarrow.Schema:
-    """Returns the columns of a dataset's table, with metadata that name the table's version and its shards."""
-    made_of = {_VERSION_KEY: TABLE_VERSION, _SHARDS_KEY: shards_digest(index)}
-    return table_columns(index.latents, index.passes).with_metadata(made_of)
+    """Returns the columns of a dataset's table, with metadata: the table's version and a SHA-256 over its shards."""
+    lines = [f"{split} {shard.name} {shard.sha256}\n" for split, shard in index.all_shards()]
+    digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+    columns = table_columns(index.latents, index.passes)
+    return columns.with_metadata({_VERSION_KEY: TABLE_VERSION, _SHARDS_KEY: digest})
 
 
 def table_columns(latents: Sequence[Latent], passes: Sequence[Pass]) -> pyarrow.Schema:
@@ -101,20 +103,8 @@ def byte_ranges_of(rows: pyarrow.Table, index: DatasetIndex) -> np.ndarray:
     return np.stack(columns, axis=1).reshape(rows.num_rows, -1, 2)
 
 
-def shards_digest(index: DatasetIndex) -> str:
-    """Returns a SHA-256 over the shards' names and checksums, by which a table is matched with its shards."""
-    lines = [f"{split} {shard.name} {shard.sha256}\n" for split, shard in _shards(index)]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
 def rows_of_shard(path: Path, split: str, latents: Sequence[Latent], passes: Sequence[Pass]) -> pyarrow.Table:
-    """Makes the rows of one shard from its metadata; its images are skipped.
-
-    Args:
-        path: Path of the shard.
-        split: Split that the shard belongs to.
-        latents: Latents of the dataset, in order.
-        passes: Passes of the dataset, in order.
+    """Makes the rows of one shard of a split from its metadata; its images are skipped.
 
     Raises:
         IebenchError: The shard is damaged, or a sample lacks a member or has a wrong number of latents.
@@ -173,20 +163,10 @@ def _samples_with_byte_ranges(
 
 
 def write_table(folder: Path, index: DatasetIndex, rows: Iterable[pyarrow.Table]) -> TableInfo:
-    """Writes the table of a dataset under a temporary name, and renames it when it is complete.
-
-    Args:
-        folder: Folder of the dataset.
-        index: Index of the dataset.
-        rows: Rows of each shard, in the order of the index.
-
-    Returns:
-        Size and checksum of the table, for ``dataset.json``.
-    """
+    """Writes the table of a dataset atomically from the rows of each shard, and returns its entry for the index."""
     path = folder / TABLE_NAME
-    schema = table_schema(index)
     with atomic_write(path) as stream:
-        write_rows(stream, schema, rows)
+        write_rows(stream, table_schema(index), rows)
     return TableInfo(bytes=path.stat().st_size, sha256=sha256_of(path))
 
 
@@ -226,8 +206,9 @@ class LatentsTable:
     ) -> None:
         self.path = path
         self._location = location
-        self._groups = {shard.name: number for number, (_, shard) in enumerate(_shards(index))}
-        self.shards = frozenset(shard for _, shard in _shards(index))
+        shards = [shard for _, shard in index.all_shards()]
+        self._groups = {shard.name: number for number, shard in enumerate(shards)}
+        self.shards = frozenset(shards)
         schema = table_schema(index)
         try:
             self._file = pyarrow.parquet.ParquetFile(remote or path, read_dictionary=_WORDS)
@@ -242,44 +223,29 @@ class LatentsTable:
             raise self._broken("has other columns or row groups than the dataset")
 
     def rows_of(self, shard: ShardInfo, columns: Sequence[str] | None = None) -> pyarrow.Table:
-        """Reads the rows of one shard, in order.
-
-        Args:
-            shard: Shard of the index.
-            columns: Names of the columns to read; by default all.
-
-        Raises:
-            IebenchError: The rows cannot be read, or their number is not that in the index.
-        """
-        return self._checked(shard.views, [self._groups[shard.name]], columns)
+        """Reads the rows of one shard, in order; see ``read``."""
+        return self.read([shard], columns)
 
     def read(self, shards: Sequence[ShardInfo], columns: Sequence[str] | None = None) -> pyarrow.Table:
-        """Reads the rows of several shards, in the given order.
-
-        Args:
-            shards: Shards of the index.
-            columns: Names of the columns to read; by default all.
+        """Reads all or some columns of the rows of several shards, in the given order.
 
         Raises:
             IebenchError: The rows cannot be read, or their number is not that in the index.
         """
-        views = sum(shard.views for shard in shards)
-        return self._checked(views, [self._groups[shard.name] for shard in shards], columns)
+        groups = [self._groups[shard.name] for shard in shards]
+        try:
+            table = self._file.read_row_groups(groups, columns and list(columns), use_threads=False)
+        except (pyarrow.ArrowException, OSError, ValueError) as error:
+            raise self._broken(f"cannot be read ({str(error).splitlines()[0]})") from None
+        if table.num_rows != sum(shard.views for shard in shards):
+            raise self._broken("has another number of rows than dataset.json says")
+        return table
 
     def may_hold(self, shard: ShardInfo, column: str, value: str) -> bool:
         """Returns whether a text may be in a shard's column, by the least and greatest value in the table's footer."""
         group = self._file.metadata.row_group(self._groups[shard.name])
         known = group.column(self._file.schema_arrow.names.index(column)).statistics
         return known is None or not known.has_min_max or known.min <= value <= known.max
-
-    def _checked(self, views: int, groups: list[int], columns: Sequence[str] | None) -> pyarrow.Table:
-        try:
-            table = self._file.read_row_groups(groups, columns and list(columns), use_threads=False)
-        except (pyarrow.ArrowException, OSError, ValueError) as error:
-            raise self._broken(f"cannot be read ({str(error).splitlines()[0]})") from None
-        if table.num_rows != views:
-            raise self._broken("has another number of rows than dataset.json says")
-        return table
 
     def _broken(self, what: str) -> IebenchError:
         return IebenchError(f"{self._location} {what}; run `iebench index` on the dataset where it was made")
@@ -296,14 +262,13 @@ def open_table(folder: Path, index: DatasetIndex) -> LatentsTable:
     if info is None:
         raise IebenchError(f"{location} is not there; run `iebench index` on the dataset where it was made")
     path = local_file(folder, TABLE_NAME, info.bytes, info.sha256)
-    problem = table_problem(path, info)
+    problem = _table_problem(path, info)
     if problem is not None:
         raise IebenchError(f"{location} {problem}; run `iebench index` on the dataset to make it anew")
     return LatentsTable(path, index, location)
 
 
-def table_problem(path: Path, info: TableInfo) -> str | None:
-    """Returns what is wrong with the size or the SHA-256 of a table's file; None if both are right."""
+def _table_problem(path: Path, info: TableInfo) -> str | None:
     try:
         size = path.stat().st_size
         if size != info.bytes:
@@ -315,7 +280,3 @@ def table_problem(path: Path, info: TableInfo) -> str | None:
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     return None
-
-
-def _shards(index: DatasetIndex) -> list[tuple[str, ShardInfo]]:
-    return [(name, shard) for name, split in index.splits.items() for shard in split.shards]

@@ -1,12 +1,12 @@
 """Makes batches of augmented views while shards are read: each draw is several augmentations of one stored view."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 
-from shards.batches import DrawBatch, draw_room, joined_draws
+from shards.batches import DrawBatch, allocate_images, channels_first
 from shards.blocks import Blocks
 from shards.reader import View
 
@@ -35,35 +35,23 @@ class ViewMaker(Protocol):
         """
 
 
-class SourceView(NamedTuple):
-    """The stored view from which the views of a draw are made.
-
-    Attributes:
-        view: Stored view.
-        epoch: Number of earlier draws of its object.
-    """
-
-    view: View
-    epoch: int
-
-
 def collate_made(
-    sources: Sequence[SourceView], count: int, maker: ViewMaker, blocks: Blocks | None = None
+    sources: Sequence[tuple[View, int]], count: int, maker: ViewMaker, blocks: Blocks | None = None
 ) -> DrawBatch:
     """Makes one batch of draws from stored views.
 
     Args:
-        sources: Stored views, one for each draw.
+        sources: Stored view of each draw, with the number of earlier draws of its object.
         count: Number of views in a draw.
         maker: Augmentation that makes the views of a draw.
         blocks: Shared memory that a loader worker writes images into; None to use ordinary memory.
     """
-    pixels, block = draw_room(count, len(sources), maker.size, blocks)
-    latents = np.empty((count, len(sources), len(sources[0].view.metadata.latents) + len(maker.names)))
+    pixels, block = allocate_images((count, len(sources), maker.size, maker.size, 3), blocks)
+    latents = np.empty((count, len(sources), len(sources[0][0].metadata.latents) + len(maker.names)))
     images = pixels.numpy()
-    for number, source in enumerate(sources):
-        stored = source.view.metadata.latents
+    for number, (view, epoch) in enumerate(sources):
+        stored = view.metadata.latents
         latents[:, number, : len(stored)] = stored
-        latents[:, number, len(stored) :] = maker.make(source.view, source.epoch, images[:, number])
-    labels = torch.tensor([source.view.metadata.label for source in sources])
-    return joined_draws(pixels, torch.from_numpy(latents), labels, block)
+        latents[:, number, len(stored) :] = maker.make(view, epoch, images[:, number])
+    labels = torch.tensor([view.metadata.label for view, _ in sources])
+    return DrawBatch(channels_first(pixels), torch.from_numpy(latents), labels, block=block)

@@ -1,8 +1,8 @@
 """Batches of views, the functions that make them, and their transfer from a loader worker to the training process."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ class _Batch:
     views: torch.Tensor
     latents: torch.Tensor
     labels: torch.Tensor
+    block: Block | None = field(default=None, repr=False, kw_only=True)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(vars(self))
@@ -33,11 +34,15 @@ class _Batch:
         views = state["views"]
         vars(self).update(
             state,
-            views=_channels_first(views.received()) if isinstance(views, Block) else views,
+            views=channels_first(views.received()) if isinstance(views, Block) else views,
             latents=torch.from_numpy(state["latents"]),
             labels=torch.from_numpy(state["labels"]),
             block=None,
         )
+
+    def pin_memory(self) -> Self:
+        """Returns a copy whose views are in page-locked memory. The DataLoader calls this."""
+        return replace(self, views=channels_first(self.views.movedim(-3, -1).pin_memory()), block=None)
 
 
 @dataclass(frozen=True)
@@ -50,12 +55,6 @@ class DrawBatch(_Batch):
         labels: (batch,) int64.
         block: Block of shared memory that holds the views; None if they are in ordinary memory or were received.
     """
-
-    block: Block | None = field(default=None, repr=False)
-
-    def pin_memory(self) -> "DrawBatch":
-        """Returns a copy whose views are in page-locked memory. The DataLoader calls this."""
-        return DrawBatch(_pinned(self.views), self.latents, self.labels)
 
 
 @dataclass(frozen=True)
@@ -73,59 +72,23 @@ class ViewBatch(_Batch):
 
     start: int
     names: list[tuple[str, str]]
-    block: Block | None = field(default=None, repr=False)
-
-    def pin_memory(self) -> "ViewBatch":
-        """Returns a copy whose views are in page-locked memory. The DataLoader calls this."""
-        return ViewBatch(_pinned(self.views), self.latents, self.labels, self.start, self.names)
 
 
 def collate_draws(draws: Sequence[Sequence[View]], size: int, blocks: Blocks | None = None) -> DrawBatch:
-    """Decodes draws into one batch.
+    """Decodes draws with the same number of views into one batch of images of ``size`` pixels square.
 
-    Args:
-        draws: Draws with the same number of views; the views of a draw show one object.
-        size: Width and height of an image in pixels.
-        blocks: Shared memory that a loader worker writes images into; None to use ordinary memory.
+    A loader worker writes the images into ``blocks``, if there are any.
     """
     sides: list[tuple[View, ...]] = list(zip(*draws, strict=True))
-    pixels, block = draw_room(len(sides), len(draws), size, blocks)
-    for side, room in zip(sides, pixels, strict=True):
-        _decode(side, room)
+    pixels, block = allocate_images((len(sides), len(draws), size, size, 3), blocks)
+    for side, side_pixels in zip(sides, pixels, strict=True):
+        _decode(side, side_pixels)
     latents = torch.stack([_latents(side) for side in sides])
-    return joined_draws(pixels, latents, _labels(sides[0]), block)
-
-
-def draw_room(
-    views: int, draws: int, size: int, blocks: Blocks | None = None
-) -> tuple[torch.Tensor, Block | None]:
-    """Allocates (views, draws, size, size, 3) uint8 for a batch's images, and returns it with its block, if any."""
-    return _room((views, draws, size, size, 3), blocks)
-
-
-def joined_draws(
-    pixels: torch.Tensor, latents: torch.Tensor, labels: torch.Tensor, block: Block | None
-) -> DrawBatch:
-    """Makes one batch from images that are already decoded.
-
-    Args:
-        pixels: (views, draws, size, size, 3) uint8 tensor from ``draw_room``.
-        latents: (views, draws, number of latents) float64.
-        labels: (draws,) int64.
-        block: Block from ``draw_room``.
-    """
-    return DrawBatch(_channels_first(pixels), latents, labels, block)
+    return DrawBatch(channels_first(pixels), latents, _labels(sides[0]), block=block)
 
 
 def collate_views(views: Sequence[View], size: int, start: int, blocks: Blocks | None = None) -> ViewBatch:
-    """Decodes consecutive views into one batch.
-
-    Args:
-        views: Views that follow each other in the split.
-        size: Width and height of an image in pixels.
-        start: Position of the first view in the split.
-        blocks: Shared memory that a loader worker writes images into; None to use ordinary memory.
-    """
+    """Decodes consecutive views into one batch; ``start`` is the position of the first one in the split."""
     pixels, block = image_room(len(views), size, blocks)
     _decode(views, pixels)
     return batch_of_views(views, pixels, start, block)
@@ -133,13 +96,13 @@ def collate_views(views: Sequence[View], size: int, start: int, blocks: Blocks |
 
 def image_room(count: int, size: int, blocks: Blocks | None = None) -> tuple[torch.Tensor, Block | None]:
     """Allocates (count, size, size, 3) uint8 for a batch's images, and returns it with its block, if any."""
-    return _room((count, size, size, 3), blocks)
+    return allocate_images((count, size, size, 3), blocks)
 
 
 def batch_of_views(
     views: Sequence[View], pixels: torch.Tensor, start: int, block: Block | None = None
 ) -> ViewBatch:
-    """Makes one batch from images that are already decoded; a view may occur several times.
+    """Makes one batch from decoded images; a view may occur several times.
 
     Args:
         views: View that each image shows.
@@ -148,10 +111,10 @@ def batch_of_views(
         block: Block from ``image_room``.
     """
     names = [(view.metadata.synset, view.metadata.object) for view in views]
-    return ViewBatch(_channels_first(pixels), _latents(views), _labels(views), start, names, block)
+    return ViewBatch(channels_first(pixels), _latents(views), _labels(views), start, names, block=block)
 
 
-def _room(shape: tuple[int, ...], blocks: Blocks | None) -> tuple[torch.Tensor, Block | None]:
+def allocate_images(shape: tuple[int, ...], blocks: Blocks | None) -> tuple[torch.Tensor, Block | None]:
     """Allocates uint8 memory; in a loader worker, memory that is shared with the training process.
 
     Images in other memory would be copied to shared memory when the batch is sent, which
@@ -168,7 +131,6 @@ def _room(shape: tuple[int, ...], blocks: Blocks | None) -> tuple[torch.Tensor, 
 
 
 def _decode(views: Sequence[View], pixels: torch.Tensor) -> None:
-    """Decodes each view into its row of the (views, size, size, 3) tensor ``pixels``."""
     for view, row in zip(views, pixels.numpy(), strict=True):
         view.pixels(out=row)
 
@@ -181,10 +143,6 @@ def _labels(views: Sequence[View]) -> torch.Tensor:
     return torch.tensor([view.metadata.label for view in views])
 
 
-def _channels_first(pixels: torch.Tensor) -> torch.Tensor:
+def channels_first(pixels: torch.Tensor) -> torch.Tensor:
     """Returns (..., height, width, 3) as (..., 3, height, width), without changing the order in memory."""
     return pixels.movedim(-1, -3)
-
-
-def _pinned(views: torch.Tensor) -> torch.Tensor:
-    return _channels_first(views.movedim(-3, -1).pin_memory())

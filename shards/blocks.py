@@ -70,10 +70,6 @@ class Blocks:
         """Reserves a free block of a worker and returns it as a uint8 tensor, with the message for the parent.
 
         The tensor's contents are undefined. None if all blocks of this worker are taken. Workers call this.
-
-        Args:
-            worker: Number of the worker.
-            shape: Shape of the tensor, which must fit into a block.
         """
         mine = slice(worker * self._each, (worker + 1) * self._each)
         free = np.flatnonzero(~self._taken[mine])

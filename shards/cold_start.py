@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,38 +31,31 @@ CONNECTIONS = 16
 _AHEAD = 4  # objects that are requested in advance
 
 
+@dataclass(frozen=True, eq=False)
 class ColdObject:
     """The views of an object whose shard is not downloaded yet. Indexing requests a view and gives its Future."""
 
-    def __init__(
-        self, start: "ColdStart", shard: ShardInfo, names: list[ViewName], byte_ranges: np.ndarray
-    ) -> None:
-        self._start = start
-        self._shard = shard
-        self._names = names
-        self._byte_ranges = byte_ranges
+    start: "ColdStart"
+    shard: ShardInfo
+    names: list[ViewName]
+    byte_ranges: np.ndarray
 
     def __getitem__(self, view: int) -> "Future[View]":
-        start = self._start
+        start = self.start
         return start.threads.submit(
-            read_view, start.folder, start.index, self._shard, self._byte_ranges[view], self._names[view]
+            read_view, start.folder, start.index, self.shard, self.byte_ranges[view], self.names[view]
         )
 
     def all(self) -> "Future[list[View]]":
         """Requests all views in one range."""
-        start = self._start
+        start = self.start
         return start.threads.submit(
-            read_views_at, start.folder, start.index, self._shard, self._byte_ranges, self._names
+            read_views_at, start.folder, start.index, self.shard, self.byte_ranges, self.names
         )
 
 
 class ColdStart:
-    """Reads objects of shards that are not in the cache, and downloads these shards in the background.
-
-    Args:
-        folder: Folder of the mirror.
-        index: Index of the dataset.
-    """
+    """Reads objects of shards that are not in the cache of a mirror, and downloads these shards in the background."""
 
     def __init__(self, folder: Path, index: DatasetIndex) -> None:
         self.folder = folder

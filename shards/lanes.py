@@ -50,12 +50,7 @@ class Segment:
 
 
 def default_lanes(batch_size: int, objects: int) -> int:
-    """Returns the largest number of lanes that divides the batch size, is at most 64, and leaves each lane 32 objects.
-
-    Args:
-        batch_size: Number of draws in a batch, over all processes.
-        objects: Number of objects in the split.
-    """
+    """Returns the largest number of lanes up to 64 that divides the batch size and leaves each lane 32 objects."""
     most = max(1, min(MOST_LANES, objects // FEWEST_OBJECTS))
     return max(number for number in range(1, most + 1) if batch_size % number == 0)
 
@@ -65,14 +60,6 @@ def cut_lanes(shards: Sequence[ShardInfo], lanes: int, seed: int) -> list[tuple[
 
     A shard may be cut in two: both lanes read it, and each takes its own segment.
 
-    Args:
-        shards: Shards of the split.
-        lanes: Number of lanes.
-        seed: Seed by which the shards are shuffled.
-
-    Returns:
-        The segments of each lane.
-
     Raises:
         UsageError: There are more lanes than objects.
     """
@@ -81,11 +68,10 @@ def cut_lanes(shards: Sequence[ShardInfo], lanes: int, seed: int) -> list[tuple[
         raise UsageError(f"{objects} objects cannot be dealt to {lanes} lanes; lower training.lanes")
     shuffled = list(shards)
     random.Random(f"{seed}/shards").shuffle(shuffled)
-    dealt: list[tuple[Segment, ...]] = []
-    for lane in range(lanes):
-        first, last = objects * lane // lanes, objects * (lane + 1) // lanes
-        dealt.append(tuple(segments_between(shuffled, first, last)))
-    return dealt
+    return [
+        tuple(segments_between(shuffled, objects * lane // lanes, objects * (lane + 1) // lanes))
+        for lane in range(lanes)
+    ]
 
 
 def segments_between(shards: Sequence[ShardInfo], first: int, last: int) -> Iterator[Segment]:

@@ -31,11 +31,9 @@ _IN_USE = 3  # blocks of a worker that the training process still uses, or that 
 
 
 def loader_workers(asked: int | None, processes: int = 1) -> int:
-    """Returns the number of loader workers of one process.
+    """Returns the number of loader workers of each of the training processes on this machine.
 
-    Args:
-        asked: Number in the recipe; None gives each process its share of the cores less two, at most eight workers.
-        processes: Number of training processes that share this machine.
+    None in the recipe gives each process its share of the cores less two, at most eight workers.
     """
     return min(MOST_WORKERS, max(0, available_cores() // processes - 2)) if asked is None else asked
 
@@ -44,13 +42,13 @@ def loader_workers(asked: int | None, processes: int = 1) -> int:
 def draw_batches(
     stream: DrawStream, workers: int, pin_memory: bool = False
 ) -> Iterator[Iterator[tuple[DrawBatch, ...]]]:
-    """Opens an iterator over the batches of a stream, which has no end.
+    """Opens an iterator over the batches of a stream from its ``start_step`` on, which has no end.
 
     Each batch is a tuple with one part from each worker, or a single part without workers. Leaving the context stops
     the workers.
 
     Args:
-        stream: Stream of draws; the first batch is that of its ``start_step``.
+        stream: Stream of draws.
         workers: Number of processes that read and decode; no more are started than there are lanes.
         pin_memory: Whether batches are copied into page-locked memory, from which copies to CUDA can be asynchronous.
 
@@ -66,24 +64,14 @@ def draw_batches(
 def view_batches(stream: ViewStream, workers: int, pin_memory: bool = False) -> Iterator[Iterator[ViewBatch]]:
     """Opens an iterator over the batches of an evaluation's stream, in no fixed order; see ``ViewBatch.start``.
 
-    Args:
-        stream: Stream of views.
-        workers: Number of processes that read and decode.
-        pin_memory: Whether batches are copied into page-locked memory, from which copies to CUDA can be asynchronous.
-
-    Raises:
-        IebenchError: A shard cannot be read, or a worker was killed.
+    The other arguments and errors are those of ``draw_batches``.
     """
     with _reading(stream, workers, pin_memory) as parts:
         yield (batch for (batch,) in whole_batches(parts, 1))
 
 
 def whole_batches(parts: Iterable[T | IebenchError], workers: int) -> Iterator[tuple[T, ...]]:
-    """Joins the parts of batches that loader workers yield in turn: one tuple for each ``workers`` parts.
-
-    Raises:
-        IebenchError: The stream yielded this error.
-    """
+    """Joins the parts of batches that loader workers yield in turn, and raises an error that was yielded as a part."""
     found: list[T] = []
     for part in parts:
         if isinstance(part, IebenchError):

@@ -7,9 +7,9 @@ again: it may be cut short, altered, or from an earlier version of the dataset.
 import json
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice
+from itertools import zip_longest
 from pathlib import Path
 
 from shards.errors import IebenchError
@@ -32,11 +32,8 @@ def dataset_folder(location: str | Path) -> Path:
 
     If the address cannot be reached but the mirror has an index, that index is used and a line on stderr says so.
 
-    Args:
-        location: Path of a folder, or an address that starts with http://, https://, s3:// or hf://.
-
     Raises:
-        UsageError: The address is of another kind, or has a password in it.
+        UsageError: The address does not start with http://, https://, s3:// or hf://, or has a password in it.
         IebenchError: There is no readable dataset at the address, or the cache cannot be written.
     """
     if isinstance(location, Path) or not is_address(location):
@@ -66,15 +63,6 @@ def local_file(folder: Path, name: str, size: int, sha256: str) -> Path:
     """Returns the path of one of a dataset's files. In a mirror, it is checked and downloaded as by ``local_shard``.
 
     In a local dataset, the file is not checked and need not exist.
-
-    Args:
-        folder: Folder of the dataset.
-        name: Name of the file.
-        size: Size of the file in bytes.
-        sha256: SHA-256 of the file, hexadecimal.
-
-    Raises:
-        IebenchError: The file cannot be downloaded, or the cache cannot be written.
     """
     path = folder / name
     address = origin_of(folder)
@@ -100,28 +88,19 @@ def is_here(folder: Path, shard: ShardInfo) -> bool:
         return _is_right(path, shard.bytes, shard.sha256)
 
 
-def prefetch(folder: Path, shards: Iterable[ShardInfo], ahead: int = 1) -> Iterator[ShardInfo]:
-    """Yields shards in order and, in a mirror, downloads the next ones in the background meanwhile.
+def prefetch(folder: Path, shards: Sequence[ShardInfo]) -> Iterator[ShardInfo]:
+    """Yields shards in order and, in a mirror, downloads the next one in the background meanwhile.
 
     An error of the background download is not raised here. Reading the shard tries again and raises it.
-
-    Args:
-        folder: Folder of the dataset.
-        shards: Shards in the order in which they will be read.
-        ahead: Number of shards that are downloaded beyond the one that is being read.
     """
     if origin_of(folder) is None:
         yield from shards
         return
-    remaining = iter(shards)
-    coming: list[ShardInfo] = list(islice(remaining, 1))
-    while coming:
-        new = list(islice(remaining, ahead + 1 - len(coming)))
-        coming += new
-        for shard in new:
+    for shard, following in zip_longest(shards, shards[1:]):
+        if following is not None:
             # A daemon thread, so that exiting does not wait for it; a later download continues where it stopped.
-            threading.Thread(target=_fetch_quietly, args=(folder, shard), daemon=True).start()
-        yield coming.pop(0)
+            threading.Thread(target=_fetch_quietly, args=(folder, following), daemon=True).start()
+        yield shard
 
 
 def _fetch_quietly(folder: Path, shard: ShardInfo) -> None:

@@ -8,6 +8,7 @@ view that is read are checked against its name.
 import io
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,7 @@ from shards.view_bytes import ViewName
 
 
 class TableRows:
-    """Reads names and byte ranges of the views of single shards. Several threads may use it, and it can be pickled.
-
-    Args:
-        folder: Folder of the dataset or of its mirror.
-        index: Index of the dataset.
-    """
+    """Reads names and byte ranges of the views of single shards. Several threads may use it, and it can be pickled."""
 
     def __init__(self, folder: Path, index: DatasetIndex) -> None:
         self._folder = folder
@@ -34,13 +30,9 @@ class TableRows:
         self._table: LatentsTable | None = None
         self._lock = threading.Lock()
 
-    def __getstate__(self) -> tuple[Path, DatasetIndex]:
-        """Returns the arguments with which another process opens the table itself."""
-        return self._folder, self._index
-
-    def __setstate__(self, state: tuple[Path, DatasetIndex]) -> None:
-        """Leaves the table unopened."""
-        self.__init__(*state)  # type: ignore[misc]
+    def __reduce__(self) -> tuple[type["TableRows"], tuple[Path, DatasetIndex]]:
+        """Leaves the table and the lock out of the pickle; another process opens the table itself."""
+        return TableRows, (self._folder, self._index)
 
     def open(self) -> None:
         """Opens the table.
@@ -79,17 +71,15 @@ class TableRows:
 
     def _opened(self) -> LatentsTable:
         if self._table is None:
-            info = self._index.latents_table
+            info, address = self._index.latents_table, origin_of(self._folder)
             path = self._folder / TABLE_NAME
-            if info is None or origin_of(self._folder) is None or path.is_file():
-                self._table = open_table(self._folder, self._index)
-            else:
-                location = f"{origin_of(self._folder)}/{TABLE_NAME}"
-                try:
+            if info is not None and address is not None and not path.is_file():
+                location = f"{address}/{TABLE_NAME}"
+                with suppress(RangesUnsupported):
                     remote = _RangeFile(location, info.bytes)
                     self._table = LatentsTable(path, self._index, location, remote)
-                except RangesUnsupported:
-                    self._table = open_table(self._folder, self._index)
+        if self._table is None:
+            self._table = open_table(self._folder, self._index)
         return self._table
 
 

@@ -9,13 +9,13 @@ import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch.utils.data
 
-from shards.augmented import SourceView, ViewMaker, collate_made
+from shards.augmented import ViewMaker, collate_made
 from shards.batches import DrawBatch, ViewBatch, collate_draws, collate_views
 from shards.blocks import Blocks
 from shards.draws import draw_views
@@ -33,18 +33,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 PendingView = View | Future[View]
 """A view, or the future of a view that is being downloaded."""
-
-
-class PendingDraw(NamedTuple):
-    """A draw before its views are decoded.
-
-    Attributes:
-        views: Views of one object that are drawn together.
-        epoch: Number of earlier draws of this object.
-    """
-
-    views: tuple[PendingView, ...]
-    epoch: int
+PendingDraw = tuple[tuple[PendingView, ...], int]
+"""The views of a draw before they are decoded, and the number of earlier draws of their object."""
 
 
 @dataclass(frozen=True)
@@ -161,9 +151,9 @@ class DrawStream(torch.utils.data.IterableDataset):
         """Decodes draws into one batch, after waiting for their views."""
         maker = self._settings.maker
         if maker is None:
-            drawn = [tuple(map(_wait_for, draw.views)) for draw in pending]
+            drawn = [tuple(map(_wait_for, views)) for views, _ in pending]
             return collate_draws(drawn, self._index.image_size, self.blocks)
-        sources = [SourceView(_wait_for(draw.views[0]), draw.epoch) for draw in pending]
+        sources = [(_wait_for(view), epoch) for (view,), epoch in pending]
         return collate_made(sources, self._settings.views, maker, self.blocks)
 
     def _draws_of(
@@ -225,7 +215,7 @@ class DrawStream(torch.utils.data.IterableDataset):
                     del left[position]
             views = buffered[draw.position]
             epoch = (passed + 1) * self._draws_per_object - left[draw.position]
-            yield PendingDraw(tuple(views[number] for number in draw.views), epoch)
+            yield tuple(views[number] for number in draw.views), epoch
             left[draw.position] -= 1
             if not left[draw.position]:
                 del buffered[draw.position], left[draw.position]
@@ -300,12 +290,7 @@ class ViewStream(torch.utils.data.IterableDataset):
             yield error
 
     def batches(self, views: Iterator[View], first: int) -> Iterator[ViewBatch]:
-        """Collates consecutive views into batches.
-
-        Args:
-            views: All views of consecutive objects.
-            first: Position of the first object in the split.
-        """
+        """Collates all views of consecutive objects into batches; ``first`` is the position of the first object."""
         start = first * self._index.views_per_object
         while batch := list(islice(views, self._batch_size)):
             yield collate_views(batch, self._index.image_size, start, self.blocks)
@@ -320,13 +305,13 @@ class ViewStream(torch.utils.data.IterableDataset):
             for segment in segments[:2]:
                 start.fetch(segment.shard)
             for segment in segments[:1]:
-                for views in start.views(segment):
-                    yield from views
+                yield from chain.from_iterable(start.views(segment))
             segments = segments[1:]
         downloads = prefetch(self._folder, [segment.shard for segment in segments])
         for segment, _ in zip(segments, downloads, strict=True):
-            for views in read_objects(self._folder, self._index, segment.shard, segment.start, segment.stop):
-                yield from views
+            yield from chain.from_iterable(
+                read_objects(self._folder, self._index, segment.shard, segment.start, segment.stop)
+            )
 
 
 def _cold_start(folder: Path, index: DatasetIndex) -> "ColdStart | None":

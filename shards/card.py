@@ -7,7 +7,6 @@ from typing import Any
 
 import yaml
 
-from shards.card_metadata import hub_metadata, is_pictures
 from shards.images import ChannelOrder
 from shards.licenses import license_header, license_words
 from shards.passes import Pass, member_of
@@ -16,7 +15,10 @@ from shards.schema import DatasetIndex
 PREVIEW_NAME = "preview.png"
 """Image file with some views, which the card shows."""
 
-_CITATION = """@inproceedings{garrido2023self,
+_CITATION = """
+## Citation
+```bibtex
+@inproceedings{garrido2023self,
   title = {Self-supervised learning of Split Invariant Equivariant representations},
   author = {Garrido, Quentin and Najman, Laurent and LeCun, Yann},
   booktitle = {International Conference on Machine Learning},
@@ -27,11 +29,7 @@ _CITATION = """@inproceedings{garrido2023self,
   author = {Chang, Angel X. and Funkhouser, Thomas and Guibas, Leonidas and Hanrahan, Pat and Huang, Qixing and others},
   journal = {arXiv preprint arXiv:1512.03012},
   year = {2015}
-}"""
-_CITATION_SECTION = f"""
-## Citation
-```bibtex
-{_CITATION}
+}
 ```
 """
 _ORDERS: dict[ChannelOrder, str] = {"rgb": "true RGB", "bgr": "with red and blue swapped, as published"}
@@ -41,7 +39,6 @@ _PASSES: dict[Pass, str] = {
     "normal": "(v - 128) / 127 is x right, y up, z towards the camera",
 }
 
-
 _BEGIN, _END = "<!-- iebench wrote what follows: {} -->", "<!-- end of what iebench wrote -->"
 _BLOCK = re.compile(
     f"{re.escape(_BEGIN).replace(re.escape('{}'), '([0-9a-f]{16}) ([0-9a-f]{16})')}\n(.*?){re.escape(_END)}\n?",
@@ -49,6 +46,20 @@ _BLOCK = re.compile(
 )
 _OF_FILES = ("configs", "dataset_info", "size_categories")
 """Fields of the header that describe the files. They are updated with the dataset unless the user changed them."""
+
+_SIZES = ["n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B", "1B<n<10B"]
+"""The Hub's names of sizes of up to 3, 4, 5, ... digits."""
+
+_METADATA = {
+    "synset": "string",
+    "object": "string",
+    "view": "int64",
+    "label": "int64",
+    "scale": "float64",
+    "depth_scale": "float64",
+    "crc32": "int64",
+}
+_FIT = {"name": "fit", "struct": [{"name": name, "dtype": "int64"} for name in ("shorter", "square")]}
 
 
 def card_text(index: DatasetIndex, license_text: str = "", earlier: str = "") -> str:
@@ -109,6 +120,60 @@ def _digest(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def _is_pictures(index: DatasetIndex) -> bool:
+    return index.variant == "pictures"
+
+
+def hub_metadata(index: DatasetIndex) -> dict[str, Any]:
+    """Returns the fields of the card's header, by the Hub's names.
+
+    They list the shards of each split and the type of each field. So ``datasets.load_dataset(folder)`` needs no
+    arguments, and does not guess the fields from the first samples, which may lack ``scale`` or ``notes``.
+    """
+    views = sum(split.views for split in index.splits.values())
+    return {
+        "pretty_name": f"Pictures of {len(index.classes):,} classes"
+        if _is_pictures(index)
+        else f"3DIEBench views, variant {index.variant}, {index.image_size} px",
+        "tags": [
+            "webdataset",
+            "equivariance",
+            "self-supervised-learning",
+            *([] if _is_pictures(index) else ["3d", "synthetic", "arxiv:2302.10283"]),
+        ],
+        "task_categories": [
+            "image-classification",
+            "image-feature-extraction",
+            *(["depth-estimation"] if "depth" in index.passes else []),
+        ],
+        "size_categories": [_SIZES[min(max(len(str(views)) - 3, 0), len(_SIZES) - 1)]],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [
+                    {"split": name, "path": f"{name}-*.tar"}
+                    for name, split in index.splits.items()
+                    if split.shards
+                ],
+            }
+        ],
+        "dataset_info": {"config_name": "default", "features": _features(index)},
+    }
+
+
+def _features(index: DatasetIndex) -> list[dict[str, Any]]:
+    """Returns the fields of a sample with their types, by the names that ``datasets`` uses."""
+    images = ["jpg", *map(member_of, index.passes)]
+    metadata = [{"name": name, "dtype": dtype} for name, dtype in _METADATA.items()]
+    lists = [{"name": "latents", "list": "float64"}, {"name": "notes", "list": "string"}]
+    return [
+        *({"name": name, "dtype": "image"} for name in images),
+        {"name": "json", "struct": [*metadata, *lists, _FIT]},
+        {"name": "__key__", "dtype": "string"},
+        {"name": "__url__", "dtype": "string"},
+    ]
+
+
 def card_body(index: DatasetIndex, license_text: str = "") -> str:
     """Returns the text that iebench writes into a card: a description of the dataset."""
     views = sum(split.views for split in index.splits.values())
@@ -119,7 +184,7 @@ def card_body(index: DatasetIndex, license_text: str = "") -> str:
         for name, split in index.splits.items()
     )
     objects = sum(split.objects for split in index.splits.values())
-    return f"""# {f"{views:,} pictures" if is_pictures(index) else f"{views:,} views of {objects:,} objects"}
+    return f"""# {f"{views:,} pictures" if _is_pictures(index) else f"{views:,} views of {objects:,} objects"}
 
 {_origin(index)}
 
@@ -138,7 +203,7 @@ Every sample is one view: a `.jpg` ({_ORDERS[index.channel_order]}) and a `.json
 
 ## Licence
 {_terms(index, license_text)}
-{"" if is_pictures(index) else _CITATION_SECTION}"""
+{"" if _is_pictures(index) else _CITATION}"""
 
 
 def _latents_table(index: DatasetIndex) -> str:
@@ -153,30 +218,25 @@ def _latents_table(index: DatasetIndex) -> str:
 
 
 def _origin(index: DatasetIndex) -> str:
-    if is_pictures(index):
+    if _is_pictures(index):
         return (
             f"Packed by iebench from {index.renderer.get('source', 'pictures')}: one picture an object, "
             f"{len(index.classes):,} classes, read at {index.image_size} px."
         )
-    how = (
-        "Packed by iebench from the published layout: views in"
-        if index.seed is None
-        else "Rendered by iebench in"
-    )
+    if index.seed is None:
+        how, seed = "Packed by iebench from the published layout: views in", ""
+    else:
+        how, seed = "Rendered by iebench in", f", seed {index.seed}"
     return (
         f"{how} the scene of 3DIEBench ([arXiv 2302.10283](https://arxiv.org/abs/2302.10283)):\n"
-        f"variant `{index.variant}`, {index.views_per_object} views an object, {index.image_size} px{_seed(index)}."
+        f"variant `{index.variant}`, {index.views_per_object} views an object, {index.image_size} px{seed}."
     )
 
 
 def _terms(index: DatasetIndex, license_text: str) -> str:
-    if is_pictures(index) and not license_text.strip():
+    if _is_pictures(index) and not license_text.strip():
         return "The pictures keep the terms of their source: add a line `license:` to the header before you publish."
     return license_words(license_text, index.seed is not None)
-
-
-def _seed(index: DatasetIndex) -> str:
-    return "" if index.seed is None else f", seed {index.seed}"
 
 
 def _table_text(index: DatasetIndex) -> str:
@@ -194,7 +254,6 @@ def _table_text(index: DatasetIndex) -> str:
 
 
 def _passes_text(index: DatasetIndex) -> str:
-    """Returns a sentence on the passes beside the JPEG; empty if there are none."""
     if not index.passes:
         return ""
     members = ", ".join(f"`.{member_of(name)}` ({_PASSES[name]})" for name in index.passes)

@@ -16,11 +16,7 @@ def license_beside(folder: Path) -> str:
 
 
 def license_header(text: str) -> dict[str, Any]:
-    """Returns the fields of a dataset card's header that state the licence; none if the source states none.
-
-    Args:
-        text: Licence of the source; empty if it states none.
-    """
+    """Returns the fields of a dataset card's header that state the licence; none if the source's ``text`` is empty."""
     if not text.strip():
         return {}
     if _CC_BY_NC_4 in text:
@@ -29,12 +25,7 @@ def license_header(text: str) -> dict[str, Any]:
 
 
 def license_words(text: str, rendered: bool) -> str:
-    """Returns the card's paragraph on the licence.
-
-    Args:
-        text: Licence of the source; empty if it states none.
-        rendered: Whether the views were rendered by iebench; otherwise they were packed.
-    """
+    """Returns the card's paragraph on the licence ``text`` of views that iebench ``rendered`` or packed."""
     models = (
         "Renders of ShapeNet's models fall under ShapeNet's terms of use (https://shapenet.org/terms: research and "
         "education, no commercial use); those of other models under the terms of these."

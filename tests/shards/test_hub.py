@@ -3,8 +3,7 @@
 import pytest
 import yaml
 
-from shards.card import card_text
-from shards.card_metadata import hub_metadata
+from shards.card import card_text, hub_metadata
 from shards.passes import PASSES
 from shards.schema import SampleMetadata, open_dataset
 

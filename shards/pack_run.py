@@ -73,12 +73,7 @@ class PackPlan(Generic[AnyCatalogEntry]):
 
 
 def empty_index(settings: BaseModel, **known: Any) -> DatasetIndex:
-    """Returns the index of a dataset before anything is packed: without shards and statistics of pixels.
-
-    Args:
-        settings: Settings of the packing, recorded as ``renderer``.
-        **known: Fields of ``DatasetIndex`` that are known before.
-    """
+    """Returns the index of a dataset before anything is packed; ``known`` are the other fields of ``DatasetIndex``."""
     mean, std = PixelSums().mean_and_std()
     renderer = settings.model_dump(mode="json")
     return DatasetIndex(**known, renderer=renderer, splits={}, seed=None, channel_mean=mean, channel_std=std)
@@ -86,13 +81,7 @@ def empty_index(settings: BaseModel, **known: Any) -> DatasetIndex:
 
 @dataclass(frozen=True)
 class Packed:
-    """The result of a packing run.
-
-    Attributes:
-        index: Index of the dataset.
-        failures: Objects that the dataset lacks.
-        views: Number of views that this run packed.
-    """
+    """The result of a packing run: the index, the objects that the dataset lacks, and the number of packed views."""
 
     index: DatasetIndex
     failures: tuple[Failure, ...]
@@ -109,30 +98,23 @@ class _Job:
     sources: tuple[tuple[Path, tuple[Any, ...]], ...]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Done:
-    """The result of packing one shard.
+    """The result of packing one shard, which is filled in while the shard is written.
 
-    Attributes:
-        shard: Plan of the shard.
-        sealed: Record of the shard; None if all of its objects failed.
-        failures: Objects that failed.
-        read: Number of objects that were read from the source.
+    ``sealed`` stays None if all objects fail. Of the ``objects`` in the shard, ``read`` come from the source.
     """
 
     shard: ShardPlan[Any]
-    sealed: SealedShard | None
-    failures: tuple[Failure, ...]
-    read: int
+    sealed: SealedShard | None = None
+    failures: list[Failure] = field(default_factory=list)
+    read: int = 0
+    objects: int = 0
+    pixels: PixelSums = field(default_factory=PixelSums)
 
 
 def pack(
-    plan: PackPlan[Any],
-    out: Path,
-    workers: int,
-    progress: Progress,
-    repair: bool = False,
-    add: bool = False,
+    plan: PackPlan[Any], out: Path, workers: int, progress: Progress, repair: bool = False, add: bool = False
 ) -> Packed:
     """Packs everything that is missing from a planned dataset.
 
@@ -151,18 +133,17 @@ def pack(
         IebenchError: No object could be packed, or a process was killed.
     """
     folder = out / FOLDER_NAME
-    begun = folder / SETTINGS_NAME
     _require_ours(plan, out, add)
     with sole_process(folder, f"another process is packing into {out}") as lock:
         _require_ours(plan, out, add)
         _remove_unfinished(out)
         try:
-            write_text(begun, plan.settings.model_dump_json())
+            write_text(folder / SETTINGS_NAME, plan.settings.model_dump_json())
             run = _Run(plan, out)
             if add or is_moved(folder):
-                run.make_room()
+                move_aside(run.sealed, folder, plan.shards, run.rows)
             if repair:
-                run.find_damage(workers)
+                run.sealed.find_damage(plan.shards, workers)
             views = run.pack(workers, progress)
             index = run.finish()
         finally:
@@ -187,25 +168,17 @@ class _Run:
         self._plan = plan
         self._out = out
         self._records = out / FOLDER_NAME / "shards"
-        self._sealed = SealedShards(out, self._records)
-        self._sealed.adopt(plan.shards)
+        self.sealed = SealedShards(out, self._records)
+        self.sealed.adopt(plan.shards)
+        self.rows = partial(self.sealed.rows, latents=plan.index.latents, passes=())
         self.failures = Failures(out / FAILURES_NAME)
-        self._rows = partial(self._sealed.rows, latents=plan.index.latents, passes=())
-
-    def make_room(self) -> None:
-        """Moves those shards aside that hold an object which belongs elsewhere since objects were added."""
-        move_aside(self._sealed, self._out / FOLDER_NAME, self._plan.shards, self._rows)
-
-    def find_damage(self, workers: int) -> None:
-        """Checks all finished shards. Damaged ones are packed again."""
-        self._sealed.find_damage(self._plan.shards, workers)
 
     def pack(self, workers: int, progress: Progress) -> int:
         """Packs all missing shards, and returns the number of views that were read from the source."""
         missing = [
             shard
             for shard in self._plan.shards
-            if not self._sealed.is_complete(shard, self.failures, self._rows)
+            if not self.sealed.is_complete(shard, self.failures, self.rows)
         ]
         aside = shards_aside(self._out / FOLDER_NAME)
         per_object = self._plan.index.views_per_object
@@ -235,22 +208,22 @@ class _Run:
     def finish(self) -> DatasetIndex:
         """Writes the index, the dataset card and the list of failures."""
         self.failures.write()
-        splits = self._sealed.splits(self._plan.shards)
+        splits = self.sealed.splits(self._plan.shards)
         if not any(split.views for split in splits.values()):
             raise IebenchError(
                 f"none of the {len(self._plan.objects)} objects could be packed; "
                 f"{self._out / FAILURES_NAME} says why for each"
             )
-        mean, std = self._sealed.channel_statistics(splits, self._plan.index.channel_order)
+        mean, std = self.sealed.channel_statistics(splits, self._plan.index.channel_order)
         index = self._plan.index.model_copy(
             update={"splits": splits, "channel_mean": mean, "channel_std": std}
         )
-        return complete_dataset(self._out, index, self._rows, self._plan.reader.license_text())
+        return complete_dataset(self._out, index, self.rows, self._plan.reader.license_text())
 
     def _record(self, done: _Done, progress: Progress) -> None:
         self.failures.replace(done.shard.objects, done.failures)
         if done.sealed is not None:
-            self._sealed.record(done.sealed)
+            self.sealed.record(done.sealed)
         else:
             (self._out / done.shard.name).unlink(missing_ok=True)
         reasons = {(failure.synset, failure.object): failure.reason for failure in done.failures}
@@ -259,38 +232,20 @@ class _Run:
                 progress.failed(item, reason)
 
 
-@dataclass
-class _Tally:
-    """Counts that are collected while a shard is written.
-
-    Attributes:
-        pixels: Sums over the views in the shard.
-        objects: Number of objects in the shard.
-        read: Number of objects that were read from the source.
-        failures: Objects that failed.
-    """
-
-    pixels: PixelSums = field(default_factory=PixelSums)
-    objects: int = 0
-    read: int = 0
-    failures: list[Failure] = field(default_factory=list)
-
-
 def _pack_shard(job: _Job) -> _Done:
     """Writes a shard with those of its objects that can be read."""
-    tally = _Tally()
-    samples = _samples(job, tally)
+    done = _Done(job.shard)
+    samples = _samples(job, done)
     first = next(samples, None)
-    if first is None:
-        return _Done(job.shard, None, tuple(tally.failures), tally.read)
-    info = seal_shard(job.out / job.shard.name, chain([first], samples), objects=0)
-    info = info.model_copy(update={"objects": tally.objects})
-    keep_rows(job.records, job.out, job.shard.split, info, job.index.latents)
-    sealed = SealedShard(info=info, pixels=tally.pixels)
-    return _Done(job.shard, sealed, tuple(tally.failures), tally.read)
+    if first is not None:
+        info = seal_shard(job.out / job.shard.name, chain([first], samples), objects=0)
+        info = info.model_copy(update={"objects": done.objects})
+        keep_rows(job.records, job.out, job.shard.split, info, job.index.latents)
+        done.sealed = SealedShard(info=info, pixels=done.pixels)
+    return done
 
 
-def _samples(job: _Job, tally: _Tally) -> Iterator[Sample]:
+def _samples(job: _Job, done: _Done) -> Iterator[Sample]:
     """Yields the samples of a shard's objects, from an old shard if they are intact there, else from the source."""
     sound = SoundObjects(job.sources, job.index)
     for item in job.shard.objects:
@@ -300,13 +255,13 @@ def _samples(job: _Job, tally: _Tally) -> Iterator[Sample]:
             try:
                 samples, pixels = job.reader.read(item)
             except IebenchError as error:
-                tally.failures.append(
+                done.failures.append(
                     Failure(synset=item.synset, object=item.object_id, reason=str(error), attempts=1)
                 )
                 continue
-            tally.read += 1
-        tally.objects += 1
-        tally.pixels += pixels
+            done.read += 1
+        done.objects += 1
+        done.pixels += pixels
         yield from samples
 
 

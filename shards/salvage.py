@@ -21,13 +21,7 @@ from shards.verify.complaints import sample_complaints
 
 @dataclass(frozen=True)
 class SalvageJob:
-    """A search for the intact objects of a shard in one file.
-
-    Attributes:
-        path: File to search, which is a shard.
-        shard: Shard to be made, with the objects to look for.
-        index: Index of the dataset; its list of shards is not used.
-    """
+    """A search for the intact objects of a shard to be made in the file ``path``."""
 
     path: Path
     shard: ShardPlan
@@ -36,13 +30,7 @@ class SalvageJob:
 
 @dataclass(frozen=True)
 class Salvaged:
-    """The result of a search for intact objects.
-
-    Attributes:
-        path: File that was searched.
-        shard: Name of the shard to be made.
-        pixels: Sums over the views of each intact object that was found.
-    """
+    """The result of a search in a file for a shard's name: the sums over the views of each intact object."""
 
     path: Path
     shard: str
@@ -59,13 +47,7 @@ def salvage(job: SalvageJob) -> Salvaged:
 def sound_objects(
     path: Path, objects: Sequence[AnyCatalogEntry], index: DatasetIndex
 ) -> Iterator[tuple[AnyCatalogEntry, list[Sample], PixelSums]]:
-    """Yields the intact objects in a file, in order, each with its samples and the sums over its views.
-
-    Args:
-        path: File to search, which need not exist.
-        objects: Objects to look for, in order.
-        index: Index of the dataset.
-    """
+    """Yields those of ``objects`` that are intact in a file, in order, with their samples and sums over their views."""
 
     def is_sound(sample: Sample) -> bool:
         return not any(sample_complaints(sample, index)) and is_unchanged(sample) is True
@@ -76,11 +58,9 @@ def sound_objects(
 
 
 class SoundObjects:
-    """The intact objects in several files. They are taken one after the other, in the order of the shard to be made.
+    """The intact objects in several files, each of which is searched for its own objects.
 
-    Args:
-        sources: Files to search, each with the objects to look for, in order.
-        index: Index of the dataset.
+    They are taken one after the other, in the order of the shard to be made.
     """
 
     def __init__(

@@ -1,8 +1,6 @@
 """Reads single views of a dataset in any order, for notebooks and for other people's training code.
 
-``Dataset`` is a map-style dataset of torch. Each view is read by itself: from its shard's file, or with one HTTP range
-request if the dataset is at an address and the shard is not in the cache. To read a whole dataset fast, use a stream
-(``shards.stream``).
+To read a whole dataset fast, use a stream (``shards.stream``).
 """
 
 from collections.abc import Callable
@@ -40,8 +38,9 @@ class Item(NamedTuple):
 class Dataset(torch.utils.data.Dataset[Item]):
     """A map-style dataset of views, which are found by their position or by their name.
 
-    Several threads and processes may use one instance at once. Only those rows of ``latents.parquet`` are read that
-    describe the shards in use, even if the dataset is at an address.
+    Each view is read by itself: from its shard's file, or with one HTTP range request if the dataset is at an address
+    and the shard is not in the cache. Several threads and processes may use one instance at once. Only those rows of
+    ``latents.parquet`` are read that describe the shards in use, even if the dataset is at an address.
 
     Args:
         location: Folder of the dataset, or an address that starts with http://, https://, s3:// or hf://.
@@ -68,7 +67,7 @@ class Dataset(torch.utils.data.Dataset[Item]):
         self.latent_names = tuple(latent.name for latent in self.index.latents)
         self._transform = transform
         splits = [self.index.split(split)] if split else list(self.index.splits.values())
-        self._shards: list[ShardInfo] = [shard for found in splits for shard in found.shards]
+        self._shards = [shard for found in splits for shard in found.shards]
         self._stops = np.cumsum([shard.views for shard in self._shards])
         self._rows = TableRows(self._folder, self.index)
         self._rows.open()
@@ -127,12 +126,7 @@ class Dataset(torch.utils.data.Dataset[Item]):
         return self._read[shard.name]
 
     def view(self, synset: str, object_id: str, view: int) -> View:
-        """Reads a view by its object's name and its number.
-
-        Args:
-            synset: Synset of the object's class.
-            object_id: Name of the object.
-            view: Number of the view, from 0 on.
+        """Reads a view by its object's name and its number, from 0 on.
 
         Raises:
             UsageError: The dataset, or the chosen split, has no such view.
@@ -155,9 +149,6 @@ class PairDataset(torch.utils.data.Dataset[tuple[Item, Item]]):
     """A dataset of pairs: two views of each object, drawn anew at each access by torch's generator.
 
     One pass over it is an epoch in the sense of the SIE paper (arXiv 2302.10283): one random pair per object.
-
-    Args:
-        views: Dataset of the single views.
 
     Raises:
         UsageError: The dataset has only one view of each object.

@@ -8,8 +8,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_PR_SET_PDEATHSIG = 1
-
 
 def available_cores() -> int:
     """Returns the number of cores that this process may use, which a scheduler may have limited."""
@@ -46,12 +44,8 @@ def interrupts_held_back() -> Iterator[None]:
 
 
 def end_with_parent(parent: int) -> None:
-    """Lets the kernel kill this process when its parent dies, however busy it is. This works on Linux only.
-
-    Args:
-        parent: Process id of the parent.
-    """
+    """Lets the kernel kill this process when the process ``parent`` dies. This works on Linux only."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     if os.getppid() != parent:  # the parent died before the call above
         os._exit(1)

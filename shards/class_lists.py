@@ -13,14 +13,10 @@ _SPLITS = {"train": "train", "val": "val", "test": "val"}
 
 
 def read_classes(path: Path) -> dict[str, str]:
-    """Reads the class of each model of a collection.
+    """Reads the class of each model of a collection by its uid; the first one if a model is in several classes.
 
-    Args:
-        path: Path of a .json file (or .json.gz) with ``{class: [uid, ...]}``, such as Objaverse's LVIS classes, or with
-            ``{uid: class}``; or of a .csv file with a line ``uid,class`` for each model, with or without a header.
-
-    Returns:
-        The class of each uid; the first one if a model is in several classes.
+    The file is a .json (or .json.gz) with ``{class: [uid, ...]}``, such as Objaverse's LVIS classes, or with
+    ``{uid: class}``; or a .csv with a line ``uid,class`` for each model, with or without a header.
 
     Raises:
         UsageError: The file cannot be read, is of another kind, or names no class.

@@ -22,14 +22,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Mirror:
-    """A dataset in the cache.
-
-    Attributes:
-        address: Address of the dataset.
-        folder: Folder in the cache.
-        files: Number of files in the folder.
-        size: Size of these files in bytes.
-    """
+    """A dataset in the cache, with the number and the size in bytes of the files in its folder."""
 
     address: str
     folder: Path
@@ -84,16 +77,14 @@ def note_use(path: Path) -> None:
 def make_room(size: int, keep: Path) -> None:
     """Deletes the shards and tables that were used longest ago, until ``size`` more bytes fit into the limit.
 
-    Files that were used within the last minute are kept, so that the cache may exceed its limit for a while.
-
-    Args:
-        size: Number of bytes that will be added.
-        keep: File that is not deleted.
+    The file ``keep`` stays, and so do files that were used within the last minute. So the cache may exceed its limit
+    for a while.
     """
     limit = cache_limit()
     if limit is None:
         return
-    files = [(path, path.stat()) for folder in _folders() for path in folder.glob("[!.]*") if _goes(path)]
+    paths = (path for folder in _folders() for path in folder.glob("[!.]*"))
+    files = [(path, path.stat()) for path in paths if path.suffix in (".tar", ".parquet")]
     total = size + sum(status.st_size for _, status in files)
     for path, status in sorted(files, key=lambda item: item[1].st_atime_ns):
         if total <= limit or time.time() - status.st_atime < SECONDS_IN_USE:
@@ -101,10 +92,6 @@ def make_room(size: int, keep: Path) -> None:
         if path != keep:
             path.unlink(missing_ok=True)
             total -= status.st_size
-
-
-def _goes(path: Path) -> bool:
-    return path.suffix in (".tar", ".parquet")
 
 
 def _folders() -> Iterator[Path]:

@@ -42,30 +42,18 @@ _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
 def camera_intrinsics(image_size: int) -> np.ndarray:
-    """Returns the (3, 3) intrinsic matrix in pixels, from camera coordinates with ``opencv`` axes to pixels.
-
-    Args:
-        image_size: Width and height of the image in pixels.
-    """
+    """Returns the (3, 3) intrinsic matrix of a square image: from camera coordinates with ``opencv`` axes to pixels."""
     focal = image_size / 2 / math.tan(FIELD_OF_VIEW / 2)
     return np.array([[focal, 0.0, image_size / 2], [0.0, focal, image_size / 2], [0.0, 0.0, 1.0]])
 
 
 def camera_to_world(axes: CameraAxes = "opengl") -> np.ndarray:
-    """Returns the (4, 4) matrix from camera coordinates to world coordinates, which is the same in all views.
-
-    Args:
-        axes: Convention of the camera's axes.
-    """
+    """Returns the (4, 4) matrix from camera coordinates to world coordinates, which is the same in all views."""
     return _OPENGL.copy() if axes == "opengl" else _OPENGL @ _FLIP
 
 
 def scene_camera(image_size: int) -> CameraInfo:
-    """Returns the scene's camera in the form that ``dataset.json`` records.
-
-    Args:
-        image_size: Width and height of the image in pixels.
-    """
+    """Returns the scene's camera, for images of a size in pixels, in the form that ``dataset.json`` records."""
     return CameraInfo.model_validate(
         {
             "intrinsics": camera_intrinsics(image_size).tolist(),

@@ -21,7 +21,6 @@ _FLAT_STEP = 30
 ChannelOrder = Literal["rgb", "bgr"]
 """Order of the channels in a JPEG; the published images are ``bgr``, with red and blue swapped."""
 
-
 LARGEST_SIDE = 8192
 """Largest width and height that is decoded, in pixels, because a larger image would take gigabytes of memory."""
 
@@ -33,15 +32,9 @@ def encode_jpeg(
     channel_order: ChannelOrder = "rgb",
     tables: JpegTables = "standard",
 ) -> bytes:
-    """Encodes an image as JPEG.
+    """Encodes (height, width, 3) uint8 RGB as JPEG of a quality from 1 to 100.
 
-    Args:
-        pixels: (height, width, 3) uint8 RGB.
-        quality: Quality of the JPEG, 1 to 100.
-        chroma: Chroma subsampling.
-        channel_order: Order in which the channels are stored; ``bgr`` swaps red and blue.
-        tables: Quantization tables; ``flat`` ones give a smaller squared error in fewer bytes, as the Huffman codes are
-            then fitted to the image, too.
+    ``flat`` tables give a smaller squared error in fewer bytes, as the Huffman codes are then fitted to the image, too.
     """
     buffer = io.BytesIO()
     stored = pixels if channel_order == "rgb" else np.ascontiguousarray(pixels[..., ::-1])
@@ -112,9 +105,6 @@ def fitted(pixels: np.ndarray, shorter: int, square: int) -> np.ndarray:
         pixels: (height, width, 3) uint8.
         shorter: Shorter side of the scaled picture, in pixels.
         square: Side of the square in pixels; at most ``shorter``.
-
-    Returns:
-        (square, square, 3) uint8.
     """
     height, width = pixels.shape[:2]
     side = min(height, width)

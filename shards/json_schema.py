@@ -6,15 +6,11 @@ The schema is made from ``shards.schema``. After a change there, write it again:
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
 from shards.schema import DatasetIndex
-
-SCHEMA_PATH = Path(__file__).parent / "dataset.schema.json"
-"""File with the schema, which is part of the package."""
 
 
 class _WithoutTitles(GenerateJsonSchema):
@@ -24,20 +20,16 @@ class _WithoutTitles(GenerateJsonSchema):
         return False
 
 
-def index_schema() -> dict[str, Any]:
-    """Returns the schema of ``dataset.json`` in JSON Schema 2020-12, made from ``DatasetIndex``."""
+def schema_text() -> str:
+    """Returns the text of ``dataset.schema.json``, in JSON Schema 2020-12."""
     schema = DatasetIndex.model_json_schema(mode="validation", schema_generator=_WithoutTitles)
-    return {
+    whole = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
         "title": "dataset.json of a dataset of iebench",
         "required": ["format_version", *schema["required"]],
     }
-
-
-def schema_text() -> str:
-    """Returns the text of ``dataset.schema.json``."""
-    return json.dumps(index_schema(), indent=1) + "\n"
+    return json.dumps(whole, indent=1) + "\n"
 
 
 if __name__ == "__main__":

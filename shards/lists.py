@@ -26,15 +26,12 @@ def split_name(text: str) -> Name:
 def read_names(path: Path) -> list[Name]:
     """Reads a list of objects, each once, in the order of the file.
 
-    Names are written ``synset/object``; slashes at the ends are ignored. The file may be
+    Names are written as for ``split_name``. The file may be
 
     - a ``.npy`` array of text: names, as in the published lists of each split, or rows of synset and object, as in the
       published ``all_objects.npy``;
     - a ``.csv`` file with columns ``synsetId`` and ``modelId``, such as ShapeNet's ``all.csv``;
     - a text file with one name on each line, where empty lines and lines that begin with # are ignored.
-
-    Args:
-        path: Path of the list.
 
     Raises:
         UsageError: The file cannot be read, is of another kind, or names no object.

@@ -15,12 +15,7 @@ _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVA
 
 @contextlib.contextmanager
 def one_at_a_time(folder: Path, name: str = "turn") -> Iterator[None]:
-    """Waits until no other process is inside this context for the same folder and name.
-
-    Args:
-        folder: Folder that the processes share.
-        name: Name of the locked file; contexts with different names do not exclude one another.
-    """
+    """Waits until no other process is inside this context for the same folder and name of the locked file."""
     descriptor = os.open(folder / name, os.O_CREAT | os.O_RDWR, 0o644)
     try:
         take_lock(descriptor, fcntl.LOCK_EX, folder / name)
@@ -31,15 +26,7 @@ def one_at_a_time(folder: Path, name: str = "turn") -> Iterator[None]:
 
 @contextlib.contextmanager
 def sole_process(folder: Path, problem: str) -> Iterator["FolderLock"]:
-    """Locks a folder for this process, and creates it if it does not exist. Does not wait for another process.
-
-    Args:
-        folder: Folder to lock; inside the context, it may be deleted with ``FolderLock.remove``.
-        problem: Beginning of the error message if another process has locked the folder.
-
-    Raises:
-        UsageError: Another process has locked the folder.
-    """
+    """Holds a ``FolderLock`` alone until the end of the context, inside of which the folder may be removed."""
     lock = FolderLock(folder, fcntl.LOCK_EX, problem)
     try:
         yield lock
@@ -50,8 +37,9 @@ def sole_process(folder: Path, problem: str) -> Iterator["FolderLock"]:
 class FolderLock:
     """The lock of a folder, from its creation until it is released or the process ends.
 
-    The folder is created if it does not exist. On a file system that several machines share, the lock holds for all of
-    them if ``flock`` is supported, as by NFS, Lustre (mounted with ``flock``), BeeGFS and GPFS.
+    The folder is created if it does not exist. Taking the lock does not wait for another process. On a file system that
+    several machines share, the lock holds for all of them if ``flock`` is supported, as by NFS, Lustre (mounted with
+    ``flock``), BeeGFS and GPFS.
 
     Args:
         folder: Folder to lock.
@@ -59,7 +47,7 @@ class FolderLock:
         problem: Beginning of the error message if another process holds the lock.
 
     Raises:
-        UsageError: Another process holds the lock.
+        UsageError: Another process holds the lock, or the file system does not support locks.
     """
 
     def __init__(self, folder: Path, kind: int, problem: str) -> None:
@@ -99,7 +87,10 @@ class FolderLock:
             self._descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
         except FileNotFoundError:
             return False
-        require_lock(self._descriptor, kind, problem, self._folder)
+        try:
+            take_lock(self._descriptor, kind | fcntl.LOCK_NB, self._folder)
+        except BlockingIOError:
+            raise UsageError(f"{problem}; wait for it or choose another folder") from None
         return is_at(self._descriptor, path)
 
 
@@ -109,12 +100,7 @@ def removed_name(folder: Path) -> Path:
 
 
 def take_lock(descriptor: int, kind: int, path: Path) -> None:
-    """Takes the lock of an open file.
-
-    Args:
-        descriptor: Descriptor of the open file.
-        kind: Operation of ``fcntl.flock``.
-        path: Path of the file or its folder, for error messages.
+    """Takes the lock of an open file; ``path`` is for error messages, and ``kind`` an operation of ``fcntl.flock``.
 
     Raises:
         UsageError: The file system does not support locks.
@@ -129,24 +115,6 @@ def take_lock(descriptor: int, kind: int, path: Path) -> None:
             f"the file system of {path} has no file locks ({error.strerror}): have Lustre mounted with `flock` and NFS "
             "with its lock service, or choose a folder elsewhere"
         ) from None
-
-
-def require_lock(descriptor: int, kind: int, problem: str, path: Path) -> None:
-    """Takes the lock of an open file without waiting.
-
-    Args:
-        descriptor: Descriptor of the open file.
-        kind: ``fcntl.LOCK_EX`` or ``fcntl.LOCK_SH``.
-        problem: Beginning of the error message if another process holds the lock.
-        path: Path of the file or its folder, for error messages.
-
-    Raises:
-        UsageError: Another process holds the lock, or the file system does not support locks.
-    """
-    try:
-        take_lock(descriptor, kind | fcntl.LOCK_NB, path)
-    except BlockingIOError:
-        raise UsageError(f"{problem}; wait for it or choose another folder") from None
 
 
 def is_at(descriptor: int, path: Path) -> bool:

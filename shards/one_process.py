@@ -45,9 +45,7 @@ class OneProcess:
             raise BrokenProcessPool("its process was ended before it could begin") from error
 
     def stop(self) -> None:
-        """Stops the process."""
         self._pool.stop()
 
     def join(self) -> None:
-        """Waits until the process has ended."""
         self._pool.join()

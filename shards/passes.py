@@ -12,7 +12,6 @@ Normals are unit vectors in the camera's axes: x to the right of the image, y up
 """
 
 import io
-from collections.abc import Callable
 from typing import Literal, get_args
 
 import numpy as np
@@ -69,70 +68,31 @@ def encode_pass(name: Pass, values: np.ndarray) -> bytes:
         values: (height, width) bool for ``mask``; (height, width) float, in metres, for ``depth``; (height,
             width, 3) float, unit vectors or zeros, for ``normal``.
     """
+    if name == "mask":
+        stored = np.where(values, 255, 0).astype(np.uint8)
+    elif name == "depth":
+        known = np.nan_to_num(values.astype(np.float64), nan=np.inf)
+        stored = np.rint(np.clip(known, 0, _FARTHER * DEPTH_SCALE) / DEPTH_SCALE).astype(np.uint16)
+    else:
+        stored = (np.rint(np.clip(values, -1, 1) * 127) + 128).astype(np.uint8)
     buffer = io.BytesIO()
-    stored = np.ascontiguousarray(_ENCODERS[name](values))
-    Image.fromarray(stored).save(buffer, "PNG", compress_level=_COMPRESSION)
+    Image.fromarray(np.ascontiguousarray(stored)).save(buffer, "PNG", compress_level=_COMPRESSION)
     return buffer.getvalue()
 
 
-def _stored_mask(mask: np.ndarray) -> np.ndarray:
-    return np.where(mask, 255, 0).astype(np.uint8)
-
-
-def _stored_depth(depth: np.ndarray) -> np.ndarray:
-    known = np.nan_to_num(depth.astype(np.float64), nan=np.inf)
-    return np.rint(np.clip(known, 0, _FARTHER * DEPTH_SCALE) / DEPTH_SCALE).astype(np.uint16)
-
-
-def _stored_normal(normal: np.ndarray) -> np.ndarray:
-    return (np.rint(np.clip(normal, -1, 1) * 127) + 128).astype(np.uint8)
-
-
-_ENCODERS: dict[Pass, Callable[[np.ndarray], np.ndarray]] = {
-    "mask": _stored_mask,
-    "depth": _stored_depth,
-    "normal": _stored_normal,
-}
-
-
 def decode_mask(data: bytes, name: str) -> np.ndarray:
-    """Decodes a mask to (height, width) bool; True where the object is seen at the pixel's centre.
-
-    Args:
-        data: Bytes of the PNG.
-        name: Name of the sample, for error messages.
-
-    Raises:
-        IebenchError: The bytes are not a complete mask.
-    """
+    """Decodes a mask to (height, width) bool; True where the object is seen at the pixel's centre."""
     return stored_values("mask", data, name) >= 128
 
 
 def decode_depth(data: bytes, scale: float, name: str) -> np.ndarray:
-    """Decodes depths to (height, width) float32 metres along the camera's axis; infinite if too far to be stored.
-
-    Args:
-        data: Bytes of the PNG.
-        scale: Metres per unit, from the sample's metadata.
-        name: Name of the sample, for error messages.
-
-    Raises:
-        IebenchError: The bytes are not a complete depth pass.
-    """
+    """Decodes depths, of ``scale`` metres per unit, to (height, width) float32 metres; infinite if too far to store."""
     stored = stored_values("depth", data, name)
     return np.where(stored == _FARTHER, np.inf, stored * scale).astype(np.float32)
 
 
 def decode_normal(data: bytes, name: str) -> np.ndarray:
-    """Decodes normals to (height, width, 3) float32 unit vectors in the camera's axes; zeros where there is none.
-
-    Args:
-        data: Bytes of the PNG.
-        name: Name of the sample, for error messages.
-
-    Raises:
-        IebenchError: The bytes are not a complete normal pass.
-    """
+    """Decodes normals to (height, width, 3) float32 unit vectors in the camera's axes; zeros where there is none."""
     normal = (stored_values("normal", data, name).astype(np.float32) - 128) / 127
     return unit_vectors(normal)
 
@@ -144,19 +104,14 @@ def unit_vectors(vectors: np.ndarray) -> np.ndarray:
 
 
 def stored_values(which: Pass, data: bytes, name: str) -> np.ndarray:
-    """Decodes a pass's PNG to the stored numbers.
-
-    Args:
-        which: Name of the pass.
-        data: Bytes of the PNG.
-        name: Name of the sample, for error messages.
+    """Decodes the PNG of the pass ``which`` to the stored numbers.
 
     Returns:
         (height, width) uint8 for ``mask``, (height, width) uint16 for ``depth``, (height, width, 3) uint8 for
         ``normal``.
 
     Raises:
-        IebenchError: The bytes are not a complete PNG of the pass's format.
+        IebenchError: The bytes are not a complete PNG of the pass's format; the message begins with ``name``.
     """
     bits, color, words = _FORMATS[which]
     problem = f"{name}: its .{member_of(which)} is no {words} PNG that decodes"

@@ -34,7 +34,6 @@ class PixelSums(BaseModel):
         )
 
     def __add__(self, other: "PixelSums") -> "PixelSums":
-        """Returns the sums over the views of both."""
         return PixelSums(
             pixels=self.pixels + other.pixels,
             sums=_added(self.sums, other.sums),

@@ -36,13 +36,10 @@ _WHOLE_QUERY = re.compile(r"\s*(select|with|from)\b", re.IGNORECASE)
 
 
 def query_dataset(folder: Path, index: DatasetIndex, question: str) -> pyarrow.Table:
-    """Returns the rows of a dataset's table that fulfil a condition, or the result of a whole SELECT statement.
+    """Returns the rows of a dataset's table that fulfil a condition, or the result of a SELECT from ``views``.
 
-    Args:
-        folder: Folder of the dataset.
-        index: Index of the dataset.
-        question: A condition such as ``synset = '02691156' and rotation_z > 1``, or one SELECT from the table
-            ``views``. A condition gives views in the order of the index, without the columns of offsets and sizes.
+    A condition, such as ``synset = '02691156' and rotation_z > 1``, gives views in the order of the index, without the
+    columns of offsets and sizes.
 
     Raises:
         UsageError: The query is not valid.
@@ -52,7 +49,22 @@ def query_dataset(folder: Path, index: DatasetIndex, question: str) -> pyarrow.T
     names = [name for name in table_schema(index).names if not name.endswith(("_offset", "_size"))]
     columns = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
     whole = _WHOLE_QUERY.match(question) is not None
-    return _answer(path, question if whole else f"SELECT {columns} FROM {VIEWS} WHERE (\n{question}\n)")
+    text = question if whole else f"SELECT {columns} FROM {VIEWS} WHERE (\n{question}\n)"
+    with duckdb.connect(":memory:") as connection:
+        connection.register(VIEWS, pyarrow.dataset.dataset(path))
+        for name, value in _LOCKED.items():
+            connection.execute(f"SET {name} = {value}")
+        try:
+            statements = connection.extract_statements(text)
+            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+                raise UsageError(f"a query is a condition, or one SELECT from {VIEWS}; this is neither")
+            return connection.sql(text).to_arrow_table()
+        except duckdb.Error as error:
+            raise UsageError(f"the query cannot be answered: {_first_line(error)}") from None
+        except pyarrow.ArrowException as error:
+            raise IebenchError(
+                f"{path} cannot be read ({_first_line(error)}); run `iebench index` on the dataset"
+            ) from None
 
 
 def write_rows(rows: pyarrow.Table, path: Path) -> None:
@@ -78,24 +90,6 @@ def _write_lines(rows: pyarrow.Table, stream: IO[bytes]) -> None:
     for batch in rows.to_batches():
         for row in batch.to_pylist():
             stream.write(json.dumps(row, default=str).encode() + b"\n")
-
-
-def _answer(path: Path, text: str) -> pyarrow.Table:
-    with duckdb.connect(":memory:") as connection:
-        connection.register(VIEWS, pyarrow.dataset.dataset(path))
-        for name, value in _LOCKED.items():
-            connection.execute(f"SET {name} = {value}")
-        try:
-            statements = connection.extract_statements(text)
-            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-                raise UsageError(f"a query is a condition, or one SELECT from {VIEWS}; this is neither")
-            return connection.sql(text).to_arrow_table()
-        except duckdb.Error as error:
-            raise UsageError(f"the query cannot be answered: {_first_line(error)}") from None
-        except pyarrow.ArrowException as error:
-            raise IebenchError(
-                f"{path} cannot be read ({_first_line(error)}); run `iebench index` on the dataset"
-            ) from None
 
 
 def _first_line(error: Exception) -> str:

@@ -89,11 +89,7 @@ class View:
 def read_samples(
     path: Path, wanted: Callable[[int, str], bool] = lambda number, name: True
 ) -> Iterator[Sample]:
-    """Reads the samples of one shard in order: each is its ``__key__`` and its members' bytes by extension.
-
-    Args:
-        path: Path of the shard.
-        wanted: Function of a member's number and name that returns whether to read it (``shards.tar.read_members``).
+    """Reads the samples of one shard in order, of which only ``wanted`` members are read (``shards.tar.read_members``).
 
     Raises:
         IebenchError: The file cannot be read, is cut short, or is not a tar of samples.
@@ -143,14 +139,9 @@ def whole_shard(folder: Path, shard: ShardInfo) -> Iterator[tuple[Sample, Path]]
 def read_objects(
     folder: Path, index: DatasetIndex, shard: ShardInfo, start: int = 0, stop: int | None = None
 ) -> Iterator[list[View]]:
-    """Reads the objects of a shard in order. Each is the list of all its views, without passes.
+    """Reads the objects ``start`` to ``stop - 1`` of a shard, each as the list of all its views, without passes.
 
-    Args:
-        folder: Folder of the dataset.
-        index: Index of the dataset.
-        shard: Shard to read.
-        start: Position of the first object to read; the bytes of earlier ones are skipped.
-        stop: Position after the last object to read; by default the shard's end.
+    The bytes of earlier objects are skipped. By default, the whole shard is read.
 
     Raises:
         IebenchError: The shard is damaged, a sample lacks a member or breaks the dataset format, an object lacks a
@@ -184,13 +175,7 @@ def read_objects(
 def parse_view(
     sample: Sample, path: Path, channel_order: ChannelOrder, passes: Collection[Pass] = PASSES
 ) -> View:
-    """Makes a view from a sample, with those of its passes that are in ``passes``.
-
-    Args:
-        sample: Members of the sample by extension.
-        path: Path of the shard, for error messages.
-        channel_order: Order of the channels in the JPEG.
-        passes: Names of the passes to keep, if the sample has them.
+    """Makes a view from a sample of the shard ``path``, with those of its passes that are in ``passes``.
 
     Raises:
         IebenchError: The image or the metadata is missing, or the metadata breaks the dataset format.

@@ -16,26 +16,15 @@ _BUFFER = 1 << 18  # bytes read from a shard at once
 
 
 def encode_sample(metadata: SampleMetadata, members: Mapping[str, bytes]) -> Sample:
-    """Makes a sample whose ``.json`` member ends with a CRC-32 of the whole sample.
-
-    Args:
-        metadata: Metadata of the view.
-        members: Bytes of all other members by extension, ``jpg`` first.
-    """
+    """Makes a sample from its other members, whose ``.json`` member ends with a CRC-32 of the whole sample."""
     text = metadata.encode()[:-1]
-    jpeg, *others = members.items()
-    stored = text + _FIELD + b"%d}" % _crc32(members, text)
-    return {"__key__": metadata.key, **dict([jpeg]), "json": stored, **dict(others)}
+    return {"__key__": metadata.key, **members, "json": text + _FIELD + b"%d}" % _crc32(members, text)}
 
 
 def walk_samples(
     path: Path, wanted: Callable[[int, str], bool] = lambda number, name: True
 ) -> Iterator[Sample | Damage]:
-    """Yields the samples of one shard in order, and a ``Damage`` for each damaged place.
-
-    Args:
-        path: Path of the shard.
-        wanted: Function of a member's number and name that returns whether to read it (``shards.tar.read_members``).
+    """Yields the samples of one shard in order, and a ``Damage`` for each damaged place; see ``read_members``.
 
     Raises:
         OSError: The file cannot be read.

@@ -17,7 +17,6 @@ from shards.variants import Latent
 T = TypeVar("T")
 
 _MARGIN = 6
-_CAPTION_LINES = 3
 _SHOWN = {"rotation_x", "rotation_y", "rotation_z", "floor_hue", "light_theta", "light_phi", "light_hue"}
 _INK, _QUIET, _PAPER = "#1c1d21", "#6b6f76", "#ffffff"
 
@@ -25,17 +24,11 @@ _INK, _QUIET, _PAPER = "#1c1d21", "#6b6f76", "#ffffff"
 def pick_views(
     folder: Path, index: DatasetIndex, rows: int, columns: int, split: str | None = None
 ) -> list[tuple[str, list[View]]]:
-    """Picks views for a contact sheet. Each row shows one object, and each row is of another class.
+    """Picks views for a contact sheet of at most ``rows`` and ``columns``, from one split or from all.
 
-    If objects have only one view, a row shows several objects of its class. If the dataset has a table, only the views
-    that are shown are read. Otherwise shards are read until ``rows`` classes were found, or all if there are fewer.
-
-    Args:
-        folder: Folder of the dataset.
-        index: Index of the dataset.
-        rows: Largest number of rows.
-        columns: Largest number of views in a row.
-        split: Name of the split; by default all splits.
+    Each row shows one object, and each row is of another class. If objects have only one view, a row shows several
+    objects of its class. If the dataset has a table, only the views that are shown are read. Otherwise shards are read
+    until ``rows`` classes were found, or all if there are fewer.
 
     Returns:
         Name of the class and views of each row, in the order of the labels.
@@ -106,24 +99,20 @@ def _evenly(items: Sequence[T], wanted: int) -> list[T]:
 def contact_sheet(
     rows: Sequence[tuple[str, Sequence[View]]], latents: Sequence[Latent], size: int = 128
 ) -> Image.Image:
-    """Draws rows of views. Below each view are its rotation in degrees and patches with the floor's and light's color.
+    """Draws the titles and views of rows from ``pick_views``; each view is ``size`` pixels wide.
 
-    Datasets without latents, such as pictures, get no captions.
-
-    Args:
-        rows: Title and views of each row, from ``pick_views``.
-        latents: Latents of the dataset, in order.
-        size: Width of one view in pixels.
+    Below it are its rotation in degrees and patches with the floor's and light's color. Datasets without latents, such
+    as pictures, get no captions.
 
     Raises:
         UsageError: The dataset has latents but lacks one that the captions show.
         IebenchError: A view has a wrong number of latents.
     """
     _require_latents(rows, latents)
-    lines = _CAPTION_LINES if latents else 0
+    lines = 3 if latents else 0  # of the caption
     columns = max(len(views) for _, views in rows)
     line = max(10, size // 9)
-    font, caption_font = _font(line + 2), _font(max(9, line - 2))
+    font, caption_font = ImageFont.load_default(line + 2), ImageFont.load_default(max(9, line - 2))
     row_height = size + lines * line + 2 * _MARGIN
     left = max(math.ceil(font.getlength(title)) for title, _ in rows) + 2 * _MARGIN
     sheet = Image.new(
@@ -175,7 +164,3 @@ def _draw_caption(
         hue = by_name[name] % 1  # explicit latents may lie outside of [0, 1]
         draw.rectangle(box, fill=f"hsv({hue * 360:.0f}, {saturation}%, {value}%)")
     draw.text((left + 2 * (line + 2) + 2, top + line + 1), light, _QUIET, font=font)
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)

@@ -26,14 +26,7 @@ _LENGTH_DIGITS = 7  # most digits of a PAX record's length, as a record is no lo
 
 
 class Member(NamedTuple):
-    """A regular file in an archive.
-
-    Attributes:
-        name: Full name of the file.
-        data: Bytes of the file; empty if they were not wanted.
-        start: Offset of its first byte in the archive.
-        size: Size of the file in bytes.
-    """
+    """A regular file in an archive, with the offset ``start`` of its bytes; ``data`` is empty if it was not wanted."""
 
     name: str
     data: bytes

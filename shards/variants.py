@@ -75,13 +75,6 @@ def draw_latents(latents: Sequence[Latent], seed: int, synset: str, object_id: s
     A counter-based generator (Philox) is keyed by the SHA-256 of seed, synset and object, and each view has its own
     block of the counter. So any process can render any view again by itself and in any order.
 
-    Args:
-        latents: Latents to draw, such as ``VARIANTS["3diebench"]``.
-        seed: Seed of the dataset.
-        synset: Synset of the object's class.
-        object_id: Name of the object.
-        view: Number of the view.
-
     Returns:
         (number of latents,) float64, in the order and ranges of ``latents``.
     """

@@ -11,7 +11,7 @@ from shards.mirror import is_here, local_shard
 from shards.origin import origin_of
 from shards.reader import View, parse_view
 from shards.samples import Sample, is_unchanged
-from shards.schema import DatasetIndex, SampleMetadata, ShardInfo, sample_key
+from shards.schema import DatasetIndex, ShardInfo, sample_key
 from shards.table import TABLE_NAME, members_with
 
 ViewName = tuple[str, str, int]
@@ -21,18 +21,7 @@ ViewName = tuple[str, str, int]
 def read_view(
     folder: Path, index: DatasetIndex, shard: ShardInfo, byte_ranges: np.ndarray, name: ViewName
 ) -> View:
-    """Reads one view with its passes.
-
-    Args:
-        folder: Folder of the dataset.
-        index: Index of the dataset.
-        shard: Shard that holds the view.
-        byte_ranges: (members, 2) int64 offset and size of each member in the shard, in the order of ``members_with``.
-        name: Expected name of the view.
-
-    Raises:
-        IebenchError: The bytes cannot be read, or are not those of this view.
-    """
+    """Reads one view with its passes, as ``read_views_at`` does; ``byte_ranges`` are (members, 2) int64."""
     (view,) = read_views_at(folder, index, shard, byte_ranges[None], [name])
     return view
 
@@ -40,14 +29,9 @@ def read_view(
 def read_views_at(
     folder: Path, index: DatasetIndex, shard: ShardInfo, byte_ranges: np.ndarray, names: Sequence[ViewName]
 ) -> list[View]:
-    """Reads consecutive views of a shard, with their passes, in one read.
+    """Reads consecutive views of a shard, with their passes, in one read, and checks their names.
 
-    Args:
-        folder: Folder of the dataset.
-        index: Index of the dataset.
-        shard: Shard that holds the views.
-        byte_ranges: (views, members, 2) int64 offset and size of each member, in the order of ``members_with``.
-        names: Expected name of each view.
+    The byte ranges are (views, members, 2) int64: the offset and size of each member, in the order of ``members_with``.
 
     Raises:
         IebenchError: The bytes cannot be read, or are not those of these views.
@@ -66,7 +50,8 @@ def read_views_at(
             view = parse_view(sample, Path(location), index.channel_order, index.passes)
         except IebenchError:
             raise _disagreement(location, name) from None
-        if is_unchanged(sample) is False or _name_of(view.metadata) != name:
+        found = view.metadata
+        if is_unchanged(sample) is False or (found.synset, found.object, found.view) != name:
             raise _disagreement(location, name)
         views.append(view)
     return views
@@ -88,10 +73,6 @@ def _read_bytes(folder: Path, shard: ShardInfo, start: int, stop: int) -> bytes:
             return os.pread(stream.fileno(), stop - start, start)
     except OSError as error:
         raise IebenchError(f"shard {path} cannot be read ({error})") from None
-
-
-def _name_of(metadata: SampleMetadata) -> ViewName:
-    return metadata.synset, metadata.object, metadata.view
 
 
 def _disagreement(location: str, name: ViewName) -> IebenchError:

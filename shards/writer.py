@@ -3,8 +3,7 @@
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, cast
 
@@ -42,28 +41,17 @@ def end_of_archive(size: int) -> bytes:
 
 
 def seal_shard(path: Path, samples: Iterable[Sample], objects: int) -> ShardInfo:
-    """Writes a shard under a temporary name, syncs it to disk and renames it.
-
-    Args:
-        path: Path of the finished shard.
-        samples: Samples of the shard, in order.
-        objects: Number of objects that the samples show.
-    """
-    with _sealed(path) as stream:
+    """Writes a shard, whose samples show ``objects`` objects, under a temporary name, syncs it to disk and renames it."""
+    with atomic_write(path) as file:
+        stream = _HashedStream(file)
         views = write_samples(cast(IO[bytes], stream), samples)
     return stream.info(path, objects, views)
 
 
 def join_shard(path: Path, pieces: Iterable[bytes], objects: int, views: int) -> ShardInfo:
-    """Makes the same shard as ``seal_shard`` from bytes that ``encode_members`` returned.
-
-    Args:
-        path: Path of the finished shard.
-        pieces: Bytes of the members of all samples, in order.
-        objects: Number of objects that the samples show.
-        views: Number of samples.
-    """
-    with _sealed(path) as stream:
+    """Makes the same shard as ``seal_shard`` from what ``encode_members`` returned for pieces of all samples."""
+    with atomic_write(path) as file:
+        stream = _HashedStream(file)
         for piece in pieces:
             stream.write(piece)
         stream.write(end_of_archive(stream.size))
@@ -87,12 +75,6 @@ class _HashedStream:
         return ShardInfo(
             name=path.name, bytes=self.size, sha256=self._digest.hexdigest(), objects=objects, views=views
         )
-
-
-@contextmanager
-def _sealed(path: Path) -> Iterator[_HashedStream]:
-    with atomic_write(path) as stream:
-        yield _HashedStream(stream)
 
 
 def _opened(stream: IO[bytes]) -> tarfile.TarFile:

@@ -6,7 +6,7 @@ from importlib.resources import files
 import pytest
 from jsonschema import Draft202012Validator
 
-from shards.json_schema import SCHEMA_PATH, schema_text
+from shards.json_schema import schema_text
 from shards.schema import INDEX_NAME
 
 
@@ -23,7 +23,7 @@ def content_of(folder) -> dict:
 
 @pytest.mark.processes
 def test_the_schema_that_is_kept_is_the_one_of_the_dataset_format():
-    assert SCHEMA_PATH.read_text() == schema_text()
+    assert files("shards").joinpath("dataset.schema.json").read_text() == schema_text()
 
 
 def test_a_dataset_s_index_is_valid(validator, toy_dataset):

@@ -12,10 +12,9 @@ from iebench.evaluation.intervals import LEVEL, Bootstrap, percentile_interval
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference between the scores of two methods on the same objects.
+    """The score of one method minus that of another on the same objects.
 
     Attributes:
-        value: Score of the first minus that of the second.
         low: Lower end of the 95 % interval; None if there is no interval.
         high: Upper end of the 95 % interval; None if there is no interval.
         seeds: Number of runs of the first and of the second method.
@@ -37,12 +36,10 @@ class SeedSummary:
     """Summary of a metric over runs that differ only in their seed.
 
     Attributes:
-        mean: Mean over the runs.
         spread: Standard deviation over the runs; None for a single run.
         number: Number of runs.
         low: Lower end of the mean's 95 % interval; None if there is no interval.
-        high: Upper end of the mean's 95 % interval; None if there is no interval.
-        chance: Chance level of the metric.
+        high: Upper end of the 95 % interval; None if there is no interval.
         objects: Number of objects that were resampled.
     """
 
@@ -124,15 +121,14 @@ class _Group:
 
     @staticmethod
     def from_runs(runs: Sequence[Bootstrap]) -> "_Group | None":
-        values = [run.value for run in runs]
-        known = [value for value in values if value is not None]
-        if not known or len(known) < len(values):
+        values = [run.value for run in runs if run.value is not None]
+        if not values or len(values) < len(runs):
             return None
         if len({run.objects for run in runs}) > 1:
             raise ValueError("runs are pooled on the same objects only")
-        variance = float(np.var(known, ddof=1)) if len(known) > 1 else 0.0
+        variance = float(np.var(values, ddof=1)) if len(values) > 1 else 0.0
         resampled = np.mean([run.resampled for run in runs], axis=0)
-        return _Group(float(np.mean(known)), variance, len(known), resampled)
+        return _Group(float(np.mean(values)), variance, len(values), resampled)
 
 
 def _combined(

@@ -7,12 +7,14 @@ every metric and every network, which pairs their differences.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import numpy as np
+
+from shards.files import atomic_write
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -60,11 +62,9 @@ class Estimate:
 class PerObject:
     """The contributions of all objects to one metric.
 
-    The columns of ``values`` depend on the statistic; the constructor of each says which they are.
-
     Attributes:
         statistic: Way in which the metric is computed.
-        values: Contributions (objects, columns) float.
+        values: Contributions (objects, columns) float; the constructor of each statistic says which columns.
         chance: Chance level; None if the metric has none.
     """
 
@@ -87,20 +87,15 @@ class PerObject:
 
     @staticmethod
     def mean_of(values: np.ndarray, chance: float | None = None) -> "PerObject":
-        """Returns a metric that is the mean over all views of all objects; columns as of ``ratio``.
-
-        Args:
-            values: Values (objects, views) float; NaN is left out.
-            chance: Chance level.
-        """
+        """Returns the mean over all views of values (objects, views), where NaN is left out; columns as of ``ratio``."""
         there = np.isfinite(values)
         return PerObject.ratio(there.sum(axis=1), np.where(there, values, 0).sum(axis=1), chance)
 
     @staticmethod
     def class_mean(number: np.ndarray, total: np.ndarray, chance: float | None = None) -> "PerObject":
-        """Returns the mean over classes of total / number; columns [a number for each class, a total for each].
+        """Returns the mean over classes of total / number, both (objects, classes).
 
-        Both are (objects, classes).
+        Columns [a number for each class, a total for each class].
         """
         return PerObject("class_mean", np.concatenate((number, total), axis=1).astype(np.float64), chance)
 
@@ -122,47 +117,30 @@ class PerObject:
 
     @staticmethod
     def median(values: np.ndarray, chance: float | None = None) -> "PerObject":
-        """Returns the median of all pairs; a column for each pair.
-
-        Args:
-            values: Values (objects, pairs); NaN where an object has fewer.
-            chance: Chance level.
-        """
+        """Returns the median of values (objects, pairs), NaN where an object has fewer; a column for each pair."""
         return PerObject("median", values, chance)
 
     @staticmethod
     def auc(usual: np.ndarray, other: np.ndarray, chance: float | None = 0.5) -> "PerObject":
         """Returns the probability that a usual view scores higher than another one, ties counted half.
 
-        Columns [k, k scores of usual views, scores of other views].
-
-        Args:
-            usual: Scores (objects, k) of usual views; NaN where an object has fewer.
-            other: Scores (objects, other views); NaN where an object has fewer.
-            chance: Chance level.
+        Columns [k, k scores of usual views, scores of other views]; a score is NaN where an object has fewer views.
         """
         k = np.full((len(usual), 1), usual.shape[1])
         return PerObject("auc", np.concatenate((k, usual, other), axis=1).astype(np.float32), chance)
 
-    def with_chance(self, chance: float | None) -> "PerObject":
-        """Returns this metric with another chance level."""
-        return replace(self, chance=chance)
-
     @property
     def objects(self) -> int:
-        """Number of objects."""
         return len(self.values)
 
     @property
     def value(self) -> float | None:
         """Computes the metric over all objects; returns None if it is undefined."""
-        return _finite(self.over(np.ones((1, self.objects)))[0])
+        value = float(self.over(np.ones((1, self.objects)))[0])
+        return value if math.isfinite(value) else None
 
     def over(self, counts: np.ndarray) -> np.ndarray:
-        """Computes the metric of resamples.
-
-        Args:
-            counts: Numbers of times (resamples, objects) that each object was drawn.
+        """Computes the metric of resamples from the numbers of times (resamples, objects) that each object was drawn.
 
         Returns:
             (resamples,) float64, NaN if a resample leaves the metric undefined.
@@ -192,8 +170,6 @@ class Bootstrap:
     Attributes:
         value: Value of the metric; None if it is undefined.
         resampled: Values (resamples,) float64, NaN if undefined; empty with fewer than two objects.
-        chance: Chance level; None if the metric has none.
-        objects: Number of objects.
         note: Reason why the value is missing; empty if it is not.
     """
 
@@ -215,13 +191,7 @@ class Bootstrap:
 def bootstrap_all(
     metrics: Mapping[str, PerObject], resamples: int = RESAMPLES, seed: int = SEED
 ) -> dict[str, Bootstrap]:
-    """Bootstraps many metrics at once, which share their resamples; metrics of as many objects are paired.
-
-    Args:
-        metrics: Metrics by name.
-        resamples: Number of resamples.
-        seed: Seed of the resamples.
-    """
+    """Bootstraps many metrics at once, which share their resamples; metrics of as many objects are paired."""
     found = {}
     for objects in dict.fromkeys(metric.objects for metric in metrics.values()):
         group = {name: metric for name, metric in metrics.items() if metric.objects == objects}
@@ -238,19 +208,14 @@ def _resample(metrics: Sequence[PerObject], resamples: int, seed: int) -> np.nda
     """Computes the metrics (metrics, resamples); all sums of a chunk of resamples are one matrix product."""
     drawn = resample_counts(metrics[0].objects, resamples, seed)
     linear = [metric for metric in metrics if metric.statistic not in _FROM_PAIRS]
-    columns = (
-        np.concatenate([metric.values for metric in linear], axis=1)
-        if linear
-        else np.empty((drawn.shape[1], 0))
-    )
+    columns = np.concatenate([np.empty((drawn.shape[1], 0)), *(metric.values for metric in linear)], axis=1)
     ends = np.cumsum([0, *(metric.values.shape[1] for metric in linear)])
     found = np.empty((len(metrics), resamples))
     for start in range(0, resamples, CHUNK):
         counts = drawn[start : start + CHUNK].astype(np.float64)
-        sums = iter(np.split(counts @ columns, ends[1:-1], axis=1) if linear else ())
+        sums = iter(np.split(counts @ columns, ends[1:-1], axis=1))
         for number, metric in enumerate(metrics):
-            is_linear = metric.statistic not in _FROM_PAIRS
-            chunk = metric.of_sums(next(sums)) if is_linear else metric.over(counts)
+            chunk = metric.over(counts) if metric.statistic in _FROM_PAIRS else metric.of_sums(next(sums))
             found[number, start : start + CHUNK] = chunk
     return found
 
@@ -277,32 +242,29 @@ def save_per_object(path: Path, metrics: Mapping[str, PerObject]) -> None:
         path: File, which is written whole or not at all.
         metrics: Metrics by name; no name may hold ``|``.
     """
+    with atomic_write(path) as file:
+        write_per_object(file, metrics)
+
+
+def write_per_object(file: IO[bytes], metrics: Mapping[str, PerObject]) -> None:
+    """Writes what ``save_per_object`` stores into an open file."""
     arrays = {f"{metric.statistic}|{name}": metric.values for name, metric in metrics.items()}
-    arrays |= {
-        f"chance|{name}": np.array(metric.chance)
-        for name, metric in metrics.items()
-        if metric.chance is not None
-    }
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        np.savez_compressed(file, **arrays)
-    partial.replace(path)
+    for name, metric in metrics.items():
+        if metric.chance is not None:
+            arrays[f"chance|{name}"] = np.array(metric.chance)
+    np.savez_compressed(file, **arrays)
 
 
-def load_per_object(path: Path) -> dict[str, PerObject]:
+def load_per_object(source: Path | IO[bytes]) -> dict[str, PerObject]:
     """Reads what ``save_per_object`` stored."""
-    with np.load(path, allow_pickle=False) as arrays:
-        metrics: dict[str, PerObject] = {}
+    with np.load(source, allow_pickle=False) as arrays:
+        metrics = {}
         for key in arrays.files:
             statistic, _, name = key.partition("|")
             if statistic != "chance":
                 chance = float(arrays[f"chance|{name}"]) if f"chance|{name}" in arrays else None
                 metrics[name] = PerObject(statistic, arrays[key], chance)
     return metrics
-
-
-def _mean(sums: np.ndarray) -> np.ndarray:
-    return sums[..., 1] / sums[..., 0]
 
 
 def _class_mean(sums: np.ndarray) -> np.ndarray:
@@ -320,7 +282,7 @@ def _r2(sums: np.ndarray) -> np.ndarray:
 
 
 _FROM_SUMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "mean": _mean,
+    "mean": lambda sums: sums[..., 1] / sums[..., 0],
     "class_mean": _class_mean,
     "r2": _r2,
 }
@@ -394,7 +356,3 @@ def percentile_interval(resampled: np.ndarray) -> tuple[float | None, float | No
         return None, None
     low, high = np.quantile(known, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     return float(low), float(high)
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

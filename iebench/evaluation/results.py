@@ -6,7 +6,6 @@ A run keeps its evaluations side by side, one file for each name: ``RUN/evaluati
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -21,7 +20,6 @@ from shards.files import write_text
 FORMAT = 2
 FOLDER = "evaluations"
 TRAINED, UNTRAINED = "trained", "untrained"
-OBJECTS_SUFFIX = ".objects.npz"
 
 
 class ScoreKey(NamedTuple):
@@ -64,13 +62,10 @@ class ScoreKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Score:
-    """One number of one network.
+    """One number of one network, under the names of its ``ScoreKey``.
 
     Attributes:
         network: ``trained`` or ``untrained``; an encoder that is no run counts as ``trained``.
-        task: Name of the task, such as ``classification``, ``rotation`` or ``retrieval``.
-        part: Part of the representation, such as ``all``; for retrieval, queries and gallery, such as ``val-val``.
-        metric: Name of the metric, such as ``top1`` or ``r2``.
         estimate: Number with its interval and its chance level.
     """
 
@@ -105,7 +100,6 @@ class EvaluatedNetwork:
 
     Attributes:
         role: ``trained`` or ``untrained``; ``title`` in JSON.
-        encoder: Name of the encoder.
         fingerprint: SHA-256 of the weights and of how images are prepared.
         dimension: Width of the representation.
         groups: Groups of transformations that its predictor is told; empty without a predictor.
@@ -123,12 +117,9 @@ class EvaluatedData:
     """A split of a dataset that an evaluation used.
 
     Attributes:
-        location: Folder or address of the dataset.
+        location: Folder or address of the dataset; ``place`` in JSON.
         sha256: SHA-256 of the dataset's index, which holds those of its shards.
         split: ``train`` or ``val``.
-        objects: Number of objects.
-        views_per_object: Number of views of each object.
-        classes: Number of classes.
         image_size: Height and width of its images in pixels.
         variant: Variant of the dataset: ``3diebench``, ``translated``, ``ood``, or another name for other latents.
     """
@@ -173,10 +164,7 @@ class Evaluation:
 
     def find(self, network: str, task: str, part: str, metric: str) -> Estimate | None:
         """Returns the estimate of one score; None if there is no such score."""
-        for score in self.scores:
-            if score.network == network and score.key == (task, part, metric):
-                return score.estimate
-        return None
+        return self.estimates_of(network).get(ScoreKey(task, part, metric))
 
     def estimates_of(self, network: str) -> dict[ScoreKey, Estimate]:
         """Returns the estimates of one network."""
@@ -213,25 +201,19 @@ _ADAPTER = TypeAdapter(Evaluation)
 
 @dataclass(frozen=True)
 class EvaluationFile:
-    """The file of one evaluation.
-
-    Attributes:
-        folder: Folder of the run, or of another encoder's results.
-        name: Name of the evaluation.
-    """
+    """The file of one evaluation in the folder of a run, or of another encoder's results."""
 
     folder: Path
     name: str
 
     @property
     def path(self) -> Path:
-        """Path of the JSON file."""
         return self.folder / FOLDER / f"{self.name}.json"
 
     @property
     def objects_path(self) -> Path:
         """Path of the file with the contributions of objects to scores."""
-        return self.folder / FOLDER / f"{self.name}{OBJECTS_SUFFIX}"
+        return self.folder / FOLDER / f"{self.name}.objects.npz"
 
     def read(self) -> Evaluation:
         """Reads the evaluation.
@@ -258,7 +240,7 @@ class EvaluationFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_text(self.path, evaluation.to_json())
 
-    def per_object(self) -> Mapping[str, PerObject]:
+    def per_object(self) -> dict[str, PerObject]:
         """Reads the contributions of objects to each score, by ``Score.stored_name``; empty if none were stored."""
         return load_per_object(self.objects_path) if self.objects_path.is_file() else {}
 
@@ -280,12 +262,7 @@ def read_evaluation(folder: Path, name: str | None = None) -> Evaluation:
         UsageError: The run has no such evaluation, or only one of an older version.
         IebenchError: The file cannot be read.
     """
-    if name is None:
-        names = evaluation_names(folder)
-        if not names:
-            raise UsageError(_no_evaluation(folder))
-        name = names[-1]
-    return EvaluationFile(folder, name).read()
+    return EvaluationFile(folder, _existing_names(folder)[-1] if name is None else name).read()
 
 
 def read_evaluations(folder: Path) -> list[Evaluation]:
@@ -295,19 +272,11 @@ def read_evaluations(folder: Path) -> list[Evaluation]:
         UsageError: The run has none, or only one of an older version.
         IebenchError: A file cannot be read.
     """
-    names = evaluation_names(folder)
-    if not names:
-        raise UsageError(_no_evaluation(folder))
-    return [EvaluationFile(folder, name).read() for name in names]
+    return [EvaluationFile(folder, name).read() for name in _existing_names(folder)]
 
 
 def default_name(test_location: str, fit_location: str | None = None) -> str:
-    """Returns the default name of an evaluation: the dataset's, followed by that of the probes if it differs.
-
-    Args:
-        test_location: Folder or address of the dataset that is evaluated.
-        fit_location: Folder or address of the dataset to which probes are fitted, if it differs.
-    """
+    """Returns the default name of an evaluation: the dataset's, followed by that of the probes if it differs."""
     name = _last_word(test_location)
     return name if fit_location is None else f"{name}-fit-{_last_word(fit_location)}"
 
@@ -330,8 +299,14 @@ def _last_word(location: str) -> str:
     return next((word for word in reversed(words) if word), "evaluation")
 
 
-def _no_evaluation(folder: Path) -> str:
+def _existing_names(folder: Path) -> list[str]:
+    """Lists the names of the evaluations as ``evaluation_names`` does; raises a UsageError if there is none."""
+    names = evaluation_names(folder)
+    if names:
+        return names
     hint = f"run `iebench eval {folder} --data DATASET` first"
     if (folder / "eval.json").is_file():
-        return f"{folder}/eval.json is of an older iebench, which measured other quantities; {hint}"
-    return f"{folder} has not been evaluated; {hint}"
+        raise UsageError(
+            f"{folder}/eval.json is of an older iebench, which measured other quantities; {hint}"
+        )
+    raise UsageError(f"{folder} has not been evaluated; {hint}")

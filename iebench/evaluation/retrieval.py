@@ -79,11 +79,10 @@ def search_gallery(
     """
     gallery = F.normalize(gallery, dim=1)
     slack = 8 * torch.finfo(gallery.dtype).eps
+    size = max(1, SIMILARITIES_IN_MEMORY // min(len(gallery), 2**16))
     ranks, nearest, similarities, done = [gallery.new_empty(0).double()], [], [], 0
     for chunk in steered:
-        for queries in F.normalize(chunk, dim=1).split(
-            max(1, SIMILARITIES_IN_MEMORY // min(len(gallery), 2**16))
-        ):
+        for queries in F.normalize(chunk, dim=1).split(size):
             best = queries.new_full((len(queries),), -torch.inf)
             row = torch.zeros(len(queries), dtype=torch.int64, device=queries.device)
             rank = torch.ones(len(queries), dtype=torch.float64, device=queries.device)
@@ -111,41 +110,32 @@ def search_gallery(
 def rotation_errors(first: Tensor, second: Tensor) -> Tensor:
     """Computes rotation errors as PRE counts them: 1 - <q1, q2>², 0 for equal poses, 1 for half a turn.
 
-    Args:
-        first: Extrinsic xyz angles (batch, 3), rad.
-        second: Extrinsic xyz angles (batch, 3), rad.
+    Both arguments are extrinsic xyz angles (batch, 3), rad.
     """
     overlap = (quaternion_from_euler(first) * quaternion_from_euler(second)).sum(dim=1)
     return 1 - overlap.pow(2)
 
 
 def mrr_by_object(ranks: Tensor, candidates: int) -> PerObject:
-    """Computes the mean reciprocal rank by object, with the chance level of a random order.
+    """Computes the mean reciprocal rank of ranks (objects, targets) among ``candidates`` views, by object.
 
-    Args:
-        ranks: Ranks (objects, targets), 1 is best.
-        candidates: Number of views that were ranked.
+    Its chance level is that of a random order.
     """
     return PerObject.mean_of((1 / ranks.double()).cpu().numpy(), chance_mrr(candidates))
 
 
 def hits_by_object(ranks: Tensor, k: int, candidates: int) -> PerObject:
-    """Computes H@k, the share of targets among the first k, by object, with the chance level of a random order.
+    """Computes H@k, the share of ranks (objects, targets) that are at most k, by object.
 
-    Args:
-        ranks: Ranks (objects, targets), 1 is best.
-        k: Number of views that count as found.
-        candidates: Number of views that were ranked.
+    Its chance level is that of a random order of ``candidates`` views.
     """
     return PerObject.mean_of((ranks <= k).double().cpu().numpy(), min(1.0, k / candidates))
 
 
 def pre_by_object(errors: Tensor, constant: float) -> PerObject:
-    """Computes the prediction retrieval error (PRE), the mean rotation error of retrieved views, by object.
+    """Computes the prediction retrieval error (PRE), the mean of rotation errors (objects, targets), by object.
 
-    Args:
-        errors: Rotation errors (objects, targets) from ``rotation_errors``; lower is better.
-        constant: Chance level, from ``constant_pre``.
+    Its chance level is ``constant``, which ``constant_pre`` gives; lower is better.
     """
     return PerObject.mean_of(errors.double().cpu().numpy(), constant)
 
@@ -156,16 +146,9 @@ def chance_mrr(candidates: int) -> float:
 
 
 def random_pre(queries: Tensor, gallery: Tensor) -> Tensor:
-    """Computes the expected rotation error of a view drawn at random; 0.625 on average on 3DIEBench.
+    """Computes the expected rotation error (queries,) float64 of a view drawn at random; 0.625 on average on 3DIEBench.
 
-    It is ``1 - qᵀ M q`` with ``M`` the mean of ``g gᵀ`` over the gallery's quaternions.
-
-    Args:
-        queries: Angles (queries, 3) of the targets, rad.
-        gallery: Angles (rows, 3) of the gallery, rad.
-
-    Returns:
-        (queries,) float64.
+    It is ``1 - qᵀ M q`` with ``M`` the mean of ``g gᵀ`` over the gallery's quaternions. Angles are (views, 3), rad.
     """
     rows, asked = (quaternion_from_euler(angles.double()) for angles in (gallery, queries))
     moment = rows.T @ rows / len(rows)
@@ -175,12 +158,7 @@ def random_pre(queries: Tensor, gallery: Tensor) -> Tensor:
 def constant_pre(queries: Tensor, gallery: Tensor) -> Tensor:
     """Computes the rotation error of always answering the gallery's pose nearest to no rotation; 0.446 on 3DIEBench.
 
-    Args:
-        queries: Angles (queries, 3) of the targets, rad.
-        gallery: Angles (rows, 3) of the gallery, rad.
-
-    Returns:
-        (queries,) float64.
+    Angles are (views, 3), rad; the result is (queries,) float64.
     """
     rows = gallery.double()
     answer = rows[quaternion_from_euler(rows)[:, 3].abs().argmax()]

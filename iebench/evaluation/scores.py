@@ -55,84 +55,50 @@ def constant_r2(expected: Tensor) -> float | None:
     """Computes the pooled ``r2`` of the best constant predictor, which predicts each component's mean.
 
     It is 0.23 for 3DIEBench's relative rotations, 0.46 for the rotation of a single view, 0 for differences of hue.
-
-    Args:
-        expected: Targets (pairs, dimension) or (objects, pairs, dimension).
+    Targets are (pairs, dimension) or (objects, pairs, dimension).
     """
     expected = expected.flatten(0, -2).double()
     return r2(expected.mean(dim=0).expand_as(expected), expected)
 
 
 def r2_by_object(predicted: Tensor, expected: Tensor) -> PerObject:
-    """Computes the pooled ``r2`` by object; its chance level is ``constant_r2``.
-
-    Args:
-        predicted: Predictions (objects, pairs, dimension).
-        expected: Targets (objects, pairs, dimension).
-    """
-    return _r2_sums(predicted, expected, pooled=True).with_chance(constant_r2(expected))
+    """Computes ``r2`` of arrays (objects, pairs, dimension) by object; its chance level is ``constant_r2``."""
+    return _r2_sums(predicted, expected, pooled=True, chance=constant_r2(expected))
 
 
 def r2_per_component_by_object(predicted: Tensor, expected: Tensor) -> PerObject:
-    """Computes ``r2_per_component`` by object; its chance level is 0.
-
-    Args:
-        predicted: Predictions (objects, pairs, dimension).
-        expected: Targets (objects, pairs, dimension).
-    """
-    return _r2_sums(predicted, expected, pooled=False).with_chance(0.0)
+    """Computes ``r2_per_component`` of arrays (objects, pairs, dimension) by object; its chance level is 0."""
+    return _r2_sums(predicted, expected, pooled=False, chance=0.0)
 
 
 def rotation_angles(predicted: Tensor, expected: Tensor) -> Tensor:
     """Computes the angles between predicted and true rotations, in degrees, in [0, 180].
 
-    Args:
-        predicted: Quaternions (..., 4) of any length; q and -q are the same rotation.
-        expected: Unit quaternions (..., 4).
+    True rotations are unit quaternions (..., 4), predicted ones of any length; q and -q are the same rotation.
     """
     cosine = (F.normalize(predicted.double(), dim=-1) * expected.double()).sum(dim=-1).abs().clamp(max=1)
     return torch.rad2deg(2 * torch.acos(cosine))
 
 
 def median_angle_degrees(predicted: Tensor, expected: Tensor) -> float:
-    """Computes the median angle between rotations given as quaternions, in degrees, in [0, 180].
-
-    Args:
-        predicted: Quaternions (pairs, 4) of any length.
-        expected: Unit quaternions (pairs, 4).
-    """
+    """Computes the median angle between rotations, in degrees, in [0, 180]; see ``rotation_angles``."""
     return float(np.median(rotation_angles(predicted, expected).cpu().numpy()))
 
 
 def median_angle_by_object(predicted: Tensor, expected: Tensor) -> PerObject:
-    """Computes the median angle by object; its chance level is that of the best constant rotation.
+    """Computes the median angle by object, of quaternions (objects, pairs, 4) as ``rotation_angles`` takes them.
 
-    Args:
-        predicted: Quaternions (objects, pairs, 4) of any length.
-        expected: Unit quaternions (objects, pairs, 4).
+    Its chance level is that of the best constant that a probe can learn: the mean quaternion, at unit length.
     """
     angles = rotation_angles(predicted, expected)
-    constant = mean_rotation(expected.flatten(0, 1)).expand_as(expected)
-    chance = median_angle_degrees(constant.flatten(0, 1), expected.flatten(0, 1))
+    quaternions = expected.flatten(0, 1)
+    constant = F.normalize(quaternions.double().mean(dim=0), dim=0).expand_as(quaternions)
+    chance = median_angle_degrees(constant, quaternions)
     return PerObject.median(angles.flatten(1).float().cpu().numpy(), chance)
 
 
-def mean_rotation(quaternions: Tensor) -> Tensor:
-    """Computes the constant that a probe of quaternions learns: their mean, as a unit quaternion.
-
-    Args:
-        quaternions: Unit quaternions (pairs, 4).
-    """
-    return F.normalize(quaternions.double().mean(dim=0), dim=0)
-
-
 def accuracy_by_object(hits: Tensor, chance: float | None) -> PerObject:
-    """Computes the share of hits by object.
-
-    Args:
-        hits: Hits (objects, views) bool.
-        chance: Chance level; None if there is none.
-    """
+    """Computes the share of hits (objects, views) bool by object; ``chance`` is None if there is no chance level."""
     return PerObject.mean_of(hits.double().cpu().numpy(), chance)
 
 
@@ -171,11 +137,7 @@ def majority_chance(train_labels: Tensor, val_labels: Tensor, k: int = 1) -> flo
 
 
 def batch_r2(predicted: Tensor, expected: Tensor) -> Tensor:
-    """Computes the pooled ``r2`` of a training batch on its device, so that nothing waits for it.
-
-    Args:
-        predicted: Predictions (pairs, dimension).
-        expected: Targets (pairs, dimension).
+    """Computes the pooled ``r2`` of a training batch (pairs, dimension) on its device, so that nothing waits for it.
 
     Returns:
         A scalar; NaN if all targets are equal.
@@ -186,15 +148,11 @@ def batch_r2(predicted: Tensor, expected: Tensor) -> Tensor:
     return torch.where(total > 0, 1 - residual / total, math.nan)
 
 
-def _r2_sums(predicted: Tensor, expected: Tensor, pooled: bool) -> PerObject:
-    """Computes, by object, the number of targets and the sums of centered targets, their squares and squared residuals.
+def _r2_sums(predicted: Tensor, expected: Tensor, pooled: bool, chance: float | None = None) -> PerObject:
+    """Computes by object the sums from which R² follows, with all components as one if ``pooled``.
 
-    Targets are centered by the mean of all, which leaves R² as it is and keeps its sums exact.
-
-    Args:
-        predicted: Predictions (objects, pairs, dimension), or (pairs, dimension) of one object.
-        expected: Targets in the shape of ``predicted``.
-        pooled: Whether all components count as one.
+    Arrays are (objects, pairs, dimension), or (pairs, dimension) of one object. Targets are centered by the mean of all,
+    which leaves R² as it is and keeps its sums exact.
     """
     targets, guesses = (
         values.double().cpu().reshape(1 if values.ndim == 2 else len(values), -1, values.shape[-1]).numpy()
@@ -205,4 +163,4 @@ def _r2_sums(predicted: Tensor, expected: Tensor, pooled: bool) -> PerObject:
         targets, guesses = (values.reshape(len(values), -1, 1) for values in (targets, guesses))
     centered = targets - targets.mean(axis=(0, 1))
     centered[..., np.ptp(targets, axis=(0, 1)) <= CONSTANT * scale] = 0
-    return PerObject.r2(centered, targets - guesses)
+    return PerObject.r2(centered, targets - guesses, chance)

@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -93,19 +93,9 @@ def evaluate_requests(
 ) -> list[Evaluation]:
     """Evaluates encoders together: one pass over the shards, and probes fitted at once.
 
-    Results are written score by score, so that an evaluation that was stopped resumes with the next score.
-
-    Args:
-        requests: Encoders, each with the folder of its result.
-        data: Folder of the dataset on whose validation split everything is measured.
-        fit: Folder of the dataset to whose training split probes are fitted; None for ``data``.
-        config: Protocol and lengths.
-        processes: Processes that share the work; each of them must make this call.
-        name: Name of the evaluation; by default that of the dataset.
-        keeps_features: Whether features are kept in ``FOLDER/features/NAME``.
-        existing: Treatment of an earlier evaluation of the same name.
-        suites: Suites to measure; scores of other suites in the file are kept.
-        ood: Folder of a dataset outside the training range, as a further test of ``robustness``.
+    Results are written score by score, so that an evaluation that was stopped resumes with the next score; scores of
+    other suites in the file are kept. All ``processes`` must make this call. With ``keeps_features``, features stay
+    in ``FOLDER/features/NAME``. The other arguments are those of ``evaluate_encoder``.
 
     Returns:
         The results, in every process.
@@ -135,24 +125,18 @@ def evaluate_requests(
         if processes.is_first and not keeps_features:
             for folder in folders:
                 shutil.rmtree(folder, ignore_errors=True)
-                _remove_if_empty(folder.parent)
+                with suppress(OSError):  # another evaluation's features are there
+                    folder.parent.rmdir()
     return results
 
 
 def as_encoder(
     network: Encoder | Callable[[Tensor], Tensor],
-    transform: Callable[[Tensor], Tensor] | None = None,
-    parts: Mapping[str, tuple[int, int]] | None = None,
-    predictor: EmbeddingPredictor | None = None,
+    transform: Callable[[Tensor], Tensor] | None,
+    parts: Mapping[str, tuple[int, int]] | None,
+    predictor: EmbeddingPredictor | None,
 ) -> Encoder:
-    """Wraps a network or function as an encoder; an ``Encoder`` without additions is returned as it is.
-
-    Args:
-        network: Network or function from images to vectors (batch, dimension).
-        transform: Function from uint8 images to what the network takes.
-        parts: Columns (start, stop) of each named part of the representation.
-        predictor: Predictor that moves embeddings by a transformation.
-    """
+    """Wraps a network or function as an encoder; an ``Encoder`` without additions is returned as it is."""
     if isinstance(network, Encoder) and transform is None and parts is None and predictor is None:
         return network
     name = getattr(network, "name", None) or getattr(network, "__name__", type(network).__name__)
@@ -162,12 +146,7 @@ def as_encoder(
 
 
 class WithTransform(nn.Module):
-    """A network behind a function that prepares its images.
-
-    Args:
-        transform: Function from uint8 images to what the network takes.
-        network: Network or function from images to vectors.
-    """
+    """A network behind a function that prepares its images."""
 
     def __init__(self, transform: Callable[[Tensor], Tensor], network: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -175,7 +154,6 @@ class WithTransform(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        """Prepares the images and applies the network."""
         return self.network(self.transform(images))
 
 
@@ -189,8 +167,3 @@ def _scratch_folder(processes: Processes) -> Iterator[Path]:
     finally:
         if processes.is_first:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove_if_empty(folder: Path) -> None:
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()

@@ -1,34 +1,16 @@
 """Reads the features of several networks on the splits of an evaluation, and computes those that are missing."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
-from iebench.backbones.encoder import Encoder
+from iebench.backbones.encoder import ALL
 from iebench.evaluation.corruptions import ShownViews
 from iebench.evaluation.features import Features, FeatureSource, FeatureStore, extract_features
 from iebench.evaluation.protocol import EvaluationConfig
+from iebench.evaluation.score_store import NetworkRecord
 from iebench.evaluation.splits import Split
 from iebench.training.launch import read_launch
 from iebench.training.processes import Processes
 from shards.loader import loader_workers
-
-
-@dataclass(frozen=True)
-class SourceNetwork:
-    """A network whose features are read.
-
-    Attributes:
-        encoder: The network, on the device of this process.
-        fingerprint: Hash that ``fingerprint_of_encoder`` gives.
-        dimension: Width of the representation.
-        home: Folder in which its features are kept.
-    """
-
-    encoder: Encoder
-    fingerprint: str
-    dimension: int
-    home: Path
 
 
 class FeatureReader:
@@ -38,7 +20,7 @@ class FeatureReader:
         networks: Networks by name.
         config: Settings with the number of views in a batch and of decoding processes.
         processes: Processes that share the work; each of them must ask for each split.
-        shares_features: Whether networks of one fingerprint use the files of the first of them; else each has its own.
+        shares_features: Whether networks of one encoder use the files of the first of them; else each has its own.
 
     Attributes:
         by_network: Features that were read, by network and by the name that they are stored as.
@@ -46,15 +28,15 @@ class FeatureReader:
 
     def __init__(
         self,
-        networks: Mapping[str, SourceNetwork],
+        networks: Mapping[str, NetworkRecord],
         config: EvaluationConfig,
         processes: Processes,
-        shares_features: bool = True,
+        shares_features: bool,
     ) -> None:
         first: dict[str, str] = {}
         self._sharers: dict[str, list[str]] = {}
         for name, network in networks.items():
-            owner = first.setdefault(network.fingerprint, name) if shares_features else name
+            owner = first.setdefault(network.encoder_fingerprint, name) if shares_features else name
             self._sharers.setdefault(owner, []).append(name)
         self._networks = networks
         self._config = config
@@ -96,7 +78,6 @@ class FeatureReader:
             split.name,
             self._config.feature_batch_size,
             self._processes,
-            self._processes.device,
             loader_workers(self._config.workers, read_launch().local_count),
             shown,
         )
@@ -107,15 +88,16 @@ class FeatureReader:
                     self.by_network[name][stored_as] = features
 
 
-def _store(network: SourceNetwork, split: Split, stored_as: str, shown: ShownViews | None) -> FeatureStore:
+def _store(network: NetworkRecord, split: Split, stored_as: str, shown: ShownViews | None) -> FeatureStore:
     described = split.describe()
+    _, dimension = network.encoder.parts[ALL]
     source = FeatureSource(
-        network.fingerprint,
+        network.encoder_fingerprint,
         described.sha256,
         f"{split.name}, {shown}" if shown else split.name,
         described.objects,
         shown.rows_per_object if shown else described.views_per_object,
         len(split.index.latents),
-        network.dimension,
+        dimension,
     )
     return FeatureStore(network.home / stored_as, source)

@@ -53,12 +53,10 @@ class Features:
 
     @property
     def objects(self) -> int:
-        """Number of objects."""
         return self.representations.shape[0]
 
     @property
     def views(self) -> int:
-        """Number of views of each object."""
         return self.representations.shape[1]
 
 
@@ -70,9 +68,7 @@ class FeatureSource:
         fingerprint: SHA-256 of the encoder, as ``fingerprint_of_encoder`` gives it.
         data_sha256: SHA-256 of the dataset's index.
         split: Name of the split, ``train`` or ``val``, followed by the shown views unless all are shown as they are.
-        objects: Number of objects of the split.
         views_per_object: Number of rows of each object.
-        latents: Number of latents of a view.
         dimension: Width of the representation.
     """
 
@@ -86,18 +82,15 @@ class FeatureSource:
 
     @property
     def views(self) -> int:
-        """Number of views of the split."""
         return self.objects * self.views_per_object
 
 
 class Chunk(NamedTuple):
-    """Consecutive objects of a split whose features are saved together.
+    """Consecutive objects of a split, from ``start`` to before ``stop``, whose features are saved together.
 
     Attributes:
         number: Number among the chunks of the split, from 0.
         chunks: Number of chunks of the split.
-        start: Number of the first object.
-        stop: Number of the object behind the last.
     """
 
     number: int
@@ -106,17 +99,12 @@ class Chunk(NamedTuple):
     stop: int
 
 
+@dataclass(frozen=True)
 class FeatureStore:
-    """The folder with the features of one encoder on one split.
+    """The folder with the features of one encoder on one split, which ``prepare`` makes."""
 
-    Args:
-        folder: Folder, which ``prepare`` makes.
-        source: Identity of the features.
-    """
-
-    def __init__(self, folder: Path, source: FeatureSource) -> None:
-        self.folder = folder
-        self.source = source
+    folder: Path
+    source: FeatureSource
 
     @property
     def features_path(self) -> Path:
@@ -134,43 +122,39 @@ class FeatureStore:
 
     def prepare(self) -> None:
         """Makes the folder, and deletes features in it that are of another source or cut short."""
-        if self._meta() == self._expected_meta() and self._has_whole_arrays():
+        if self._has_whole_arrays():
             return
-        self.clear()
+        shutil.rmtree(self.folder, ignore_errors=True)
         (self.folder / "chunks").mkdir(parents=True)
         with self.features_path.open("wb") as stream:
-            header = {
-                "descr": "<f2",
-                "fortran_order": False,
-                "shape": (self.source.views, self.source.dimension),
-            }
+            shape = (self.source.views, self.source.dimension)
+            header = {"descr": "<f2", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(stream, header)
             stream.truncate(stream.tell() + 2 * self.source.views * self.source.dimension)
         write_text(self.folder / "meta.json", json.dumps(self._expected_meta(), indent=1) + "\n")
 
     def is_complete(self) -> bool:
         """Returns whether all features of the source are stored."""
-        return (
-            self._meta() == self._expected_meta()
-            and self._has_whole_arrays()
-            and (self.folder / "objects.json").is_file()
-        )
+        return self._has_whole_arrays() and (self.folder / "objects.json").is_file()
 
     def has(self, chunk: Chunk) -> bool:
-        """Returns whether a chunk is stored."""
         return self._chunk_path(chunk).is_file()
 
-    def put(self, chunk: Chunk, representations: np.ndarray, views: "ChunkViews") -> None:
+    def put(
+        self,
+        chunk: Chunk,
+        representations: np.ndarray,
+        latents: np.ndarray,
+        labels: np.ndarray,
+        names: list[tuple[str, str]],
+    ) -> None:
         """Saves a chunk: first its features, and once they are on disk, everything else.
 
-        Args:
-            chunk: Chunk to save.
-            representations: Representations (views, dimension) float16.
-            views: Latents, labels and names of the views.
+        Arrays are representations (views, dimension) float16, latents (views, number of latents) float64 and labels
+        (views,) int64; ``names`` has an item for each object.
         """
         with self.features_path.open("r+b") as stream:
-            header = np.lib.format.read_magic(stream)
-            assert header == (1, 0)
+            np.lib.format.read_magic(stream)
             np.lib.format.read_array_header_1_0(stream)
             width = 2 * self.source.dimension
             stream.seek(stream.tell() + chunk.start * self.source.views_per_object * width)
@@ -178,8 +162,8 @@ class FeatureStore:
             stream.flush()
             os.fsync(stream.fileno())
         with atomic_write(self._chunk_path(chunk)) as stream:
-            names = np.frombuffer(json.dumps(views.names).encode(), dtype=np.uint8)
-            np.savez(stream, latents=views.latents, labels=views.labels, names=names)
+            text = np.frombuffer(json.dumps(names).encode(), dtype=np.uint8)
+            np.savez(stream, latents=latents, labels=labels, names=text)
 
     def finish(self) -> None:
         """Joins the latents, labels and names of all chunks, once all chunks are stored."""
@@ -220,48 +204,26 @@ class FeatureStore:
                 "command again"
             ) from None
 
-    def clear(self) -> None:
-        """Removes the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
     def _chunk_path(self, chunk: Chunk) -> Path:
         return self.folder / "chunks" / f"{chunk.number:06d}-of-{chunk.chunks:06d}.npz"
 
     def _expected_meta(self) -> dict[str, object]:
         return {"format": _FORMAT, **asdict(self.source)}
 
-    def _meta(self) -> object:
-        try:
-            return json.loads((self.folder / "meta.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-
     def _has_whole_arrays(self) -> bool:
-        """Returns whether every array can be mapped, which fails if its file is cut short."""
+        """Returns whether the arrays are of the source and can be mapped, which fails if a file is cut short."""
         names = ["features.npy"]
         if (self.folder / "objects.json").is_file():
             names += ["latents.npy", "labels.npy"]
         try:
+            if json.loads((self.folder / "meta.json").read_text(encoding="utf-8")) != self._expected_meta():
+                return False
             shapes = [np.load(self.folder / name, mmap_mode="r", allow_pickle=False).shape for name in names]
         except (OSError, ValueError):
             return False
         return shapes[0] == (self.source.views, self.source.dimension) and all(
             shape[0] == self.source.views for shape in shapes
         )
-
-
-class ChunkViews(NamedTuple):
-    """Latents, labels and names of a chunk of views.
-
-    Attributes:
-        latents: Latents (views, number of latents) float64.
-        labels: Classes (views,) int64.
-        names: Pair (synset, object id) of each object.
-    """
-
-    latents: np.ndarray
-    labels: np.ndarray
-    names: list[tuple[str, str]]
 
 
 def extract_features(
@@ -271,24 +233,13 @@ def extract_features(
     split: str,
     batch_size: int,
     processes: Processes,
-    device: torch.device,
     workers: int = 0,
     shown: ShownViews | None = None,
 ) -> None:
     """Runs encoders over the views of a split in one pass over its shards.
 
-    Chunks that a store has already are not computed again. Processes share the chunks and must all see the stores.
-
-    Args:
-        encoders: Encoders on ``device``, each with the store of its features on this split.
-        data: The dataset's folder.
-        index: The dataset's index.
-        split: ``train`` or ``val``.
-        batch_size: Number of views in a batch of each process.
-        processes: The processes that share the work; all must ask for it.
-        device: Device of this process.
-        workers: Number of decoding processes beside each process.
-        shown: Views and conditions to read instead of every view as it is; the stores' sources count their rows.
+    Chunks that a store has already are not computed again. Processes share the chunks and must all see the stores. With
+    ``shown``, its views and conditions are read instead of every view as it is; the stores' sources count their rows.
 
     Raises:
         IebenchError: A shard cannot be read, its objects do not all have the same views, or an encoder fails.
@@ -300,15 +251,21 @@ def extract_features(
                 store.prepare()
     with processes.fail_together():
         for _, store in encoders:
-            _require_visible(store, processes)
+            if not store.features_path.is_file():
+                raise UsageError(
+                    f"process {processes.rank} does not see {store.folder}, which rank 0 made; nodes that evaluate "
+                    "together need one file system: choose --out on it"
+                )
     with processes.fail_together():
-        chunks = encoders[0][1].chunks() if encoders else []
-        waiting = [[pair for pair in encoders if not _is_kept(pair[1], chunk)] for chunk in chunks]
-        mine = [number for number in range(len(chunks)) if waiting[number]][processes.rank :: processes.count]
+        waiting = [
+            (chunk, [pair for pair in encoders if not (pair[1].is_complete() or pair[1].has(chunk))])
+            for chunk in encoders[0][1].chunks()
+        ]
+        mine = [(chunk, pairs) for chunk, pairs in waiting if pairs][processes.rank :: processes.count]
         if shown and any(condition != CLEAN for condition in shown.conditions):
             load_corrupt()
         per_object = shown.rows_per_object if shown else index.views_per_object
-        views = sum(chunks[number].stop - chunks[number].start for number in mine) * per_object
+        views = sum(chunk.stop - chunk.start for chunk, _ in mine) * per_object
         bar = tqdm(
             total=views,
             unit="img",
@@ -318,14 +275,14 @@ def extract_features(
             disable=not processes.is_first or not views,
         )
         with bar:
-            for number in mine:
-                share = (chunks[number].number, chunks[number].chunks)
+            for chunk, pairs in mine:
+                share = (chunk.number, chunk.chunks)
                 stream = (
                     ShownStream(data, index, split, batch_size, *share, shown)
                     if shown
                     else ViewStream(data, index, split, batch_size, *share)
                 )
-                _extract_chunk(waiting[number], data, stream, chunks[number], device, workers, bar)
+                _extract_chunk(pairs, data, stream, chunk, processes.device, workers, bar)
     with processes.fail_together():
         if processes.is_first:
             for _, store in encoders:
@@ -368,7 +325,7 @@ def _extract_chunk(
             f"an object in {data} lacks some of its {count} views; run `iebench verify {data}`"
         )
     for (_, store), kept in zip(encoders, representations, strict=True):
-        store.put(chunk, kept, ChunkViews(latents, labels, names[::count]))
+        store.put(chunk, kept, latents, labels, names[::count])
 
 
 def _half(vectors: Tensor, name: str) -> np.ndarray:
@@ -382,15 +339,3 @@ def _half(vectors: Tensor, name: str) -> np.ndarray:
             f"encoder {name} gives numbers beyond {_LARGEST:.0f}, which float16 cannot hold; scale its output down"
         )
     return vectors.half().cpu().numpy()
-
-
-def _is_kept(store: FeatureStore, chunk: Chunk) -> bool:
-    return store.is_complete() or store.has(chunk)
-
-
-def _require_visible(store: FeatureStore, processes: Processes) -> None:
-    if not store.features_path.is_file():
-        raise UsageError(
-            f"process {processes.rank} does not see {store.folder}, which rank 0 made; nodes that evaluate together "
-            "need one file system: choose --out on it"
-        )

@@ -9,15 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from iebench.backbones.encoder import Encoder
 from iebench.evaluation.intervals import Estimate, PerObject, bootstrap_all, save_per_object
 from iebench.evaluation.protocol import EvaluationConfig
-from iebench.evaluation.results import (
-    Evaluation,
-    EvaluationFile,
-    LeftOut,
-    Score,
-    ScoreKey,
-)
+from iebench.evaluation.results import Evaluation, EvaluationFile, LeftOut, Score, ScoreKey
 from iebench.methods.parts import transformations
 from shards.errors import UsageError
 from shards.origin import cache_root
@@ -29,8 +24,6 @@ Existing = Literal["keep", "replace", "redo"]
 _DECIDES_NO_NUMBER = {"feature_batch_size", "workers"}
 OOD = "ood"
 """The task of views outside the training range."""
-_OF_OTHER_DATA = {OOD}
-"""Tasks that use a dataset which the cache's key does not name."""
 
 
 @dataclass
@@ -38,16 +31,16 @@ class NetworkRecord:
     """One network under evaluation, with all scores that are known of it.
 
     Attributes:
+        encoder: The network, on the device of this process.
+        home: Folder in which its features are kept.
         fingerprint: Hash that ``fingerprint_of_network`` gives.
-        parts: Columns (start, stop) of each named part of the representation.
-        encoder_fingerprint: Hash that ``fingerprint_of_encoder`` gives.
-        predictor_fingerprint: Hash that ``fingerprint_of_predictor`` gives.
         known: Contributions of objects to each known score.
         left_out: Tasks of the standard suite that the dataset allows but this network does not.
     """
 
+    encoder: Encoder
+    home: Path
     fingerprint: str
-    parts: dict[str, tuple[int, int]]
     encoder_fingerprint: str
     predictor_fingerprint: str
     known: dict[ScoreKey, PerObject] = field(default_factory=dict)
@@ -100,9 +93,6 @@ class EvaluationInProgress:
     def restore(self, existing: Existing) -> None:
         """Reads the scores of the same evaluation from the file, if it exists.
 
-        Args:
-            existing: Treatment of an earlier evaluation of the same name.
-
         Raises:
             UsageError: The file holds another evaluation.
             IebenchError: The file cannot be read.
@@ -143,7 +133,6 @@ class EvaluationInProgress:
                 record.known[score.key] = contributions[score.stored_name]
 
     def _discard(self) -> None:
-        """Removes the existing file."""
         assert self.file is not None
         self.file.path.unlink()
         self.file.objects_path.unlink(missing_ok=True)
@@ -209,7 +198,7 @@ def deciding_settings(settings: EvaluationConfig) -> dict[str, object]:
 
 @lru_cache(maxsize=1)
 def code_sha256() -> str:
-    """Computes the SHA-256 of the code that measures, so that scores cached by other code are not used."""
+    """Computes the SHA-256 of the code that measures."""
     folder = Path(__file__).parent
     digest = hashlib.sha256()
     for path in [*sorted(folder.glob("*.py")), Path(transformations.__file__)]:
@@ -221,10 +210,6 @@ class UntrainedCache:
     """A cache of the scores of untrained networks, which are the same for every run of one backbone, seed and dataset.
 
     The file name contains a hash of the code that measures, so that scores measured by other code are not used.
-
-    Args:
-        evaluation: Header of an evaluation, with its datasets and settings.
-        record: Untrained network.
     """
 
     def __init__(self, evaluation: Evaluation, record: NetworkRecord) -> None:
@@ -240,33 +225,33 @@ class UntrainedCache:
         self._record = record
 
     def restore(self) -> None:
-        """Reads the cached scores; a file that cannot be read is removed."""
-        try:
-            cached = self._file.per_object()
-        except (OSError, ValueError, KeyError):
-            self._file.objects_path.unlink(missing_ok=True)
-            return
-        for name, contribution in cached.items():
+        """Reads the cached scores."""
+        for name, contribution in self._cached().items():
             key = ScoreKey.parse(name)
             for part in self._parts_at(key.part):
                 self._record.known.setdefault(key._replace(part=part), contribution)
 
     def store(self) -> None:
         """Adds the known scores to the cache."""
-        try:
-            cached = dict(self._file.per_object())
-        except (OSError, ValueError, KeyError):
-            cached = {}
+        cached = self._cached()
         for key, contribution in self._record.known.items():
-            if key.task not in _OF_OTHER_DATA:
+            if key.task != OOD:  # which is measured on a dataset that the cache's key does not name
                 cached[key._replace(part=self._stored_part(key.part)).text()] = contribution
         self._file.objects_path.parent.mkdir(parents=True, exist_ok=True)
         save_per_object(self._file.objects_path, cached)
 
+    def _cached(self) -> dict[str, PerObject]:
+        """Reads the file; one that cannot be read is removed."""
+        try:
+            return self._file.per_object()
+        except (OSError, ValueError, KeyError):
+            self._file.objects_path.unlink(missing_ok=True)
+            return {}
+
     def _stored_part(self, part: str) -> str:
         """Names a part in the cache by its columns, since names differ between methods; a gallery has the predictor's hash."""
-        if part in self._record.parts:
-            start, stop = self._record.parts[part]
+        if part in self._record.encoder.parts:
+            start, stop = self._record.encoder.parts[part]
             return f"{start}-{stop}"
         return f"{self._record.predictor_fingerprint}/{part}"
 
@@ -275,4 +260,4 @@ class UntrainedCache:
         fingerprint, is_gallery, gallery = stored_part.partition("/")
         if is_gallery:
             return [gallery] if fingerprint == self._record.predictor_fingerprint else []
-        return [part for part in self._record.parts if self._stored_part(part) == stored_part]
+        return [part for part in self._record.encoder.parts if self._stored_part(part) == stored_part]

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from iebench.backbones.encoder import ALL, EmbeddingPredictor, Encoder
 from iebench.evaluation.corruptions import CLEAN, CORRUPTED, load_corrupt
-from iebench.evaluation.feature_reader import FeatureReader, SourceNetwork
+from iebench.evaluation.feature_reader import FeatureReader
 from iebench.evaluation.features import Features
 from iebench.evaluation.fingerprints import (
     fingerprint_of_encoder,
@@ -78,15 +78,7 @@ class Request:
 
 
 class Session:
-    """One evaluation of several networks; every process has one, and rank 0 knows the scores.
-
-    Args:
-        splits: Splits of the evaluation.
-        config: Protocol and lengths of the probes.
-        processes: Processes that share the work.
-        name: Name of the evaluation.
-        suites: Suites to measure.
-    """
+    """One evaluation of several networks; every process has one, and rank 0 knows the scores."""
 
     def __init__(
         self,
@@ -94,7 +86,7 @@ class Session:
         config: EvaluationConfig,
         processes: Processes,
         name: str,
-        suites: Sequence[Suite] = ("standard",),
+        suites: Sequence[Suite],
     ) -> None:
         self.splits = splits
         self.config = config
@@ -109,16 +101,9 @@ class Session:
             load_corrupt()
         self.entries: list[EvaluationInProgress] = []
         self.records: dict[str, NetworkRecord] = {}
-        self._encoders: dict[str, Encoder] = {}
-        self._homes: dict[str, Path] = {}
 
-    def enter(self, request: Request, features_folder: Path, existing: Existing = "keep") -> None:
+    def enter(self, request: Request, features_folder: Path, existing: Existing) -> None:
         """Opens the result of a request; rank 0 reads the scores that are stored.
-
-        Args:
-            request: Encoder and folder.
-            features_folder: Folder for the features of the networks.
-            existing: Treatment of an earlier evaluation of the same name.
 
         Raises:
             UsageError: A file of the same name holds another evaluation.
@@ -129,8 +114,7 @@ class Session:
         for role, encoder in ((TRAINED, request.encoder), (UNTRAINED, request.untrained)):
             if encoder is None:
                 continue
-            record = records[role] = self._record_of(encoder)
-            self._homes.setdefault(record.fingerprint, features_folder / role)
+            record = records[role] = self._record_of(encoder, features_folder / role)
             groups = tuple(encoder.predictor.groups) if encoder.predictor else ()
             _, dimension = encoder.parts[ALL]
             networks.append(EvaluatedNetwork(role, encoder.name, record.fingerprint, dimension, groups))
@@ -152,26 +136,20 @@ class Session:
                 UntrainedCache(header, records[UNTRAINED]).restore()
         self.entries.append(entry)
 
-    def run(self, keeps_features: bool = False) -> None:
+    def run(self, keeps_features: bool) -> None:
         """Measures the missing scores, and writes each one as soon as it is known.
 
-        Args:
-            keeps_features: Whether to compute features even if all scores are known.
+        Features that are to be kept are computed even if all scores are known.
         """
         missing = self._missing_scores()
         self._measure_image_suites(missing)
         missing = {item for item in missing if item.task not in IMAGE_TASKS}
         asked = {item.fingerprint for item in missing}
-        needed = [fingerprint for fingerprint in self._homes if keeps_features or fingerprint in asked]
-        if not needed:
+        networks = {name: record for name, record in self.records.items() if keeps_features or name in asked}
+        if not networks:
             return
-        kept_in = self._homes[needed[0]].parent / "fits"
-        features = FeatureReader(
-            {fingerprint: self._source_network(fingerprint) for fingerprint in needed},
-            self.config,
-            self.processes,
-            shares_features=not keeps_features,
-        )
+        kept_in = next(iter(networks.values())).home.parent / "fits"
+        features = FeatureReader(networks, self.config, self.processes, shares_features=not keeps_features)
         if self.splits.fit:
             features.read(self.splits.fit)
         if keeps_features or any(item.task not in SHIFTS for item in missing):
@@ -199,17 +177,17 @@ class Session:
         texts = json.loads(self.processes.broadcast_text(json.dumps(texts)))
         return [Evaluation.from_json(text) for text in texts]
 
-    def _record_of(self, encoder: Encoder) -> NetworkRecord:
+    def _record_of(self, encoder: Encoder, home: Path) -> NetworkRecord:
         """Returns the record of an encoder's network; encoders with the same weights share one."""
         test = self.splits.test
         encoder.to(self.processes.device)
         encoder.try_out(test.index.image_size)
         fingerprint = fingerprint_of_network(encoder, test.index.image_size)
         if fingerprint not in self.records:
-            self._encoders[fingerprint] = encoder
             self.records[fingerprint] = NetworkRecord(
+                encoder,
+                home,
                 fingerprint,
-                encoder.parts,
                 fingerprint_of_encoder(encoder, test.index.image_size),
                 fingerprint_of_predictor(encoder),
                 left_out=self._left_out_of(encoder.predictor),
@@ -223,13 +201,6 @@ class Session:
         if predictor is not None and all(item.task != RETRIEVAL for item in left_out):
             left_out += galleries_left_out(self.config.retrieval, self.splits.is_own_training)
         return left_out
-
-    def _source_network(self, fingerprint: str) -> SourceNetwork:
-        record = self.records[fingerprint]
-        _, dimension = record.parts[ALL]
-        return SourceNetwork(
-            self._encoders[fingerprint], record.encoder_fingerprint, dimension, self._homes[fingerprint]
-        )
 
     def _missing_scores(self) -> set[MissingScores]:
         """Returns what is still to be measured, which rank 0 sends to all."""
@@ -252,8 +223,7 @@ class Session:
             shifts = SHIFTS if self.splits.ood else (CORRUPTION,)
             asked += [(task, ALL) for task in shifts if task not in impossible]
         if role == TRAINED:
-            predictor = self._encoders[record.fingerprint].predictor
-            asked += [(task, ALL) for task in image_tasks(suites, predictor, self.splits)]
+            asked += [(task, ALL) for task in image_tasks(suites, record.encoder.predictor, self.splits)]
         return asked
 
     def _standard_tasks(self, record: NetworkRecord, role: str) -> list[tuple[str, str]]:
@@ -264,8 +234,8 @@ class Session:
         names = [task.name for task in self.tasks]
         if "classification" in names:
             names.append(KNN)
-        asked = [(name, part) for name in names for part in record.parts]
-        predictor = self._encoders[record.fingerprint].predictor
+        asked = [(name, part) for name in names for part in record.encoder.parts]
+        predictor = record.encoder.predictor
         if predictor is None or any(item.task == RETRIEVAL for item in record.left_out):
             return asked
         is_told_rotation = "rotation" in predictor.groups
@@ -278,10 +248,10 @@ class Session:
     ) -> None:
         """Fits all probes group by group; processes share each group."""
         probes = [
-            Probe(fingerprint, part, self.records[fingerprint].parts[part], task)
+            Probe(fingerprint, part, columns, task)
             for task in self.tasks
             for fingerprint in inputs
-            for part in self.records[fingerprint].parts
+            for part, columns in self.records[fingerprint].encoder.parts.items()
             if (fingerprint, task.name, part) in missing
         ]
         for group in group_probes(probes):
@@ -310,12 +280,18 @@ class Session:
 
         def measure(item: MissingScores) -> dict[str, PerObject]:
             fingerprint, task, part = item
+            encoder, device = self.records[fingerprint].encoder, self.processes.device
             if task == RETRIEVAL:
                 self._say(f"retrieval by the predictor: {part}")
-                return self._retrieve(fingerprint, part, features[fingerprint])
+                assert encoder.predictor is not None
+                latents = self.splits.test.latent_names
+                spaces = {
+                    split: PredictorSpace(encoder.predictor, known, latents, device)
+                    for split, known in features[fingerprint].items()
+                }
+                return by_exchange_key(fingerprint, score_retrieval(part, spaces))
             self._say(f"nearest neighbors: {part}")
-            columns, classes = self.records[fingerprint].parts[part], self.splits.classes
-            device = self.processes.device
+            columns, classes = encoder.parts[part], self.splits.classes
             scores = score_neighbors(inputs[fingerprint], columns, classes, self.config, device)
             return by_exchange_key(fingerprint, {(task, part): scores})
 
@@ -338,9 +314,12 @@ class Session:
             self._say("robustness: fitting the linear probe")
             known, device = features.by_network[fingerprint], self.processes.device
             meter = ShiftMeter(self.splits, self.config, device, known, kept_in, fingerprint)
-            found = {task: meter.measure(task) for task in asked[fingerprint]}
-            by_part = {(task, part): scores for task in found for part, scores in found[task].items()}
-            return by_exchange_key(fingerprint, by_part)
+            found = {
+                (task, part): scores
+                for task in asked[fingerprint]
+                for part, scores in meter.measure(task).items()
+            }
+            return by_exchange_key(fingerprint, found)
 
         self._share_out(networks, measure)
 
@@ -349,26 +328,12 @@ class Session:
         asked = tasks_by_network(missing, IMAGE_TASKS)
 
         def measure(fingerprint: str) -> dict[str, PerObject]:
-            tasks, encoder = asked[fingerprint], self._encoders[fingerprint]
+            tasks, encoder = asked[fingerprint], self.records[fingerprint].encoder
             self._say(f"encoding for {', '.join(tasks)}")
-            device = self.processes.device
-            return by_exchange_key(
-                fingerprint, measure_images(tasks, encoder, self.splits, self.config, device)
-            )
+            found = measure_images(tasks, encoder, self.splits, self.config, self.processes.device)
+            return by_exchange_key(fingerprint, found)
 
         self._share_out(list(asked), measure)
-
-    def _retrieve(
-        self, fingerprint: str, part: str, features: Mapping[str, Features]
-    ) -> dict[str, PerObject]:
-        """Scores what one predictor retrieves from one gallery."""
-        predictor = self._encoders[fingerprint].predictor
-        assert predictor is not None
-        latents, device = self.splits.test.latent_names, self.processes.device
-        spaces = {
-            split: PredictorSpace(predictor, known, latents, device) for split, known in features.items()
-        }
-        return by_exchange_key(fingerprint, score_retrieval(part, spaces))
 
     def _share_out(self, items: Sequence[Item], measure: Callable[[Item], dict[str, PerObject]]) -> None:
         """Measures each item in one process; the processes take items in turn, and record scores after each round."""

@@ -42,7 +42,7 @@ def extract(
     counting = encoder or CountingEncoder()
     pairs = [(Encoder(counting, "counting"), store) for store in stores]
     split = stores[0].source.split
-    extract_features(pairs, data, open_dataset(data), split, batch_size, Processes(0, 1, CPU), CPU)
+    extract_features(pairs, data, open_dataset(data), split, batch_size, Processes(0, 1, CPU))
     return counting
 
 

@@ -23,12 +23,7 @@ class Standardization(NamedTuple):
 
 
 def standardization_of(representations: Tensor, device: torch.device) -> Standardization:
-    """Computes the mean and standard deviation in chunks, in float64.
-
-    Args:
-        representations: Representations (objects, views, dimension).
-        device: Device of the result.
-    """
+    """Computes the mean and standard deviation of representations (objects, views, dimension) in chunks, in float64."""
     dimension = representations.shape[-1]
     total, squares = torch.zeros(2, dimension, dtype=torch.float64)
     shift = representations[0, 0].double()

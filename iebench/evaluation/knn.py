@@ -55,19 +55,15 @@ def nearest_classes(
 def kth_similarity(train: Tensor, queries: Tensor, device: torch.device, k: int = NEIGHBORS) -> Tensor:
     """Computes the similarity of the k-th nearest training view; views unlike all of training have a small one.
 
-    Sun et al. (arXiv 2204.06507) tell out-of-distribution inputs by this distance between normalized features.
-
-    Args:
-        train: Representations (rows, dimension) of training views, on any device, of any float type.
-        queries: Representations (queries, dimension) to compare.
-        device: Device on which similarities are computed.
-        k: Rank of the neighbor; the last one if there are fewer.
+    Sun et al. (arXiv 2204.06507) tell out-of-distribution inputs by this distance between normalized features. ``train``
+    and ``queries`` are as of ``nearest_classes``; of fewer than k training views, the last counts.
 
     Returns:
         (queries,) float32 cosine similarities.
     """
-    found = [nearest[:, -1].to(queries.device) for nearest, _ in _nearest(train, queries, device, k)]
-    return torch.cat(found)
+    return torch.cat(
+        [nearest[:, -1].to(queries.device) for nearest, _ in _nearest(train, queries, device, k)]
+    )
 
 
 def _nearest(train: Tensor, queries: Tensor, device: torch.device, k: int) -> Iterator[tuple[Tensor, Tensor]]:

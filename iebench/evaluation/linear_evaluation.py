@@ -11,6 +11,7 @@ import sys
 import time
 from itertools import islice
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -20,6 +21,7 @@ from iebench.augmentations.config import AugmentationConfig
 from iebench.augmentations.pipeline import Augmentation
 from iebench.backbones.encoder import ALL, Encoder
 from iebench.evaluation.intervals import PerObject
+from iebench.evaluation.probes import TOP
 from iebench.evaluation.protocol import EvaluationConfig
 from iebench.evaluation.results import LeftOut
 from iebench.evaluation.scoring import Scores, score_classes
@@ -33,7 +35,6 @@ LINEAR = "linear_evaluation"
 LEARNING_RATE, FINAL_RATE, MOMENTUM = 0.2, 1e-4, 0.9
 BATCH = 256
 CROPS = AugmentationConfig(crop_scale=[0.08, 1.0], jitter=0.0, grayscale=0.0)
-_TOP = 5
 
 
 def linear_left_out(splits: Splits) -> list[LeftOut]:
@@ -43,13 +44,7 @@ def linear_left_out(splits: Splits) -> list[LeftOut]:
 
 
 class LinearEvaluation:
-    """Fits the linear layer and measures its accuracy and cost.
-
-    Args:
-        encoder: Frozen network on the device.
-        splits: Splits of the evaluation, with a training split.
-        config: Settings with the numbers of epochs and loader workers.
-        device: Device on which the network runs.
+    """Fits the linear layer on a frozen network that is on the device, and measures its accuracy and cost.
 
     Raises:
         IebenchError: A shard cannot be read.
@@ -69,12 +64,9 @@ class LinearEvaluation:
         ranked, labels = self._test(layer)
         seconds = time.perf_counter() - start
         scores = score_classes(ranked, train_labels, labels, self._splits.classes)
-        each = torch.ones(len(labels), 1).double()
-        cost = {
-            "images_encoded": PerObject.mean_of((each * self._encoded / len(labels)).numpy()),
-            "seconds": PerObject.mean_of((each * seconds / len(labels)).numpy()),
-        }
-        return {ALL: {**scores, **cost}}
+        for name, total in (("images_encoded", self._encoded), ("seconds", seconds)):
+            scores[name] = PerObject.mean_of(np.full((len(labels), 1), total / len(labels)))
+        return {ALL: scores}
 
     def _fit(self) -> tuple[torch.nn.Linear, Tensor]:
         fit = self._splits.fit
@@ -112,7 +104,7 @@ class LinearEvaluation:
         """Returns classes (objects, views, 5), best first, and labels (objects,) as training numbers them."""
         test = self._splits.test
         stream = ViewStream(test.folder, test.index, test.name, self._config.feature_batch_size)
-        first = min(_TOP, self._splits.classes)
+        first = min(TOP, self._splits.classes)
         ranked, labels = [], []
         with view_batches(stream, self._workers) as batches:
             for batch in batches:

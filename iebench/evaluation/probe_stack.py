@@ -34,14 +34,7 @@ class ProbeStack(nn.Module):
             self.biases.append(torch.stack([F.pad(layer.bias, (0, more))[None] for layer, more in pairs]))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Applies each probe to its own rows.
-
-        Args:
-            inputs: Inputs (probes, batch, width).
-
-        Returns:
-            (probes, batch, widest output).
-        """
+        """Applies each probe to its own rows of ``inputs`` (probes, batch, width); returns (probes, batch, widest output)."""
         for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             inputs = torch.baddbmm(bias, F.relu(inputs) if number else inputs, weight)
         return inputs

@@ -41,9 +41,7 @@ class Probe:
 
     Attributes:
         fingerprint: Fingerprint of the network, as a key of the inputs.
-        part: Name of the part.
         columns: Columns (start, stop) of the part.
-        task: Task to fit.
     """
 
     fingerprint: str
@@ -53,7 +51,6 @@ class Probe:
 
     @property
     def width(self) -> int:
-        """Number of inputs of the probe."""
         return self.task.views * (self.columns[1] - self.columns[0])
 
     @property
@@ -107,12 +104,11 @@ def fit_probes(
     Raises:
         IebenchError: The loss is not finite.
     """
-    fit = _Fit(probes, inputs, config, device)
-    path = kept_in / f"{name_of_fit(probes, config)}.pt" if kept_in else None
-    fit.run(path)
+    fit = _Fit(probes, inputs, config, device, kept_in)
+    fit.run()
     predictions = fit.predict()
-    if path:
-        path.unlink(missing_ok=True)
+    if fit.path:
+        fit.path.unlink(missing_ok=True)
     return predictions
 
 
@@ -129,20 +125,9 @@ class Classified(NamedTuple):
 
 
 def fit_classifier(
-    probe: Probe,
-    known: ProbeInput,
-    config: EvaluationConfig,
-    device: torch.device,
-    kept_in: Path | None = None,
+    probe: Probe, known: ProbeInput, config: EvaluationConfig, device: torch.device, kept_in: Path
 ) -> Callable[[Features], Classified]:
-    """Fits one classification probe as ``fit_probes`` does.
-
-    Args:
-        probe: Probe to fit.
-        known: Features of the probe's network.
-        config: Protocol and lengths of the probes.
-        device: Device on which the probe is fitted and applied.
-        kept_in: Folder in which a long fit saves its state, and from which it resumes.
+    """Fits one classification probe as ``fit_probes`` does, and keeps the saved state.
 
     Returns:
         A function that classifies any features of the network.
@@ -150,8 +135,8 @@ def fit_classifier(
     Raises:
         IebenchError: The loss is not finite.
     """
-    fit = _Fit([probe], {probe.fingerprint: known}, config, device)
-    fit.run(kept_in / f"{name_of_fit([probe], config)}.pt" if kept_in else None)
+    fit = _Fit([probe], {probe.fingerprint: known}, config, device, kept_in)
+    fit.run()
     return fit.classify
 
 
@@ -185,8 +170,10 @@ class _Fit:
         inputs: Mapping[str, ProbeInput],
         config: EvaluationConfig,
         device: torch.device,
+        kept_in: Path | None = None,
     ) -> None:
         self.probes, self.inputs, self.config, self.device = probes, inputs, config, device
+        self.path = kept_in / f"{name_of_fit(probes, config)}.pt" if kept_in else None
         self.common_task = probes[0].task
         self.distinct_inputs = list(dict.fromkeys((probe.fingerprint, probe.columns) for probe in probes))
         self.input_of_probe = torch.tensor(
@@ -198,9 +185,8 @@ class _Fit:
         self.stack = ProbeStack(probes[0].width, hidden, self.outputs).to(device)
         counts = torch.tensor(self.outputs, device=device)
         is_asked = torch.arange(max(self.outputs), device=device) < counts[:, None]
-        self.weights_of_outputs = (is_asked / counts[:, None])[
-            :, None
-        ]  # a mean over each probe's own outputs
+        # a mean over each probe's own outputs
+        self.weights_of_outputs = (is_asked / counts[:, None])[:, None]
         self.tasks = list({probe.task.name: probe.task for probe in probes}.values())
         numbers = {task.name: number for number, task in enumerate(self.tasks)}
         self.task_of_probe = torch.tensor([numbers[probe.task.name] for probe in probes], device=device)
@@ -208,23 +194,22 @@ class _Fit:
         self.train, self.val = example.train, example.val
         self.latents = self.train.latents.flatten(0, 1).to(device)
         self.labels = self.train.labels.repeat_interleave(self.train.views).to(device)
-        networks = {probe.fingerprint for probe in probes}
         self.standardizations = {
             fingerprint: standardization_of(inputs[fingerprint].train.representations, device)
             if config.protocol == "thorough"
             else None
-            for fingerprint in networks
+            for fingerprint in {probe.fingerprint for probe in probes}
         }
-        self.scales = self._target_scales()
+        self.scales = [self._target_scale(task) for task in self.tasks]
 
-    def run(self, path: Path | None) -> None:
+    def run(self) -> None:
         """Trains all epochs, or those that a saved state lacks."""
         rows = {
             fingerprint: FeatureRows(self.inputs[fingerprint].train, self.device, standardization)
             for fingerprint, standardization in self.standardizations.items()
         }
         optimizer = torch.optim.Adam(self.stack.parameters(), lr=self.config.lr, fused=True)
-        start = self._restore(path, optimizer)
+        start = self._restore(optimizer)
         kept = time.monotonic()
         epochs = tqdm(
             range(start, self.common_task.epochs),
@@ -250,7 +235,7 @@ class _Fit:
                         f"the probes of {', '.join(task.name for task in self.tasks)} diverged; use a lower "
                         "evaluation.lr or evaluation.protocol=thorough, which standardizes features"
                     )
-                self._keep(path, epoch + 1, optimizer)
+                self._keep(epoch + 1, optimizer)
                 kept = time.monotonic()
 
     @torch.inference_mode()
@@ -269,8 +254,7 @@ class _Fit:
                 if self.common_task.is_classification:
                     found[number].append(output.topk(min(TOP, count), dim=1).indices.cpu())
                 else:
-                    scale = self.scales[int(self.task_of_probe[number])]
-                    found[number].append((output if scale is None else output * scale).cpu())
+                    found[number].append((output * self.scales[int(self.task_of_probe[number])]).cpu())
         return [torch.cat(parts).unflatten(0, (self.val.objects, self.val.views)) for parts in found]
 
     @torch.inference_mode()
@@ -305,11 +289,9 @@ class _Fit:
 
     def _inputs(self, rows: Mapping[str, FeatureRows], first: Tensor, second: Tensor) -> Tensor:
         """Returns the inputs (probes, batch, width) of all probes."""
+        views = (first, second)[: self.common_task.views]
         seen = {
-            fingerprint: [network_rows[first], network_rows[second]]
-            if self.common_task.views == 2
-            else [network_rows[first]]
-            for fingerprint, network_rows in rows.items()
+            fingerprint: [network_rows[view] for view in views] for fingerprint, network_rows in rows.items()
         }
         parts = [
             torch.cat([view[:, start:stop] for view in seen[fingerprint]], dim=1)
@@ -325,22 +307,17 @@ class _Fit:
         targets = []
         for task, scale in zip(self.tasks, self.scales, strict=True):
             found = targets_of(task, self.latents[first], self.latents[second])
-            targets.append(F.pad(found if scale is None else found / scale, (0, widest - task.outputs)))
+            targets.append(F.pad(found / scale, (0, widest - task.outputs)))
         return torch.stack(targets)
 
-    def _target_scales(self) -> list[Tensor | None]:
-        """Computes the standard deviation of each target of standardized tasks, over the views of the first epoch."""
+    def _target_scale(self, task: ProbeTask) -> Tensor | float:
+        """Returns the standard deviation of a standardized task's targets over the views of the first epoch; else 1."""
+        if not task.is_standardized:
+            return 1.0
         first, second = train_draws(self.train.objects, self.train.views, self.config, 0)
         first, second = first.to(self.device), second.to(self.device)
-        scales: list[Tensor | None] = []
-        for task in self.tasks:
-            if task.is_standardized:
-                found = targets_of(task, self.latents[first], self.latents[second])
-                deviation = found.std(dim=0, correction=0)
-                scales.append(torch.where(deviation > 1e-6, deviation, 1.0))
-            else:
-                scales.append(None)
-        return scales
+        deviation = targets_of(task, self.latents[first], self.latents[second]).std(dim=0, correction=0)
+        return torch.where(deviation > 1e-6, deviation, 1.0)
 
     def _loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Computes the sum of all probes' losses, so that each probe gets the gradient of its own."""
@@ -350,25 +327,26 @@ class _Fit:
             return F.cross_entropy(outputs.flatten(0, 1), labels, reduction="sum") / batch
         return ((outputs - targets).pow(2) * self.weights_of_outputs).sum() / batch
 
-    def _keep(self, path: Path | None, epochs: int, optimizer: torch.optim.Optimizer) -> None:
-        if path is None:
+    def _keep(self, epochs: int, optimizer: torch.optim.Optimizer) -> None:
+        if self.path is None:
             return
         buffer = io.BytesIO()
         state = {"epochs": epochs, "stack": self.stack.state_dict(), "optimizer": optimizer.state_dict()}
         torch.save(state, buffer)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as stream:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(self.path) as stream:
             stream.write(buffer.getbuffer())
 
-    def _restore(self, path: Path | None, optimizer: torch.optim.Optimizer) -> int:
+    def _restore(self, optimizer: torch.optim.Optimizer) -> int:
         """Loads a saved state, and returns the number of its epochs."""
-        if path is None or not path.is_file():
+        if self.path is None or not self.path.is_file():
             return 0
         try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
+            state = torch.load(self.path, map_location=self.device, weights_only=True)
             self.stack.load_state_dict(state["stack"])
             optimizer.load_state_dict(state["optimizer"])
             return int(state["epochs"])
         except Exception as error:  # a file that is cut short fails in as many ways as there are
-            print(f"{path} cannot be read ({type(error).__name__}); these probes start anew", file=sys.stderr)
+            reason = type(error).__name__
+            print(f"{self.path} cannot be read ({reason}); these probes start anew", file=sys.stderr)
             return 0

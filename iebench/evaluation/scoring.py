@@ -29,15 +29,7 @@ Scores = dict[str, PerObject]
 def score_probe(
     task: ProbeTask, predictions: Tensor, train: Features, val: Features, latent_names: list[str]
 ) -> Scores:
-    """Computes all metrics of one probe.
-
-    Args:
-        task: Task of the probe.
-        predictions: Predictions that ``fit_probes`` returned for the probe.
-        train: Features to which the probe was fitted.
-        val: Features on which the probe was tested.
-        latent_names: Names of the latents' columns.
-    """
+    """Computes all metrics of one probe from the predictions that ``fit_probes`` returned for it."""
     if task.is_classification:
         return score_classes(predictions, train.labels, val.labels, task.outputs)
     expected = targets_of_test(task, val)
@@ -58,16 +50,9 @@ def score_probe(
 def score_neighbors(
     inputs: ProbeInput, columns: tuple[int, int], classes: int, config: EvaluationConfig, device: torch.device
 ) -> Scores:
-    """Computes the accuracies of a vote of the 20 nearest training views.
+    """Computes the accuracies of a vote of the 20 nearest training views by some columns of the representation.
 
     By the published protocol the gallery is one random view of each training object, by the thorough one all.
-
-    Args:
-        inputs: Features of one network.
-        columns: Columns (start, stop) of the part of the representation.
-        classes: Number of classes.
-        config: Settings with the protocol.
-        device: Device on which similarities are computed.
     """
     train, val = inputs.train, inputs.val
     rows, _ = train_draws(train.objects, train.views, config, 0)
@@ -84,13 +69,9 @@ def score_neighbors(
 
 
 def score_classes(ranked: Tensor, train_labels: Tensor, val_labels: Tensor, classes: int) -> Scores:
-    """Computes the accuracies of classes that are named best first.
+    """Computes the accuracies of classes (objects, views, k) that are named best first.
 
-    Args:
-        ranked: Classes (objects, views, k).
-        train_labels: Classes (training objects,).
-        val_labels: Classes (objects,); -1 for one that training lacks, which no metric counts.
-        classes: Number of classes.
+    No metric counts an object whose label is -1, which stands for a class that training lacks.
     """
     is_known = val_labels >= 0
     hits = ranked == val_labels[:, None, None]

@@ -60,14 +60,7 @@ class ProbeTask:
 def probe_tasks(
     latent_names: Sequence[str], classes: int, views_per_object: int, config: EvaluationConfig
 ) -> tuple[list[ProbeTask], list[LeftOut]]:
-    """Lists the tasks that a dataset allows, and those that it does not.
-
-    Args:
-        latent_names: Names of the columns of the latents.
-        classes: Number of classes to which probes are fitted.
-        views_per_object: Number of views of each object; with one there is no pair.
-        config: Settings with the lengths of the probes.
-    """
+    """Lists the tasks that a dataset allows, and those that it does not; one view of each object makes no pair."""
     tasks: list[ProbeTask] = []
     left_out: list[LeftOut] = []
     if classes > 1:

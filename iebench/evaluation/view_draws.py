@@ -22,14 +22,8 @@ def train_draws(
     """Draws the views that an epoch shows, as a function of its arguments alone.
 
     By the published protocol an epoch shows one random view of each object, with another of its views beside it;
-    by the thorough one, every view. Probes of single views take the first.
-
-    Args:
-        objects: Number of objects.
-        views: Views of each object.
-        config: Settings with the protocol.
-        epoch: Number of the epoch.
-        share: Share of the objects that are shown, the same in each epoch; at least one object is.
+    by the thorough one, every view. Probes of single views take the first. A ``share`` of the objects, at least one, is
+    shown, which is the same in each epoch.
 
     Returns:
         Rows of first and second views in random order, one dimension each.

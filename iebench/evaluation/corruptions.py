@@ -60,19 +60,13 @@ CORRUPTED = tuple(Condition(name, severity) for name in CORRUPTIONS for severity
 
 @dataclass(frozen=True)
 class ShownViews:
-    """Says how many views of each object are shown, and in which conditions.
-
-    Attributes:
-        views: Number of views of each object.
-        conditions: Conditions in which each view is shown.
-    """
+    """Says how many views of each object are shown, and in which conditions each of them is."""
 
     views: int
     conditions: tuple[Condition, ...]
 
     @property
     def rows_per_object(self) -> int:
-        """Number of images that are shown of each object."""
         return self.views * len(self.conditions)
 
     def __str__(self) -> str:
@@ -104,15 +98,9 @@ def load_corrupt() -> Any:
 
 
 def corrupted_image(image: np.ndarray, condition: Condition, name: str) -> np.ndarray:
-    """Shows an image in a condition; randomness is seeded by the image's name and the condition.
+    """Shows an image (height, width, 3) uint8, of at least 32 px each way, in a condition.
 
-    Args:
-        image: Pixels (height, width, 3) uint8, at least 32 each way.
-        condition: The condition.
-        name: Name of the image.
-
-    Returns:
-        The same shape, uint8.
+    Randomness is seeded by the image's name and the condition.
 
     Raises:
         UsageError: The package is not installed.
@@ -132,13 +120,7 @@ def corrupted_image(image: np.ndarray, condition: Condition, name: str) -> np.nd
 
 
 def chosen_views(synset: str, object_id: str, views: int, count: int) -> list[int]:
-    """Chooses the views of an object that are shown, by the object's name.
-
-    Args:
-        synset: The object's class.
-        object_id: The object's id.
-        views: Number of views that the object has.
-        count: Number of views to choose; all views if the object has no more.
+    """Chooses ``count`` of an object's views by its name, or all views if it has no more.
 
     Returns:
         Numbers of the views, ascending.
@@ -151,17 +133,8 @@ def chosen_views(synset: str, object_id: str, views: int, count: int) -> list[in
 class ShownStream(ViewStream):
     """Reads a few views of each object of a split, each in several conditions, one after the other.
 
-    The rows of an object stand together: its first chosen view in each condition, then the next. Reading is as
-    ``ViewStream`` does it, and views that are not chosen are not decoded.
-
-    Args:
-        folder: The dataset's folder.
-        index: Its index.
-        split: ``train`` or ``val``.
-        batch_size: Number of images in a batch.
-        rank: Number of this share among those that are read separately.
-        ranks: Number of shares.
-        shown: Views to show, and their conditions.
+    The rows of an object stand together: its first chosen view in each condition, then the next. Views that are not
+    chosen are not decoded. All arguments but ``shown`` are those of ``ViewStream``.
     """
 
     def __init__(
@@ -175,27 +148,24 @@ class ShownStream(ViewStream):
         shown: ShownViews,
     ) -> None:
         super().__init__(folder, index, split, batch_size, rank, ranks)
-        self._size = index.image_size
-        self._most = batch_size
-        self._views_per_object = index.views_per_object
         self._shown = shown
 
     def batches(self, views: Iterator[View], first: int) -> Iterator[ViewBatch]:
         """Yields batches of consecutive rows; a batch's ``start`` counts the rows of the objects before it."""
         start = first * self._shown.rows_per_object
         rows = ((view, condition) for view in self._chosen(views) for condition in self._shown.conditions)
-        while batch := list(islice(rows, self._most)):
-            pixels, block = image_room(len(batch), self._size, self.blocks)
+        while batch := list(islice(rows, self._batch_size)):
+            pixels, block = image_room(len(batch), self._index.image_size, self.blocks)
             _draw(batch, pixels.numpy())
             yield batch_of_views([view for view, _ in batch], pixels, start, block)
             start += len(batch)
 
     def _chosen(self, views: Iterator[View]) -> Iterator[View]:
-        while all_of_object := list(islice(views, self._views_per_object)):
-            metadata = all_of_object[0].metadata
-            count = self._views_per_object
+        count = self._index.views_per_object
+        while stored := list(islice(views, count)):
+            metadata = stored[0].metadata
             for number in chosen_views(metadata.synset, metadata.object, count, self._shown.views):
-                yield all_of_object[number]
+                yield stored[number]
 
 
 def _draw(rows: Sequence[tuple[View, Condition]], pixels: np.ndarray) -> None:

@@ -40,7 +40,7 @@ MEASURES = (
 
 @torch.inference_mode()
 def measure_equivariance(
-    predict: Predict, transformation_of: TransformationOf, embeddings: Tensor, latents: Tensor, seed: int = 0
+    predict: Predict, transformation_of: TransformationOf, embeddings: Tensor, latents: Tensor
 ) -> dict[str, PerObject]:
     """Computes all measures, from the first view of each object to each of its other views.
 
@@ -52,21 +52,18 @@ def measure_equivariance(
         transformation_of: Function that gives the transformation between two views.
         embeddings: Embeddings (objects, views, dimension) of two views at least.
         latents: Latents (objects, views, latents) float64, on any device.
-        seed: Seed by which the views in between are drawn.
 
     Returns:
         Measures by their names in ``MEASURES``.
     """
     _, views, dimension = embeddings.shape
-    between = _between(len(embeddings), views, seed)
+    between = _between(len(embeddings), views)
     chunk = max(1, PREDICTOR_NUMBERS_IN_MEMORY // (dimension**2 * views))
-    parts: list[dict[str, Tensor]] = []
-    for space, known, via in zip(
-        embeddings.split(chunk), latents.split(chunk), between.split(chunk), strict=True
-    ):
-        parts.append(
-            _measure(predict, transformation_of, space, known.to(space.device), via.to(space.device))
-        )
+    chunks = zip(embeddings.split(chunk), latents.split(chunk), between.split(chunk), strict=True)
+    parts = [
+        _measure(predict, transformation_of, space, known.to(space.device), via.to(space.device))
+        for space, known, via in chunks
+    ]
     sums = {name: torch.cat([part[name] for part in parts]).cpu().numpy() for name in parts[0]}
     chance = {"equivariance_error": 1.0, "equimod_absolute": 0.0, "equimod_relative": 1.0}
     return {
@@ -77,16 +74,7 @@ def measure_equivariance(
 
 
 def equimod_measures(predicted: Tensor, target: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
-    """Computes EquiMod's absolute and relative measures of each pair, before their mean.
-
-    Args:
-        predicted: Predicted embeddings (..., dimension) of the targets.
-        target: Embeddings (..., dimension) of the targets.
-        source: Embeddings (..., dimension) of the sources.
-
-    Returns:
-        Two tensors (...).
-    """
+    """Computes EquiMod's absolute and relative measures (...) of each pair of embeddings (..., dimension)."""
     reached = F.cosine_similarity(target, predicted, dim=-1)
     unmoved = F.cosine_similarity(target, source, dim=-1)
     return reached - unmoved, (1 - unmoved) / (1 - reached)
@@ -123,9 +111,9 @@ def _measure(
     return found
 
 
-def _between(objects: int, views: int, seed: int) -> Tensor:
+def _between(objects: int, views: int) -> Tensor:
     """Draws, for each target 1, 2, ..., a view (objects, views - 1) that is neither the target nor the first."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     targets = torch.arange(1, views)
     shift = torch.randint(1, max(2, views - 1), (objects, views - 1), generator=generator)
     return (targets - 1 + shift) % max(1, views - 1) + 1

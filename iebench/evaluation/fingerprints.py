@@ -10,14 +10,10 @@ from iebench.backbones.encoder import Encoder
 
 
 def fingerprint_of_encoder(encoder: Encoder, image_size: int) -> str:
-    """Computes the SHA-256 of everything that decides the representations.
+    """Computes the SHA-256 of everything that decides the representations of images of ``image_size`` pixels each way.
 
     The hash of a module covers its weights, its ``repr``, and how images are prepared for it. That of a function
     without weights covers its name, and its output for two images of noise.
-
-    Args:
-        encoder: Encoder on any device.
-        image_size: Height and width of the dataset's images, in pixels.
     """
     digest = hashlib.sha256()
     network: object = encoder
@@ -60,6 +56,5 @@ def _update(digest: "hashlib._Hash", *values: object) -> None:
 def _update_by_tensors(digest: "hashlib._Hash", tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         _update(digest, name, tuple(tensor.shape), tensor.dtype)
-        raw = tensor.detach().cpu().contiguous().flatten().view(torch.uint8) if tensor.numel() else None
-        if raw is not None:
-            digest.update(raw.numpy().data)
+        if tensor.numel():
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)

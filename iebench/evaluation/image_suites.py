@@ -30,20 +30,9 @@ def image_tasks(suites: Collection[Suite], predictor: EmbeddingPredictor | None,
 
 
 def measure_images(
-    tasks: Collection[str],
-    encoder: Encoder,
-    splits: Splits,
-    config: EvaluationConfig,
-    device: torch.device,
+    tasks: Collection[str], encoder: Encoder, splits: Splits, config: EvaluationConfig, device: torch.device
 ) -> dict[tuple[str, str], Scores]:
-    """Measures tasks of one network, those of the steering suite first.
-
-    Args:
-        tasks: Names from ``IMAGE_TASKS``.
-        encoder: Network on the device.
-        splits: Splits of the evaluation.
-        config: Settings with the lengths of passes.
-        device: Device on which the network runs.
+    """Measures tasks of one network on the device, those of the steering suite first.
 
     Returns:
         Scores by task and part.
@@ -55,8 +44,8 @@ def measure_images(
     found: dict[tuple[str, str], Scores] = {}
     for of_suite, build in meters:
         asked = [task for task in of_suite if task in tasks]
-        meter = build(encoder, splits, config, device) if asked else None
-        for task in asked:
-            assert meter is not None
-            found |= {(task, part): scores for part, scores in meter.measure(task).items()}
+        if asked:
+            meter = build(encoder, splits, config, device)
+            for task in asked:
+                found |= {(task, part): scores for part, scores in meter.measure(task).items()}
     return found

@@ -3,7 +3,6 @@
 A predictor of augmentations gets augmentations of the view, and one of scenes the object's other stored views.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,28 +37,7 @@ class ViewWithOthers:
     latents: Tensor
 
 
-class OtherViewsSource(ABC):
-    """The base class of sources of more views of an object.
-
-    Args:
-        most: Largest number of further views.
-    """
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-
-    @abstractmethod
-    def draw(self, views: Sequence[View], count: int, condition: Condition = CLEAN) -> ViewWithOthers:
-        """Draws the first view of an object and further ones.
-
-        Args:
-            views: Stored views of the object.
-            count: Number of further views, at most ``most``.
-            condition: Condition in which stored views are shown.
-        """
-
-
-class AugmentedViews(OtherViewsSource):
+class AugmentedViews:
     """Gives augmentations of an object's first view.
 
     Args:
@@ -72,14 +50,14 @@ class AugmentedViews(OtherViewsSource):
     def __init__(
         self, config: AugmentationConfig, most: int, before: int = 0, only: Group | None = None
     ) -> None:
-        super().__init__(most)
+        self.most = most
         always = {"flip": 1.0, "jitter": 1.0, "grayscale": 1.0, "blur": [1.0], "solarize": [1.0]}
         self.config = config if only is None else config.model_copy(update=always)
         self._before = before
         self._columns = [PARAMETERS.index(name) for name in (PARAMETERS if only is None else LATENTS[only])]
 
     def draw(self, views: Sequence[View], count: int, condition: Condition = CLEAN) -> ViewWithOthers:
-        """Draws as ``OtherViewsSource.draw`` says; the augmentations are the same under all conditions."""
+        """Draws the first of an object's views and ``count`` augmentations, which are the same in all conditions."""
         view = views[0]
         pixels = corrupted_image(view.pixels(), condition, view.metadata.key)
         size = len(pixels)
@@ -95,38 +73,33 @@ class AugmentedViews(OtherViewsSource):
         return ViewWithOthers(source, others, torch.from_numpy(latents))
 
 
-class StoredViews(OtherViewsSource):
-    """Gives an object's other stored views.
-
-    Args:
-        columns: Columns of the predictor's latents among the stored ones.
-        views_per_object: Number of views of each object.
-    """
+class StoredViews:
+    """Gives an object's other stored views, with the stored latents in ``columns``, which the predictor takes."""
 
     def __init__(self, columns: Sequence[int], views_per_object: int) -> None:
-        super().__init__(views_per_object - 1)
+        self.most = views_per_object - 1
         self._columns = list(columns)
 
     def draw(self, views: Sequence[View], count: int, condition: Condition = CLEAN) -> ViewWithOthers:
-        """Draws as ``OtherViewsSource.draw`` says."""
+        """Draws the first of an object's views and the ``count`` after it, at most ``most``, in a condition."""
+        shown = views[: 1 + count]
         images = [
-            _channels_first(corrupted_image(view.pixels(), condition, view.metadata.key))
-            for view in views[: 1 + count]
+            _channels_first(corrupted_image(view.pixels(), condition, view.metadata.key)) for view in shown
         ]
-        latents = torch.tensor([view.metadata.latents for view in views[: 1 + count]], dtype=torch.float64)
+        latents = torch.tensor([view.metadata.latents for view in shown], dtype=torch.float64)
         return ViewWithOthers(images[0], torch.stack(images[1:]), latents[:, self._columns])
+
+
+OtherViewsSource = AugmentedViews | StoredViews
+"""A source of at most ``most`` further views of an object."""
 
 
 def more_views_for(
     predictor: EmbeddingPredictor | None, latent_names: Sequence[str], views_per_object: int, most: int
 ) -> OtherViewsSource:
-    """Chooses the source of more views for a predictor; without a predictor, the default augmentations.
+    """Chooses the source of more views for a predictor; without a predictor, ``most`` of the default augmentations.
 
-    Args:
-        predictor: Predictor of the network; None if there is none.
-        latent_names: Latents of the dataset; a predictor of scenes needs those that it was trained with.
-        views_per_object: Number of views of each object of the dataset.
-        most: Number of augmentations.
+    A predictor of scenes needs a dataset with the latents that it was trained with.
     """
     if predictor is None:
         return AugmentedViews(AugmentationConfig(), most)

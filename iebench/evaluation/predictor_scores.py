@@ -33,13 +33,7 @@ _ROWS = 4096
 def predictor_tasks_left_out(
     predictor: EmbeddingPredictor | None, latent_names: Sequence[str], views_per_object: int
 ) -> list[LeftOut]:
-    """Lists the tasks that cannot be measured of a predictor on a dataset; nothing for an encoder without one.
-
-    Args:
-        predictor: Predictor of the encoder; None if there is none.
-        latent_names: Names of the validation split's latents.
-        views_per_object: Number of views of each object.
-    """
+    """Lists the tasks that cannot be measured of a predictor on a dataset; nothing for an encoder without one."""
     if predictor is None:
         return []
     if views_per_object < 2:
@@ -54,12 +48,7 @@ def predictor_tasks_left_out(
 
 
 def galleries_left_out(asked: Sequence[str], is_own_training: bool) -> list[LeftOut]:
-    """Lists the galleries of training views that are not searched, each with the reason.
-
-    Args:
-        asked: Galleries that the settings name.
-        is_own_training: Whether probes are fitted to the training split of the evaluated dataset.
-    """
+    """Lists the galleries of training views among the ``asked`` ones that are not searched, each with the reason."""
     if is_own_training:
         return []
     reason = "it takes training views of the dataset on which is measured"
@@ -68,14 +57,7 @@ def galleries_left_out(asked: Sequence[str], is_own_training: bool) -> list[Left
 
 @dataclass(frozen=True)
 class PredictorSpace:
-    """The views of one split in the space in which a predictor moves embeddings.
-
-    Attributes:
-        predictor: Predictor on ``device``.
-        features: Representations and latents of the views.
-        latent_names: Names of the latents' columns.
-        device: Device on which embeddings are computed.
-    """
+    """The views of one split in the space in which a predictor on ``device`` moves embeddings."""
 
     predictor: EmbeddingPredictor
     features: Features
@@ -96,14 +78,11 @@ class PredictorSpace:
         """Returns the transformations between pairs of latents (batch, latents)."""
         return relative_transformation(first, second, self.predictor.groups, self.latent_names).float()
 
-    def embed(self, rows: Tensor) -> Tensor:
-        """Embeds representations (views, dimension) in chunks."""
-        return torch.cat([self.predictor.embed(chunk.to(self.device).float()) for chunk in rows.split(_ROWS)])
-
-    def all_embeddings(self) -> Tensor:
-        """Returns the embeddings (objects, views, embedding dimension) of all views at once."""
-        rows = self.features.representations.flatten(0, 1)
-        return self.embed(rows).unflatten(0, (self.features.objects, self.features.views))
+    def embed(self, representations: Tensor) -> Tensor:
+        """Embeds representations (..., dimension) in chunks."""
+        chunks = representations.flatten(0, -2).split(_ROWS)
+        embeddings = torch.cat([self.predictor.embed(chunk.to(self.device).float()) for chunk in chunks])
+        return embeddings.unflatten(0, representations.shape[:-1])
 
     def blocks(self) -> Iterator[tuple[int, Tensor]]:
         """Yields the embeddings of all views in blocks, each with the row of its first view."""
@@ -134,12 +113,11 @@ class PredictorSpace:
 
     def rank(self) -> tuple[Tensor, Tensor]:
         """Ranks the targets among the views of their object; see ``rank_views``."""
-        ranks, ranked = [], []
-        for chunk, moved in self.steered():
-            rows = self.features.representations[chunk].flatten(0, 1)
-            found = rank_views(moved, self.embed(rows).unflatten(0, moved.shape[:2]))
-            ranks.append(found[0])
-            ranked.append(found[1])
+        found = [
+            rank_views(moved, self.embed(self.features.representations[chunk]))
+            for chunk, moved in self.steered()
+        ]
+        ranks, ranked = zip(*found, strict=True)
         return torch.cat(ranks), torch.cat(ranked)
 
 
@@ -171,7 +149,7 @@ def score_validation(space: PredictorSpace) -> dict[tuple[str, str], Scores]:
     features = space.features
     ranks, _ = space.rank()
     within = _rank_scores(ranks, features.views)
-    embeddings = space.all_embeddings()
+    embeddings = space.embed(features.representations)
     count = features.objects * features.views
     rows = torch.arange(count, device=space.device)
     found = search_gallery(space.steered_rows(), embeddings.flatten(0, 1), rows)
@@ -192,12 +170,7 @@ def score_validation(space: PredictorSpace) -> dict[tuple[str, str], Scores]:
 
 @torch.inference_mode()
 def score_galleries(space: PredictorSpace, gallery: Sequence[PredictorSpace]) -> Scores:
-    """Computes PRE in the views of several splits together; returns nothing if the predictor is not told rotations.
-
-    Args:
-        space: Split with the queries.
-        gallery: Splits whose views are searched.
-    """
+    """Computes PRE in the views of several splits together; returns nothing if the predictor is not told rotations."""
     if not space.is_told_rotation:
         return {}
     asked = space.angles()

@@ -46,11 +46,6 @@ class Answers:
     names: Sequence[tuple[str, str]]
 
 
-def robustness_task(classes: int, config: EvaluationConfig) -> ProbeTask:
-    """Returns the linear classification probe by which robustness is measured: that of the standard suite."""
-    return ProbeTask("classification", 1, "linear", config.epochs, classes)
-
-
 def shown_views(split: Split, views: int, conditions: tuple[Condition, ...]) -> ShownViews:
     """Says which views of a split are shown: as many as asked for, or all views of an object that has fewer."""
     return ShownViews(min(views, split.index.views_per_object), conditions)
@@ -66,15 +61,10 @@ def robustness_left_out(splits: Splits) -> list[LeftOut]:
 
 
 class ShiftMeter:
-    """Measures one network on shifted views, by a linear probe that is fitted to the training split first.
+    """Measures one network on shifted views, by the linear probe of the standard suite, which is fitted first.
 
-    Args:
-        splits: Splits of the evaluation.
-        config: Protocol and lengths of the probe.
-        device: Device on which the probe is fitted and similarities are computed.
-        features: Features of the network by name: ``train``, ``clean`` and those of the tasks.
-        kept_in: Folder in which a long fit saves its state, and from which it resumes.
-        network: Name of the network in ``kept_in``.
+    Features of the network are by name: ``train``, ``clean`` and those of the tasks. A long fit saves its state in
+    ``kept_in``, and resumes from it.
 
     Raises:
         IebenchError: The loss of the probe is not finite.
@@ -92,7 +82,8 @@ class ShiftMeter:
         self._splits, self._features, self._device = splits, features, device
         train = features["train"]
         columns = (0, train.representations.shape[-1])
-        probe = Probe(network, ALL, columns, robustness_task(splits.classes, config))
+        task = ProbeTask("classification", 1, "linear", config.epochs, splits.classes)
+        probe = Probe(network, ALL, columns, task)
         self._classify = fit_classifier(
             probe, ProbeInput(train, features[CLEAN_VIEWS]), config, device, kept_in
         )
@@ -101,11 +92,7 @@ class ShiftMeter:
         self._usual = self._answers(CLEAN_VIEWS)
 
     def measure(self, task: str) -> dict[str, Scores]:
-        """Measures a task; the scores are by part.
-
-        Args:
-            task: Name of the task, ``corruption`` or ``ood``.
-        """
+        """Measures one of ``SHIFTS``; the scores are by part."""
         if task == CORRUPTION:
             return score_corruptions(self._usual, self._answers(task), self._chance(CLEAN_VIEWS))
         return {ALL: shift_scores(self._usual, self._answers(task), self._chance(task))}
@@ -162,16 +149,14 @@ def score_corruptions(clean: Answers, corrupted: Answers, chance: float | None) 
 def shift_scores(usual: Answers, other: Answers, chance: float | None) -> Scores:
     """Scores accuracy on shifted views, alone and relative to usual views, and how well the two are told apart.
 
-    Objects of both are matched by name, so that a resample draws an object with all of its views.
-
-    Args:
-        usual: Answers for views like those of training.
-        other: Answers for shifted views, of the same objects or of others.
-        chance: Accuracy of always naming the most frequent class; None if there is no such class.
+    Objects of both are matched by name, so that a resample draws an object with all of its views. The chance level
+    of the accuracy is that of always naming the most frequent class.
     """
     names = list(dict.fromkeys((*usual.names, *other.names)))
     usual, other = _matched(usual, names), _matched(other, names)
-    per_view = _views(other) / max(1, _views(usual))
+    # views whose class training has
+    known_of_usual, known_of_other = (np.isfinite(answers.hits).sum() for answers in (usual, other))
+    per_view = known_of_other / max(1, known_of_usual)
     hits_of_usual, hits_of_other = np.nansum(usual.hits, axis=1), np.nansum(other.hits, axis=1)
     return {
         "top1": PerObject.mean_of(other.hits, chance),
@@ -179,11 +164,6 @@ def shift_scores(usual: Answers, other: Answers, chance: float | None) -> Scores
         "auc_confidence": PerObject.auc(usual.confidences, other.confidences),
         "auc_neighbors": PerObject.auc(usual.similarities, other.similarities),
     }
-
-
-def _views(answers: Answers) -> int:
-    """Counts the views whose class training has."""
-    return int(np.isfinite(answers.hits).sum())
 
 
 def _rows(answers: Answers, chosen: np.ndarray) -> Answers:

@@ -1,6 +1,5 @@
 """The splits of an evaluation: one to which probes are fitted, and one on which everything is measured."""
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from iebench.evaluation.protocol import EvaluationConfig
 from iebench.evaluation.results import EvaluatedData, LeftOut
 from iebench.evaluation.tasks import KNN, ProbeTask, probe_tasks
 from shards.errors import UsageError
+from shards.files import sha256_of
 from shards.origin import location_of
 from shards.schema import INDEX_NAME, DatasetIndex, open_dataset
 
@@ -21,26 +21,14 @@ NO_TRAINING_SPLIT = "the dataset has no training split; name another one with --
 
 @dataclass(frozen=True)
 class Split:
-    """One split of a dataset.
-
-    Attributes:
-        folder: Folder of the dataset.
-        index: Index of the dataset.
-        name: Name of the split, ``train`` or ``val``.
-    """
+    """One split of a dataset, ``train`` or ``val``."""
 
     folder: Path
     index: DatasetIndex
     name: str
 
     @property
-    def sha256(self) -> str:
-        """SHA-256 of the dataset's index."""
-        return hashlib.sha256((self.folder / INDEX_NAME).read_bytes()).hexdigest()
-
-    @property
     def latent_names(self) -> list[str]:
-        """Names of the latents' columns."""
         return [latent.name for latent in self.index.latents]
 
     def describe(self) -> EvaluatedData:
@@ -48,7 +36,7 @@ class Split:
         index = self.index
         return EvaluatedData(
             location_of(self.folder),
-            self.sha256,
+            sha256_of(self.folder / INDEX_NAME),
             self.name,
             index.split(self.name).objects,
             index.views_per_object,
@@ -99,24 +87,17 @@ class Splits:
     def align(self, train: Features, val: Features) -> ProbeInput:
         """Gives both splits the same latents, and the validation objects the labels of training."""
         assert self.fit is not None
-        columns = {
-            split.name: [split.latent_names.index(name) for name in self.latent_names]
-            for split in (self.fit, self.test)
-        }
+        train_columns, val_columns = (
+            [split.latent_names.index(name) for name in self.latent_names] for split in (self.fit, self.test)
+        )
+        labels = self.labels_of(val.labels, self.test)
         return ProbeInput(
-            replace(train, latents=train.latents[..., columns["train"]]),
-            replace(
-                val, latents=val.latents[..., columns["val"]], labels=self.labels_of(val.labels, self.test)
-            ),
+            replace(train, latents=train.latents[..., train_columns]),
+            replace(val, latents=val.latents[..., val_columns], labels=labels),
         )
 
     def labels_of(self, labels: Tensor, split: Split) -> Tensor:
-        """Renumbers a split's labels as training numbers its classes; -1 stands for a class that training lacks.
-
-        Args:
-            labels: Labels (objects,) as the split's own dataset numbers them.
-            split: Split of the labels.
-        """
+        """Renumbers labels (objects,) of a split as training numbers its classes; -1 stands for a class that it lacks."""
         assert self.fit is not None
         known = {item.synset: item.label for item in self.fit.index.classes}
         table = torch.full((1 + max(item.label for item in split.index.classes),), -1)
@@ -126,10 +107,7 @@ class Splits:
 
     def classes_left_out(self) -> list[LeftOut]:
         """Says, as an item of ``left_out``, which classes training lacks."""
-        if self.fit is None:
-            return []
-        known = {item.synset for item in self.fit.index.classes}
-        unknown = [item.name for item in self.test.index.classes if item.synset not in known]
+        unknown = self._unknown_classes()
         if not unknown:
             return []
         shown = ", ".join(unknown[:5]) + (" and others" if len(unknown) > 5 else "")
@@ -150,10 +128,12 @@ class Splits:
 
     def shares_no_class(self) -> bool:
         """Returns whether training has none of the validation split's classes."""
-        if self.fit is None:
-            return False
-        known = {item.synset for item in self.fit.index.classes}
-        return not any(item.synset in known for item in self.test.index.classes)
+        return self.fit is not None and len(self._unknown_classes()) == len(self.test.index.classes)
+
+    def _unknown_classes(self) -> list[str]:
+        """Lists the names of the validation split's classes that training lacks."""
+        known = {item.synset for item in self.fit.index.classes} if self.fit else set()
+        return [item.name for item in self.test.index.classes if item.synset not in known]
 
     def why_not_classified(self) -> str:
         """Says why no classifier can be fitted and tested; empty if one can."""
@@ -176,18 +156,18 @@ def open_splits(data: Path, fit: Path | None = None, ood: Path | None = None) ->
         UsageError: ``data`` or ``ood`` has no validation views, or ``fit`` is named and has no training views.
         IebenchError: An index cannot be read.
     """
-    index = open_dataset(data)
-    index.split("val")
-    test = Split(data, index, "val")
-    shifted = Split(ood, open_dataset(ood), "val") if ood is not None else None
-    if shifted is not None:
-        shifted.index.split("val")
+    test = _open_split(data, "val")
+    shifted = _open_split(ood, "val") if ood is not None else None
     if fit is not None:
-        fit_index = open_dataset(fit)
-        fit_index.split("train")
-        return Splits(test, Split(fit, fit_index, "train"), shifted)
+        return Splits(test, _open_split(fit, "train"), shifted)
     try:
-        index.split("train")
+        test.index.split("train")
     except UsageError:
         return Splits(test, None, shifted)
-    return Splits(test, Split(data, index, "train"), shifted)
+    return Splits(test, replace(test, name="train"), shifted)
+
+
+def _open_split(folder: Path, name: str) -> Split:
+    index = open_dataset(folder)
+    index.split(name)
+    return Split(folder, index, name)

@@ -25,7 +25,7 @@ Classify = Callable[[Tensor], Tensor]
 
 
 def objects_of(split: Split, most: int, views: int | None = None) -> list[list[View]]:
-    """Reads the stored views of objects spread over a split; images are not decoded.
+    """Reads the stored views of at most ``most`` objects spread over a split; images are not decoded.
 
     Args:
         split: Split to read.
@@ -49,13 +49,7 @@ def objects_of(split: Split, most: int, views: int | None = None) -> list[list[V
 
 
 def linear_classifier(embeddings: Tensor, labels: Tensor, classes: int) -> Classify:
-    """Fits a multinomial logistic regression on standardized embeddings, by L-BFGS from zero.
-
-    Args:
-        embeddings: Embeddings (objects, dimension).
-        labels: Classes (objects,).
-        classes: Number of classes.
-    """
+    """Fits a multinomial logistic regression on standardized embeddings (objects, dimension), by L-BFGS from zero."""
     mean, std = embeddings.mean(dim=0), embeddings.std(dim=0).clamp(min=1e-6)
     rows, labels = (embeddings - mean) / std, labels.to(embeddings.device)
     weights = torch.zeros(classes, rows.shape[1], device=rows.device, requires_grad=True)
@@ -79,11 +73,6 @@ def linear_classifier(embeddings: Tensor, labels: Tensor, classes: int) -> Class
 
 class SteeredPass:
     """Encodes objects once and steers the encodings, and encodes further views one by one.
-
-    Args:
-        encoder: Network on the device.
-        more: Source of further views.
-        device: Device on which the network runs.
 
     Attributes:
         classify: Classifier, which the caller sets before ``run``.

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iebench.augmentations.config import AugmentationConfig
 from iebench.augmentations.parameters import PARAMETERS
 from iebench.backbones.encoder import ALL, EmbeddingPredictor, Encoder
 from iebench.evaluation.corruptions import CORRUPTIONS, SMALLEST, Condition, load_corrupt
@@ -67,13 +66,7 @@ def steering_tasks(predictor: EmbeddingPredictor | None, splits: Splits) -> list
 
 
 class SteeringMeter:
-    """Measures the tasks of the steering suite for one network.
-
-    Args:
-        encoder: Network on the device.
-        splits: Splits of the evaluation; a classifier is fitted to single views of training objects.
-        config: Settings with the number of objects.
-        device: Device on which the network runs.
+    """Measures the tasks of the steering suite for one network, which is on the device.
 
     Raises:
         IebenchError: A shard cannot be read.
@@ -124,8 +117,7 @@ class SteeringMeter:
         return [self._pass.run(self._objects, count, condition) for condition in conditions]
 
     def _chance(self) -> float | None:
-        known = self._labels[self._labels >= 0]
-        return majority_chance(self._train_labels, known)
+        return majority_chance(self._train_labels, self._labels[self._labels >= 0])
 
     def _top1(self, probabilities: np.ndarray) -> np.ndarray:
         """Returns hits (objects, 1), 1 if the class is named; NaN for a class that training lacks."""
@@ -187,17 +179,14 @@ class SteeringMeter:
         """Computes EquiMod's measures of the predictor, for all augmentations together and for each group alone."""
         predictor = self._encoder.predictor
         assert predictor is not None and predictor.augmentation is not None
-        config: AugmentationConfig = predictor.augmentation
-        recorded = config.recorded_groups()
+        recorded = predictor.augmentation.recorded_groups()
         groups = [group for group in AUGMENTATION_GROUPS if group in recorded and group in predictor.groups]
         before = len(predictor.latent_names) - len(PARAMETERS)
         scores: dict[str, Scores] = {}
         for group in (None, *groups):
-            more = AugmentedViews(config, STEPS, before, group)
-            source, target, reached = SteeredPass(self._encoder, more, self._device).steps(
-                self._objects, STEPS
-            )
-            scores[group or ALL] = _step_scores(source, target, reached)
+            more = AugmentedViews(predictor.augmentation, STEPS, before, group)
+            steps = SteeredPass(self._encoder, more, self._device).steps(self._objects, STEPS)
+            scores[group or ALL] = _step_scores(*steps)
         return scores
 
 

@@ -84,7 +84,7 @@ def test_a_predictor_that_turns_too_far_neither_composes_nor_is_exact():
 
 
 def test_the_view_in_between_is_neither_source_nor_target():
-    between = equivariance._between(200, VIEWS, 0)
+    between = equivariance._between(200, VIEWS)
     targets = torch.arange(1, VIEWS)
     assert ((between != targets) & (between > 0) & (between < VIEWS)).all()
     assert all(len(between[:, column].unique()) == VIEWS - 2 for column in range(VIEWS - 1))

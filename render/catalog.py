@@ -2,44 +2,16 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from render.sources.archives import objects_in_archive
 from render.sources.classes import FORMATS, objects_in_class
-from render.sources.found import FoundModel, Listing
+from render.sources.found import ObjectRef
 from render.sources.shapenet import MODEL_FILES, has_mesh, objects_in_synset
-from shards.class_names import classes_of_synsets
 from shards.errors import UsageError
-from shards.schema import ClassInfo, object_key, split_of
-
-
-@dataclass(frozen=True)
-class ObjectRef:
-    """One object of the catalog.
-
-    Attributes:
-        path: File of the model, or the archive that holds it.
-        member: Name of the model in the archive; empty if ``path`` is the model itself.
-        rescaled: True if the model is scaled to a unit diagonal, which ShapeNet's have already.
-        source: The folder that the catalog is of; None for a model by itself.
-        listing: Byte ranges at which the archive's directory lists it; None if there is no archive or it lacks the model.
-    """
-
-    synset: str
-    object_id: str
-    path: Path
-    label: int
-    split: str
-    member: str = ""
-    rescaled: bool = False
-    source: Path | None = None
-    listing: Listing | None = None
-
-    @property
-    def key(self) -> str:
-        """The object's part of its samples' keys."""
-        return object_key(self.synset, self.object_id)
+from shards.lists import Name
+from shards.schema import split_of
 
 
 def scan_models(folder: Path, limit: int | None = None) -> list[ObjectRef]:
@@ -60,8 +32,14 @@ def scan_models(folder: Path, limit: int | None = None) -> list[ObjectRef]:
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}; make one with `iebench models make {folder}`")
     found = _scan(folder)
-    _require_text(f"{item.path}/{item.member}" for item in found)
-    return limited([_as_ref(item, folder) for item in found], limit)
+    for item in found:
+        path = f"{item.path}/{item.member}"
+        try:
+            path.encode()  # names go into keys and JSON, which hold text; a file's name may be any bytes
+        except UnicodeEncodeError:
+            raise UsageError(f"the name of {os.fsencode(path)!r} is no text; rename it") from None
+    objects = [replace(item, split=item.split or split_of(*item.name), source=folder) for item in found]
+    return limited(objects, limit)
 
 
 def limited(objects: Sequence[ObjectRef], limit: int | None) -> list[ObjectRef]:
@@ -71,15 +49,15 @@ def limited(objects: Sequence[ObjectRef], limit: int | None) -> list[ObjectRef]:
     return _labeled(objects)
 
 
-def select_objects(objects: Iterable[ObjectRef], names: Iterable[tuple[str, str]]) -> list[ObjectRef]:
-    """The objects of a catalog with these (synset, object) names, relabeled by their own synsets.
+def select_objects(objects: Iterable[ObjectRef], names: Iterable[Name]) -> list[ObjectRef]:
+    """The objects of a catalog with these names, relabeled by their own synsets.
 
     Raises:
         UsageError: The catalog lacks one.
     """
     wanted = set(names)
-    chosen = [item for item in objects if (item.synset, item.object_id) in wanted]
-    missing = wanted - {(item.synset, item.object_id) for item in chosen}
+    chosen = [item for item in objects if item.name in wanted]
+    missing = wanted - {item.name for item in chosen}
     if missing:
         raise UsageError(
             f"the models lack {len(missing):,} of the objects asked for, such as {'/'.join(min(missing))}"
@@ -87,20 +65,13 @@ def select_objects(objects: Iterable[ObjectRef], names: Iterable[tuple[str, str]
     return _labeled(chosen)
 
 
-def with_splits(
-    objects: Iterable[ObjectRef], splits: Mapping[tuple[str, str], str], folder: Path
-) -> list[ObjectRef]:
+def with_splits(objects: Iterable[ObjectRef], splits: Mapping[Name, str], folder: Path) -> list[ObjectRef]:
     """Returns the objects that are in one of the splits, with that split and with labels among the remaining synsets.
 
-    An object that a split names and the catalog lacks is listed with the path where it should be, so that
-    rendering names it among the failures.
-
-    Args:
-        objects: Catalog of the models.
-        splits: Split of each (synset, object).
-        folder: Folder of the models.
+    An object that a split names and the catalog lacks is listed with the path in the models' folder where it should
+    be, so that rendering names it among the failures.
     """
-    there = {(item.synset, item.object_id): item for item in objects}
+    there = {item.name: item for item in objects}
     examples = {item.synset: item for item in there.values()}
     chosen = []
     for (synset, name), split in sorted(splits.items()):
@@ -127,21 +98,16 @@ def with_classes(objects: Iterable[ObjectRef], classes: Mapping[str, str]) -> li
             chosen[uid] = replace(item, synset=classes[uid], object_id=uid, split=split)
     if not chosen:
         raise UsageError("none of the models has a class in the file given; its uids are names of files")
-    return _labeled(sorted(chosen.values(), key=lambda item: (item.synset, item.object_id)))
+    return _labeled(sorted(chosen.values(), key=lambda item: item.name))
 
 
-def classes_of(objects: Iterable[ObjectRef]) -> tuple[ClassInfo, ...]:
-    """The classes of a catalog by label."""
-    return classes_of_synsets(item.synset for item in objects)
-
-
-def _scan(folder: Path) -> list[FoundModel]:
+def _scan(folder: Path) -> list[ObjectRef]:
     """The objects of every class, of which at least one has a model."""
     with os.scandir(folder) as entries:
         visible = [entry for entry in entries if not entry.name.startswith(".") and entry.name != "__MACOSX"]
         folders = [Path(entry.path) for entry in visible if entry.is_dir()]
         archives = [Path(entry.path) for entry in visible if entry.name.lower().endswith(".zip")]
-    objects = {item[:2]: item for path in sorted(archives) for item in objects_in_archive(path)}
+    objects = {item.name: item for path in sorted(archives) for item in objects_in_archive(path)}
     there = bool(objects)
     for path in folders:
         in_class = objects_in_synset(path)
@@ -150,31 +116,16 @@ def _scan(folder: Path) -> list[FoundModel]:
         for item in in_class:
             if has_mesh(item):
                 there = True
-                objects[item[:2]] = item
+                objects[item.name] = item
             else:
-                objects.setdefault(item[:2], item)
+                objects.setdefault(item.name, item)
     if not there:
         raise UsageError(
             f"{folder} holds no model: expected synset/object/{MODEL_FILES[0]} or synset/object/{MODEL_FILES[1]} "
             f"as in ShapeNetCore, synset.zip with these inside, or folders of classes with "
             f"{', '.join(FORMATS)} files; `iebench models make {folder}` makes procedural ones"
         )
-    return sorted(objects.values())
-
-
-def _as_ref(item: FoundModel, folder: Path) -> ObjectRef:
-    split = item.split or split_of(item.synset, item.object_id)
-    return ObjectRef(
-        item.synset,
-        item.object_id,
-        item.path,
-        label=0,
-        split=split,
-        member=item.member,
-        rescaled=item.rescaled,
-        source=folder,
-        listing=item.listing,
-    )
+    return [objects[name] for name in sorted(objects)]
 
 
 def _labeled(objects: Iterable[ObjectRef]) -> list[ObjectRef]:
@@ -193,12 +144,3 @@ def _expected(synset: str, name: str, folder: Path, example: ObjectRef | None) -
         path = folder / synset / f"{name}{example.path.suffix}"
         return replace(expected, path=path, rescaled=True)
     return expected
-
-
-def _require_text(paths: Iterable[str]) -> None:
-    """Names go into keys and JSON, which hold text: a file name may be any bytes."""
-    for path in paths:
-        try:
-            path.encode()
-        except UnicodeEncodeError:
-            raise UsageError(f"the name of {os.fsencode(path)!r} is no text; rename it") from None

@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import cast
 
-from render.catalog import ObjectRef, classes_of
+from render.catalog import ObjectRef
 from render.device_choice import DeviceChoice
 from render.executor import Execution, open_engine, run_jobs
 from render.limits import limits_of
@@ -23,6 +23,7 @@ from render.staging import FOLDER_NAME, SETTINGS_NAME, Staging
 from render.worker import require_blender
 from shards.added_objects import is_moved, move_aside, require_only_additions, shards_aside, sources_of
 from shards.child_processes import available_cores
+from shards.class_names import classes_of_synsets
 from shards.completion import complete_dataset
 from shards.errors import IebenchError
 from shards.failures import FAILURES_NAME, Failure
@@ -266,7 +267,7 @@ class _Run:
         return DatasetIndex(
             variant=settings.variant,
             latents=settings.latents,
-            classes=classes_of(self._plan.objects),
+            classes=classes_of_synsets(item.synset for item in self._plan.objects),
             image_size=settings.render.image_size,
             views_per_object=settings.views,
             seed=settings.seed,

@@ -14,10 +14,10 @@ import zlib
 from collections import defaultdict
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from render.model_errors import ModelError, SourceUnavailable
-from render.sources.found import FoundModel, Listing
+from render.sources.found import Listing, ObjectRef
 from render.sources.shapenet import MODEL_FILES
 from render.sources.soundness import raise_by_fault
 from shards.errors import UsageError
@@ -25,8 +25,6 @@ from shards.files import NO_ROOM
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
-
-    from render.catalog import ObjectRef
 
 LARGEST_MEMBERS = 2_000
 """Files of one object."""
@@ -44,7 +42,7 @@ _ELSEWHERE = 2**32 - 1
 """Value of a position that needs more than 32 bits and therefore stands in the ZIP64 field behind the name."""
 
 
-def objects_in_archive(path: Path) -> list[FoundModel]:
+def objects_in_archive(path: Path) -> list[ObjectRef]:
     """The objects of a zip file that has ShapeNetCore's layout inside; empty where it has not.
 
     Members may start at the synset (``02691156/<id>/models/...``), at the object (``<id>/models/...``; the
@@ -64,18 +62,19 @@ def objects_in_archive(path: Path) -> list[FoundModel]:
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
         raise UsageError(f"{path} is no zip file that can be read ({error}); download it again") from None
     names = [item.filename for item in members if not item.filename.startswith("__MACOSX/")]
-    meshes: dict[str, str] = {}
-    for name in names:
-        for ending in reversed(MODEL_FILES):
-            if name.endswith(f"/{ending}"):
-                folder = name.removesuffix(f"/{ending}")
-                if ending == MODEL_FILES[0] or folder not in meshes:
-                    meshes[folder] = name
+    meshes = {
+        name.removesuffix(f"/{ending}"): name
+        for ending in reversed(MODEL_FILES)  # the last one counts
+        for name in names
+        if name.endswith(f"/{ending}")
+    }
     synsets = {folder.rpartition("/")[0] for folder in meshes}
-    folders = {folder for folder in map(_object_folder, names) if folder.rpartition("/")[0] in synsets}
+    # The folder of the object that a file belongs to, in the layout of ShapeNetCore v1 or v2.
+    owners = (name.rpartition("/")[0].removesuffix("/models").removesuffix("/images") for name in names)
+    folders = {folder for folder in owners if folder.rpartition("/")[0] in synsets}
     listings = _listings(members, directory, start, meshes)
     return [
-        FoundModel(
+        ObjectRef(
             synset=PurePosixPath(folder).parent.name or path.stem,
             object_id=PurePosixPath(folder).name,
             path=path,
@@ -88,12 +87,10 @@ def objects_in_archive(path: Path) -> list[FoundModel]:
 
 
 @contextlib.contextmanager
-def opened_model(item: "ObjectRef", folder: Path | None = None) -> Iterator[Path]:
+def opened_model(item: ObjectRef) -> Iterator[Path]:
     """The path of an object's model, with what belongs to it beside it, for as long as the context lasts.
 
-    Args:
-        item: The object; where it lies in an archive, it is unpacked into a temporary folder.
-        folder: Folder in which the temporary folder is made; by default that of the system.
+    An object in an archive is unpacked into a temporary folder.
 
     Raises:
         ModelError: The archive lacks it, is damaged there, or holds for this object more files or bytes than
@@ -106,7 +103,7 @@ def opened_model(item: "ObjectRef", folder: Path | None = None) -> Iterator[Path
     if item.listing is None:
         raise ModelError(f"there is no {item.member} in {item.path}")
     prefix = _folder_of_mesh(item.member)
-    with tempfile.TemporaryDirectory(prefix="iebench-model-", dir=folder) as temporary:
+    with tempfile.TemporaryDirectory(prefix="iebench-model-") as temporary:
         target = Path(temporary).resolve()
         try:
             with item.path.open("rb") as stream, _archive_of(item, item.listing, stream) as archive:
@@ -129,8 +126,8 @@ def _listings(
 
     Args:
         members: The members in the order of the directory.
-        directory: The directory, and perhaps more behind it.
-        start: Where it stands in the file.
+        directory: Bytes of the directory, and perhaps more behind it.
+        start: Position of the directory in the file.
         folders: The folders of objects in the archive.
     """
     pieces: dict[str, list[tuple[int, int]]] = defaultdict(list)
@@ -153,12 +150,7 @@ def _listings(
 
 
 class _OneObject(io.RawIOBase):
-    """A zip file as it would be if it listed one object alone: up to its directory, and then a shorter directory.
-
-    Args:
-        archive: The zip file.
-        listing: Byte ranges of the object's records in the directory.
-    """
+    """A zip file as it would be if it listed one object alone: up to its directory, and then a shorter directory."""
 
     def __init__(self, archive: io.BufferedReader, listing: Listing) -> None:
         self._archive = archive
@@ -200,17 +192,12 @@ def _end_of_archive(start: int, length: int) -> bytes:
     """
     whole = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 0, 0, length, start)
     locator = struct.pack("<4sLQL", b"PK\6\7", 0, start + length, 1)
-    return (
-        whole + locator + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
-    )
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    return whole + locator + end
 
 
-def _archive_of(item: "ObjectRef", listing: Listing, stream: io.BufferedReader) -> zipfile.ZipFile:
-    """The part of an archive that is an object's.
-
-    Raises:
-        SourceUnavailable: What stands there is not what was listed.
-    """
+def _archive_of(item: ObjectRef, listing: Listing, stream: io.BufferedReader) -> zipfile.ZipFile:
+    """The part of an archive that is an object's; raises ``SourceUnavailable`` if it is not what was listed."""
     try:
         archive = zipfile.ZipFile(_OneObject(stream, listing))
         names = archive.namelist()
@@ -227,23 +214,16 @@ def _unpack(archive: zipfile.ZipFile, prefix: str, target: Path) -> None:
     wanted = [item for item in infos if not item.filename.lower().endswith(_NOT_RENDERED)]
     if len(wanted) > LARGEST_MEMBERS:
         raise ModelError(f"it has {len(wanted):,} files; at most {LARGEST_MEMBERS:,} are unpacked")
-    left = LARGEST_BYTES
+    copied = 0  # counted, because the sizes in the archive's directory may be false
     for item in wanted:
         destination = target / _safe_name(item, prefix)
         destination.parent.mkdir(parents=True, exist_ok=True)
         with archive.open(item) as source, destination.open("wb") as sink:
-            left -= _copy(source, sink, left)
-
-
-def _copy(source: IO[bytes], sink: IO[bytes], limit: int) -> int:
-    """Copies and counts; what the archive's directory says of sizes is not relied on."""
-    copied = 0
-    while chunk := source.read(_CHUNK):
-        copied += len(chunk)
-        if copied > limit:
-            raise ModelError(f"it is more than {LARGEST_BYTES / 2**20:,.0f} MiB when unpacked")
-        sink.write(chunk)
-    return copied
+            while chunk := source.read(_CHUNK):
+                copied += len(chunk)
+                if copied > LARGEST_BYTES:
+                    raise ModelError(f"it is more than {LARGEST_BYTES / 2**20:,.0f} MiB when unpacked")
+                sink.write(chunk)
 
 
 def _safe_name(item: zipfile.ZipInfo, prefix: str) -> str:
@@ -259,9 +239,3 @@ def _safe_name(item: zipfile.ZipInfo, prefix: str) -> str:
 def _folder_of_mesh(member: str) -> str:
     ending = next((ending for ending in MODEL_FILES if member.endswith(f"/{ending}")), MODEL_FILES[1])
     return member.removesuffix(f"/{ending}")
-
-
-def _object_folder(name: str) -> str:
-    """Returns the folder of the object that a file belongs to, in the layout of ShapeNetCore v1 or v2."""
-    folder = name.rpartition("/")[0]
-    return folder.removesuffix("/models").removesuffix("/images")

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from render.sources.found import FoundModel
+from render.sources.found import ObjectRef
 
 FORMATS = (".glb", ".gltf", ".obj", ".ply", ".off", ".stl")
 """Suffixes of model files; the earlier tell more of a model's looks."""
@@ -31,15 +31,15 @@ class _File(NamedTuple):
     path: Path
 
 
-def objects_in_class(folder: Path) -> list[FoundModel]:
+def objects_in_class(folder: Path) -> list[ObjectRef]:
     """The objects of one class's folder; empty where it holds no model file."""
-    files = [_File(parts, stem, path) for parts, models in _walk(folder, ()) for stem, path in models.items()]
+    files = list(_walk(folder, ()))
     in_folder = Counter(item.folders for item in files)
     below = {item.folders[:depth] for item in files for depth in range(len(item.folders))}
     short = [_short_name(item, in_folder[item.folders] == 1 and item.folders not in below) for item in files]
     taken = Counter(short)
     return [
-        FoundModel(
+        ObjectRef(
             synset=folder.name,
             object_id=name if taken[name] == 1 else "/".join((*item.folders, item.stem)),
             path=item.path,
@@ -55,8 +55,8 @@ def _short_name(item: _File, alone: bool) -> str:
     return "/".join(folders if folders and alone else (*folders, item.stem))
 
 
-def _walk(folder: Path, parts: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], dict[str, Path]]]:
-    """Each folder that holds models: its path below the class, and its models by stem."""
+def _walk(folder: Path, parts: tuple[str, ...]) -> Iterator[_File]:
+    """The models in a folder, whose path below the class is given, and in the folders below it."""
     candidates: dict[str, dict[str, str]] = defaultdict(dict)
     deeper = []
     with os.scandir(folder) as entries:
@@ -68,15 +68,10 @@ def _walk(folder: Path, parts: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...
                 deeper.append(entry)
             elif suffix.lower() in FORMATS:
                 candidates[stem][suffix.lower()] = entry.path
-    if candidates:
-        yield parts, {stem: Path(_preferred(paths)) for stem, paths in candidates.items()}
+    for stem, paths in candidates.items():
+        yield _File(parts, stem, Path(paths[min(paths, key=FORMATS.index)]))
     for entry in deeper:
         below = Path(entry.path)
-        if not (
-            entry.is_symlink() and folder.resolve().is_relative_to(below.resolve())
-        ):  # no way round in it
+        leads_back = entry.is_symlink() and folder.resolve().is_relative_to(below.resolve())
+        if not leads_back:
             yield from _walk(below, (*parts, entry.name))
-
-
-def _preferred(paths: dict[str, str]) -> str:
-    return min(paths.items(), key=lambda item: FORMATS.index(item[0]))[1]

@@ -1,7 +1,11 @@
 """The objects that a scan of a folder or an archive finds."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+from shards.lists import Name
+from shards.schema import object_key
 
 
 class Listing(NamedTuple):
@@ -18,23 +22,35 @@ class Listing(NamedTuple):
     records: tuple[tuple[int, int], ...]
 
 
-class FoundModel(NamedTuple):
-    """An object and where its model is.
+@dataclass(frozen=True)
+class ObjectRef:
+    """One object, and where its model is.
 
     Attributes:
-        synset: Synset of the class.
-        object_id: Name of the object within the class.
         path: File of the model, or the archive that holds it.
+        label: Label of the class, as soon as the object is in a catalog.
+        split: ``train`` or ``val``; empty until it is in a catalog, unless the layout of the models says so.
         member: Name of the model in the archive; empty if ``path`` is the model itself.
-        split: ``train`` or ``val`` where the layout says so, else empty.
-        rescaled: True if models of this layout come in any size and are scaled to a unit diagonal.
-        listing: Where the archive lists it; None where ``path`` is the model itself, or the archive lacks the model.
+        rescaled: True if the model is scaled to a unit diagonal, which ShapeNet's have already.
+        source: The folder that the catalog is of; None for a model by itself.
+        listing: Byte ranges at which the archive's directory lists it; None if there is no archive or it lacks the model.
     """
 
     synset: str
     object_id: str
     path: Path
-    member: str = ""
+    label: int = 0
     split: str = ""
+    member: str = ""
     rescaled: bool = False
+    source: Path | None = None
     listing: Listing | None = None
+
+    @property
+    def name(self) -> Name:
+        return self.synset, self.object_id
+
+    @property
+    def key(self) -> str:
+        """The object's part of its samples' keys."""
+        return object_key(*self.name)

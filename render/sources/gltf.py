@@ -18,7 +18,6 @@ _LONGEST_TEXT = 2**28  # bytes of JSON
 _FLOAT = 5126  # componentType of glTF
 _BAD_CONTENT = (ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error)
 
-
 _UNSUPPORTED = frozenset({"EXT_meshopt_compression", "KHR_meshopt_compression", "KHR_texture_basisu"})
 """Extensions that Blender 4.5 has no decoder for. It reads Draco's."""
 
@@ -27,7 +26,7 @@ class Gltf:
     """A .gltf or .glb file.
 
     Raises:
-        ModelError: Its structure is not that of glTF.
+        ModelError: Its structure is not that of glTF; its methods raise this too.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,11 +66,7 @@ class Gltf:
         require_regular(path, uri)
 
     def images(self) -> Iterator[tuple[str, str, bytes | None]]:
-        """The name, URI and bytes of each image; no bytes where it is a file of its own.
-
-        Raises:
-            ModelError: Its structure is not that of glTF.
-        """
+        """The name, URI and bytes of each image; no bytes where it is a file of its own."""
         try:
             for number, image in enumerate(self._content.get("images", [])):
                 uri = image.get("uri") or ""
@@ -86,11 +81,7 @@ class Gltf:
             raise unreadable(self._path) from None
 
     def positions(self) -> Iterator[np.ndarray]:
-        """The coordinates of each part of each mesh, (n, 3) float32, where they are stored plainly.
-
-        Raises:
-            ModelError: Its structure is not that of glTF.
-        """
+        """The coordinates of each part of each mesh, (n, 3) float32, where they are stored plainly."""
         try:
             parts = [part for mesh in self._content.get("meshes", []) for part in mesh["primitives"]]
             numbers = {part["attributes"].get("POSITION") for part in parts}

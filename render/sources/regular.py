@@ -7,14 +7,11 @@ from render.model_errors import ModelError
 
 
 def require_regular(path: Path, reference: str = "") -> None:
-    """Makes sure that there is no pipe, socket or device at a path; a folder, or nothing at all, may be there.
+    """Raises a ``ModelError`` if there is a pipe, socket or device at a path; a folder, or nothing, may be there.
 
     Args:
-        path: The path.
-        reference: How a model names it; empty for the model itself.
-
-    Raises:
-        ModelError: There is one.
+        path: Path of the file.
+        reference: Name by which a model refers to it; empty for the model itself.
     """
     try:
         mode = path.stat().st_mode

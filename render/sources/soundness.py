@@ -47,8 +47,6 @@ _FAULTS_OF_A_FILE = frozenset(
     }
 )
 """Error numbers that one bad file can cause; all others come from the file system, the network or this machine."""
-_PLAIN = (".ply", ".stl", ".off")
-_GLTF = (".glb", ".gltf")
 
 
 @dataclass(frozen=True)
@@ -81,16 +79,7 @@ def require_sound(path: Path) -> ModelFacts:
 
 
 def raise_by_fault(error: OSError, path: Path) -> NoReturn:
-    """Raises a ``ModelError`` if the file is to blame for a reading error, and else ``SourceUnavailable``.
-
-    Args:
-        error: The error.
-        path: The model's file.
-
-    Raises:
-        ModelError: The file is missing, or is none that can be read.
-        SourceUnavailable: Its file system does not give it at the moment.
-    """
+    """Raises a ``ModelError`` if the file is to blame for a reading error, and else ``SourceUnavailable``."""
     if error.errno not in _FAULTS_OF_A_FILE:
         raise SourceUnavailable.by(error) from None
     if error.errno == errno.ENOENT:
@@ -99,14 +88,7 @@ def raise_by_fault(error: OSError, path: Path) -> NoReturn:
 
 
 def require_source(folder: Path | None) -> None:
-    """Raises an error if the folder of all models is gone or empty, as after an unmount, so that no model is blamed.
-
-    Args:
-        folder: The folder; None if there is none.
-
-    Raises:
-        SourceUnavailable: It is not there, or empty.
-    """
+    """Raises ``SourceUnavailable`` if the folder of all models is gone or empty, as after an unmount."""
     if folder is None:
         return
     try:
@@ -118,11 +100,7 @@ def require_source(folder: Path | None) -> None:
 
 
 def require_extent(extent: float, rescaled: bool) -> None:
-    """Raises an error if a model's longest side is too large, or is 0 although the model is to be scaled.
-
-    Raises:
-        ModelError: It is too large, or it has none and was to be scaled.
-    """
+    """Raises a ``ModelError`` if a model's longest side is too large, or is 0 although the model is to be scaled."""
     largest = LARGEST_RESCALED_EXTENT if rescaled else LARGEST_EXTENT
     if extent > largest:
         raise ModelError(f"it is {extent:.3g} m large; at most {largest:g} m can be rendered")
@@ -131,11 +109,7 @@ def require_extent(extent: float, rescaled: bool) -> None:
 
 
 def require_finite(vertices: np.ndarray) -> None:
-    """Makes sure that coordinates are numbers in single precision, which is Blender's.
-
-    Raises:
-        ModelError: One is not.
-    """
+    """Raises a ``ModelError`` unless all coordinates are finite in single precision, which is Blender's."""
     with np.errstate(over="ignore"):
         finite = np.isfinite(np.asarray(vertices).astype(np.float32)).all()
     if not finite:
@@ -158,13 +132,13 @@ def _facts(path: Path) -> ModelFacts:
         materials = material_files(path, text)
         require_bounded_textures(images_of_materials(materials.found))
         return ModelFacts(materials=materials)
-    if suffix in _GLTF:
+    if suffix in (".glb", ".gltf"):
         gltf = Gltf(path)
         gltf.require_supported()
         for positions in gltf.positions():
             require_finite(positions)
         require_bounded_textures(images_of_gltf(gltf, path))
-    if suffix in _PLAIN:
+    if suffix in (".ply", ".stl", ".off"):
         mesh = _read_plain(path)
         if not len(getattr(mesh, "faces", ())):  # a cloud of points has none
             raise ModelError(NO_FACES)
@@ -178,8 +152,7 @@ def _read_plain(path: Path) -> "trimesh.Trimesh":
     import trimesh
 
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
             return trimesh.load_mesh(path, process=False, skip_materials=True)
     except OSError:
         raise

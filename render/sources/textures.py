@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from render.model_errors import ModelError
 from render.sources.gltf import Gltf
@@ -54,10 +54,7 @@ class MaterialFiles(NamedTuple):
 
 
 def require_bounded_textures(images: Iterable[tuple[str, Path | io.BytesIO]]) -> None:
-    """Makes sure that the images of a model can be decoded in a sensible amount of memory.
-
-    Args:
-        images: The name of each image, with its file or bytes.
+    """Makes sure that the images of a model, each given by its name and file or bytes, can be decoded in memory.
 
     Raises:
         ModelError: One is more than 16,384 px a side, or all together have more than 2^28 pixels, or only Blender
@@ -82,12 +79,15 @@ def require_bounded_textures(images: Iterable[tuple[str, Path | io.BytesIO]]) ->
 
 def image_size(image: Path | io.BytesIO) -> tuple[int, int] | None:
     """Width and height that an image's header tells; None where there is no image that Pillow knows."""
-    with _any_size_allowed():
-        try:
-            with Image.open(image) as opened:
-                return opened.size
-        except (OSError, UnidentifiedImageError, ValueError, SyntaxError, struct.error):
-            return None
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None  # else Pillow does not even tell the size of a large image
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(image) as opened:
+            return opened.size
+    except (OSError, ValueError, SyntaxError, struct.error):
+        return None
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def _unknown_format(image: Path | io.BytesIO) -> str | None:
@@ -122,11 +122,7 @@ def find_texture(reference: str, model: Path) -> Path | None:
 
 
 def material_files(model: Path, text: bytes) -> MaterialFiles:
-    """The material files of an OBJ file as Blender looks for them.
-
-    Args:
-        model: The OBJ file.
-        text: What is in it.
+    """The material files that the text of an OBJ file names, as Blender looks for them.
 
     Raises:
         ModelError: One is a pipe, a socket or a device.
@@ -167,16 +163,3 @@ def images_of_gltf(gltf: Gltf, model: Path) -> Iterator[tuple[str, Path | io.Byt
             yield name, io.BytesIO(content)
         elif (path := find_texture(uri, model)) is not None:
             yield path.name, path
-
-
-@contextlib.contextmanager
-def _any_size_allowed() -> Iterator[None]:
-    """Pillow refuses large images even to tell their size; nothing is decoded here."""
-    before = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = before

@@ -1,8 +1,11 @@
 """One object out of a zip file, and nothing else out of it."""
 
+import contextlib
 import os
 import stat
+import tempfile
 import zipfile
+from unittest import mock
 
 import pytest
 
@@ -23,10 +26,12 @@ def zipped(path, members):
     return path
 
 
-def opened(path, name, folder=None):
-    """An object of an archive, unpacked."""
+@contextlib.contextmanager
+def opened(path, name, temporary=None):
+    """An object of an archive, unpacked below another temporary folder if one is given."""
     (item,) = (item for item in scan_models(path.parent) if item.object_id == name)
-    return opened_model(item, folder)
+    with mock.patch.object(tempfile, "tempdir", temporary and str(temporary)), opened_model(item) as model:
+        yield model
 
 
 def names(found):

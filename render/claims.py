@@ -1,21 +1,38 @@
-"""Lets several processes claim shards; a claim holds for as long as its process lives."""
+"""Lets processes claim shards, and numbers on a machine; a claim holds for as long as its process lives."""
 
 import fcntl
+import hashlib
 import os
+import socket
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 
-from render.catalog import ObjectRef
+from render.plan import RenderShard
 from shards.locks import take_lock
-from shards.shard_plan import ShardPlan
+
+_VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+
+
+def lock_file(path: Path) -> int | None:
+    """Locks a file, which is made if it does not exist, until it is closed or this process ends.
+
+    Returns:
+        Descriptor of the file; None if another process has locked it.
+    """
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        take_lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, path.parent)
+    except BaseException as error:
+        os.close(descriptor)
+        if isinstance(error, BlockingIOError):
+            return None
+        raise
+    return descriptor
 
 
 class ShardClaims:
-    """The shards that this process has claimed, each by a lock on a file, which the kernel frees if the process dies.
-
-    Args:
-        folder: Folder of the locked files, which all processes share.
-    """
+    """The shards that this process has claimed, each by a locked file in a folder that all processes share."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -23,16 +40,10 @@ class ShardClaims:
 
     def take(self, name: str) -> bool:
         """Claims a shard; False if another process has claimed it."""
-        descriptor = os.open(self._folder / name, os.O_CREAT | os.O_RDWR, 0o644)
-        try:
-            take_lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, self._folder)
-        except BaseException as error:
-            os.close(descriptor)
-            if isinstance(error, BlockingIOError):
-                return False
-            raise
-        self._held[name] = descriptor
-        return True
+        descriptor = lock_file(self._folder / name)
+        if descriptor is not None:
+            self._held[name] = descriptor
+        return descriptor is not None
 
     def release(self, name: str) -> None:
         """Gives a shard back, done or not."""
@@ -43,14 +54,11 @@ class ShardClaims:
         for name in list(self._held):
             self.release(name)
 
-    def each(self, shards: Sequence[ShardPlan[ObjectRef]]) -> Iterator[ShardPlan[ObjectRef]]:
-        """Claims shards one after the other, each when it is asked for.
+    def each(self, shards: Sequence[RenderShard]) -> Iterator[RenderShard]:
+        """Claims shards in order, each when it is asked for.
 
         Shards that other processes hold are tried again after all others, because a process that dies releases its
         shards. The iteration ends when other processes hold all that are left.
-
-        Args:
-            shards: The shards, in the order in which they are claimed.
         """
         while True:
             passed = []
@@ -62,3 +70,24 @@ class ShardClaims:
             if len(passed) == len(shards):
                 return
             shards = passed
+
+
+def node_folder(staging: Path) -> Path:
+    """The folder of this machine's locks in the folder that all processes of a render share; made if need be."""
+    folder = staging / "nodes" / socket.gethostname()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def take_slot(staging: Path) -> int:
+    """Takes the lowest number that no other render process of this machine holds, until this process ends.
+
+    With ``workers`` processes the numbers are 0 to ``workers - 1``, so that devices can be dealt by them. The
+    kernel frees a number however the process ends, since it is a lock on a file. Processes that see other GPUs,
+    as two jobs of a scheduler on one machine, are numbered by themselves.
+    """
+    visible = "\n".join(os.environ.get(name, "") for name in _VISIBLE)
+    folder = node_folder(staging) / f"slots-{hashlib.sha256(visible.encode()).hexdigest()[:8]}"
+    folder.mkdir(exist_ok=True)
+    # The descriptor of the number stays open, and with it the lock.
+    return next(number for number in count() if lock_file(folder / f"slot-{number}") is not None)

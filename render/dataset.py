@@ -16,10 +16,10 @@ from render.catalog import ObjectRef
 from render.device_choice import DeviceChoice
 from render.executor import Execution, open_engine, run_jobs
 from render.limits import limits_of
-from render.part import ClaimedShards, Part, RenderShard, ShardAssignment, WholeDataset
-from render.plan import Job, Plan
+from render.part import ClaimedShards, Part, ShardAssignment, WholeDataset
+from render.plan import Job, Plan, RenderShard
 from render.sealing import KeptObject, Sealer
-from render.staging import FOLDER_NAME, SETTINGS_NAME, Staging
+from render.staging import FOLDER_NAME, Staging
 from render.worker import require_blender
 from shards.added_objects import is_moved, move_aside, require_only_additions, shards_aside, sources_of
 from shards.child_processes import available_cores
@@ -33,7 +33,7 @@ from shards.parallel import run_parallel
 from shards.pixels import Channels, PixelSums
 from shards.progress_protocol import Progress
 from shards.salvage import SalvageJob, salvage
-from shards.same_settings import require_new_or_same_dataset
+from shards.same_settings import SETTINGS_NAME, require_new_or_same_dataset
 from shards.schema import INDEX_NAME, DatasetIndex, SplitInfo, parse_index
 from shards.sealed import RowsOfShard
 from shards.shard_plan import ShardPlan
@@ -72,8 +72,8 @@ def render_dataset(
     Args:
         plan: Plan of the dataset.
         out: Folder of the dataset; new, or begun by the same plan.
-        execution: Engine, workers and device that run the jobs.
-        progress: Progress bar.
+        execution: Settings of the processes that run the jobs.
+        progress: Receiver of the progress.
         part: Shares the shards with the other parts, which may run at the same time; a run without one finishes the dataset.
         repair: Reads all sealed shards first, and renders what is damaged in them.
         add: Whether the dataset may have been made from fewer objects; then the others are added.
@@ -110,20 +110,18 @@ def _render_whole(plan: Plan, staging: Staging, execution: Execution, progress: 
     everything.list.write()
     index = run.finish()
     staging.remove()
-    return RenderSummary(index, everything.failures(), rendered, run.shards)
+    return RenderSummary(index, tuple(everything.list), rendered, run.shards)
 
 
 def _require_ours(plan: Plan, out: Path, add: bool) -> None:
     """Raises an error unless a folder is new or for this plan; with ``add``, for a plan of fewer objects."""
-    path = out / INDEX_NAME
-    settings = plan.settings
+    settings, path = plan.settings, out / INDEX_NAME
     if path.is_file():
         index = parse_index(path)
-        settings = settings.model_copy(update={"devices": tuple(index.renderer.get("devices", ()))})
+        update: dict[str, object] = {"devices": tuple(index.renderer.get("devices", ()))}
         if add:
-            settings = settings.model_copy(
-                update={"catalogue_sha256": require_only_additions(out, index, plan.objects)}
-            )
+            update["catalogue_sha256"] = require_only_additions(out, index, plan.objects)
+        settings = settings.model_copy(update=update)
     require_new_or_same_dataset(out, out / FOLDER_NAME / SETTINGS_NAME, settings, "rendered")
 
 
@@ -144,7 +142,6 @@ class _Run:
 
     def __init__(self, plan: Plan, staging: Staging, assignment: ShardAssignment) -> None:
         self._plan = plan
-        self._out = staging.out
         self._staging = staging
         self._assignment = assignment
         self._rows = _rows_of(plan, staging)
@@ -155,34 +152,31 @@ class _Run:
 
     def render(self, execution: Execution, progress: Progress) -> int:
         """Renders all missing objects, sealing each shard once its objects are there; returns the views."""
+        settings, rendered = self._plan.settings, 0
         with Sealer(self._plan, self._staging) as sealer:
             jobs = self._missing(sealer, progress, _readers(execution))
             first = next(jobs, None)
-            return 0 if first is None else self._run(first, jobs, sealer, execution, progress)
-
-    def _run(
-        self, first: Job, others: Iterator[Job], sealer: Sealer, execution: Execution, progress: Progress
-    ) -> int:
-        views, rendered = self._plan.settings.views, 0
-        limits = limits_of(self._plan.settings.render, execution.timeout)
-        with (
-            contextlib.closing(open_engine(self._on_known_device(execution), first)) as engine,
-            contextlib.closing(run_jobs(chain([first], others), engine, limits)) as outcomes,
-        ):
-            self._staging.record_device(engine.kind, execution.mix_devices)
-            progress.note(engine.description)
-            for outcome in outcomes:
-                item = outcome.job.item
-                shard = self._shard_of.pop(item)
-                if outcome.rendered is None:
-                    self._assignment.failures_in(shard).add(item, outcome.reason, outcome.attempts)
-                    progress.failed(item, outcome.reason)
-                else:
-                    rendered += outcome.rendered.views
-                progress.advance(views)
-                self._pending[shard.name] -= 1
-                self._seal_if_whole(shard, sealer)
-                sealer.raise_errors()
+            if first is None:
+                return 0
+            limits = limits_of(settings.render, execution.timeout)
+            with (
+                contextlib.closing(open_engine(self._on_known_device(execution), first)) as engine,
+                contextlib.closing(run_jobs(chain([first], jobs), engine, limits)) as outcomes,
+            ):
+                self._staging.record_device(engine.kind, execution.mix_devices)
+                progress.note(engine.description)
+                for outcome in outcomes:
+                    item = outcome.job.item
+                    shard = self._shard_of.pop(item)
+                    if outcome.rendered is None:
+                        self._assignment.failures_in(shard).add(item, outcome.reason, outcome.attempts)
+                        progress.failed(item, outcome.reason)
+                    else:
+                        rendered += outcome.rendered.views
+                    progress.advance(settings.views)
+                    self._pending[shard.name] -= 1
+                    self._seal_if_whole(shard, sealer)
+                    sealer.raise_errors()
         return rendered
 
     def _on_known_device(self, execution: Execution) -> Execution:
@@ -194,12 +188,12 @@ class _Run:
 
     def _missing(self, sealer: Sealer, progress: Progress, readers: int) -> Iterator[Job]:
         """Yields the jobs for missing objects, a batch of shards at a time; a shard without one is sealed at once."""
-        views, total = self._plan.settings.views, self._assignment.objects
+        views = self._plan.settings.views
         for number, batch in enumerate(self._assignment.batches()):
             jobs = self._missing_of(batch, sealer, readers)
             if number == 0:
                 there = sum(len(shard.objects) for shard in batch) - len(jobs)
-                progress.start(total * views, there * views)
+                progress.start(self._assignment.objects * views, there * views)
             yield from jobs
 
     def _missing_of(self, batch: Sequence[RenderShard], sealer: Sealer, readers: int) -> list[Job]:
@@ -218,7 +212,7 @@ class _Run:
         jobs = []
         for shard, lacking in unfinished:
             kept = self._kept.get(shard.name, {})
-            missing = [item for item in lacking if (item.synset, item.object_id) not in kept]
+            missing = [item for item in lacking if item.name not in kept]
             self._pending[shard.name] = len(missing)
             self._shard_of.update((item, shard) for item in missing)
             jobs += [self._plan.job(item, self._staging.folder) for item in missing]
@@ -239,16 +233,14 @@ class _Run:
         jobs = [
             SalvageJob(path, ShardPlan(shard.name, shard.split, objects), index)
             for shard, lacking in shards
-            for path, objects in sources_of(self._out / shard.name, lacking, aside)
+            for path, objects in sources_of(self._staging.out / shard.name, lacking, aside)
         ]
         kept: dict[str, dict[Name, KeptObject]] = {}
         with contextlib.closing(run_parallel(salvage, jobs, readers)) as results:
             for found in results:
                 devices = self._staging.shards.devices_of(found.path) or self._staging.devices()
-                own = kept.setdefault(found.shard, {})
-                own.update(
-                    {name: KeptObject(found.path, sums, devices) for name, sums in found.pixels.items()}
-                )
+                own = {name: KeptObject(found.path, sums, devices) for name, sums in found.pixels.items()}
+                kept.setdefault(found.shard, {}).update(own)
         return kept
 
     def finish(self) -> DatasetIndex:
@@ -257,10 +249,10 @@ class _Run:
         if not any(split.views for split in splits.values()):
             raise IebenchError(
                 f"none of the {len(self._plan.objects)} objects could be rendered; "
-                f"{self._out / FAILURES_NAME} says why for each"
+                f"{self._staging.out / FAILURES_NAME} says why for each"
             )
         mean, std = self._staging.shards.channel_statistics(splits, self._plan.settings.render.channel_order)
-        return complete_dataset(self._out, self._index(splits, mean, std), self._rows)
+        return complete_dataset(self._staging.out, self._index(splits, mean, std), self._rows)
 
     def _index(self, splits: dict[str, SplitInfo], mean: Channels, std: Channels) -> DatasetIndex:
         settings = self._plan.settings

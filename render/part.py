@@ -2,16 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import chain
 
-from render.catalog import ObjectRef
 from render.claims import ShardClaims
+from render.plan import RenderShard
 from render.staging import Staging
 from shards.errors import UsageError
 from shards.failures import FAILURES_NAME, Failure, Failures
-from shards.shard_plan import ShardPlan
-
-RenderShard = ShardPlan[ObjectRef]
 
 
 @dataclass(frozen=True)
@@ -39,11 +36,7 @@ class Part:
 
 
 def parse_part(text: str) -> Part:
-    """Reads ``3/16``.
-
-    Raises:
-        UsageError: It does not read so, or there is no such part.
-    """
+    """Reads ``3/16``; raises a ``UsageError`` if a text does not read so, or there is no such part."""
     number, slash, count = text.partition("/")
     if not (slash and number.isascii() and number.isdigit() and count.isascii() and count.isdigit()):
         raise UsageError(f"{text!r} names no part; write it as 3/16, the third of sixteen")
@@ -52,71 +45,41 @@ def parse_part(text: str) -> Part:
     return Part(int(number), int(count))
 
 
-class ShardAssignment(Protocol):
-    """The shards that are a process's to render, and the lists of what fails in them.
-
-    Attributes:
-        objects: Number of objects to expect.
-    """
-
-    objects: int
-
-    def batches(self) -> Iterator[Sequence[RenderShard]]:
-        """Shards that are looked at together, as they are asked for."""
-
-    def failures_in(self, shard: RenderShard) -> Failures:
-        """The list of what fails in a shard of a batch."""
-
-    def pass_over(self, shard: RenderShard) -> None:
-        """A shard of a batch turned out to be complete."""
-
-    def give_back(self, shard: RenderShard) -> None:
-        """A shard was completed."""
-
-    def failures(self) -> tuple[Failure, ...]:
-        """Returns the failures in all shards of this process."""
-
-
 class WholeDataset:
     """All shards, for a process that renders alone; it takes over what others listed before.
 
-    Args:
-        shards: The shards of the dataset.
-        staging: The folder of the dataset under way.
+    Attributes:
+        objects: Number of objects to expect.
+        list: What fails in the dataset.
     """
 
     def __init__(self, shards: Sequence[RenderShard], staging: Staging) -> None:
         self._shards = shards
         self.objects = sum(len(shard.objects) for shard in shards)
         self.list = Failures(staging.out / FAILURES_NAME)
-        self.list.absorb(staging.failure_lists())
+        self.list.absorb(tuple(sorted((staging.folder / "failures").glob("*.jsonl"))))
 
     def batches(self) -> Iterator[Sequence[RenderShard]]:
-        """All shards at once."""
+        """Yields the shards that are looked at together: here all of them."""
         yield self._shards
 
     def failures_in(self, shard: RenderShard) -> Failures:
-        """The list of the dataset."""
+        """The list of what fails in a shard."""
         return self.list
 
     def pass_over(self, shard: RenderShard) -> None:
-        """Nobody waits for it."""
+        """Notes that a shard turned out to be complete; nobody waits for it."""
 
     def give_back(self, shard: RenderShard) -> None:
-        """Nobody waits for it."""
-
-    def failures(self) -> tuple[Failure, ...]:
-        """Returns the failures in the dataset."""
-        return tuple(self.list)
+        """Notes that a shard was completed; nobody waits for it."""
 
 
 class ClaimedShards:
     """Shards that nobody else is rendering, claimed one by one as workers run out of jobs.
 
-    Args:
-        shards: The shards of the dataset.
-        staging: The folder of the dataset under way.
-        part: Number of this process, and of all.
+    Attributes:
+        objects: Number of objects to expect.
+        claims: The claims of this process, to be released when it is done.
     """
 
     def __init__(self, shards: Sequence[RenderShard], staging: Staging, part: Part) -> None:
@@ -136,8 +99,8 @@ class ClaimedShards:
         ]
         for shard in self.claims.each(left):
             # Whoever had claimed it wrote the list before.
-            path, whole = self._staging.failures_path(shard.name), self._staging.out / FAILURES_NAME
-            self._lists[shard.name] = Failures(path, (whole,))
+            path = self._staging.folder / "failures" / f"{shard.name}.jsonl"
+            self._lists[shard.name] = Failures(path, (self._staging.out / FAILURES_NAME,))
             yield (shard,)
 
     def failures_in(self, shard: RenderShard) -> Failures:
@@ -145,14 +108,18 @@ class ClaimedShards:
         return self._lists[shard.name]
 
     def pass_over(self, shard: RenderShard) -> None:
-        """Releases the claim; failures in this shard are not reported again."""
+        """Releases the claim of a shard that turned out to be complete; its failures are not reported again."""
         del self._lists[shard.name]
         self.claims.release(shard.name)
 
     def give_back(self, shard: RenderShard) -> None:
-        """Lets others have it, who find that it is complete."""
+        """Lets others have a shard that was completed."""
         self.claims.release(shard.name)
 
     def failures(self) -> tuple[Failure, ...]:
         """Returns the failures in the shards that this process rendered."""
-        return tuple(failure for failures in self._lists.values() for failure in failures)
+        return tuple(chain.from_iterable(self._lists.values()))
+
+
+ShardAssignment = WholeDataset | ClaimedShards
+"""The shards that are a process's to render, and the lists of what fails in them."""

@@ -17,6 +17,8 @@ from shards.schema import DatasetIndex
 from shards.shard_plan import ShardPlan, fingerprint, plan_shards
 from shards.variants import VARIANTS, Latent, Variant, draw_latents
 
+RenderShard = ShardPlan[ObjectRef]
+
 PIXELS_VERSION = 2
 """Counts changes of what a view shows: 2 since doubled faces are rendered as one, with the normals of the file."""
 
@@ -48,11 +50,7 @@ class PlanSettings(BaseModel):
 
     @property
     def latents(self) -> tuple[Latent, ...]:
-        """The latents of a view, each with its range.
-
-        Raises:
-            UsageError: ``ranges`` names a latent that the variant does not have.
-        """
+        """The latents of a view, each with its range; raises a ``UsageError`` if ``ranges`` names another."""
         return with_ranges(VARIANTS[self.variant], self.ranges)
 
 
@@ -75,8 +73,7 @@ class Job:
         """The latents of one view, (number of latents,) float64."""
         if self.explicit is not None:
             return self.explicit[view]
-        settings, item = self.settings, self.item
-        return draw_latents(settings.latents, settings.seed, item.synset, item.object_id, view)
+        return draw_latents(self.settings.latents, self.settings.seed, *self.item.name, view)
 
 
 @dataclass(frozen=True)
@@ -85,12 +82,12 @@ class Plan:
 
     settings: PlanSettings
     objects: tuple[ObjectRef, ...]
-    shards: tuple[ShardPlan[ObjectRef], ...]
+    shards: tuple[RenderShard, ...]
     explicit: ExplicitLatents | None = None
 
     def job(self, item: ObjectRef, staging: Path) -> Job:
         """The job that renders one of the objects into a staging folder."""
-        explicit = self.explicit.values[item.synset, item.object_id] if self.explicit else None
+        explicit = self.explicit.values[item.name] if self.explicit else None
         return Job(item, self.settings, staging, explicit)
 
 
@@ -99,40 +96,27 @@ def make_plan(
 ) -> Plan:
     """Puts the objects of each split, in catalog order, into shards of ``objects_per_shard``.
 
-    Args:
-        objects: Catalog of the models.
-        settings: Settings of the dataset.
-        explicit: Latents of every view, if they are not drawn; the catalog is limited to the objects
-            that they name, and number of views and ranges are theirs.
+    Where latents are explicit, the catalog is limited to the objects that they name, and number of views and ranges
+    are theirs.
 
     Raises:
         UsageError: Explicit latents name an object that the catalog does not have, or a range is of a latent
             that the variant does not have.
     """
-    latents = (
-        settings.latents
-    )  # which refuses a range of a latent that there is not, before anything is begun
+    latents = settings.latents  # refuses a range of a latent that there is not, before anything is begun
+    update: dict[str, object] = {"pixels_version": PIXELS_VERSION}
     if explicit is not None:
         objects = select_objects(objects, explicit.values)
         ranges = explicit.ranges(latents)
-        settings = settings.model_copy(
-            update={"views": explicit.views, "ranges": ranges, "latents_sha256": explicit.sha256}
-        )
-    blender = importlib.metadata.version("bpy") if importlib.util.find_spec("bpy") else "none"
-    settings = settings.model_copy(
-        update={
-            "catalogue_sha256": fingerprint(objects),
-            "blender": blender,
-            "pixels_version": PIXELS_VERSION,
-        }
-    )
+        update |= {"views": explicit.views, "ranges": ranges, "latents_sha256": explicit.sha256}
+    update["blender"] = importlib.metadata.version("bpy") if importlib.util.find_spec("bpy") else "none"
+    update["catalogue_sha256"] = fingerprint(objects)
     shards = plan_shards(objects, settings.objects_per_shard)
-    return Plan(settings, tuple(objects), shards, explicit)
+    return Plan(settings.model_copy(update=update), tuple(objects), shards, explicit)
 
 
 def must_be_rendered_again(index: DatasetIndex) -> bool:
     """Returns whether ShapeNet's classes were rendered when doubled faces still gave black triangles."""
-    renderer = index.renderer
-    ours = "render" in renderer and "views" in renderer
+    ours = {"render", "views"} <= index.renderer.keys()
     shapenet = any(re.fullmatch(r"\d{8}", item.synset) for item in index.classes)
-    return ours and shapenet and renderer.get("pixels_version", 1) < PIXELS_VERSION
+    return ours and shapenet and index.renderer.get("pixels_version", 1) < PIXELS_VERSION

@@ -19,6 +19,7 @@ from shards.errors import UsageError
 from shards.files import atomic_write, write_text
 from shards.locks import FolderLock, one_at_a_time, removed_name
 from shards.pixels import PixelSums
+from shards.same_settings import SETTINGS_NAME
 from shards.samples import Sample
 from shards.schema import INDEX_NAME, parse_index
 from shards.sealed import SealedShards
@@ -26,18 +27,15 @@ from shards.shard_plan import ShardPlan
 from shards.writer import encode_members, end_of_archive
 
 FOLDER_NAME = ".render"
-SETTINGS_NAME = "settings.json"
 _DEVICES_NAME = "devices.json"
 LONGEST_NAME = 200  # file systems take 255 bytes, with what is put before and behind a name
 
 
 class StagedObject(BaseModel):
-    """The record of a finished object.
+    """The record of a finished object: sums over its views, and the kind of device that rendered it.
 
     Attributes:
-        pixels: Sums over its views.
         size: Bytes of its tar that go into a shard: all but the end of an archive.
-        device: Kind of the device that rendered it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -67,8 +65,10 @@ class Staging:
             (self.folder / name).mkdir(exist_ok=True)
         self.records = self.folder / "shards"
         self.shards = SealedShards(out, self.records)
-        if not shared:
-            self._clean_up()
+        if not shared:  # nobody else is writing: what is unfinished was left by a process that was killed
+            for path in out.glob(".*.part"):
+                path.unlink()
+            shutil.rmtree(removed_name(self.folder), ignore_errors=True)
 
     def release(self) -> None:
         """Lets another process have the folder."""
@@ -77,12 +77,6 @@ class Staging:
     def remove(self) -> None:
         """Lets go of the folder and deletes it: the dataset is whole."""
         self._lock.remove()
-
-    def _clean_up(self) -> None:
-        """Removes what processes left that were killed while they wrote."""
-        for path in self.out.glob(".*.part"):
-            path.unlink()
-        shutil.rmtree(removed_name(self.folder), ignore_errors=True)
 
     def begin(self, settings: str, shards: Sequence[ShardPlan], check: Callable[[], None]) -> None:
         """Records the dataset's settings, unless another process has done so with others.
@@ -94,9 +88,10 @@ class Staging:
         """
         with one_at_a_time(self.folder):
             check()
-            if not self.settings_path.is_file():
+            path = self.folder / SETTINGS_NAME
+            if not path.is_file():
                 self.shards.adopt(shards)
-            write_text(self.settings_path, settings)
+            write_text(path, settings)
 
     def devices(self) -> tuple[str, ...]:
         """The kinds of devices that have rendered so far; empty where nothing has, or nobody recorded it."""
@@ -121,42 +116,30 @@ class Staging:
                 )
             write_text(self.folder / _DEVICES_NAME, json.dumps(sorted({*there, kind})))
 
-    def failure_lists(self) -> tuple[Path, ...]:
-        """The lists of failures of all shards that were rendered by several processes so far."""
-        return tuple(sorted((self.folder / "failures").glob("*.jsonl")))
-
-    def failures_path(self, shard: str) -> Path:
-        """Returns the path at which the process that renders a shard lists its failures."""
-        return self.folder / "failures" / f"{shard}.jsonl"
-
-    @property
-    def settings_path(self) -> Path:
-        """Path of the settings of the dataset under way."""
-        return self.folder / SETTINGS_NAME
-
     def held_among(self, items: Sequence[ObjectRef]) -> set[ObjectRef]:
         """The objects whose views are all there; the folder is read once, however many are asked for."""
         there = {path.name for path in (self.folder / "objects").iterdir()}
-        return {item for item in items if _record_path(self.folder, item).name in there}
+        return {item for item in items if _staged_file(self.folder, item, ".json").name in there}
 
     def holds(self, item: ObjectRef) -> bool:
         """Whether the object's views are all there."""
-        return _record_path(self.folder, item).is_file()
+        return _staged_file(self.folder, item, ".json").is_file()
 
     def staged(self, item: ObjectRef) -> StagedObject:
         """The record of a finished object."""
-        return StagedObject.model_validate_json(_record_path(self.folder, item).read_text())
+        return StagedObject.model_validate_json(_staged_file(self.folder, item, ".json").read_text())
 
     def members(self, item: ObjectRef) -> bytes:
         """The samples of a finished object as they stand in a shard."""
-        with _tar_path(self.folder, item).open("rb") as stream:
+        with _staged_file(self.folder, item, ".tar").open("rb") as stream:
             return stream.read(self.staged(item).size)
 
     def forget(self, items: Iterable[ObjectRef]) -> None:
         """Deletes finished objects that now stand in a shard."""
         for item in items:
-            _record_path(self.folder, item).unlink(missing_ok=True)
-            _tar_path(self.folder, item).unlink(missing_ok=True)
+            tar, record = staged_files(self.folder, item)
+            record.unlink(missing_ok=True)
+            tar.unlink(missing_ok=True)
 
 
 def stage_object(
@@ -164,26 +147,20 @@ def stage_object(
 ) -> None:
     """Keeps a finished object: first its samples, then the record that says they are whole."""
     members = encode_members(samples)
-    with atomic_write(_tar_path(folder, item)) as stream:
+    tar, record = staged_files(folder, item)
+    with atomic_write(tar) as stream:
         stream.write(members)
         stream.write(end_of_archive(len(members)))
     staged = StagedObject(pixels=pixels, size=len(members), device=device)
-    write_text(_record_path(folder, item), staged.model_dump_json())
+    write_text(record, staged.model_dump_json())
 
 
 def staged_files(folder: Path, item: ObjectRef) -> tuple[Path, Path]:
     """Returns the paths of a finished object's tar and record."""
-    return _tar_path(folder, item), _record_path(folder, item)
+    return _staged_file(folder, item, ".tar"), _staged_file(folder, item, ".json")
 
 
-def _tar_path(folder: Path, item: ObjectRef) -> Path:
-    return folder / "objects" / f"{_file_name(item)}.tar"
-
-
-def _record_path(folder: Path, item: ObjectRef) -> Path:
-    return folder / "objects" / f"{_file_name(item)}.json"
-
-
-def _file_name(item: ObjectRef) -> str:
-    """The object's key; where file systems would not take it, a digest of it."""
-    return item.key if len(item.key) <= LONGEST_NAME else hashlib.sha256(item.key.encode()).hexdigest()
+def _staged_file(folder: Path, item: ObjectRef, suffix: str) -> Path:
+    """A file named by the object's key or, where file systems would not take it, by a digest of it."""
+    name = item.key if len(item.key) <= LONGEST_NAME else hashlib.sha256(item.key.encode()).hexdigest()
+    return folder / "objects" / f"{name}{suffix}"

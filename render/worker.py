@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from render.claims import node_folder, take_slot
 from render.device_choice import CPU, Device, DeviceChoice, choose_devices, device_of
 from render.limits import START_ON_CPU, START_ON_GPU, Limits, alarm
 from render.model_errors import ModelError, SourceUnavailable
 from render.plan import Job
 from render.settings import RenderSettings
-from render.slots import node_folder, take_slot
 from render.sources.archives import opened_model
 from render.sources.soundness import require_source
 from render.staging import stage_object

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from render.claims import ShardClaims
-from render.slots import take_slot
+from render.claims import ShardClaims, take_slot
 from render.staging import Staging
 from shards.errors import UsageError
 from shards.locks import sole_process

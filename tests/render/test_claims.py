@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
+from render.claims import node_folder
 from render.device_choice import CPU, Device
-from render.slots import node_folder
 from render.worker import _turn_to_compile
 
 HOLDER = (
-    "import sys; from pathlib import Path; from render.slots import take_slot;"
+    "import sys; from pathlib import Path; from render.claims import take_slot;"
     "print(take_slot(Path(sys.argv[1])), flush=True); sys.stdin.read()"
 )
 

@@ -14,9 +14,9 @@ import click
 
 from render.catalog import ObjectRef, scan_models
 from render.dataset import render_dataset
-from render.device_choice import CPU
+from render.device_choice import CPU, choose_devices
 from render.executor import Execution
-from render.local import find_devices
+from render.local import find_gpus
 from render.plan import PlanSettings, make_plan
 from render.settings import PRESETS
 from shards.schema import open_dataset
@@ -70,7 +70,7 @@ def main(models: Path, objects: int, views: int, size: int, device: str, workers
         views=views, render=PRESETS["standard"].model_copy(update={"image_size": size}), objects_per_shard=8
     )
     plan = make_plan(scan_models(models, objects), settings)
-    if device == "auto" and CPU in find_devices("auto"):
+    if device == "auto" and CPU in choose_devices("auto", find_gpus):
         raise click.UsageError("Blender can use no GPU here; --device cpu measures the CPU")
     counts = [int(number) for number in workers.split(",")]
     if len(plan.objects) <= max(counts):

@@ -17,15 +17,21 @@ from pathlib import Path
 from typing import Any
 
 import render
-from render.device_choice import WORKERS_PER_GPU, DeviceChoice
+from render.device_choice import (
+    WORKERS_PER_GPU,
+    DeviceChoice,
+    choose_devices,
+    default_workers,
+    threads_per_worker,
+)
 from render.limits import Limits
-from render.local import LocalWorker, find_devices
+from render.local import LocalWorker, find_gpus
 from render.output import redirected
 from render.plan import Job
 from render.retries import WorkerLost
 from render.scratch import Scratch
 from render.settings import RenderSettings
-from render.worker import RenderResult
+from render.worker import RenderResult, WorkerSetup
 from shards.errors import IebenchError, UsageError
 
 _QUIET = {
@@ -39,27 +45,10 @@ _QUIET = {
 _CONNECT_TIMEOUT, _LEAVE_TIMEOUT = 10.0, 2.0  # seconds
 
 
-def require_ray() -> None:
-    """Makes sure that Ray can be imported here.
-
-    Raises:
-        UsageError: It is not installed; the message says what to install.
-    """
-    if importlib.util.find_spec("ray") is None:
-        raise UsageError(
-            "--engine ray needs Ray, which is not installed: `pip install 'iebench[ray]'`; "
-            "--engine local does without"
-        )
-
-
 class RayEngine:
     """Makes actors on the cluster that RAY_ADDRESS names, else on one that is started on this machine.
 
-    Args:
-        first: Any of the jobs.
-        workers: Number of actors; None means one for each CPU of the cluster, or a few for each GPU.
-        device: Device to render on, on each node; GPUs are those that Ray assigns.
-        limits: The time for each step of a job.
+    If no number of workers is given, there is one for each CPU, or a few for each GPU; GPUs are those that Ray assigns.
 
     Raises:
         UsageError: Ray is not installed, or knows of no GPU and one was asked for.
@@ -67,7 +56,11 @@ class RayEngine:
     """
 
     def __init__(self, first: Job, workers: int | None, device: DeviceChoice, limits: Limits) -> None:
-        require_ray()
+        if importlib.util.find_spec("ray") is None:
+            raise UsageError(
+                "--engine ray needs Ray, which is not installed: `pip install 'iebench[ray]'`; "
+                "--engine local does without"
+            )
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
         import ray
@@ -95,12 +88,15 @@ class RayEngine:
         if device != "cpu" and gpus:
             share["num_gpus"] = 1 / WORKERS_PER_GPU
             probe = self._ray.remote(num_cpus=1, max_calls=1, **share)(_kind_of_node)
-            self.kind = self._plain_result(probe.remote(device))
+            try:
+                self.kind = self._ray.get(probe.remote(device))
+            except self._ray.exceptions.RayTaskError as error:
+                raise error.cause from None
         if self.kind == "cpu":
             share.pop("num_gpus", None)
             gpus = 0
-        self.workers = workers or (min(cores, WORKERS_PER_GPU * gpus) if gpus else cores)
-        self._threads = max(1, cores // self.workers) if gpus else 1
+        self.workers = workers or default_workers(gpus, cores)
+        self._threads = threads_per_worker(gpus, cores, self.workers)
         where = f"{gpus} GPUs by {self.kind}" if gpus else "the CPUs"
         self.description = f"rendering on {where} of the Ray cluster with {self.workers} workers"
         self._actor = self._ray.remote(
@@ -116,12 +112,6 @@ class RayEngine:
         render, staging = self._first.settings.render, self._first.staging
         handle = self._actor.remote(render, staging, self._limits, self.kind, self._threads)
         return RayWorker(self._ray, handle)
-
-    def _plain_result(self, reference: Any) -> str:
-        try:
-            return str(self._ray.get(reference))
-        except self._ray.exceptions.RayTaskError as error:
-            raise error.cause from None
 
     def close(self) -> None:
         """Leaves the cluster, or ends it where it was started here."""
@@ -146,30 +136,24 @@ class RayEngine:
                 )
         except (OSError, RuntimeError, ValueError) as error:
             where = f"at RAY_ADDRESS={address}" if address else "on this machine"
-            raise IebenchError(f"no Ray cluster could be reached {where}: {_first_line(error)}") from None
+            reason = str(error).strip().partition("\n")[0].rstrip(".")
+            raise IebenchError(f"no Ray cluster could be reached {where}: {reason}") from None
         finally:
             for number, handler in handlers.items():  # Ray takes SIGTERM for itself
                 signal.signal(number, handler)
 
 
 class RayWorker:
-    """An actor and the Blender beside it.
-
-    Args:
-        ray: Module ``ray``.
-        handle: Handle of the actor.
-    """
+    """An actor, of which Ray gives a handle, and the Blender beside it."""
 
     def __init__(self, ray: Any, handle: Any) -> None:
         self._ray = ray
         self._handle = handle
 
     def start(self) -> Future[None]:
-        """Gets Blender ready, once there is room."""
         return self._call(self._handle.start.remote)
 
     def submit(self, job: Job) -> Future[RenderResult]:
-        """Renders an object."""
         return self._call(self._handle.render.remote, on_every_node(job))
 
     def stop(self) -> None:
@@ -189,8 +173,11 @@ class RayWorker:
             error = answer.exception()
             if error is None:
                 future.set_result(answer.result())
+            elif isinstance(error, self._ray.exceptions.RayTaskError):
+                future.set_exception(error.cause)
             else:
-                future.set_exception(_plain(error, self._ray))
+                lost = WorkerLost(f"its worker or its node was lost ({type(error).__name__})")
+                future.set_exception(lost)
 
         method(*arguments).future().add_done_callback(finish)
         return future
@@ -210,7 +197,9 @@ class _Actor:
         self, settings: RenderSettings, staging: Path, limits: Limits, device: DeviceChoice, threads: int
     ) -> None:
         self._scratch = Scratch()
-        self._worker = LocalWorker(settings, staging, self._scratch, limits, device, threads)
+        folder = self._scratch.worker_folder()
+        setup = WorkerSetup(settings, staging, folder, os.getpid(), limits, device, threads)
+        self._worker = LocalWorker(setup)
 
     def start(self) -> None:
         self._worker.start().result()
@@ -225,22 +214,11 @@ class _Actor:
 
 def _kind_of_node(choice: DeviceChoice) -> str:
     """Runs on a node that has a GPU: the kind of device that Blender can use there."""
-    return find_devices(choice)[0].kind
-
-
-def _plain(error: BaseException, ray: Any) -> BaseException:
-    """The error itself where the actor raised one, else that the actor is lost."""
-    if isinstance(error, ray.exceptions.RayTaskError):
-        return error.cause
-    return WorkerLost(f"its worker or its node was lost ({type(error).__name__})")
+    return choose_devices(choice, find_gpus)[0].kind
 
 
 def _require_listener(address: str | None) -> None:
-    """Ray itself would try for minutes to reach a cluster that is not there.
-
-    Raises:
-        OSError: Nobody listens at ``address``, where it is a host and a port.
-    """
+    """Raises an ``OSError`` if nobody listens at a host and port, which Ray itself would try for minutes to reach."""
     host, _, port = (address or "").rpartition(":")
     if host and "/" not in host and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT_TIMEOUT).close()
@@ -250,7 +228,3 @@ def _python_path() -> str:
     """Returns the paths by which workers find the packages that this process uses."""
     root = str(Path(render.__file__).parents[1])
     return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".")

@@ -43,23 +43,18 @@ def has_gpu_driver() -> bool:
     return sys.platform == "darwin" or any(Path(path).exists() for path in _DRIVERS)
 
 
-def default_workers(devices: Sequence[Device], cores: int) -> int:
-    """Gives the number of render processes for a machine: one for each core, or a few for each GPU.
-
-    Args:
-        devices: The devices that the processes share.
-        cores: The cores that this process may use.
-    """
-    return cores if CPU in devices else min(cores, WORKERS_PER_GPU * len(devices))
+def default_workers(gpus: int, cores: int) -> int:
+    """Gives the number of render processes: one for each core, or a few for each GPU."""
+    return min(cores, WORKERS_PER_GPU * gpus) if gpus else cores
 
 
-def threads_per_worker(devices: Sequence[Device], cores: int, workers: int) -> int:
+def threads_per_worker(gpus: int, cores: int, workers: int) -> int:
     """Gives the threads of each render process: one on the CPU; beside a GPU an equal share of the cores.
 
     On the CPU each process fills its core. On a GPU the cores have little to do but read models and textures,
     which one process does at a time while the others trace.
     """
-    return 1 if CPU in devices else max(1, cores // workers)
+    return max(1, cores // workers) if gpus else 1
 
 
 def choose_devices(
@@ -67,10 +62,8 @@ def choose_devices(
 ) -> tuple[Device, ...]:
     """Chooses the devices that the render processes share, worker after worker.
 
-    Args:
-        choice: ``auto`` takes the GPUs if there are any, by the quickest way that Blender has for them.
-        probe: Lists the GPUs that Blender finds.
-        driver: Tells whether it is worth asking.
+    ``auto`` takes the GPUs if there are any, by the quickest way that Blender has for them. Without a driver, the
+    probe, which lists the GPUs that Blender finds, is not run for it.
 
     Raises:
         UsageError: There is no device of the kind that was asked for.
@@ -97,21 +90,13 @@ def device_of(slot: int, devices: Sequence[Device]) -> Device:
 
 
 def describe_devices(devices: Sequence[Device], workers: int, driver: bool) -> str:
-    """Says in a sentence what renders, and what a person who expected a GPU should know.
-
-    Args:
-        devices: The devices that the workers share.
-        workers: The number of workers.
-        driver: Whether the driver of a GPU is installed.
-    """
+    """Says in a sentence what renders, and what a person should know who has a GPU's driver and expected a GPU."""
     processes = f"{workers} worker{'s' if workers > 1 else ''}"
     if CPU in devices:
         reason = ": there is a driver, but Blender can use no GPU" if driver else ""
         return f"rendering on the CPU with {processes}{reason}"
     names = ", ".join(device.name for device in devices)
-    denoising = (
-        "" if all(device.denoises for device in devices) else "; denoising on the CPU, which is slower"
-    )
+    denoising = "" if all(gpu.denoises for gpu in devices) else "; denoising on the CPU, which is slower"
     return (
         f"rendering on {len(devices)} GPU{'s' if len(devices) > 1 else ''} by {devices[0].kind} ({names}) with "
         f"{processes}{denoising}; the first start compiles Blender's kernels, which takes minutes"

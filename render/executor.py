@@ -24,6 +24,7 @@ from shards.files import DISK_ERRORS
 EngineName = Literal["local", "ray"]
 FAILED_STARTS = 5
 """Number of workers in a row, beyond one for each worker asked for, that may die before they are ready."""
+_DEATHS = (ProcessExpired, BrokenProcessPool, WorkerLost, TimedOut)
 _LONGEST_WAIT = 1.0  # seconds
 _GRACE = 60.0
 """Seconds beyond the limits of all steps of a job, after which its worker is stopped as unreachable."""
@@ -70,19 +71,17 @@ class Worker(Protocol):
 
 
 class Engine(Protocol):
-    """The interface of sources of workers."""
+    """The interface of sources of workers.
 
-    @property
-    def workers(self) -> int:
-        """The number of workers that there should be."""
+    Attributes:
+        workers: Number of workers that there should be.
+        kind: Kind of device that all of them render on.
+        description: Sentence for the person that says on which devices the workers render.
+    """
 
-    @property
-    def kind(self) -> str:
-        """The kind of device that all of them render on."""
-
-    @property
-    def description(self) -> str:
-        """Says in a sentence for the person on which devices the workers render."""
+    workers: int
+    kind: str
+    description: str
 
     def worker(self) -> Worker:
         """A new one, not started."""
@@ -92,11 +91,7 @@ class Engine(Protocol):
 
 
 def open_engine(execution: Execution, first: Job) -> Engine:
-    """Opens the engine that is asked for.
-
-    Args:
-        execution: Settings of the processes that run jobs.
-        first: Any of the jobs; its settings and staging folder are those of all.
+    """Opens the engine that is asked for; the settings and the staging folder of any one job are those of all.
 
     Raises:
         UsageError: It is not installed here, or there is no such device.
@@ -183,26 +178,21 @@ class _Crew:
         self._logs = logs
         self._tasks: dict[Future, _Task] = {}
         self._done: SimpleQueue[Future] = SimpleQueue()
-        self._idle: list[Worker] = []
         self._failed_starts = 0
         self._looked = time.monotonic()
+        self.idle: list[Worker] = []
         self.busy = 0
-        """How many workers run a job."""
-
-    @property
-    def idle(self) -> int:
-        """Number of workers that wait for a job."""
-        return len(self._idle)
+        """Number of workers that run a job."""
 
     def staff(self, jobs: int) -> None:
         """Starts workers until there are as many as the engine wants, or as there are jobs."""
-        for _ in range(min(self._engine.workers, jobs) - len(self._tasks) - len(self._idle)):
+        for _ in range(min(self._engine.workers, jobs) - len(self._tasks) - len(self.idle)):
             worker = self._engine.worker()
             self._watch(worker.start(), _Task(worker))
 
     def give(self, attempt: Attempt) -> bool:
         """Gives an attempt to an idle worker; returns False if that worker is gone."""
-        worker = self._idle.pop()
+        worker = self.idle.pop()
         try:
             future = worker.submit(attempt.job)
         except WorkerLost:
@@ -214,10 +204,7 @@ class _Crew:
         return True
 
     def wait(self) -> Iterator[tuple[Attempt, RenderResult | BaseException]]:
-        """Waits up to a second, and yields attempts that ended, each with its result or its error.
-
-        Futures put themselves into a queue when they are done, because polling a thousand of them would take too long.
-        """
+        """Waits up to a second, and yields attempts that ended, each with its result or its error."""
         with contextlib.suppress(Empty):
             future = self._done.get(timeout=_LONGEST_WAIT)
             task = self._tasks.pop(future, None)  # none if it was over its time
@@ -230,7 +217,7 @@ class _Crew:
 
     def _watch(self, future: Future, task: _Task) -> None:
         self._tasks[future] = task
-        future.add_done_callback(self._done.put)
+        future.add_done_callback(self._done.put)  # polling a thousand futures would take too long
 
     def _overdue(self) -> Iterator[tuple[Attempt, TimedOut]]:
         now = time.monotonic()
@@ -247,7 +234,7 @@ class _Crew:
 
     def dismiss(self) -> None:
         """Ends all workers."""
-        workers = [*self._idle, *(task.worker for task in self._tasks.values())]
+        workers = [*self.idle, *(task.worker for task in self._tasks.values())]
         if workers:
             with ThreadPoolExecutor(len(workers)) as threads:  # each may take a while to be gone
                 list(threads.map(lambda worker: worker.stop(), workers))
@@ -255,13 +242,12 @@ class _Crew:
     def _started(self, worker: Worker, error: BaseException | None) -> None:
         if error is None:
             self._failed_starts = 0
-            self._idle.append(worker)
+            self.idle.append(worker)
             return
         worker.stop()
         self._failed_starts += 1
         _raise_what_concerns_all(error)
-        died = isinstance(error, (ProcessExpired, BrokenProcessPool, WorkerLost, TimedOut))
-        if not died or self._failed_starts > FAILED_STARTS + self._engine.workers:
+        if not isinstance(error, _DEATHS) or self._failed_starts > FAILED_STARTS + self._engine.workers:
             raise IebenchError(
                 f"the render processes end before they can work ({blame_and_reason(error)[1]}); "
                 f"see {self._logs} and `iebench doctor`"
@@ -269,10 +255,10 @@ class _Crew:
 
     def _end(self, worker: Worker, future: "Future[RenderResult]") -> RenderResult | BaseException:
         error = future.exception()
-        if isinstance(error, (ProcessExpired, BrokenProcessPool, WorkerLost, TimedOut)):
+        if isinstance(error, _DEATHS):
             worker.stop()
             return error
-        self._idle.append(worker)
+        self.idle.append(worker)
         if error is None:
             return future.result()
         if not isinstance(error, IebenchError):

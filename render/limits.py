@@ -1,7 +1,6 @@
 """Limits the time that a render process may take for a step before it counts as hung.
 
 The kernel keeps the time: an alarm ends the process however it hangs, in a driver or in a read that never returns.
-So it works in the same way on every node, and a hung process needs nobody to watch it.
 """
 
 import math
@@ -26,24 +25,14 @@ _MARGIN = 30
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds for each step of a render process.
-
-    Attributes:
-        loading: For reading a model.
-        view: For rendering one view.
-    """
+    """Seconds for each step of a render process: for reading a model, and for rendering one view."""
 
     loading: float
     view: float
 
 
 def limits_of(settings: RenderSettings, seconds: float | None = None) -> Limits:
-    """Gives the limits for a dataset's size and samples.
-
-    Args:
-        settings: The settings of the renders.
-        seconds: Seconds that the user sets instead, for reading a model as for each view.
-    """
+    """Gives the limits for a dataset's size and samples, or the seconds that the user sets for either step instead."""
     if seconds is not None:
         return Limits(seconds, seconds)
     area = (settings.image_size / 256) ** 2

@@ -7,13 +7,13 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pebble import ProcessExpired
 
 from render import worker
 from render.device_choice import (
+    CPU,
     Device,
     DeviceChoice,
     choose_devices,
@@ -26,7 +26,6 @@ from render.limits import Limits
 from render.plan import Job
 from render.retries import TimedOut, WorkerLost, blame_and_reason
 from render.scratch import Scratch, tail_of
-from render.settings import RenderSettings
 from render.worker import LOG_NAME, RenderResult, WorkerSetup
 from shards.child_processes import available_cores
 from shards.errors import IebenchError
@@ -36,44 +35,19 @@ _PROBE_TIMEOUT = 300.0  # seconds
 
 
 class LocalWorker:
-    """A render process; if it dies, the executor replaces this worker by a new one.
+    """A render process; if it dies, the executor replaces this worker by a new one."""
 
-    Args:
-        settings: The settings of the renders.
-        staging: The folder that finished objects go to.
-        scratch: The room for what the process writes and throws away.
-        limits: The time for each step.
-        device: Device to render on, as in ``WorkerSetup``.
-        threads: The threads that Cycles may use.
-    """
-
-    def __init__(
-        self,
-        settings: RenderSettings,
-        staging: Path,
-        scratch: Scratch,
-        limits: Limits,
-        device: DeviceChoice = "cpu",
-        threads: int = 1,
-    ) -> None:
-        folder = scratch.worker_folder()
-        self._setup = WorkerSetup(settings, staging, folder, os.getpid(), limits, device, threads)
+    def __init__(self, setup: WorkerSetup) -> None:
+        self._setup = setup
         self._process = OneProcess()
 
     def start(self) -> Future[None]:
-        """Gets Blender ready."""
         return self._schedule("start", worker.start_worker, self._setup)
 
     def submit(self, job: Job) -> Future[RenderResult]:
-        """Renders an object.
-
-        Raises:
-            WorkerLost: The process is gone already.
-        """
-        return self._schedule(job.item.key, _render, self._setup, job)
+        return self._schedule(job.item.key, worker.start_and_render, self._setup, job)
 
     def stop(self) -> None:
-        """Ends the process and waits until it is gone."""
         self._process.stop()
         self._process.join()
 
@@ -117,48 +91,33 @@ class LocalWorker:
 
 
 class LocalEngine:
-    """Makes workers on this machine.
-
-    Args:
-        first: Any of the jobs.
-        workers: Number of processes; None means one for each core that this process may use, or a few for each
-            GPU.
-        device: Device to render on.
-        limits: The time for each step of a job.
+    """Makes workers on this machine: if no number is given, one for each core or a few for each GPU.
 
     Raises:
         UsageError: This machine has no such device.
+        IebenchError: Blender dies or hangs when it looks for GPUs.
     """
 
     def __init__(self, first: Job, workers: int | None, device: DeviceChoice, limits: Limits) -> None:
-        devices, cores = find_devices(device), available_cores()
+        devices, cores = choose_devices(device, find_gpus), available_cores()
+        gpus = 0 if CPU in devices else len(devices)
         self.kind = devices[0].kind
-        self.workers = workers or default_workers(devices, cores)
+        self.workers = workers or default_workers(gpus, cores)
         self.description = describe_devices(devices, self.workers, device == "auto" and has_gpu_driver())
-        self._threads = threads_per_worker(devices, cores, self.workers)
+        self._threads = threads_per_worker(gpus, cores, self.workers)
         self._first = first
         self._limits = limits
         self._scratch = Scratch()
 
     def worker(self) -> LocalWorker:
-        """A new one, not started."""
-        render = self._first.settings.render
-        kind: Any = self.kind
-        return LocalWorker(render, self._first.staging, self._scratch, self._limits, kind, self._threads)
+        render, staging = self._first.settings.render, self._first.staging
+        folder, kind = self._scratch.worker_folder(), cast("DeviceChoice", self.kind)
+        setup = WorkerSetup(render, staging, folder, os.getpid(), self._limits, kind, self._threads)
+        return LocalWorker(setup)
 
     def close(self) -> None:
         """Removes what the workers wrote on this machine."""
         self._scratch.remove()
-
-
-def find_devices(choice: DeviceChoice) -> tuple[Device, ...]:
-    """Finds the devices of this machine that render processes share; Blender is asked in a process of its own.
-
-    Raises:
-        UsageError: There is no device of the kind that was asked for.
-        IebenchError: Blender dies when it looks for GPUs.
-    """
-    return choose_devices(choice, find_gpus)
 
 
 def find_gpus() -> Sequence[Device]:
@@ -178,9 +137,3 @@ def find_gpus() -> Sequence[Device]:
     finally:
         process.stop()
         process.join()
-
-
-def _render(setup: WorkerSetup, job: Job) -> RenderResult:
-    if not worker.is_started():  # the pool replaced a process that ended quietly
-        worker.start_worker(setup)
-    return worker.render_object(job, setup.limits)

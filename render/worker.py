@@ -53,11 +53,9 @@ class WorkerSetup:
     """The settings that a render process needs before its first job.
 
     Attributes:
-        settings: The settings of the renders.
         staging: The folder that finished objects go to, perhaps over a network.
         scratch: A folder of this process alone on this machine; its parent removes it.
         parent: The process id of the parent.
-        limits: The time for each step.
         device: Device to render on; with several GPUs, each worker of this machine takes the next.
         threads: The threads that Cycles may use.
     """
@@ -81,11 +79,7 @@ class RenderResult:
 
 
 def require_blender() -> None:
-    """Makes sure that Blender can be imported here.
-
-    Raises:
-        UsageError: ``bpy`` is not installed; the message says what to install.
-    """
+    """Raises a ``UsageError`` that says what to install if Blender cannot be imported here."""
     if importlib.util.find_spec("bpy") is None:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         raise UsageError(
@@ -134,9 +128,11 @@ def list_gpus_alone(parent: int) -> list[Device]:
         return list_gpus()
 
 
-def is_started() -> bool:
-    """Whether this process is ready to render."""
-    return _scene is not None
+def start_and_render(setup: WorkerSetup, job: Job) -> RenderResult:
+    """Renders an object; prepares the process first if the pool replaced one that ended quietly."""
+    if _scene is None:
+        start_worker(setup)
+    return render_object(job, setup.limits)
 
 
 def render_object(job: Job, limits: Limits) -> RenderResult:
@@ -148,14 +144,18 @@ def render_object(job: Job, limits: Limits) -> RenderResult:
     """
     if _scene is None:
         raise RuntimeError("start_worker has not run in this process")
+    from render.blender.visibility import visibility_notes
+
     os.ftruncate(1, 0)  # what Blender said of objects before
     start = time.perf_counter()
     with _loaded_model(_scene, job, limits) as loaded:
-        frame = _rendered(_scene, job, 0, limits)
-        loaded = replace(loaded, notes=(*loaded.notes, *_scene_notes()))
-        views = [_encoded(frame, job, 0, loaded)]
-        for view in range(1, job.settings.views):
-            views.append(_encoded(_rendered(_scene, job, view, limits), job, view, loaded))
+        views = []
+        for view in range(job.settings.views):
+            with alarm(limits.view):
+                frame = _scene.render(job.latents(view))
+            if view == 0:
+                loaded = replace(loaded, notes=(*loaded.notes, *visibility_notes()))
+            views.append(_encoded(frame, job, view, loaded))
         _scene.clear()
     if job.kept:
         pixels = sum((pixels for _, pixels in views), start=PixelSums())
@@ -193,17 +193,6 @@ def _load(scene: "Scene", job: Job, stack: contextlib.ExitStack) -> "ModelChange
         raise SourceUnavailable.by(error) from None
 
 
-def _rendered(scene: "Scene", job: Job, view: int, limits: Limits) -> "Frame":
-    with alarm(limits.view):
-        return scene.render(job.latents(view))
-
-
-def _scene_notes() -> tuple[str, ...]:
-    from render.blender.visibility import visibility_notes
-
-    return visibility_notes()
-
-
 def _encoded(frame: "Frame", job: Job, view: int, loaded: "ModelChanges") -> tuple[Sample, PixelSums]:
     item, settings = job.item, job.settings.render
     jpeg = encode_jpeg(
@@ -224,14 +213,9 @@ def _encoded(frame: "Frame", job: Job, view: int, loaded: "ModelChanges") -> tup
     return sample, PixelSums.from_image(decode_jpeg(jpeg, metadata.key, settings.channel_order))
 
 
-@contextlib.contextmanager
-def _turn_to_compile(staging: Path, device: Device) -> Iterator[None]:
+def _turn_to_compile(staging: Path, device: Device) -> contextlib.AbstractContextManager[None]:
     """Lets the workers of a machine compile or load the kernels of a GPU one after the other."""
-    if device == CPU:
-        yield
-        return
-    with one_at_a_time(node_folder(staging), "kernels"):
-        yield
+    return contextlib.nullcontext() if device == CPU else one_at_a_time(node_folder(staging), "kernels")
 
 
 def _use_scratch(folder: Path) -> None:

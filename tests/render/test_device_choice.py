@@ -58,15 +58,15 @@ def test_workers_are_dealt_out_evenly_over_the_gpus():
 
 
 def test_a_gpu_is_shared_by_a_few_workers_and_a_cpu_by_as_many_as_it_has_cores():
-    assert default_workers([CPU], 64) == 64
-    assert default_workers(OPTIX, 64) == 2 * WORKERS_PER_GPU
-    assert default_workers(OPTIX, 3) == 3
+    assert default_workers(0, 64) == 64
+    assert default_workers(2, 64) == 2 * WORKERS_PER_GPU
+    assert default_workers(2, 3) == 3
 
 
 def test_workers_beside_a_gpu_share_the_cores_and_those_on_the_cpu_have_one_each():
-    assert threads_per_worker([CPU], 64, 8) == 1
-    assert threads_per_worker(OPTIX, 64, 8) == 8
-    assert threads_per_worker(OPTIX, 4, 8) == 1
+    assert threads_per_worker(0, 64, 8) == 1
+    assert threads_per_worker(2, 64, 8) == 8
+    assert threads_per_worker(2, 4, 8) == 1
 
 
 def test_a_person_is_told_what_renders_and_what_is_not_as_expected():

@@ -18,6 +18,7 @@ from render.limits import Limits
 from render.local import LocalWorker
 from render.scratch import Scratch
 from render.settings import RenderSettings
+from render.worker import WorkerSetup
 from toys import digests
 
 
@@ -93,7 +94,9 @@ def test_an_interrupt_while_a_worker_is_started_leaves_no_process(tmp_path, monk
     monkeypatch.setattr(ProcessPool, "schedule", interrupted)
     before = set(multiprocessing.active_children())
     with pytest.raises(KeyboardInterrupt):
-        LocalWorker(RenderSettings(), tmp_path, Scratch(), Limits(600, 60)).start()
+        folder = Scratch().worker_folder()
+        setup = WorkerSetup(RenderSettings(), tmp_path, folder, os.getpid(), Limits(600, 60))
+        LocalWorker(setup).start()
     assert set(multiprocessing.active_children()) <= before
 
 

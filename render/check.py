@@ -29,7 +29,6 @@ class ModelsReport:
 
     @property
     def usable(self) -> int:
-        """Number of objects that can be used."""
         return len(self.objects) - len(self.reasons)
 
     def text(self) -> str:
@@ -38,10 +37,10 @@ class ModelsReport:
         train = Counter(item.synset for item in self.objects if item.split == "train")
         broken = Counter(synset for synset, _ in self.reasons)
         lines = [f"{'synset':<10} {'class':<20} {'objects':>8} {'train':>7} {'val':>6} {'unusable':>9}"]
-        for synset in sorted(total):
-            counts = (total[synset], train[synset], total[synset] - train[synset], broken[synset])
+        for synset, count in sorted(total.items()):
             lines.append(
-                f"{synset:<10} {class_name(synset):<20} {counts[0]:>8} {counts[1]:>7} {counts[2]:>6} {counts[3]:>9}"
+                f"{synset:<10} {class_name(synset):<20} {count:>8} {train[synset]:>7} "
+                f"{count - train[synset]:>6} {broken[synset]:>9}"
             )
         lines.append(f"{len(self.objects):,} objects in {len(total)} classes, {self.usable:,} usable")
         lines += [f"  {synset}/{name}: {reason}" for (synset, name), reason in sorted(self.reasons.items())]
@@ -59,8 +58,8 @@ def check_models(
 
     Args:
         objects: The catalog.
-        workers: Render processes.
-        advance: Called after each object.
+        workers: Number of render processes.
+        advance: Function that is called after each object.
         timeout: Seconds for reading a model, and for its view; None means what a render takes.
 
     Raises:
@@ -70,8 +69,9 @@ def check_models(
     require_blender()
     reasons, notes = {}, {}
     with tempfile.TemporaryDirectory(prefix="iebench-check-") as folder:
-        (Path(folder) / "logs").mkdir()
-        jobs = [Job(item, _SETTINGS, Path(folder), kept=False) for item in objects]
+        staging = Path(folder)
+        (staging / "logs").mkdir()
+        jobs = [Job(item, _SETTINGS, staging, kept=False) for item in objects]
         execution = Execution(workers, timeout, device="cpu")
         limits = limits_of(_SETTINGS.render, timeout)
         with (
@@ -79,10 +79,9 @@ def check_models(
             contextlib.closing(run_jobs(jobs, engine, limits)) as outcomes,
         ):
             for outcome in outcomes:
-                name = outcome.job.item.synset, outcome.job.item.object_id
                 if outcome.rendered is None:
-                    reasons[name] = outcome.reason
+                    reasons[outcome.job.item.name] = outcome.reason
                 elif outcome.rendered.notes:
-                    notes[name] = "; ".join(outcome.rendered.notes)
+                    notes[outcome.job.item.name] = "; ".join(outcome.rendered.notes)
                 advance()
     return ModelsReport(tuple(objects), reasons, notes)

@@ -40,7 +40,6 @@ class ExplicitLatents:
 
     @property
     def views(self) -> int:
-        """Views of each object."""
         return len(next(iter(self.values.values())))
 
     def ranges(self, latents: Sequence[Latent]) -> dict[str, Intervals]:
@@ -119,7 +118,11 @@ def read_latents(path: Path, latents: Sequence[Latent]) -> ExplicitLatents:
                 f"{', '.join(map(str, sorted(rows)))}"
             )
     arrays = {name: np.array([table[name][view] for view in range(views)]) for name in sorted(table)}
-    return ExplicitLatents(arrays, _digest(arrays))
+    digest = hashlib.sha256()
+    for name, array in arrays.items():
+        digest.update(f"{'/'.join(name)}\n".encode())
+        digest.update(array.astype("<f8").tobytes())
+    return ExplicitLatents(arrays, digest.hexdigest())
 
 
 def _csv_rows(path: Path, names: list[str]) -> Iterator[tuple[Name, int, tuple[float, ...]]]:
@@ -143,14 +146,6 @@ def _npy_rows(path: Path, names: list[str]) -> Iterator[tuple[Name, int, tuple[f
         )
     for row in array.reshape(-1):
         yield split_name(str(row["object"])), int(row["view"]), tuple(row["latents"].astype(float).tolist())
-
-
-def _digest(values: Mapping[Name, np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for (synset, name), array in values.items():
-        digest.update(f"{synset}/{name}\n".encode())
-        digest.update(array.astype("<f8").tobytes())
-    return digest.hexdigest()
 
 
 def _number(text: str) -> float:

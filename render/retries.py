@@ -1,13 +1,12 @@
 """Decides what becomes of a job whose process died, hung or failed, by a policy that all engines share.
 
-Who is to blame decides. A model that Blender refuses would be refused again. A crash of Blender and a time-out
-are the object's fault, as far as anybody can tell, and it gets a second try. SIGKILL and SIGTERM come from
-outside (the kernel's memory killer, a scheduler, a person), as does the loss of a node: an innocent object may
-meet several of these, so it is tried more often, after all others and in the end with nothing beside it.
+A model that Blender refuses would be refused again. A crash of Blender and a time-out are the object's fault, as far
+as anybody can tell, and it gets a second try. SIGKILL and SIGTERM come from outside (the kernel's memory killer, a
+scheduler, a person), as does the loss of a node: an innocent object may meet several of these, so it is tried more
+often, after all others and in the end with nothing beside it.
 
-A model that the file system does not give is nobody's fault: it is tried after all others too, but never given up.
-If it still cannot be read then, or many in a row cannot, the run stops, and goes on where it was when it is
-started again.
+A model that the file system does not give is nobody's fault: it is tried after all others too, but never given up. If
+it still cannot be read then, or many in a row cannot, the run stops, and goes on when it is started again.
 """
 
 import enum
@@ -123,11 +122,7 @@ def _death(exit_code: int | None) -> tuple[Blame, str]:
 
 
 class JobQueue:
-    """The jobs that are still to run, in the order of their turns.
-
-    Args:
-        jobs: All of them, in order; they are taken as late as ``fill`` asks for them.
-    """
+    """The jobs that are still to run, in the order of their turns; ``fill`` takes them from an iterable."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         self._waiting = {turn: deque[Attempt]() for turn in (Retry.NEXT, Retry.LAST, Retry.ALONE)}
@@ -143,11 +138,7 @@ class JobQueue:
         return sum(map(len, self._waiting.values()))
 
     def take(self, running: int) -> Attempt | None:
-        """The next attempt, or None where it has to wait for those that are running.
-
-        Args:
-            running: Number of jobs that run at the moment.
-        """
+        """The next attempt; None where it has to wait until none of the ``running`` jobs runs any more."""
         for turn, attempts in self._waiting.items():
             if attempts:
                 return None if turn is Retry.ALONE and running else attempts.popleft()
@@ -163,11 +154,6 @@ class JobQueue:
 
     def failed(self, attempt: Attempt, error: BaseException, running: int = 0) -> JobOutcome | None:
         """Queues a failed attempt's job again; where it is given up, returns its outcome.
-
-        Args:
-            attempt: The attempt.
-            error: Why it failed.
-            running: Number of jobs that run at the moment.
 
         Raises:
             IebenchError: The models cannot be read any more, which is no object's fault.

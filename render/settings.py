@@ -10,7 +10,6 @@ from shards.passes import Pass, in_order
 LARGEST_EXTENT = 1e4  # metres; a model larger than the floor is a broken file
 LARGEST_RESCALED_EXTENT = 1e8  # of models that come in any unit and are scaled
 
-
 Denoiser = Literal["none", "fast", "balanced", "high", "compositor"]
 """Off, OpenImageDenoise within Cycles at one of its qualities, or as the published compositor runs it."""
 

@@ -21,10 +21,10 @@ def shared_catalog(
     """Gives the objects of a dataset as another process found them; the first process scans, while others wait.
 
     Args:
-        out: The dataset's folder.
+        out: Folder of the dataset.
         models: Folder of the models; all paths are below it.
         request: Values on which the scan depends, as JSON; a catalog of another request is not used.
-        scan: Finds the objects.
+        scan: Function that finds the objects.
 
     Raises:
         UsageError: ``out`` holds something else; and whatever ``scan`` raises.

@@ -14,16 +14,7 @@ from iebench.methods.method import (
     register,
 )
 
-__all__ = [
-    "Batch",
-    "Dimensions",
-    "Method",
-    "MethodConfig",
-    "Outcome",
-    "Relation",
-    "find_method",
-    "register",
-]
+__all__ = ["Batch", "Dimensions", "Method", "MethodConfig", "Outcome", "Relation", "find_method", "register"]
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")

@@ -23,12 +23,7 @@ class AugSelfConfig(MethodConfig):
 
 @register("augself", AugSelfConfig)
 class AugSelf(Method):
-    """The contrast of SimCLR, and an MLP that regresses the transformation between two representations.
-
-    Args:
-        config: Fields of the recipe's section.
-        dimensions: Sizes of the representations; the MLP's hidden layers are twice as wide.
-    """
+    """The contrast of SimCLR, and an MLP that regresses the transformation between two representations."""
 
     title = "AugSelf"
     baseline = "simclr"
@@ -36,7 +31,7 @@ class AugSelf(Method):
 
     def __init__(self, config: AugSelfConfig, dimensions: Dimensions) -> None:
         super().__init__(dimensions, config.projector[-1])
-        self.config = config
+        self.equivariance = config.equivariance
         self.groups = tuple(config.groups)
         contrast = SimCLRConfig(name="simclr", projector=config.projector, temperature=config.temperature)
         self.contrast = SimCLR(contrast, dimensions)
@@ -45,11 +40,10 @@ class AugSelf(Method):
 
     def forward(self, batch: Batch) -> Outcome:
         """Computes the loss: that of SimCLR + equivariance * repr_loss_equi."""
-        loss, embeddings = self.contrast(batch)
-        regressed = self.regressor(torch.cat((batch.first, batch.second), dim=1))
-        terms = {
-            "repr_loss_inv": loss["loss"],
-            "repr_loss_equi": regression_loss(*gather_each(regressed, batch.transformation)),
-        }
-        total = terms["repr_loss_inv"] + self.config.equivariance * terms["repr_loss_equi"]
-        return Outcome({"loss": total, **terms}, embeddings)
+        contrast = self.contrast(batch)
+        invariant = contrast.terms["loss"]
+        regressed = self.regressor(torch.cat(batch.views, dim=1))
+        equivariant = regression_loss(*gather_each(regressed, batch.transformation))
+        loss = invariant + self.equivariance * equivariant
+        terms = {"loss": loss, "repr_loss_inv": invariant, "repr_loss_equi": equivariant}
+        return Outcome(terms, contrast.embeddings)

@@ -20,37 +20,29 @@ class BYOLConfig(MethodConfig):
 
 @register("byol", BYOLConfig)
 class BYOL(Method):
-    """Predicts, from one view's embedding, the other view's embedding by a slow target network.
-
-    Args:
-        config: Fields of the recipe's section.
-        dimensions: Sizes of the representations.
-    """
+    """Predicts, from one view's embedding, the other view's embedding by a slow target network."""
 
     title = "BYOL"
 
     def __init__(self, config: BYOLConfig, dimensions: Dimensions) -> None:
-        super().__init__(dimensions, config.projector[-1])
-        self.config = config
-        self.base_momentum = config.momentum
         width = config.projector[-1]
+        super().__init__(dimensions, width)
+        self.base_momentum = config.momentum
         self.projector = mlp_projector(dimensions.representation, config.projector)
         self.prediction = mlp_projector(width, (config.prediction_width, width))
         self.target_projector = frozen_copy(self.projector)
 
     def update_targets(self, momentum: float) -> None:
-        """Moves the target projector towards the projector after a step."""
         update_ema(self.target_projector, self.projector, momentum)
 
     def forward(self, batch: Batch) -> Outcome:
         """Computes the loss: squared distances on the sphere, with each view as the target once."""
         assert batch.targets is not None
-        first, second = (self.projector(view) for view in (batch.first, batch.second))
+        first, second = (self.projector(view) for view in batch.views)
         with torch.no_grad():
             targets = [self.target_projector(view) for view in batch.targets]
-        forth, back = (self.prediction(embedding) for embedding in (first, second))
         forth, back, first, second, target_first, target_second = gather_each(
-            forth, back, first, second, *targets
+            self.prediction(first), self.prediction(second), first, second, *targets
         )
         loss = alignment_loss(forth, target_second) + alignment_loss(back, target_first)
         return Outcome({"loss": loss}, (first, second))

@@ -60,16 +60,12 @@ class EquiModBarlowConfig(EquiModConfig):
 
 
 class ParameterPredictor(nn.Module):
-    """Embeds the parameters of augmentations by a linear map with batch norm, and predicts an embedding with them.
+    """Embeds the parameters of augmentations by a linear map with batch norm, and predicts an embedding with them."""
 
-    Args:
-        dimension: Width of the embeddings.
-        parameters: Number of parameters.
-        width: Width to which the parameters are embedded.
-    """
-
-    def __init__(self, dimension: int, parameters: int, width: int) -> None:
+    def __init__(self, config: EquiModConfig) -> None:
         super().__init__()
+        dimension, width = config.equivariant_projector[-1], config.parameter_width
+        parameters = sum(DIMENSIONS[group] for group in config.groups)
         self.parameters_embedding = nn.Sequential(
             nn.Linear(parameters, width, bias=False), nn.BatchNorm1d(width)
         )
@@ -77,7 +73,6 @@ class ParameterPredictor(nn.Module):
 
     @in_float32
     def forward(self, embeddings: Tensor, transformation: Tensor) -> Tensor:
-        """Predicts where ``transformation`` takes ``embeddings``; shapes as in ``HypernetworkPredictor.forward``."""
         return self.prediction(torch.cat((embeddings, self.parameters_embedding(transformation)), dim=1))
 
 
@@ -85,11 +80,6 @@ class EquiMod(Method):
     """The equivariance module beside a base method, which a subclass adds and which sees the augmented views only.
 
     The loss is that of the base method + equivariance * NT-Xent between both views and their predictions.
-
-    Args:
-        config: Fields of the recipe's section.
-        dimensions: Sizes of the representations.
-        embedding_dimension: Width of the base method's embeddings.
     """
 
     term_names = {"repr_loss_inv": "invariance", "repr_loss_equi": "equivariance"}
@@ -102,17 +92,14 @@ class EquiMod(Method):
         self.groups = tuple(config.groups)
         self.equivariance = config.equivariance
         self.equivariant_temperature = config.equivariant_temperature
-        dimension = config.equivariant_projector[-1]
         self.equivariant_projector = normed_projector(dimensions.representation, config.equivariant_projector)
-        width = sum(DIMENSIONS[group] for group in config.groups)
-        self.predictor = ParameterPredictor(dimension, width, config.parameter_width)
+        self.predictor = ParameterPredictor(config)
 
     def relations(self) -> tuple[Relation, ...]:
         """Returns the relations from the original to both augmented views."""
         return Relation(0, 1, self.groups), Relation(0, 2, self.groups)
 
     def steered_embeddings(self, representations: Tensor) -> Tensor:
-        """Returns the module's embeddings of representations (batch, dimension)."""
         return self.equivariant_projector(representations)
 
     @abstractmethod
@@ -123,16 +110,10 @@ class EquiMod(Method):
         """Computes the loss: repr_loss_inv + equivariance * repr_loss_equi."""
         invariant, embeddings = self.base_loss(batch)
         original, first, second = self.equivariant_projector(torch.cat(batch.views)).chunk(3)
-        steered_first, steered_second = self.predictor(
-            torch.cat((original, original)), torch.cat(batch.transformations)
-        ).chunk(2)
-        first, second, steered_first, steered_second = gather_each(
-            first, second, steered_first, steered_second
-        )
+        steered = self.predictor(torch.cat((original, original)), torch.cat(batch.transformations))
+        first, second, *steered = gather_each(first, second, *steered.chunk(2))
         equivariant = contrastive_loss(
-            torch.cat((first, second)),
-            torch.cat((steered_first, steered_second)),
-            self.equivariant_temperature,
+            torch.cat((first, second)), torch.cat(steered), self.equivariant_temperature
         )
         loss = invariant + self.equivariance * equivariant
         terms = {"loss": loss, "repr_loss_inv": invariant, "repr_loss_equi": equivariant}
@@ -153,8 +134,7 @@ class EquiModSimCLR(EquiMod):
 
     def base_loss(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Computes NT-Xent of both augmented views."""
-        first, second = self.projector(torch.cat(batch.views[1:])).chunk(2)
-        first, second = gather_each(first, second)
+        first, second = gather_each(*self.projector(torch.cat(batch.views[1:])).chunk(2))
         return contrastive_loss(first, second, self.temperature), (first, second)
 
 
@@ -174,7 +154,6 @@ class EquiModBYOL(EquiMod):
         self.target_projector = frozen_copy(self.projector)
 
     def update_targets(self, momentum: float) -> None:
-        """Moves the target projector towards the projector after a step."""
         update_ema(self.target_projector, self.projector, momentum)
 
     def base_loss(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
@@ -204,6 +183,5 @@ class EquiModBarlow(EquiMod):
 
     def base_loss(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Computes how far the cross-correlation of both augmented views is from the identity."""
-        first, second = self.projector(torch.cat(batch.views[1:])).chunk(2)
-        first, second = gather_each(first, second)
+        first, second = gather_each(*self.projector(torch.cat(batch.views[1:])).chunk(2))
         return redundancy_loss(first, second, self.redundancy), (first, second)

@@ -3,6 +3,9 @@
 EquiMod as its authors published it is in ``equimod.py``.
 """
 
+from abc import abstractmethod
+from typing import TypeVar
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -23,6 +26,8 @@ from iebench.methods.parts.predictors import PredictorConfig
 from iebench.methods.parts.steered import SteeringMethod
 from iebench.methods.simclr import SimCLR, SimCLRConfig
 from iebench.methods.vicreg import VICReg, VICRegConfig, vicreg_loss
+
+C = TypeVar("C", bound=MethodConfig)
 
 
 class RelativeEquiModConfig(MethodConfig):
@@ -59,13 +64,7 @@ class RelativeEquiModBYOLConfig(RelativeEquiModConfig):
 
 
 class RelativeEquiMod(SteeringMethod):
-    """A second projector, and a predictor that steers its first embedding to the second view.
-
-    Args:
-        config: Fields of the recipe's section.
-        dimensions: Sizes of the representations.
-        base: The invariant method, with its own projector.
-    """
+    """A base method with its own projector; beside it another projector, and a predictor that steers its embeddings."""
 
     term_names = {"repr_loss_inv": "invariance", "repr_loss_equi": "equivariance"}
 
@@ -77,8 +76,31 @@ class RelativeEquiMod(SteeringMethod):
         self.base_momentum = base.base_momentum
 
     def update_targets(self, momentum: float) -> None:
-        """Moves the base method's target networks."""
         self.base.update_targets(momentum)
+
+    @abstractmethod
+    def own_terms(self, batch: Batch, first: Tensor, second: Tensor, predicted: Tensor) -> dict[str, Tensor]:
+        """Computes the module's terms of its own embeddings of both views and the prediction of the second."""
+
+    def own_loss(self, terms: dict[str, Tensor]) -> Tensor:
+        """Computes the module's loss of its terms."""
+        return terms["repr_loss_equi"]
+
+    def forward(self, batch: Batch) -> Outcome:
+        """Computes the loss: that of the base method + equivariance * that of the module."""
+        base, embeddings = self.base(batch)
+        first, second, predicted = self.steer(batch)
+        module = self.own_terms(batch, first, second, predicted)
+        loss = base["loss"] + self.equivariance * self.own_loss(module)
+        sums = {name: value + base.get(name, 0) for name, value in module.items()}
+        terms = {"loss": loss, "repr_loss_inv": base.get("repr_loss_inv", base["loss"]), **sums}
+        both = tuple(torch.cat(views, dim=1) for views in zip(embeddings, (first, second), strict=True))
+        return Outcome(terms, both)
+
+
+def base_config(kind: type[C], config: RelativeEquiModConfig) -> C:
+    """Returns the configuration of the base method, whose fields are all among those of the module."""
+    return kind(**config.model_dump(include=set(kind.model_fields)))
 
 
 @register("equimod_simclr_3diebench", RelativeEquiModSimCLRConfig)
@@ -89,18 +111,11 @@ class RelativeEquiModSimCLR(RelativeEquiMod):
     baseline = "simclr"
 
     def __init__(self, config: RelativeEquiModSimCLRConfig, dimensions: Dimensions) -> None:
-        base = SimCLRConfig(name="simclr", projector=config.projector, temperature=config.temperature)
-        super().__init__(config, dimensions, SimCLR(base, dimensions))
+        super().__init__(config, dimensions, SimCLR(base_config(SimCLRConfig, config), dimensions))
         self.temperature = config.temperature
 
-    def forward(self, batch: Batch) -> Outcome:
-        """Computes the loss: that of SimCLR + equivariance * repr_loss_equi."""
-        invariant = self.base(batch)
-        first, second, predicted = self.steer(batch)
-        equivariant = contrastive_loss(predicted, second, self.temperature)
-        return _joined(
-            invariant, equivariant, self.equivariance, {"repr_loss_equi": equivariant}, first, second
-        )
+    def own_terms(self, batch: Batch, first: Tensor, second: Tensor, predicted: Tensor) -> dict[str, Tensor]:
+        return {"repr_loss_equi": contrastive_loss(predicted, second, self.temperature)}
 
 
 @register("equimod_vicreg_3diebench", RelativeEquiModVICRegConfig)
@@ -112,26 +127,15 @@ class RelativeEquiModVICReg(RelativeEquiMod):
     term_names = {**RelativeEquiMod.term_names, **COLLAPSE_TERM_NAMES}
 
     def __init__(self, config: RelativeEquiModVICRegConfig, dimensions: Dimensions) -> None:
-        base = VICRegConfig(
-            name="vicreg",
-            projector=config.projector,
-            similarity=config.similarity,
-            std=config.std,
-            cov=config.cov,
-            free_dimension=config.free_dimension,
-        )
+        base = base_config(VICRegConfig, config)
         super().__init__(config, dimensions, VICReg(base, dimensions))
         self.weights = base
 
-    def forward(self, batch: Batch) -> Outcome:
-        """Computes the loss: that of VICReg + equivariance * that of VICReg between prediction and second view."""
-        invariant = self.base(batch)
-        first, second, predicted = self.steer(batch)
-        module = {"repr_loss_equi": invariance_loss(predicted, second), **collapse_terms((first, second))}
-        loss = vicreg_loss(module, self.weights, "repr_loss_equi")
-        both = {name: value + invariant.terms.get(name, 0) for name, value in module.items()}
-        terms = {"repr_loss_inv": invariant.terms["repr_loss_inv"], **both}
-        return _joined(invariant, loss, self.equivariance, terms, first, second)
+    def own_terms(self, batch: Batch, first: Tensor, second: Tensor, predicted: Tensor) -> dict[str, Tensor]:
+        return {"repr_loss_equi": invariance_loss(predicted, second), **collapse_terms((first, second))}
+
+    def own_loss(self, terms: dict[str, Tensor]) -> Tensor:
+        return vicreg_loss(terms["repr_loss_equi"], terms, self.weights)
 
 
 @register("equimod_byol_3diebench", RelativeEquiModBYOLConfig)
@@ -142,42 +146,15 @@ class RelativeEquiModBYOL(RelativeEquiMod):
     baseline = "byol"
 
     def __init__(self, config: RelativeEquiModBYOLConfig, dimensions: Dimensions) -> None:
-        base = BYOLConfig(
-            name="byol",
-            projector=config.projector,
-            prediction_width=config.prediction_width,
-            momentum=config.momentum,
-        )
-        super().__init__(config, dimensions, BYOL(base, dimensions))
+        super().__init__(config, dimensions, BYOL(base_config(BYOLConfig, config), dimensions))
         self.target_projector = frozen_copy(self.projector)
 
     def update_targets(self, momentum: float) -> None:
-        """Moves the target projectors of base method and module."""
         super().update_targets(momentum)
         update_ema(self.target_projector, self.projector, momentum)
 
-    def forward(self, batch: Batch) -> Outcome:
-        """Computes the loss: that of BYOL + equivariance * repr_loss_equi."""
+    def own_terms(self, batch: Batch, first: Tensor, second: Tensor, predicted: Tensor) -> dict[str, Tensor]:
         assert batch.targets is not None
-        invariant = self.base(batch)
-        first, second, predicted = self.steer(batch)
         with torch.no_grad():
             target = gather(self.target_projector(batch.targets[1]))
-        equivariant = alignment_loss(predicted, target)
-        return _joined(
-            invariant, equivariant, self.equivariance, {"repr_loss_equi": equivariant}, first, second
-        )
-
-
-def _joined(
-    invariant: Outcome, module: Tensor, weight: float, terms: dict[str, Tensor], first: Tensor, second: Tensor
-) -> Outcome:
-    """Adds the module's weighted loss to the base method's, and puts the embeddings of both side by side."""
-    assert invariant.embeddings is not None
-    embeddings = [
-        torch.cat(parts, dim=1) for parts in zip(invariant.embeddings, (first, second), strict=True)
-    ]
-    base = {"repr_loss_inv": invariant.terms["loss"]}
-    return Outcome(
-        {"loss": invariant.terms["loss"] + weight * module, **base, **terms}, (embeddings[0], embeddings[1])
-    )
+        return {"repr_loss_equi": alignment_loss(predicted, target)}

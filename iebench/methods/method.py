@@ -13,9 +13,6 @@ from torch import Tensor, nn
 from iebench.methods.parts.transformations import AUGMENTATION_GROUPS, Group
 from shards.errors import UsageError
 
-ENTRY_POINTS = "iebench.methods"
-"""The group in which an installed package names its methods."""
-
 
 class MethodConfig(BaseModel):
     """The section ``[method]`` of a recipe. Each method has one subclass with all of its fields and defaults."""
@@ -154,10 +151,7 @@ class Method(nn.Module, ABC):
         return {}
 
     def steered_embeddings(self, representations: Tensor) -> Tensor:
-        """Returns the embeddings that the predictor steers.
-
-        Args:
-            representations: Representations (batch, dimension).
+        """Returns the embeddings of representations (batch, dimension) that the predictor steers.
 
         Raises:
             NotImplementedError: The method sets a predictor and does not override this.
@@ -210,7 +204,7 @@ def find_method(name: str) -> RegisteredMethod:
         UsageError: There is no method of this name.
     """
     if name not in _METHODS:
-        for point in entry_points(group=ENTRY_POINTS, name=name):
+        for point in entry_points(group="iebench.methods", name=name):
             point.load()
     if name not in _METHODS:
         names = method_names()

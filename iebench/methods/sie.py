@@ -47,9 +47,7 @@ class SIE(Method):
         similarity * (repr_loss_inv + equivariance * repr_loss_equi)
             + std * (std_loss + pred_std_loss) + cov * cov_loss
 
-    Args:
-        config: Fields of the recipe's section.
-        dimensions: Sizes of the representations; their last ``equivariant_dimension`` columns are the equivariant part.
+    The last ``equivariant_dimension`` columns of the representations are the equivariant part.
 
     Raises:
         UsageError: The equivariant part leaves no invariant one, or the projector's widths do not divide.
@@ -85,49 +83,36 @@ class SIE(Method):
         self.predictor = build_predictor(config.predictor, widths[-1], config.groups)
 
     def parts(self) -> dict[str, tuple[int, int]]:
-        """Returns the columns of the two parts of the representation; empty if all of it is equivariant."""
         split, whole = self.invariant_dimension, self.dimensions.representation
         return {"invariant": (0, split), "equivariant": (split, whole)} if split else {}
 
     def steered_embeddings(self, representations: Tensor) -> Tensor:
-        """Returns the embeddings of the equivariant part of representations (batch, dimension)."""
         return self.equivariant_projector(representations[:, self.invariant_dimension :])
 
     def forward(self, batch: Batch) -> Outcome:
-        """Computes the loss and its terms."""
-        views = (batch.first, batch.second)
-        equivariant = [self.steered_embeddings(view) for view in views]
+        config = self.config
+        equivariant = [self.steered_embeddings(view) for view in batch.views]
         predicted = self.predictor(equivariant[0], batch.transformation)
         split = self.invariant_dimension
-        invariant = [self.invariant_projector(view[:, :split]) for view in views] if split else []
+        invariant = [self.invariant_projector(view[:, :split]) for view in batch.views] if split else []
         predicted, first, second, *invariant = gather_each(predicted, *equivariant, *invariant)
-        equivariant = [first, second]
-        terms = {"repr_loss_inv": predicted.new_zeros(())}
+        terms = {
+            "repr_loss_inv": invariance_loss(*invariant) if invariant else predicted.new_zeros(()),
+            "repr_loss_equi": invariance_loss(predicted, second),
+        }
         if invariant:
-            terms = {"repr_loss_inv": invariance_loss(*invariant)}
-            first, second = (torch.cat(parts, dim=1) for parts in zip(invariant, equivariant, strict=True))
-
-        terms["repr_loss_equi"] = invariance_loss(predicted, equivariant[1])
+            first, second = torch.cat((invariant[0], first), dim=1), torch.cat((invariant[1], second), dim=1)
         terms |= collapse_terms((first, second))
-        if self.config.prediction_variance:
+        if config.prediction_variance:
             terms["pred_std_loss"] = variance_loss(predicted) / 2
-        return Outcome({"loss": self.loss(terms), **terms}, (first, second))
-
-    def loss(self, terms: dict[str, Tensor]) -> Tensor:
-        """Computes the weighted sum of the terms."""
-        config = self.config
         similarity = terms["repr_loss_inv"] + config.equivariance * terms["repr_loss_equi"]
         variance = terms["std_loss"] + terms.get("pred_std_loss", 0)
-        return config.similarity * similarity + config.std * variance + config.cov * terms["cov_loss"]
+        loss = config.similarity * similarity + config.std * variance + config.cov * terms["cov_loss"]
+        return Outcome({"loss": loss, **terms}, (first, second))
 
 
 def split_widths(widths: list[int], part: int, whole: int) -> list[int]:
-    """Scales a projector's widths to a part of the representation, by the part's share of the columns.
-
-    Args:
-        widths: Widths for the whole representation.
-        part: Number of columns of the part.
-        whole: Number of columns of the representation.
+    """Scales a projector's widths to a part of the representation, by the part's share of the ``whole`` columns.
 
     Raises:
         UsageError: A width times ``part`` is not a multiple of ``whole``.

@@ -18,24 +18,19 @@ class SimCLRConfig(MethodConfig):
 
 @register("simclr", SimCLRConfig)
 class SimCLR(Method):
-    """Contrasts each embedding's partner, the other view of its object, with all embeddings of the batch.
-
-    Args:
-        config: Fields of the recipe's section.
-        dimensions: Sizes of the representations.
-    """
+    """Contrasts each embedding's partner, the other view of its object, with all embeddings of the batch."""
 
     title = "SimCLR"
 
     def __init__(self, config: SimCLRConfig, dimensions: Dimensions) -> None:
         super().__init__(dimensions, config.projector[-1])
-        self.config = config
+        self.temperature = config.temperature
         self.projector = mlp_projector(dimensions.representation, config.projector)
 
     def forward(self, batch: Batch) -> Outcome:
         """Computes the loss: NT-Xent of both views."""
-        first, second = gather_each(*(self.projector(view) for view in (batch.first, batch.second)))
-        return Outcome({"loss": contrastive_loss(first, second, self.config.temperature)}, (first, second))
+        first, second = gather_each(*(self.projector(view) for view in batch.views))
+        return Outcome({"loss": contrastive_loss(first, second, self.temperature)}, (first, second))
 
 
 class SimCLROnlyEquivariantConfig(MethodConfig):
@@ -49,12 +44,7 @@ class SimCLROnlyEquivariantConfig(MethodConfig):
 
 @register("simclr_only_equivariant", SimCLROnlyEquivariantConfig)
 class SimCLROnlyEquivariant(SteeringMethod):
-    """Steers the first view's embedding, and contrasts the second view's with all embeddings of the batch.
-
-    Args:
-        config: Fields of the recipe's section.
-        dimensions: Sizes of the representations.
-    """
+    """Steers the first view's embedding, and contrasts the second view's with all embeddings of the batch."""
 
     title = "SimCLR with the predictor only"
     baseline = "simclr"

@@ -8,14 +8,14 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
-from iebench.methods.method import Batch, Dimensions, Method, MethodConfig, Outcome, register
+from iebench.methods.method import Batch, Dimensions, MethodConfig, Outcome, register
 from iebench.methods.parts.fields import Groups, Weight, Widths
 from iebench.methods.parts.gather import gather_each
 from iebench.methods.parts.losses import alignment_loss, classification_loss, uniformity_loss
-from iebench.methods.parts.predictors import PredictorConfig, build_predictor
-from iebench.methods.parts.projectors import mlp_projector
+from iebench.methods.parts.predictors import PredictorConfig
+from iebench.methods.parts.steered import SteeringMethod
 
 
 class SteerableConfig(MethodConfig):
@@ -35,14 +35,10 @@ class SteerableConfig(MethodConfig):
 
 
 @register("steerable", SteerableConfig)
-class Steerable(Method):
+class Steerable(SteeringMethod):
     """Steers an embedding to that of the other view by learned linear maps of the transformation.
 
     The maps of several groups are applied one after another.
-
-    Args:
-        config: Fields of the recipe's section.
-        dimensions: Sizes of the representations, and the number of classes.
     """
 
     title = "A steerable representation"
@@ -53,30 +49,17 @@ class Steerable(Method):
         "class_loss": "classification",
     }
 
-    predictor: nn.Module
-
     def __init__(self, config: SteerableConfig, dimensions: Dimensions) -> None:
-        is_embedded = config.space == "embedding"
-        width = config.projector[-1] if is_embedded else dimensions.representation
-        super().__init__(dimensions, width)
+        projector = config.projector if config.space == "embedding" else []
+        super().__init__(dimensions, projector, config.groups, config.predictor)
         self.config = config
-        self.groups = tuple(config.groups)
-        self.projector = (
-            mlp_projector(dimensions.representation, config.projector) if is_embedded else nn.Identity()
+        self.classifier = (
+            nn.Linear(self.embedding_dimension, dimensions.classes) if config.supervision else None
         )
-        self.predictor = build_predictor(config.predictor, width, config.groups)
-        self.classifier = nn.Linear(width, dimensions.classes) if config.supervision else None
-
-    def steered_embeddings(self, representations: Tensor) -> Tensor:
-        """Returns the embeddings of representations (batch, dimension), or the representations themselves."""
-        return self.projector(representations)
 
     def forward(self, batch: Batch) -> Outcome:
         """Computes the loss: equivariance * repr_loss_equi + uniformity * uniformity_loss + supervision * class_loss."""
-        first, second = (self.projector(view) for view in batch.views)
-        predicted = self.predictor(first, batch.transformation)
-        gathered = gather_each(first, second, predicted)
-        first, second, predicted = gathered
+        first, second, predicted = self.steer(batch)
         terms = {
             "repr_loss_equi": alignment_loss(predicted, second),
             "uniformity_loss": (uniformity_loss(first) + uniformity_loss(second)) / 2,

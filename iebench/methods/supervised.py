@@ -4,7 +4,7 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from iebench.methods.method import Batch, Dimensions, Method, MethodConfig, Outcome, register
 from iebench.methods.parts.fields import Groups
@@ -25,18 +25,12 @@ class SupervisedConfig(MethodConfig):
 
 @register("supervised", SupervisedConfig)
 class Supervised(Method):
-    """Learns the classes of single views by a linear map, or the transformations between views by an MLP.
-
-    Args:
-        config: Fields of the recipe's section.
-        dimensions: Sizes of the representations, and the number of classes.
-    """
+    """Learns the classes of single views by a linear map, or the transformations between views by an MLP."""
 
     title = "A supervised network"
 
     def __init__(self, config: SupervisedConfig, dimensions: Dimensions) -> None:
         super().__init__(dimensions)
-        self.config = config
         self.head: nn.Module
         if config.task == "class":
             self.head = nn.Linear(dimensions.representation, dimensions.classes)
@@ -47,15 +41,10 @@ class Supervised(Method):
 
     def forward(self, batch: Batch) -> Outcome:
         """Computes the loss: cross-entropy of both views, or the squared error of the transformation."""
-        loss = self._class_loss(batch) if self.config.task == "class" else self._transformation_loss(batch)
-        return Outcome({"loss": loss})
-
-    def _class_loss(self, batch: Batch) -> Tensor:
+        if self.groups:
+            regressed = self.head(torch.cat(batch.views, dim=1))
+            return Outcome({"loss": regression_loss(*gather_each(regressed, batch.transformation))})
         assert batch.labels is not None
         logits = self.head(torch.cat(batch.views))
         logits, labels = gather_each(logits, batch.labels.repeat(len(batch.views)).float())
-        return classification_loss(logits, labels.long())
-
-    def _transformation_loss(self, batch: Batch) -> Tensor:
-        regressed = self.head(torch.cat((batch.first, batch.second), dim=1))
-        return regression_loss(*gather_each(regressed, batch.transformation))
+        return Outcome({"loss": classification_loss(logits, labels.long())})

@@ -25,45 +25,32 @@ class VICRegConfig(MethodConfig):
 
 @register("vicreg", VICRegConfig)
 class VICReg(Method):
-    """Makes the embeddings of both views agree, vary over the batch, and have columns that do not repeat each other.
-
-    Args:
-        config: Fields of the recipe's section.
-        dimensions: Sizes of the representations.
-    """
+    """Makes the embeddings of both views agree, vary over the batch, and have columns that do not repeat each other."""
 
     title = "VICReg"
     term_names = {"repr_loss_inv": "invariance", **COLLAPSE_TERM_NAMES}
 
     def __init__(self, config: VICRegConfig, dimensions: Dimensions) -> None:
-        super().__init__(dimensions, config.projector[-1])
+        width = config.projector[-1]
+        super().__init__(dimensions, width)
         self.config = config
-        self.compared = config.projector[-1] - config.free_dimension
+        self.compared = width - config.free_dimension
         if self.compared <= 0:
             raise UsageError(
                 f"method.free_dimension = {config.free_dimension} leaves nothing of an embedding of "
-                f"{config.projector[-1]} to be invariant; lower it"
+                f"{width} to be invariant; lower it"
             )
         self.projector = mlp_projector(dimensions.representation, config.projector)
 
     def forward(self, batch: Batch) -> Outcome:
         """Computes the loss: similarity * repr_loss_inv + std * std_loss + cov * cov_loss."""
-        first, second = gather_each(*(self.projector(view) for view in (batch.first, batch.second)))
-        terms = {
-            "repr_loss_inv": invariance_loss(first[:, : self.compared], second[:, : self.compared]),
-            **collapse_terms((first, second)),
-        }
-        return Outcome({"loss": vicreg_loss(terms, self.config), **terms}, (first, second))
+        first, second = gather_each(*(self.projector(view) for view in batch.views))
+        agreement = invariance_loss(first[:, : self.compared], second[:, : self.compared])
+        terms = collapse_terms((first, second))
+        loss = vicreg_loss(agreement, terms, self.config)
+        return Outcome({"loss": loss, "repr_loss_inv": agreement, **terms}, (first, second))
 
 
-def vicreg_loss(terms: dict[str, Tensor], config: VICRegConfig, agreement: str = "repr_loss_inv") -> Tensor:
-    """Computes the weighted sum of VICReg's three terms.
-
-    Args:
-        terms: Terms of the loss by name, with ``std_loss`` and ``cov_loss``.
-        config: Fields with the weights.
-        agreement: Name of the term that is weighted by ``similarity``.
-    """
-    return (
-        config.similarity * terms[agreement] + config.std * terms["std_loss"] + config.cov * terms["cov_loss"]
-    )
+def vicreg_loss(agreement: Tensor, terms: dict[str, Tensor], config: VICRegConfig) -> Tensor:
+    """Computes the sum of VICReg's three terms, with their weights; ``terms`` are those of ``collapse_terms``."""
+    return config.similarity * agreement + config.std * terms["std_loss"] + config.cov * terms["cov_loss"]

@@ -24,10 +24,5 @@ def update_ema(target: nn.Module, network: nn.Module, momentum: float) -> None:
 
 
 def cosine_momentum(base: float, progress: float) -> float:
-    """Computes the momentum, which rises from ``base`` to 1 over the training (BYOL, section 3.3).
-
-    Args:
-        base: Momentum at the start, in [0, 1].
-        progress: Share of the training that is done, in [0, 1].
-    """
+    """Computes the momentum, which rises from ``base`` to 1 with ``progress`` from 0 to 1 (BYOL, section 3.3)."""
     return 1 - (1 - base) * (math.cos(math.pi * progress) + 1) / 2

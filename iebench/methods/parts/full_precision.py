@@ -12,11 +12,7 @@ P = ParamSpec("P")
 
 
 def in_float32(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
-    """Makes a function of tensors run without autocast or TF32, on tensors of float32 at least, as a decorator.
-
-    Args:
-        function: A function or a module's ``forward``; some of its positional arguments are tensors.
-    """
+    """Makes a function of tensors run without autocast or TF32, on tensors of float32 at least, as a decorator."""
 
     @wraps(function)
     def computed(*args: P.args, **kwargs: P.kwargs) -> Tensor:
@@ -42,5 +38,6 @@ def _exact_products() -> Iterator[None]:
 
 
 def _widened(value: object) -> object:
-    is_narrow = isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16)
-    return value.float() if isinstance(value, Tensor) and is_narrow else value
+    if isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16):
+        return value.float()
+    return value

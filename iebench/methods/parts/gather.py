@@ -18,24 +18,17 @@ def world_size() -> int:
 
 
 def gather(rows: Tensor) -> Tensor:
-    """Gathers the rows of all processes in the order of their ranks, with gradients; one process returns ``rows``.
+    """Gathers rows (batch, ...) of all processes in the order of ranks, with gradients: (processes * batch, ...).
 
-    Args:
-        rows: Rows (batch, ...), of the same shape in all processes.
-
-    Returns:
-        (processes * batch, ...).
+    They are of the same shape in all processes. One process gets its ``rows`` back.
     """
     return rows if world_size() == 1 else _Gather.apply(rows)
 
 
 def gather_each(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """Gathers several tensors by one exchange, and returns each in its own type.
+    """Gathers floating-point tensors (batch, ...) of one batch by one exchange, and returns each in its own type.
 
     Tensors of (4, 8) and (4,) rows travel as one of (4, 9).
-
-    Args:
-        *tensors: Floating-point tensors (batch, ...) of one batch.
     """
     if world_size() == 1:
         return tensors

@@ -1,7 +1,8 @@
 """The terms of losses, as pure functions of embeddings.
 
-Embeddings are (batch, dimension), already gathered from all processes. Everything is computed in float32 at
-least, whatever autocast is on: products of many numbers in bfloat16 would drown variances and covariances.
+Embeddings are (batch, dimension), with a batch of at least 2 that was gathered from all processes. Everything is
+computed in float32 at least, whatever autocast is on: products of many numbers in bfloat16 would drown variances and
+covariances.
 """
 
 import math
@@ -20,33 +21,20 @@ COLLAPSE_TERM_NAMES = {"std_loss": "variance", "cov_loss": "covariance"}
 
 @in_float32
 def invariance_loss(first: Tensor, second: Tensor) -> Tensor:
-    """Computes the mean squared error between two batches of embeddings (VICReg, arXiv 2105.04906, eq. 5).
-
-    Args:
-        first: Embeddings (batch, dimension) of the first views.
-        second: Embeddings (batch, dimension) of the second views.
-    """
+    """Computes the mean squared error between the embeddings of both views (VICReg, arXiv 2105.04906, eq. 5)."""
     return F.mse_loss(first, second)
 
 
 @in_float32
 def variance_loss(embeddings: Tensor) -> Tensor:
-    """Computes the hinge that keeps each column's standard deviation at 1 or above (VICReg, eq. 1 and 2).
-
-    Args:
-        embeddings: Embeddings (batch, dimension), with a batch of at least 2.
-    """
+    """Computes the hinge that keeps each column's standard deviation at 1 or above (VICReg, eq. 1 and 2)."""
     deviation = torch.sqrt(embeddings.var(dim=0) + VARIANCE_EPSILON)
     return F.relu(1 - deviation).mean()
 
 
 @in_float32
 def covariance_loss(embeddings: Tensor) -> Tensor:
-    """Computes the sum of squared covariances between different columns, over their number (VICReg, eq. 3 and 4).
-
-    Args:
-        embeddings: Embeddings (batch, dimension), with a batch of at least 2.
-    """
+    """Computes the sum of squared covariances between different columns, over their number (VICReg, eq. 3 and 4)."""
     centered = embeddings - embeddings.mean(dim=0)
     batch, dimension = centered.shape
     covariance = centered.T @ centered / (batch - 1)
@@ -54,11 +42,7 @@ def covariance_loss(embeddings: Tensor) -> Tensor:
 
 
 def collapse_terms(views: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Computes VICReg's two terms against collapse: the mean variance loss and the summed covariance loss of two views.
-
-    Args:
-        views: Embeddings (batch, dimension) of both views.
-    """
+    """Computes VICReg's two terms against collapse: the mean variance loss and the summed covariance loss of two views."""
     first, second = views
     return {
         "std_loss": (variance_loss(first) + variance_loss(second)) / 2,
@@ -70,10 +54,7 @@ def collapse_terms(views: Sequence[Tensor]) -> dict[str, Tensor]:
 def contrastive_loss(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     """Computes NT-Xent, by which each embedding finds its partner among all others (SimCLR, arXiv 2002.05709, eq. 1).
 
-    Args:
-        first: Embeddings (batch, dimension); row i is the partner of row i of ``second``.
-        second: Embeddings (batch, dimension).
-        temperature: Number that divides the cosine similarities.
+    Row i of ``first`` is the partner of row i of ``second``; ``temperature`` divides the cosine similarities.
     """
     embeddings = F.normalize(torch.cat((first, second)), dim=1)
     similarity = embeddings @ embeddings.T / temperature
@@ -85,12 +66,7 @@ def contrastive_loss(first: Tensor, second: Tensor, temperature: float) -> Tenso
 
 @in_float32
 def alignment_loss(first: Tensor, second: Tensor) -> Tensor:
-    """Computes the mean squared distance between normalized embeddings, in [0, 4] (BYOL, arXiv 2006.07733, eq. 2).
-
-    Args:
-        first: Embeddings (batch, dimension).
-        second: Embeddings (batch, dimension) of the same objects.
-    """
+    """Computes the mean squared distance between normalized embeddings, in [0, 4] (BYOL, arXiv 2006.07733, eq. 2)."""
     return (F.normalize(first, dim=1) - F.normalize(second, dim=1)).pow(2).sum(dim=1).mean()
 
 
@@ -98,10 +74,7 @@ def alignment_loss(first: Tensor, second: Tensor) -> Tensor:
 def redundancy_loss(first: Tensor, second: Tensor, off_diagonal: float) -> Tensor:
     """Computes how far the cross-correlation of two views is from the identity (Barlow Twins, arXiv 2103.03230, eq. 1).
 
-    Args:
-        first: Embeddings (batch, dimension), with a batch of at least 2.
-        second: Embeddings (batch, dimension) of the same objects.
-        off_diagonal: Weight of the numbers off the diagonal; 0.0051 in the paper.
+    ``off_diagonal`` weighs the numbers off the diagonal, by 0.0051 in the paper.
     """
     first, second = (F.batch_norm(view, None, None, training=True) for view in (first, second))
     correlation = first.T @ second / len(first)
@@ -114,11 +87,8 @@ def redundancy_loss(first: Tensor, second: Tensor, off_diagonal: float) -> Tenso
 def uniformity_loss(embeddings: Tensor, sharpness: float = 2.0) -> Tensor:
     """Computes the log of the mean Gaussian potential of pairs on the sphere (Wang and Isola, arXiv 2005.10242, 4.1.2).
 
-    The loss is 0 if all embeddings are the same, and smaller the more evenly they are spread.
-
-    Args:
-        embeddings: Embeddings (batch, dimension), with a batch of at least 2.
-        sharpness: Factor of the squared distances; the paper's t.
+    The loss is 0 if all embeddings are the same, and smaller the more evenly they are spread; ``sharpness`` is the
+    paper's t, a factor of the squared distances.
     """
     normalized = F.normalize(embeddings, dim=1)
     rows, columns = torch.triu_indices(len(normalized), len(normalized), 1, device=normalized.device)

@@ -71,15 +71,7 @@ class HypernetworkPredictor(nn.Module):
 
     @in_float32
     def forward(self, embeddings: Tensor, transformation: Tensor) -> Tensor:
-        """Predicts where ``transformation`` takes ``embeddings``.
-
-        Args:
-            embeddings: Embeddings (batch, dimension).
-            transformation: Transformations (batch, transformation dimension).
-
-        Returns:
-            (batch, dimension).
-        """
+        """Predicts where transformations (batch, transformation dimension) take embeddings (batch, dimension)."""
         if len(self.weights) == 1 and len(self.shapes) == 1 and not self.config.bias:
             return _steered(self.weights[0], embeddings, transformation)
         numbers = self.weights(transformation)
@@ -98,13 +90,7 @@ class HypernetworkPredictor(nn.Module):
 
 
 class MLPPredictor(nn.Module):
-    """An MLP that sees the transformation and the embedding side by side.
-
-    Args:
-        dimension: Width of the embeddings.
-        transformation_dimension: Number of values that describe a transformation.
-        hidden: Hidden widths; the published one is ``[dimension]``.
-    """
+    """An MLP that sees the transformation and the embedding side by side; its published hidden width is ``[dimension]``."""
 
     def __init__(self, dimension: int, transformation_dimension: int, hidden: Sequence[int]) -> None:
         super().__init__()
@@ -112,7 +98,6 @@ class MLPPredictor(nn.Module):
 
     @in_float32
     def forward(self, embeddings: Tensor, transformation: Tensor) -> Tensor:
-        """Predicts where ``transformation`` takes ``embeddings``; shapes as in ``HypernetworkPredictor.forward``."""
         return self.layers(torch.cat((transformation, embeddings), dim=1))
 
 
@@ -120,11 +105,7 @@ class SteerPredictor(nn.Module):
     """Applies a linear map for each group of transformations, one after the other.
 
     The idea of Steerable Equivariant Representations (arXiv 2302.11349): each group's matrix is an affine
-    function of its own parameters. It begins as the identity.
-
-    Args:
-        dimension: Width of the embeddings.
-        groups: Groups, in the order in which their parameters stand side by side and their maps are applied.
+    function of its own parameters, which stand side by side in the order of ``groups``. It begins as the identity.
     """
 
     def __init__(self, dimension: int, groups: Sequence[Group]) -> None:
@@ -138,7 +119,6 @@ class SteerPredictor(nn.Module):
 
     @in_float32
     def forward(self, embeddings: Tensor, transformation: Tensor) -> Tensor:
-        """Predicts where ``transformation`` takes ``embeddings``; shapes as in ``HypernetworkPredictor.forward``."""
         for linear, parameters in zip(self.maps, transformation.split(self.sizes, dim=1), strict=True):
             embeddings = _steered(linear, embeddings, parameters)
         return embeddings
@@ -155,13 +135,7 @@ def build_predictor(config: PredictorConfig, dimension: int, groups: Sequence[Gr
 
 
 def _steered(maps: nn.Module, embeddings: Tensor, parameters: Tensor) -> Tensor:
-    """Multiplies each embedding by its own matrix ``maps(parameters)``, without making all matrices.
-
-    Args:
-        maps: Linear map from parameters to the entries of a square matrix.
-        embeddings: Embeddings (batch, dimension).
-        parameters: Parameters (batch, number of parameters) of the transformations.
-    """
+    """Multiplies each embedding by its own matrix ``maps(parameters)``, without making all matrices."""
     assert isinstance(maps, nn.Linear)
     dimension = embeddings.shape[1]
     weights = maps.weight.view(dimension, dimension, -1)

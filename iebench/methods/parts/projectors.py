@@ -11,10 +11,6 @@ def mlp_projector(input_dimension: int, widths: Sequence[int]) -> nn.Sequential:
     """Builds a linear map, batch norm and ReLU for each width but the last, which gets a linear map without bias.
 
     This is the expander of VICReg (arXiv 2105.04906, section 4.2).
-
-    Args:
-        input_dimension: Width of the representations.
-        widths: Widths of the layers, such as (2048, 2048, 2048).
     """
     layers: list[nn.Module] = []
     *hidden, last = (input_dimension, *widths)
@@ -47,12 +43,7 @@ def normed_projector(
 
 
 def mlp(widths: Sequence[int], bias: bool = True) -> nn.Sequential:
-    """Builds linear maps with ReLU between them.
-
-    Args:
-        widths: Widths from the input's to the output's; two widths are one linear map.
-        bias: Whether every map has a bias.
-    """
+    """Builds linear maps with ReLU between them, of widths from the input's to the output's."""
     layers: list[nn.Module] = []
     for width_in, width_out in pairwise(widths):
         layers += [nn.Linear(width_in, width_out, bias=bias), nn.ReLU()]

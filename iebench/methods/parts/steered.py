@@ -16,7 +16,7 @@ class SteeringMethod(Method):
 
     Args:
         dimensions: Sizes of the representations.
-        projector: Widths of the projector's layers.
+        projector: Widths of the projector's layers; without any, representations are steered.
         groups: Groups of the transformations that the predictor is told.
         predictor: Fields of the predictor.
     """
@@ -30,18 +30,18 @@ class SteeringMethod(Method):
         groups: Sequence[Group],
         predictor: PredictorConfig,
     ) -> None:
-        super().__init__(dimensions, projector[-1])
+        width = projector[-1] if projector else dimensions.representation
+        super().__init__(dimensions, width)
         self.groups = tuple(groups)
-        self.projector = mlp_projector(dimensions.representation, projector)
-        self.predictor = build_predictor(predictor, projector[-1], groups)
+        self.projector = mlp_projector(dimensions.representation, projector) if projector else nn.Identity()
+        self.predictor = build_predictor(predictor, width, groups)
 
     def steered_embeddings(self, representations: Tensor) -> Tensor:
-        """Returns the embeddings of representations (batch, dimension)."""
         return self.projector(representations)
 
     def steer(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Returns the embeddings of both views, and the prediction of the second from the first, all gathered."""
-        first, second = (self.projector(view) for view in (batch.first, batch.second))
+        first, second = (self.projector(view) for view in batch.views)
         predicted = self.predictor(first, batch.transformation)
         first, second, predicted = gather_each(first, second, predicted)
         return first, second, predicted

@@ -8,18 +8,7 @@ from torch import Tensor
 
 SceneGroup = Literal["rotation", "color", "light", "translation"]
 AugmentationGroup = Literal["crop", "flip", "color_jitter", "grayscale", "blur", "solarize"]
-Group = Literal[
-    "rotation",
-    "color",
-    "light",
-    "translation",
-    "crop",
-    "flip",
-    "color_jitter",
-    "grayscale",
-    "blur",
-    "solarize",
-]
+Group = Literal[SceneGroup, AugmentationGroup]
 
 LATENTS: dict[Group, tuple[str, ...]] = {
     "rotation": ("rotation_x", "rotation_y", "rotation_z"),
@@ -58,13 +47,9 @@ def groups_of(latent_names: Collection[str]) -> tuple[Group, ...]:
 
 
 def quaternion_from_euler(angles: Tensor) -> Tensor:
-    """Converts extrinsic xyz Tait-Bryan angles to quaternions, as SciPy's ``Rotation.from_euler("xyz", ...)``.
+    """Converts extrinsic xyz Tait-Bryan angles (batch, 3), rad, to unit quaternions x y z w (batch, 4).
 
-    Args:
-        angles: Angles (batch, 3), rad.
-
-    Returns:
-        (batch, 4), unit quaternions x y z w, with SciPy's sign.
+    They have the sign of SciPy's ``Rotation.from_euler("xyz", ...)``.
     """
     (cx, cy, cz), (sx, sy, sz) = torch.cos(angles / 2).unbind(1), torch.sin(angles / 2).unbind(1)
     return torch.stack(
@@ -79,14 +64,9 @@ def quaternion_from_euler(angles: Tensor) -> Tensor:
 
 
 def relative_rotation(first: Tensor, second: Tensor) -> Tensor:
-    """Computes the rotation from one pose to another, as SciPy's ``(r1.inv() * r2).as_quat()``.
+    """Computes the rotations, unit quaternions x y z w (batch, 4), from first poses to second.
 
-    Args:
-        first: Extrinsic xyz angles (batch, 3) of the first pose, rad.
-        second: Extrinsic xyz angles (batch, 3) of the second pose, rad.
-
-    Returns:
-        (batch, 4), unit quaternions x y z w.
+    Poses are extrinsic xyz angles (batch, 3), rad; the result is that of SciPy's ``(r1.inv() * r2).as_quat()``.
     """
     x1, y1, z1, w1 = quaternion_from_euler(first).unbind(1)
     x2, y2, z2, w2 = quaternion_from_euler(second).unbind(1)
@@ -102,14 +82,7 @@ def relative_rotation(first: Tensor, second: Tensor) -> Tensor:
 
 
 def light_direction(angles: Tensor) -> Tensor:
-    """Computes unit vectors towards the light.
-
-    Args:
-        angles: Angles (batch, 2), rad: theta from the vertical, azimuth phi.
-
-    Returns:
-        (batch, 3).
-    """
+    """Computes unit vectors (batch, 3) towards the light of angles (batch, 2), rad: theta from the vertical, azimuth phi."""
     theta, phi = angles.unbind(1)
     return torch.stack(
         (torch.sin(theta) * torch.cos(phi), torch.sin(theta) * torch.sin(phi), torch.cos(theta)), dim=1

@@ -5,22 +5,8 @@
 >>> folders = make_models(Path("models"), classes=["mug", "chair"], objects_per_class=4)  # doctest: +SKIP
 """
 
-from render.procedural.make import GENERATOR_VERSION, make_models
-from render.procedural.meshes import Material, Mesh, MeshPart, ProceduralModel
+from render.procedural.make import make_models
 from render.procedural.obj import model_files, write_object
-from render.procedural.shape_classes import CLASSES, ShapeClass, build_object, find_class
+from render.procedural.shape_classes import CLASSES, build_object, find_class
 
-__all__ = [
-    "CLASSES",
-    "GENERATOR_VERSION",
-    "Material",
-    "Mesh",
-    "MeshPart",
-    "ProceduralModel",
-    "ShapeClass",
-    "build_object",
-    "find_class",
-    "make_models",
-    "model_files",
-    "write_object",
-]
+__all__ = ["CLASSES", "build_object", "find_class", "make_models", "model_files", "write_object"]

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.random import Generator
 
 from render.procedural.assembly import both_sides, join, ring_of
-from render.procedural.colors import Scheme, chance, pick, scheme
+from render.procedural.colors import Scheme, chance, pick
 from render.procedural.finishes import covered, glass, glossy, matte, metal
 from render.procedural.meshes import Mesh, Pieces
 from render.procedural.outlines import curve
@@ -12,9 +12,8 @@ from render.procedural.patterns import fuselage, wrap_print
 from render.procedural.shapes import ball, bar, box, disc, extrude, lathe, wing
 
 
-def airplane(rng: Generator) -> Pieces:
+def airplane(rng: Generator, colors: Scheme) -> Pieces:
     """An airliner, a small propeller plane or a fighter."""
-    colors = scheme(rng)
     return pick(rng, (_airliner, _airliner, _propeller, _fighter))(rng, colors)
 
 
@@ -174,9 +173,8 @@ def _fighter(rng: Generator, colors: Scheme) -> Pieces:
     ]
 
 
-def rocket(rng: Generator) -> Pieces:
+def rocket(rng: Generator, colors: Scheme) -> Pieces:
     """A space rocket: body, nose, fins, nozzle, a hatch at the front, sometimes boosters."""
-    colors = scheme(rng)
     tall, radius = rng.uniform(8, 13), rng.uniform(0.9, 1.5)
     cone = rng.uniform(1.8, 3.6) * radius
     belly = rng.uniform(1.0, 1.3) if chance(rng, 0.4) else 1.0

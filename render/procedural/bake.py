@@ -6,13 +6,12 @@ ambiguous or small. Without it and without the shared palettes, the demo's minut
 (benchmarks/RESULTS.md, "The demo").
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from render.procedural.colors import Color
-from render.procedural.meshes import Floats, Image, MeshPart, corner_normals
+from render.procedural.meshes import Floats, Image, Material, Mesh, Pieces, corner_normals
 
 UP = np.array([0.0, 1.0, 0.0])
 SIDE = np.array([0.6, 0.0, -0.8])  # the front looks towards -Z
@@ -24,19 +23,16 @@ SIZE = 16
 """Pixels of a swatch, across and down."""
 
 
-def baked(parts: Sequence[MeshPart]) -> tuple[MeshPart, ...]:
+def baked(parts: Pieces) -> Pieces:
     """Bakes light into every material of the parts that has no image of its own."""
-    return tuple(part if part.material.image is not None else _lit(part) for part in parts)
+    return [_lit(mesh, material) if material.image is None else (mesh, material) for mesh, material in parts]
 
 
 def light_coordinates(normals: Floats) -> Floats:
-    """Finds the light on a surface in its swatch.
-
-    Args:
-        normals: Unit normals (..., 3) float.
+    """Finds the light on surfaces of unit normals (..., 3) in their swatch.
 
     Returns:
-        (..., 2) float texture coordinates: how much it looks to the warm side, and how much upward.
+        (..., 2) float texture coordinates: how much each looks to the warm side, and how much upward.
     """
     margin = 0.5 / SIZE
     towards = np.stack([normals @ SIDE, normals @ UP], axis=-1)
@@ -51,7 +47,6 @@ def swatch(color: Color) -> Image:
     return np.round(255 * np.clip((np.array(color) + LIFT) * light, 0, 1)).astype(np.uint8)
 
 
-def _lit(part: MeshPart) -> MeshPart:
-    uv = light_coordinates(corner_normals(part.mesh))
-    material = replace(part.material, color=(1.0, 1.0, 1.0), image=swatch(part.material.color))
-    return MeshPart(replace(part.mesh, uv=uv), material)
+def _lit(mesh: Mesh, material: Material) -> tuple[Mesh, Material]:
+    uv = light_coordinates(corner_normals(mesh))
+    return replace(mesh, uv=uv), replace(material, color=(1.0, 1.0, 1.0), image=swatch(material.color))

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.random import Generator
 
 from render.procedural.assembly import both_sides, join, ring_of
-from render.procedural.colors import Scheme, chance, pick, scheme, shade
+from render.procedural.colors import Scheme, chance, pick, shade
 from render.procedural.finishes import covered, glossy, matte, metal, timber
 from render.procedural.meshes import Material, Mesh, Pieces
 from render.procedural.outlines import curve, rounded_rectangle
@@ -14,9 +14,8 @@ from render.procedural.shapes import ball, bar, beam, box, cylinder, disc, extru
 GLOW = (1.0, 0.93, 0.72)
 
 
-def lamp(rng: Generator) -> Pieces:
+def lamp(rng: Generator, colors: Scheme) -> Pieces:
     """A table lamp, a floor lamp, a desk lamp with a jointed arm, or a lamp on a bent stem."""
-    colors = scheme(rng)
     return pick(rng, (_table_lamp, _table_lamp, _floor_lamp, _desk_lamp, _arc_lamp))(rng, colors)
 
 
@@ -138,9 +137,8 @@ def _arc_lamp(rng: Generator, colors: Scheme) -> Pieces:
     ]
 
 
-def laptop(rng: Generator) -> Pieces:
+def laptop(rng: Generator, colors: Scheme) -> Pieces:
     """An open laptop: base with keyboard and touch pad, lid with screen and, at the back, a mark."""
-    colors = scheme(rng)
     width, depth = rng.uniform(29, 39), rng.uniform(20, 26)
     thick, edge = rng.uniform(1.3, 2.6), rng.uniform(0.3, 0.65)
     opening, radius = rng.uniform(80, 140), rng.uniform(0.6, 2.2)
@@ -173,9 +171,8 @@ def laptop(rng: Generator) -> Pieces:
     ]
 
 
-def faucet(rng: Generator) -> Pieces:
+def faucet(rng: Generator, colors: Scheme) -> Pieces:
     """A tap: foot, spout towards the front, one lever or two handles."""
-    colors = scheme(rng)
     chrome = metal("chrome", pick(rng, [colors.metal, colors.metal, colors.body]))
     tall, reach, pipe = rng.uniform(13, 25), rng.uniform(12, 18), rng.uniform(0.95, 1.4)
     kind = pick(rng, ("swan", "swan", "square", "low"))

@@ -6,8 +6,6 @@ from render.procedural.colors import WOODS, Color, chance, pick
 from render.procedural.meshes import Image, Material
 from render.procedural.patterns import fabric, wood_grain
 
-WHITE: Color = (1.0, 1.0, 1.0)
-
 
 def matte(name: str, color: Color) -> Material:
     """Cloth, rubber, paper, dull plastic."""
@@ -31,7 +29,7 @@ def glass(name: str, color: Color = (0.10, 0.13, 0.18)) -> Material:
 
 def covered(name: str, image: Image, specular: float = 0.1) -> Material:
     """A surface that carries an image."""
-    return Material(name, WHITE, specular=specular, shininess=60.0, image=image)
+    return Material(name, (1.0, 1.0, 1.0), specular=specular, shininess=60.0, image=image)
 
 
 def wooden(rng: Generator, name: str, color: Color | None = None) -> Material:

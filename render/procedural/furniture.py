@@ -4,7 +4,7 @@ import numpy as np
 from numpy.random import Generator
 
 from render.procedural.assembly import both_sides, corners, in_row, join, ring_of, row_of
-from render.procedural.colors import Scheme, chance, pick, scheme
+from render.procedural.colors import Scheme, chance, pick
 from render.procedural.finishes import cloth, glossy, matte, metal, timber, wooden
 from render.procedural.meshes import Material, Mesh, Pieces
 from render.procedural.outlines import curve, ellipse, rounded_rectangle
@@ -14,9 +14,8 @@ GRAIN = 0.45  # metres of wood that one image of grain covers
 WEAVE = 0.4  # metres of cloth that one image of fabric covers
 
 
-def chair(rng: Generator) -> Pieces:
+def chair(rng: Generator, colors: Scheme) -> Pieces:
     """A dining, lounge or office chair: seat, back, legs, sometimes arms."""
-    colors = scheme(rng)
     width, depth = rng.uniform(0.42, 0.56), rng.uniform(0.40, 0.54)
     height, thick = rng.uniform(0.40, 0.52), rng.uniform(0.035, 0.09)
     frame = timber(rng, "frame", colors.body, 0.45)
@@ -111,9 +110,8 @@ def _chair_arms(rng: Generator, width: float, depth: float, height: float) -> Me
     return both_sides(rest, beam((x, height - 0.03, -z), (x, height + rise, -z), 0.032))
 
 
-def table(rng: Generator) -> Pieces:
+def table(rng: Generator, colors: Scheme) -> Pieces:
     """A dining, coffee or side table: a top of some outline on legs, a pedestal or trestles."""
-    colors = scheme(rng)
     width, depth = rng.uniform(0.7, 1.8), rng.uniform(0.6, 0.95)
     height, thick = rng.uniform(0.42, 0.80), rng.uniform(0.025, 0.07)
     outline = pick(rng, ("square", "square", "rounded", "oval", "round", "hexagon"))
@@ -184,12 +182,11 @@ def _table_extras(rng: Generator, colors: Scheme, width: float, depth: float, he
     ]
 
 
-def bed(rng: Generator) -> Pieces:
+def bed(rng: Generator, colors: Scheme) -> Pieces:
     """A single or double bed: frame, mattress, blanket, pillows, headboard, sometimes a foot or posts.
 
     The foot is the front.
     """
-    colors = scheme(rng)
     width, length = pick(rng, (rng.uniform(0.9, 1.1), rng.uniform(1.5, 1.9))), rng.uniform(1.95, 2.15)
     deck, thick = rng.uniform(0.24, 0.42), rng.uniform(0.17, 0.28)
     frame = timber(rng, "frame", colors.body, 0.5)
@@ -250,9 +247,8 @@ def _bedding(rng: Generator, colors: Scheme, width: float, length: float, top: f
     return parts
 
 
-def sofa(rng: Generator) -> Pieces:
+def sofa(rng: Generator, colors: Scheme) -> Pieces:
     """A sofa or armchair: base, cushions, back, arms, feet, sometimes a chaise at one end."""
-    colors = scheme(rng)
     seats = int(pick(rng, (1, 2, 2, 3, 3)))
     width, depth = seats * rng.uniform(0.58, 0.72), rng.uniform(0.75, 0.95)
     foot, seat, back = rng.uniform(0.05, 0.16), rng.uniform(0.36, 0.46), rng.uniform(0.72, 0.95)

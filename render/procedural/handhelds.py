@@ -4,7 +4,7 @@ import numpy as np
 from numpy.random import Generator
 
 from render.procedural.assembly import join
-from render.procedural.colors import Scheme, chance, pick, scheme
+from render.procedural.colors import Scheme, chance, pick
 from render.procedural.finishes import covered, glossy, matte, metal, timber, wooden
 from render.procedural.meshes import Floats, Mesh, Pieces
 from render.procedural.outlines import curve, rounded_rectangle
@@ -45,9 +45,8 @@ KNIFE_BLADES: dict[str, tuple[float, float]] = {
 }
 
 
-def guitar(rng: Generator) -> Pieces:
+def guitar(rng: Generator, colors: Scheme) -> Pieces:
     """An acoustic or electric guitar, upright, its strings at the front."""
-    colors = scheme(rng)
     kind = pick(rng, ("concert", "concert", "jumbo", "single", "double", "arrow"))
     acoustic = kind in ("concert", "jumbo")
     half, tall = rng.uniform(17, 21), rng.uniform(42, 50)
@@ -137,9 +136,8 @@ def _electrics(rng: Generator, colors: Scheme, half: float, tall: float, front: 
     ]
 
 
-def cap(rng: Generator) -> Pieces:
+def cap(rng: Generator, colors: Scheme) -> Pieces:
     """A baseball cap: crown, brim to the front, button, often a badge and a strap at the back."""
-    colors = scheme(rng)
     wide, tall = rng.uniform(8.2, 9.2), rng.uniform(8.5, 12.0)
     square = rng.uniform(0.55, 0.95)
     rise = np.linspace(0, np.pi / 2, 12)
@@ -189,9 +187,8 @@ def _brim(rng: Generator, wide: float) -> Mesh:
     return loft(rings)
 
 
-def knife(rng: Generator) -> Pieces:
+def knife(rng: Generator, colors: Scheme) -> Pieces:
     """A kitchen knife, cleaver, bread knife, dagger or table knife; the point looks up."""
-    colors = scheme(rng)
     kind = pick(rng, tuple(KNIFE_BLADES))
     long, wide = (size * rng.uniform(0.88, 1.15) for size in KNIFE_BLADES[kind])
     blade = extrude(_blade_outline(kind, long, wide), 0.8, 0.3)

@@ -1,7 +1,6 @@
 """The components of procedural models: meshes with materials, in ShapeNet's frame.
 
-The frame is ShapeNet v2's: +Y is up, the front looks towards -Z. Builders work in any unit; `normalised`
-brings the result to a bounding box with its centre at the origin and a diagonal of 1.
+The frame is ShapeNet v2's: +Y is up, the front looks towards -Z. Builders work in any unit.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class Mesh:
         return replace(self, vertices=self.vertices + np.array([x, y, z]))
 
     def scaled(self, x: float = 1.0, y: float = 1.0, z: float = 1.0) -> Mesh:
-        """Stretches along each axis; the factors are positive."""
+        """Stretches along each axis; faces look outward as before if the product of the factors is positive."""
         return replace(self, vertices=self.vertices * np.array([x, y, z]))
 
     def turned(self, axis: str, degrees: float) -> Mesh:
@@ -49,7 +48,7 @@ class Mesh:
 
     def mirrored(self) -> Mesh:
         """The other hand: x becomes -x, and faces still look outward."""
-        return Mesh(self.vertices * np.array([-1.0, 1.0, 1.0]), self.faces[:, ::-1], self.uv[:, ::-1])
+        return self.scaled(x=-1).flipped()
 
     def flipped(self) -> Mesh:
         """Turns the surface so that it faces the other way."""
@@ -107,58 +106,38 @@ class Material:
 
 
 Pieces = list[tuple[Mesh, Material]]
-"""The result of a builder: meshes in a unit of its own, each with its material."""
-
-
-@dataclass(frozen=True)
-class MeshPart:
-    """A mesh that is all of one material."""
-
-    mesh: Mesh
-    material: Material
+"""Meshes, each with its material."""
 
 
 @dataclass(frozen=True)
 class ProceduralModel:
-    """One object of the benchmark.
-
-    Attributes:
-        synset: WordNet offset of its class, for example "02691156".
-        name: Name of its class, for example "airplane".
-        object_id: Its name within the class, for example "airplane-0003".
-        parts: Meshes of the model, normalized.
-    """
+    """One object: the WordNet offset of its class ("02691156"), its name ("airplane-0003") and its normalized parts."""
 
     synset: str
-    name: str
     object_id: str
-    parts: tuple[MeshPart, ...]
+    parts: Pieces
 
     @property
     def materials(self) -> list[Material]:
         """Each material once, in order of first use."""
-        return list({part.material.name: part.material for part in self.parts}.values())
+        return list({material.name: material for _, material in self.parts}.values())
 
 
-def normalized(pieces: Pieces) -> tuple[MeshPart, ...]:
+def normalized(pieces: Pieces) -> Pieces:
     """Moves the bounding box's centre to the origin and scales its diagonal to 1."""
     points = np.concatenate([mesh.vertices[mesh.faces].reshape(-1, 3) for mesh, _ in pieces])
     low, high = points.min(axis=0), points.max(axis=0)
     center, diagonal = (low + high) / 2, np.linalg.norm(high - low)
-    return tuple(
-        MeshPart(replace(mesh, vertices=(mesh.vertices - center) / diagonal), material)
-        for mesh, material in pieces
-    )
+    return [
+        (replace(mesh, vertices=(mesh.vertices - center) / diagonal), material) for mesh, material in pieces
+    ]
 
 
 def corner_normals(mesh: Mesh, crease: float = 50.0) -> Floats:
-    """Normals that shade smoothly across gentle edges and break at sharp ones.
+    """Unit normals (m, 3, 3) of each corner of each face, which shade smoothly across gentle edges and break at sharp ones.
 
     Each corner gets the area-weighted mean over the faces that share its position and differ from its own
     face by less than `crease` degrees.
-
-    Returns:
-        (m, 3, 3) float unit normals, one for each corner of each face.
     """
     _, position = np.unique(np.round(mesh.vertices * 1e6).astype(np.int64), axis=0, return_inverse=True)
     corner_position = position.reshape(-1)[mesh.faces].reshape(-1)

@@ -2,13 +2,14 @@
 
 import io
 import shutil
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 from PIL import Image as Picture
 
 from render.procedural.colors import to_linear
-from render.procedural.meshes import Floats, Image, Material, ProceduralModel, corner_normals
+from render.procedural.meshes import Floats, Image, ProceduralModel, corner_normals
 
 OBJ_NAME = "models/model_normalized.obj"
 MTL_NAME = "models/model_normalized.mtl"
@@ -35,7 +36,8 @@ def write_object(model: ProceduralModel, folder: Path) -> None:
         folder: The object's own folder, `OUT/<synset>/<object_id>`; its parents are made.
     """
     files = model_files(model)
-    if all(_holds(folder / name, content) for name, content in files.items()):
+    paths = {folder / name: content for name, content in files.items()}
+    if all(path.is_file() and path.read_bytes() == content for path, content in paths.items()):
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.with_name(f".{folder.name}.partial")
@@ -50,10 +52,6 @@ def write_object(model: ProceduralModel, folder: Path) -> None:
     partial.rename(folder)
 
 
-def _holds(path: Path, content: bytes) -> bool:
-    return path.is_file() and path.read_bytes() == content
-
-
 def _png(image: Image) -> bytes:
     stream = io.BytesIO()
     Picture.fromarray(image).save(stream, format="PNG", compress_level=6)
@@ -64,57 +62,46 @@ def _mtl(model: ProceduralModel) -> str:
     lines = [f"# {model.object_id}"]
     textures = 0
     for material in model.materials:
-        lines += ["", *_mtl_entry(material)]
+        lines += [
+            f"\nnewmtl {material.name}",
+            "illum 2",
+            "Kd {:.4f} {:.4f} {:.4f}".format(*to_linear(material.color)),
+            "Ka 0.0000 0.0000 0.0000",
+            "Ks" + f" {material.specular:.4f}" * 3,
+            "Ke 0.0000 0.0000 0.0000",
+            f"Ns {material.shininess:.4f}",
+            "d 1.0000",
+        ]
         if material.image is not None:
             lines.append(f"map_Kd ../images/texture{textures}.png")
             textures += 1
     return "\n".join(lines) + "\n"
 
 
-def _mtl_entry(material: Material) -> list[str]:
-    def numbers(red: float, green: float, blue: float) -> str:
-        return f"{red:.4f} {green:.4f} {blue:.4f}"
-
-    return [
-        f"newmtl {material.name}",
-        "illum 2",
-        "Kd " + numbers(*to_linear(material.color)),
-        "Ka 0.0000 0.0000 0.0000",
-        "Ks " + numbers(material.specular, material.specular, material.specular),
-        "Ke 0.0000 0.0000 0.0000",
-        f"Ns {material.shininess:.4f}",
-        "d 1.0000",
-    ]
-
-
 def _obj(model: ProceduralModel) -> str:
     """One group for each material; positions, texture coordinates and normals are each listed once."""
-    parts = sorted(model.parts, key=lambda part: [m.name for m in model.materials].index(part.material.name))
-    positions, position_at = _listed(
-        np.concatenate([part.mesh.vertices[part.mesh.faces].reshape(-1, 3) for part in parts])
-    )
-    coordinates, coordinate_at = _listed(np.concatenate([part.mesh.uv.reshape(-1, 2) for part in parts]))
-    normals, normal_at = _listed(
-        np.concatenate([corner_normals(part.mesh).reshape(-1, 3) for part in parts]), 4
-    )
+    names = [material.name for material in model.materials]
+    parts = sorted(model.parts, key=lambda part: names.index(part[1].name))
+    positions, position_at = _listed([mesh.vertices[mesh.faces] for mesh, _ in parts])
+    coordinates, coordinate_at = _listed([mesh.uv for mesh, _ in parts])
+    normals, normal_at = _listed([corner_normals(mesh) for mesh, _ in parts], 4)
     corners = np.stack([position_at, coordinate_at, normal_at], axis=1) + 1
     text = [f"# {model.object_id}\nmtllib {Path(MTL_NAME).name}\n"]
     text += [_rows("v", positions, _DECIMALS), _rows("vt", coordinates, _DECIMALS), _rows("vn", normals, 4)]
-    start, group = 0, ""
-    for part in parts:
-        if part.material.name != group:
-            group = part.material.name
-            text.append(f"g {group}\nusemtl {group}\n")
-        count = len(part.mesh.faces)
+    start = 0
+    for name, group in groupby(parts, key=lambda part: part[1].name):
+        count = sum(len(mesh.faces) for mesh, _ in group)
         rows = corners[start : start + 3 * count].reshape(-1)
+        text.append(f"g {name}\nusemtl {name}\n")
         text.append("f %d/%d/%d %d/%d/%d %d/%d/%d\n" * count % tuple(rows.tolist()))
         start += 3 * count
     return "".join(text)
 
 
-def _listed(values: Floats, decimals: int = _DECIMALS) -> tuple[Floats, np.ndarray]:
-    """The distinct rows after rounding, and for each row its position among them."""
-    whole = np.round(values * 10**decimals).astype(np.int64)
+def _listed(values: list[Floats], decimals: int = _DECIMALS) -> tuple[Floats, np.ndarray]:
+    """The distinct rows of the corners of all meshes after rounding, and for each corner its position among them."""
+    rows = np.concatenate(values).reshape(-1, values[0].shape[-1])
+    whole = np.round(rows * 10**decimals).astype(np.int64)
     distinct, row = np.unique(whole, axis=0, return_inverse=True)
     return distinct / 10**decimals, row.reshape(-1)
 

@@ -10,15 +10,7 @@ Span = tuple[float, float]
 
 
 def curve(points: ArrayLike, count: int = 16) -> Floats:
-    """A smooth curve through the points, without overshoot.
-
-    Args:
-        points: Points (k, d) float.
-        count: Number of samples along the curve.
-
-    Returns:
-        (count, d) float, equally spaced along the chords.
-    """
+    """A smooth curve through the points (k, d), without overshoot: (count, d) float, equally spaced along the chords."""
     knots = np.asarray(points, dtype=float)
     along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(knots, axis=0), axis=1))])
     return np.asarray(PchipInterpolator(along, knots)(np.linspace(0.0, along[-1], count)))
@@ -57,11 +49,7 @@ def inset(outline: Floats, distance: float) -> Floats:
 
 
 def triangulate(outline: Floats) -> Integers:
-    """Cuts a counter-clockwise simple polygon into triangles by clipping ears.
-
-    Returns:
-        (n - 2, 3) int indices into the outline, counter-clockwise.
-    """
+    """Cuts a counter-clockwise simple polygon by clipping ears into triangles (n - 2, 3), also counter-clockwise."""
     left = list(range(len(outline)))
     triangles: list[tuple[int, int, int]] = []
     position = 0

@@ -4,7 +4,6 @@ Each returns (height, width, 3) uint8 sRGB. Row 0 is the top of the image, which
 """
 
 import colorsys
-from collections.abc import Callable
 
 import numpy as np
 from numpy.random import Generator
@@ -15,13 +14,15 @@ from PIL import ImageDraw
 from render.procedural.colors import Color, chance, paint, pick, shade
 from render.procedural.meshes import Image
 
-Ink = tuple[int, int, int]
-Box = tuple[float, float, float, float]
 
-
-def ink(color: Color) -> Ink:
+def ink(color: Color) -> tuple[int, int, int]:
     red, green, blue = (round(255 * channel) for channel in color)
     return red, green, blue
+
+
+def _canvas(width: int, height: int, color: Color) -> tuple[Picture.Image, ImageDraw.ImageDraw]:
+    picture = Picture.new("RGB", (width, height), ink(color))
+    return picture, ImageDraw.Draw(picture)
 
 
 def wood_grain(rng: Generator, color: Color, size: int = 128) -> Image:
@@ -60,19 +61,14 @@ def dots(rng: Generator, first: Color, second: Color, size: int = 128) -> Image:
     count = int(rng.integers(3, 6))
     radius = rng.uniform(0.18, 0.32)
     y, x = np.mgrid[0:size, 0:size] * (count / size)
-    near = np.full((size, size), np.inf)
-    for shift in (0.0, 0.5):
-        near = np.minimum(near, np.hypot((x + shift) % 1 - 0.5, (y + shift) % 1 - 0.5))
+    near = np.minimum(*(np.hypot((x + shift) % 1 - 0.5, (y + shift) % 1 - 0.5) for shift in (0.0, 0.5)))
     inside = (near < radius)[..., None]
     return np.where(inside, np.array(ink(second)), np.array(ink(first))).astype(np.uint8)
 
 
-FABRICS: tuple[Callable[..., Image], ...] = (stripes, checks, dots)
-
-
 def fabric(rng: Generator, first: Color, second: Color) -> Image:
     """One of the woven or printed patterns."""
-    return pick(rng, FABRICS)(rng, first, second)
+    return pick(rng, (stripes, checks, dots))(rng, first, second)
 
 
 def _star() -> tuple[ArrayLike, ArrayLike]:
@@ -101,7 +97,9 @@ MOTIFS: dict[str, tuple[ArrayLike, ArrayLike]] = {
 }
 
 
-def motif(draw: ImageDraw.ImageDraw, rng: Generator, box: Box, color: Color) -> None:
+def motif(
+    draw: ImageDraw.ImageDraw, rng: Generator, box: tuple[float, float, float, float], color: Color
+) -> None:
     """Draws one bold sign within a box (left, top, right, bottom): a star, a heart, an arrow, ..."""
     left, top, right, bottom = box
     width, height = right - left, bottom - top
@@ -120,8 +118,7 @@ def wrap_print(rng: Generator, ground: Color, *inks: Color, size: int = 192) -> 
 
     The image goes once around; the front is a quarter of the width from the left.
     """
-    picture = Picture.new("RGB", (2 * size, size), ink(ground))
-    draw = ImageDraw.Draw(picture)
+    picture, draw = _canvas(2 * size, size, ground)
     if chance(rng, 0.6):
         for edge in (0.06, 0.86):
             draw.rectangle((0, edge * size, 2 * size, (edge + 0.08) * size), fill=ink(inks[-1]))
@@ -129,13 +126,12 @@ def wrap_print(rng: Generator, ground: Color, *inks: Color, size: int = 192) -> 
     motif(draw, rng, (size / 2 - half, size / 2 - half, size / 2 + half, size / 2 + half), inks[0])
     if chance(rng, 0.6):
         motif(draw, rng, (1.05 * size, 0.36 * size, 1.33 * size, 0.64 * size), inks[-1])
-    return np.asarray(picture).copy()
+    return np.array(picture)
 
 
 def label(rng: Generator, ground: Color, paper: Color, *inks: Color, size: int = 192) -> Image:
     """A wrap-around surface with a paper label at its front, with a sign, a title bar and lines of text."""
-    picture = Picture.new("RGB", (2 * size, size), ink(ground))
-    draw = ImageDraw.Draw(picture)
+    picture, draw = _canvas(2 * size, size, ground)
     half, top, bottom = rng.uniform(0.34, 0.46) * size, 0.06 * size, 0.94 * size
     left, right = size / 2 - half, size / 2 + half
     draw.rectangle((left, top, right, bottom), fill=ink(paper))
@@ -148,18 +144,16 @@ def label(rng: Generator, ground: Color, paper: Color, *inks: Color, size: int =
         reach = half * rng.uniform(0.45, 0.85)
         draw.rectangle((size / 2 - reach, height, size / 2 + reach, height + 0.03 * size), fill=ink(inks[0]))
     draw.rectangle((1.3 * size, 0.3 * size, 1.6 * size, 0.8 * size), fill=ink(paper))
-    return np.asarray(picture).copy()
+    return np.array(picture)
 
 
 def screen(rng: Generator, width: int = 192, height: int = 120) -> Image:
     """A computer screen: a graded ground, one or two windows, a bar of icons."""
     hue = float(rng.random())
-    ends = [
-        np.array(colorsys.hsv_to_rgb((hue + shift) % 1, 0.6, value))
-        for shift, value in ((0, 0.85), (0.12, 0.4))
-    ]
+    start = np.array(colorsys.hsv_to_rgb(hue, 0.6, 0.85))
+    end = np.array(colorsys.hsv_to_rgb((hue + 0.12) % 1, 0.6, 0.4))
     share = (np.mgrid[0:height, 0:width] / np.array([[[height]], [[width]]])).mean(axis=0)[..., None]
-    ground = np.round(255 * (ends[0] * (1 - share) + ends[1] * share)).astype(np.uint8)
+    ground = np.round(255 * (start * (1 - share) + end * share)).astype(np.uint8)
     picture = Picture.fromarray(ground)
     draw = ImageDraw.Draw(picture)
     for _ in range(int(rng.integers(1, 3))):
@@ -174,13 +168,12 @@ def screen(rng: Generator, width: int = 192, height: int = 120) -> Image:
     for icon in range(int(rng.integers(4, 8))):
         x = (0.04 + 0.06 * icon) * width
         draw.rectangle((x, 0.935 * height, x + 0.035 * width, 0.985 * height), fill=ink(paint(rng)))
-    return np.asarray(picture).copy()
+    return np.array(picture)
 
 
 def keyboard(rng: Generator, case: Color, keys: Color, width: int = 192, height: int = 120) -> Image:
     """The upper face of a laptop's base: five rows of keys at the back and a touch pad at the front."""
-    picture = Picture.new("RGB", (width, height), ink(case))
-    draw = ImageDraw.Draw(picture)
+    picture, draw = _canvas(width, height, case)
     count = int(rng.integers(11, 14))
     pitch, row_height = 0.9 * width / count, 0.1 * height
     fill = ink(keys)
@@ -194,13 +187,12 @@ def keyboard(rng: Generator, case: Color, keys: Color, width: int = 192, height:
     pad = rng.uniform(0.13, 0.2) * width
     middle = width / 2 - rng.uniform(0, 0.1) * width
     draw.rectangle((middle - pad, 0.7 * height, middle + pad, 0.95 * height), fill=ink(shade(case, 0.72)))
-    return np.asarray(picture).copy()
+    return np.array(picture)
 
 
 def poster(rng: Generator, ground: Color, *inks: Color, width: int = 96, height: int = 288) -> Image:
     """A bold print for a long board: blocks of color with signs."""
-    picture = Picture.new("RGB", (width, height), ink(ground))
-    draw = ImageDraw.Draw(picture)
+    picture, draw = _canvas(width, height, ground)
     for _ in range(int(rng.integers(2, 5))):
         top, thick = rng.uniform(0, height), rng.uniform(0.04, 0.12) * height
         lean = rng.uniform(-0.5, 0.5) * width
@@ -210,7 +202,7 @@ def poster(rng: Generator, ground: Color, *inks: Color, width: int = 96, height:
         half = rng.uniform(0.28, 0.4) * width
         y = middle * height
         motif(draw, rng, (width / 2 - half, y - half, width / 2 + half, y + half), inks[0])
-    return np.asarray(picture).copy()
+    return np.array(picture)
 
 
 def fuselage(rng: Generator, ground: Color, line: Color, belly: Color, rows: int = 256) -> Image:
@@ -219,8 +211,7 @@ def fuselage(rng: Generator, ground: Color, line: Color, belly: Color, rows: int
     Up is at three quarters of the width, down at one quarter.
     """
     columns = 128
-    picture = Picture.new("RGB", (columns, rows), ink(ground))
-    draw = ImageDraw.Draw(picture)
+    picture, draw = _canvas(columns, rows, ground)
     draw.rectangle((0.12 * columns, 0, 0.38 * columns, rows), fill=ink(belly))
     for side in (0.0, 0.5, 1.0):
         draw.rectangle(((side - 0.03) * columns, 0, (side + 0.03) * columns, rows), fill=ink(line))
@@ -230,7 +221,7 @@ def fuselage(rng: Generator, ground: Color, line: Color, belly: Color, rows: int
             draw.rectangle(
                 ((side - 0.02) * columns, y, (side + 0.02) * columns, y + 0.014 * rows), fill=glass
             )
-    return np.asarray(picture).copy()
+    return np.array(picture)
 
 
 def panels(rng: Generator, ground: Color, other: Color, count: int = 6) -> Image:

@@ -10,21 +10,16 @@ from numpy.random import Generator
 
 from render.procedural import aircraft, electronics, furniture, handhelds, vehicles, vessels
 from render.procedural.bake import baked
+from render.procedural.colors import Scheme, scheme
 from render.procedural.meshes import Pieces, ProceduralModel, normalized
 from shards.errors import UsageError
 
-Builder = Callable[[Generator], Pieces]
+Builder = Callable[[Generator, Scheme], Pieces]
 
 
 @dataclass(frozen=True)
 class ShapeClass:
-    """A class of ShapeNetCore that can be made.
-
-    Attributes:
-        synset: Its WordNet offset, for example "02691156".
-        name: Its name in 3DIEBench, for example "airplane".
-        builder: Makes the pieces of one object from a generator of its own.
-    """
+    """A class of ShapeNetCore by its WordNet offset and its name in 3DIEBench, and what builds an object of it."""
 
     synset: str
     name: str
@@ -62,25 +57,21 @@ def find_class(name: str) -> ShapeClass:
     Raises:
         UsageError: There is none; the message names the nearest one and all there are.
     """
-    by_synset = {shape.synset: shape for shape in CLASSES.values()}
-    found = CLASSES.get(name.strip().lower()) or by_synset.get(name.strip())
-    if found is not None:
+    named = CLASSES | {shape.synset: shape for shape in CLASSES.values()}
+    if found := named.get(name.strip().lower()):
         return found
-    nearest = difflib.get_close_matches(name.lower(), [*CLASSES, *by_synset], n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(name.lower(), named, n=1, cutoff=0.5)
     hint = f"did you mean {nearest[0]!r}? " if nearest else ""
     raise UsageError(f"no procedural class {name!r}: {hint}available are {', '.join(CLASSES)}.")
 
 
 def build_object(name: str, index: int, seed: int = 0) -> ProceduralModel:
-    """Makes one object; it depends on nothing but the arguments.
+    """Makes one object, centred, with a bounding box of diagonal 1; it depends on nothing but the arguments.
 
     Args:
         name: Class name or synset.
         index: Number of the object in its class, from 0.
         seed: Seed of the whole set.
-
-    Returns:
-        The model, centred, with a bounding box of diagonal 1.
 
     Raises:
         UsageError: The class is unknown.
@@ -88,5 +79,5 @@ def build_object(name: str, index: int, seed: int = 0) -> ProceduralModel:
     shape = find_class(name)
     key = hashlib.sha256(f"{seed}/{shape.synset}/{index}".encode()).digest()
     rng = Generator(np.random.Philox(key=np.frombuffer(key[:16], dtype="<u8")))
-    object_id = f"{shape.name.replace(' ', '')}-{index:04d}"
-    return ProceduralModel(shape.synset, shape.name, object_id, baked(normalized(shape.builder(rng))))
+    parts = baked(normalized(shape.builder(rng, scheme(rng))))
+    return ProceduralModel(shape.synset, f"{shape.name}-{index:04d}", parts)

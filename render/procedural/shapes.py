@@ -23,11 +23,9 @@ def mesh_of(vertices: Floats, faces: Integers, uv: Floats) -> Mesh:
 
 
 def loft(rings: ArrayLike, caps: tuple[bool, bool] = (True, True)) -> Mesh:
-    """A skin over closed rings of equal size; u runs around each ring, v from the first to the last.
+    """A skin over closed rings (k, n, 3); u runs around each ring, v from the first to the last.
 
-    Args:
-        rings: Rings (k, n, 3) float.
-        caps: Whether the first and the last ring are closed by a fan about their centre.
+    `caps` say whether the first and the last ring are closed by a fan about their centre.
     """
     ring = np.asarray(rings, dtype=float)
     count, size, _ = ring.shape
@@ -38,10 +36,7 @@ def loft(rings: ArrayLike, caps: tuple[bool, bool] = (True, True)) -> Mesh:
     c, d = a + size, b + size
     u0, u1, v0, v1 = i / size, (i + 1) / size, v[j], v[j + 1]
     faces = [np.stack([a, b, d], 1), np.stack([a, d, c], 1)]
-    uv = [
-        np.stack([np.stack([u0, v0], 1), np.stack([u1, v0], 1), np.stack([u1, v1], 1)], 1),
-        np.stack([np.stack([u0, v0], 1), np.stack([u1, v1], 1), np.stack([u0, v1], 1)], 1),
-    ]
+    uv = [np.array([[u0, u1, u1], [v0, v0, v1]]).T, np.array([[u0, u1, u0], [v0, v1, v1]]).T]
     vertices = [ring.reshape(-1, 3)]
     for end, closed in enumerate(caps):
         if not closed:
@@ -53,18 +48,15 @@ def loft(rings: ArrayLike, caps: tuple[bool, bool] = (True, True)) -> Mesh:
         here, following = row * size + around, row * size + (around + 1) % size
         pair = (following, here) if end == 0 else (here, following)
         faces.append(np.stack([*pair, np.full(size, center)], 1))
-        share = np.stack([around / size, np.full(size, float(end))], 1)
+        share = np.column_stack([around / size, np.full(size, float(end))])
         uv.append(np.repeat(share[:, None], 3, axis=1))
-    return mesh_of(np.concatenate(vertices), np.concatenate(faces).astype(np.int64), np.concatenate(uv))
+    return mesh_of(np.concatenate(vertices), np.concatenate(faces), np.concatenate(uv))
 
 
 def lathe(profile: ArrayLike, segments: int = 28, caps: tuple[bool, bool] = (False, False)) -> Mesh:
     """A surface of revolution about Y. Seen from outside u runs to the right; the front (-Z) is at u = 0.25.
 
-    Args:
-        profile: Radius and height (k, 2) float; run it up the outside (and down the inside).
-        segments: Number of faces around.
-        caps: Whether the first and the last ring are closed.
+    The profile (k, 2) is radius and height, up the outside (and down the inside); `segments` is the number of faces around.
     """
     radius, height = np.asarray(profile, dtype=float).T
     angle = -2 * np.pi * np.arange(segments) / segments
@@ -109,13 +101,9 @@ def box(width: float, height: float, depth: float, edge: float = 0.0, steps: int
 
 
 def sweep(path: ArrayLike, radius: float | ArrayLike, sides: int = 10, flat: float = 1.0) -> Mesh:
-    """A tube along a path with closed ends.
+    """A tube with closed ends along a path (k, 3), of one radius or of radii (k,).
 
-    Args:
-        path: Points (k, 3) float.
-        radius: Radius of the tube; one number, or (k,) along the path.
-        sides: Number of faces around.
-        flat: Stretches the cross-section along its second direction; below 1 gives a strap.
+    `sides` is the number of faces around; `flat` stretches the cross-section along its second direction, below 1 to a strap.
     """
     points = np.asarray(path, dtype=float)
     tangents = np.gradient(points, axis=0)
@@ -144,12 +132,9 @@ def beam(start: ArrayLike, end: ArrayLike, width: float, tip: float | None = Non
 
 
 def extrude(outline: ArrayLike, depth: float, edge: float = 0.0) -> Mesh:
-    """A plate with a free outline in the x-y plane, from z = -depth/2 to depth/2.
+    """A plate in the x-y plane, from z = -depth/2 to depth/2, with a bevel of width `edge` at its rim.
 
-    Args:
-        outline: Simple polygon (n, 2) float without repeated points.
-        depth: Thickness.
-        edge: Width of the rim's bevel.
+    The outline is a simple polygon (n, 2) without repeated points.
     """
     flat = np.asarray(outline, dtype=float)
     if signed_area(flat) < 0:
@@ -168,12 +153,9 @@ def extrude(outline: ArrayLike, depth: float, edge: float = 0.0) -> Mesh:
 
 
 def hull(stations: Sequence[tuple[float, float, Span]], radius: float = 0.3, steps: int = 3) -> Mesh:
-    """A body along z, as of a car: a rounded rectangle at each station.
+    """A body along z, as of a car: at each station's z, a rounded rectangle of a width in x from a lowest to a highest y.
 
-    Args:
-        stations: For each, its z, its width in x, and its lowest and highest y.
-        radius: Rounding of the corners, as a share of the lesser side.
-        steps: Faces at each corner.
+    `radius` is a share of the lesser side; each corner has `steps` faces.
     """
     rings = []
     for z, width, (low, high) in stations:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.random import Generator
 
 from render.procedural.assembly import both_sides, join
-from render.procedural.colors import Color, Scheme, chance, pick, scheme, shade
+from render.procedural.colors import Color, Scheme, chance, pick, shade
 from render.procedural.finishes import covered, glass, glossy, matte, metal
 from render.procedural.meshes import Mesh, Pieces
 from render.procedural.outlines import Span, ring_at, rounded_rectangle
@@ -47,9 +47,8 @@ CAR_FORMS: dict[str, CarForm] = {
 }
 
 
-def car(rng: Generator) -> Pieces:
+def car(rng: Generator, colors: Scheme) -> Pieces:
     """A saloon, hatchback, sports car, estate, van or pickup truck."""
-    colors = scheme(rng)
     form = CAR_FORMS[pick(rng, tuple(CAR_FORMS))]
     length, width, height = (float(size * rng.uniform(0.93, 1.07)) for size in form.size)
     belt, wheel = height * form.belt, height * rng.uniform(0.205, 0.235) if height < 1.9 else 0.34
@@ -170,9 +169,8 @@ def _car_face(
     ]
 
 
-def bus(rng: Generator) -> Pieces:
+def bus(rng: Generator, colors: Scheme) -> Pieces:
     """A city bus, a coach, a double-decker or a school bus with a bonnet."""
-    colors = scheme(rng)
     kind = pick(rng, ("city", "coach", "double", "school"))
     length, width = rng.uniform(7.5, 11.5), rng.uniform(2.3, 2.6)
     height = {"city": 3.0, "coach": 3.4, "double": 4.3, "school": 2.9}[kind] * rng.uniform(0.95, 1.05)
@@ -247,9 +245,8 @@ def _bus_trim(rng: Generator, colors: Scheme, kind: str, width: float, height: f
     return parts
 
 
-def skateboard(rng: Generator) -> Pieces:
+def skateboard(rng: Generator, colors: Scheme) -> Pieces:
     """A short board, a long board or a cruiser: a deck with upturned ends, two axles, four wheels."""
-    colors = scheme(rng)
     length, width = rng.uniform(62, 96), rng.uniform(18, 23)
     tail_width, nose = rng.uniform(0.6, 0.95), rng.uniform(3.5, 8.5)
     axle, wheel = rng.uniform(0.29, 0.35) * length, rng.uniform(2.6, 3.8)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 
 from render.procedural.assembly import join
-from render.procedural.colors import Scheme, chance, pick, scheme, shade
+from render.procedural.colors import Scheme, chance, pick, shade
 from render.procedural.finishes import covered, glossy, matte, metal
 from render.procedural.meshes import Floats, Material, Mesh, Pieces
 from render.procedural.outlines import curve
@@ -60,9 +60,8 @@ BOTTLE_FORMS: dict[str, BottleForm] = {
 }
 
 
-def bottle(rng: Generator) -> Pieces:
+def bottle(rng: Generator, colors: Scheme) -> Pieces:
     """A wine, beer, soda or water bottle, a flask or a jug, with a label and a cap."""
-    colors = scheme(rng)
     kind = pick(rng, tuple(BOTTLE_FORMS))
     form = BOTTLE_FORMS[kind]
     radius = rng.uniform(3.4, 4.6)
@@ -128,9 +127,8 @@ BOWL_SIDES: dict[str, tuple[tuple[float, float], ...]] = {
 }
 
 
-def bowl(rng: Generator) -> Pieces:
+def bowl(rng: Generator, colors: Scheme) -> Pieces:
     """A deep or flat bowl on a foot, with a print around it and often a lug, a spout or a spoon."""
-    colors = scheme(rng)
     radius, deep = rng.uniform(7, 10), rng.uniform(4.5, 8.5)
     foot, wall = radius * rng.uniform(0.3, 0.5), rng.uniform(0.35, 0.6)
     side = BOWL_SIDES[pick(rng, tuple(BOWL_SIDES))]
@@ -174,9 +172,8 @@ def _bowl_extras(rng: Generator, colors: Scheme, outer: Floats, wall: float) -> 
     return []
 
 
-def mug(rng: Generator) -> Pieces:
+def mug(rng: Generator, colors: Scheme) -> Pieces:
     """A mug with a handle at its right (+X) and a print around it."""
-    colors = scheme(rng)
     tall, radius, wall = rng.uniform(7.5, 12), rng.uniform(3.4, 4.8), rng.uniform(0.3, 0.5)
     outer = _mug_profile(rng, radius, tall)
     inside, rim = _inside(outer, wall, 32)

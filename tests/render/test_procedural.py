@@ -133,9 +133,9 @@ def test_the_objects_of_a_class_differ_in_proportions(name):
     extents, face_counts, colors = [], set(), set()
     for index in range(24):
         model = build_object(name, index)
-        points = np.concatenate([part.mesh.vertices for part in model.parts])
+        points = np.concatenate([mesh.vertices for mesh, _ in model.parts])
         extents.append(np.ptp(points, axis=0))
-        face_counts.add(sum(len(part.mesh.faces) for part in model.parts))
+        face_counts.add(sum(len(mesh.faces) for mesh, _ in model.parts))
         colors.add(tuple(material.image.tobytes() for material in model.materials))
     assert np.std(extents, axis=0).max() > 0.01
     assert len(colors) >= 10

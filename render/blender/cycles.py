@@ -11,14 +11,7 @@ _GUIDES = {"none": "RGB", "albedo": "RGB_ALBEDO", "albedo_normal": "RGB_ALBEDO_N
 
 
 def set_output(scene: "bpy.types.Scene", settings: RenderSettings, threads: int, frame: Path) -> None:
-    """Resolution, color management and the file that a frame is written to.
-
-    Args:
-        scene: Scene, which is changed in place.
-        settings: Settings of the renders.
-        threads: Number of threads that Cycles may use; 0 means all cores.
-        frame: Path that each frame is written to, as BMP, which takes no time to compress.
-    """
+    """Sets resolution, color management, threads and the path of each frame, a BMP, which takes no time to compress."""
     render = scene.render
     render.engine = "CYCLES"
     render.resolution_x = render.resolution_y = settings.image_size

@@ -55,18 +55,14 @@ def _drop_coincident(
     if merged:
         mesh.loops.foreach_set("vertex_index", _taken(mesh, _CARRIED_VERTEX, "value", np.int32))
         mesh.update(calc_edges=True)
-    if normals is None:
-        return None
-    return _taken(mesh, _CARRIED_NORMAL, "vector", np.float32).reshape(-1, 3)
+    return None if normals is None else _taken(mesh, _CARRIED_NORMAL, "vector", np.float32, 3)
 
 
 def _merge_vertices(mesh: "bpy.types.Mesh") -> bool:
     """Lets corners at one position share a vertex, if any two faces then coincide; each carries its own along."""
-    own = _corner_vertices(mesh)
+    own = read_field(mesh.loops, "vertex_index", np.int32)
     vertices = _first_at_same_position(mesh)[own]
-    starts = np.empty(len(mesh.polygons), np.int32)
-    mesh.polygons.foreach_get("loop_start", starts)
-    if not _any_coincide(vertices, starts):
+    if not _any_coincide(vertices, read_field(mesh.polygons, "loop_start", np.int32)):
         return False
     _carry(mesh, _CARRIED_VERTEX, "INT", "value", own)
     mesh.loops.foreach_set("vertex_index", vertices)
@@ -76,7 +72,7 @@ def _merge_vertices(mesh: "bpy.types.Mesh") -> bool:
 
 def _first_at_same_position(mesh: "bpy.types.Mesh") -> np.ndarray:
     """The first vertex at the position of each vertex, and of its color where vertices have one: (vertices,) int32."""
-    columns = [_positions(mesh), *(_colors(item) for item in _vertex_colors(mesh))]
+    columns = [read_field(mesh.vertices, "co", np.float32, 3), *map(_colors, _vertex_colors(mesh))]
     rows = np.ascontiguousarray(np.hstack(columns) + np.float32(0))  # which makes -0 equal to 0
     _, first, inverse = np.unique(
         rows.view(f"V{rows.itemsize * rows.shape[1]}").ravel(), return_index=True, return_inverse=True
@@ -106,7 +102,7 @@ def _set_normals(mesh: "bpy.types.Mesh", normals: np.ndarray) -> None:
     """
     count = len(mesh.vertices)
     steps = np.rint((np.clip(normals, -1, 1) + 1) * (2 ** (_STEPS - 1) - 0.5)).astype(np.int64)
-    keys = _corner_vertices(mesh).astype(np.int64)
+    keys = read_field(mesh.loops, "vertex_index", np.int32).astype(np.int64)
     for component in steps.T:
         keys = (keys << _STEPS) | component
     keys, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
@@ -129,7 +125,8 @@ def _set_normals(mesh: "bpy.types.Mesh", normals: np.ndarray) -> None:
 
 def _repeat_vertices(mesh: "bpy.types.Mesh", originals: np.ndarray) -> None:
     """Appends copies of vertices, with their colors."""
-    positions, colors = _positions(mesh), [_colors(item) for item in _vertex_colors(mesh)]
+    positions = read_field(mesh.vertices, "co", np.float32, 3)
+    colors = [_colors(item) for item in _vertex_colors(mesh)]
     mesh.vertices.add(len(originals))
     mesh.vertices.foreach_set("co", np.concatenate([positions, positions[originals]]).reshape(-1))
     for item, values in zip(_vertex_colors(mesh), colors, strict=True):
@@ -141,27 +138,11 @@ def _vertex_colors(mesh: "bpy.types.Mesh") -> "list[bpy.types.Attribute]":
 
 
 def _colors(attribute: "bpy.types.Attribute") -> np.ndarray:
-    values = np.empty((len(attribute.data), 4), np.float32)
-    attribute.data.foreach_get("color", values.reshape(-1))
-    return values
-
-
-def _positions(mesh: "bpy.types.Mesh") -> np.ndarray:
-    values = np.empty((len(mesh.vertices), 3), np.float32)
-    mesh.vertices.foreach_get("co", values.reshape(-1))
-    return values
-
-
-def _corner_vertices(mesh: "bpy.types.Mesh") -> np.ndarray:
-    values = np.empty(len(mesh.loops), np.int32)
-    mesh.loops.foreach_get("vertex_index", values)
-    return values
+    return read_field(attribute.data, "color", np.float32, 4)
 
 
 def _corner_normals(mesh: "bpy.types.Mesh") -> np.ndarray:
-    values = np.empty((len(mesh.loops), 3), np.float32)
-    mesh.corner_normals.foreach_get("vector", values.reshape(-1))
-    return values
+    return read_field(mesh.corner_normals, "vector", np.float32, 3)
 
 
 def _carry(mesh: "bpy.types.Mesh", name: str, kind: str, field: str, values: np.ndarray) -> None:
@@ -169,11 +150,16 @@ def _carry(mesh: "bpy.types.Mesh", name: str, kind: str, field: str, values: np.
     mesh.attributes.new(name, kind, "CORNER").data.foreach_set(field, values.reshape(-1))
 
 
-def _taken(mesh: "bpy.types.Mesh", name: str, field: str, kind: type) -> np.ndarray:
-    """Returns, as a flat array, the values that ``_carry`` stored, and removes their attribute."""
+def _taken(mesh: "bpy.types.Mesh", name: str, field: str, kind: type, *width: int) -> np.ndarray:
+    """Returns the values that ``_carry`` stored, and removes their attribute."""
     attribute = mesh.attributes[name]
-    width = 3 if field == "vector" else 1
-    values: np.ndarray = np.empty(width * len(mesh.loops), kind)
-    attribute.data.foreach_get(field, values)
+    values = read_field(attribute.data, field, kind, *width)
     mesh.attributes.remove(attribute)
+    return values
+
+
+def read_field(items: "bpy.types.bpy_prop_collection", name: str, kind: type, *width: int) -> np.ndarray:
+    """Reads a field of all items of one of Blender's collections: an array (items, *width) of a kind."""
+    values: np.ndarray = np.empty((len(items), *width), kind)
+    items.foreach_get(name, values.reshape(-1))
     return values

@@ -6,9 +6,6 @@ import addon_utils
 
 from render.device_choice import GPU_KINDS, Device
 
-_NAME, _TYPE, _ID, _DENOISES = 0, 1, 2, 5
-"""Places in the tuples by which Cycles describes a device."""
-
 
 def list_gpus() -> list[Device]:
     """Lists every GPU under every kind of access that this Blender has.
@@ -18,10 +15,10 @@ def list_gpus() -> list[Device]:
     """
     addon_utils.enable("cycles")
     return [
-        Device(kind, entry[_NAME], entry[_ID], bool(entry[_DENOISES]))
+        Device(kind, name, identity, bool(denoises))
         for kind in GPU_KINDS
-        for entry in _cycles.available_devices(kind.upper())
-        if entry[_TYPE] == kind.upper()
+        for name, own_kind, identity, _, _, denoises, *_ in _cycles.available_devices(kind.upper())
+        if own_kind == kind.upper()
     ]
 
 

@@ -4,6 +4,7 @@ OBJ and glTF are +Y up by convention and definition; PLY, STL and OFF say nothin
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,27 +39,18 @@ def import_model(path: Path) -> MaterialFiles | None:
     if reader is None:
         raise ModelError(f"{path.suffix or 'a file without suffix'} is no format that can be read")
     try:
-        reader(path)
+        reader(filepath=str(path))
     except RuntimeError as error:
         raise unreadable(path) from error
     return contents.materials
 
 
-def _import_obj(path: Path) -> None:
-    bpy.ops.wm.obj_import(
-        filepath=str(path),
-        forward_axis="NEGATIVE_Z",
-        up_axis="Y",
-        validate_meshes=False,  # which would spoil normals; render/blender/faces.py does it
-    )
-
-
-def _import_gltf(path: Path) -> None:
+def _import_gltf(filepath: str) -> None:
     import addon_utils
 
     addon_utils.enable("io_scene_gltf2")
     bpy.ops.import_scene.gltf(
-        filepath=str(path), disable_bone_shape=True, import_scene_extras=False, import_pack_images=False
+        filepath=filepath, disable_bone_shape=True, import_scene_extras=False, import_pack_images=False
     )
     shown = set(bpy.context.view_layer.objects)
     for item in set(bpy.context.scene.objects) - shown:  # of scenes that are not the default one
@@ -89,14 +81,6 @@ def _bake(items: "list[bpy.types.Object]") -> None:
         item.matrix_world = matrix
 
 
-def _import_ply(path: Path) -> None:
-    bpy.ops.wm.ply_import(filepath=str(path), forward_axis="Y", up_axis="Z", import_colors="SRGB")
-
-
-def _import_stl(path: Path) -> None:
-    bpy.ops.wm.stl_import(filepath=str(path), forward_axis="Y", up_axis="Z")
-
-
 def _add_mesh(loaded: "trimesh.Trimesh", name: str) -> None:
     vertices, faces = loaded.vertices, loaded.faces
     mesh = bpy.data.meshes.new(name)
@@ -111,10 +95,11 @@ def _add_mesh(loaded: "trimesh.Trimesh", name: str) -> None:
     bpy.context.scene.collection.objects.link(bpy.data.objects.new(name, mesh))
 
 
-_READERS: dict[str, Callable[[Path], None]] = {
-    ".obj": _import_obj,
+_READERS: dict[str, Callable[..., object]] = {
+    # Blender's own validation would spoil normals; render/blender/faces.py does it.
+    ".obj": partial(bpy.ops.wm.obj_import, forward_axis="NEGATIVE_Z", up_axis="Y", validate_meshes=False),
     ".glb": _import_gltf,
     ".gltf": _import_gltf,
-    ".ply": _import_ply,
-    ".stl": _import_stl,
+    ".ply": partial(bpy.ops.wm.ply_import, forward_axis="Y", up_axis="Z", import_colors="SRGB"),
+    ".stl": partial(bpy.ops.wm.stl_import, forward_axis="Y", up_axis="Z"),
 }

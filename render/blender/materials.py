@@ -27,8 +27,10 @@ def mend_materials(model: Path, materials: MaterialFiles | None) -> tuple[str, .
     notes = [f"texture {name} is missing" for name in sorted(_mended_images(model))]
     if materials is not None:
         notes += [f"material file {_shown(name)} is missing" for name in materials.missing]
-        if materials.missing and not materials.found:
-            _drop_materials_for_colors()
+        if materials.missing and not materials.found:  # those that Blender made up would hide vertex colors
+            for mesh in bpy.data.meshes:
+                if mesh.color_attributes:
+                    mesh.materials.clear()
     if len(notes) > MOST_NOTES:
         notes[MOST_NOTES:] = [f"and {len(notes) - MOST_NOTES} more are missing"]
     return tuple(notes)
@@ -84,13 +86,6 @@ def _mended_images(model: Path) -> set[str]:
     return missing
 
 
-def _drop_materials_for_colors() -> None:
-    """Removes all materials of meshes with vertex colors: Blender made them up, and they hide the colors."""
-    for mesh in bpy.data.meshes:
-        if mesh.color_attributes:
-            mesh.materials.clear()
-
-
 def _is_there(image: "bpy.types.Image") -> bool:
     if image.packed_file is not None:
         return bool(image.size[0])
@@ -106,5 +101,4 @@ def _take_out(image: "bpy.types.Image") -> None:
 
 
 def _shown(path: str) -> str:
-    """The last part of a path, as text."""
     return path.replace("\\", "/").rpartition("/")[2].encode(errors="replace").decode()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import bpy
 import numpy as np
 
-from render.blender.faces import mend_faces
+from render.blender.faces import mend_faces, read_field
 from render.blender.materials import show_colors
 from render.model_errors import ModelError
 from render.sources.soundness import NO_FACES, NOT_FINITE, require_extent
@@ -34,17 +34,14 @@ class ModelChanges:
 
 
 def one_centered_object(
-    imported: "list[bpy.types.Object]",
-    rescaled: bool = False,
-    drop_coincident: bool = True,
-    by_position: bool = False,
+    imported: "list[bpy.types.Object]", rescaled: bool, drop_coincident: bool, by_position: bool
 ) -> "tuple[bpy.types.Object, float | None]":
-    """Makes one object of what was imported, its bounding box centred at the origin.
+    """Makes one object of the imported meshes, its bounding box centred at the origin, and deletes all else.
 
     Args:
-        imported: Objects of any kind; all but meshes are deleted.
+        imported: Objects of any kind.
         rescaled: True if the model is scaled to a unit diagonal.
-        drop_coincident: Whether one face is kept where several are on the same vertices.
+        drop_coincident: Whether one face is kept of each set, as ``mend_faces`` has it.
         by_position: Whether vertices at the same position count as the same, as ``mend_faces`` has it.
 
     Returns:
@@ -87,8 +84,7 @@ def _joined(meshes: "list[bpy.types.Object]") -> "bpy.types.Object":
 
 def _center(item: "bpy.types.Object", rescaled: bool) -> float | None:
     """Moves the vertices so that their bounding box is centred at the origin, and scales them if asked."""
-    vertices = np.empty((len(item.data.vertices), 3), dtype=np.float32)
-    item.data.vertices.foreach_get("co", vertices.reshape(-1))
+    vertices = read_field(item.data.vertices, "co", np.float32, 3)
     if not np.isfinite(vertices).all():
         raise ModelError(NOT_FINITE)
     low, high = vertices.min(axis=0), vertices.max(axis=0)

@@ -20,17 +20,13 @@ _SOCKETS: dict[Pass, str] = {"mask": "IndexOB", "depth": "Depth", "normal": "Nor
 
 
 class PassFiles:
-    """Makes each render of a scene leave its passes in a folder.
-
-    Args:
-        scene: Scene, which is changed in place after its denoiser was set up.
-        passes: The passes to write, at least one.
-        folder: Folder that gets one file per pass.
-    """
+    """Makes each render of a scene, whose denoiser is set up, leave a file of each pass in a folder."""
 
     def __init__(self, scene: "bpy.types.Scene", passes: tuple[Pass, ...], folder: Path) -> None:
         self._scene = scene
         self._paths = {name: folder / f"{name}{scene.frame_current:04d}" for name in passes}
+        if not passes:
+            return
         layer = scene.view_layers[0]
         layer.use_pass_object_index |= "mask" in passes
         layer.use_pass_z |= "depth" in passes
@@ -65,11 +61,9 @@ class PassFiles:
                 passes[name] = values[..., 0] == OBJECT_INDEX
             elif name == "depth":
                 passes[name] = np.ascontiguousarray(values[..., 0])
-            else:
+            else:  # rows times the camera's matrix: turned by its inverse
                 to_world = np.array(self._scene.camera.rotation_euler.to_matrix(), np.float32)
-                passes[name] = unit_vectors(
-                    values @ to_world
-                )  # which turns by the inverse: rows, not columns
+                passes[name] = unit_vectors(values @ to_world)
         return passes
 
 

@@ -60,11 +60,7 @@ class Scene:
     """
 
     def __init__(
-        self,
-        settings: RenderSettings,
-        threads: int = 1,
-        folder: Path | None = None,
-        device: Device = CPU,
+        self, settings: RenderSettings, threads: int = 1, folder: Path | None = None, device: Device = CPU
     ) -> None:
         bpy.ops.wm.read_factory_settings(use_empty=True)
         addon_utils.enable("cycles")
@@ -79,9 +75,7 @@ class Scene:
         set_output(self._scene, settings, threads, self._frame)
         set_cycles(self._scene, settings)
         use_device(self._scene, device)
-        self._passes = (
-            PassFiles(self._scene, settings.passes, self._frame.parent) if settings.passes else None
-        )
+        self._passes = PassFiles(self._scene, settings.passes, self._frame.parent)
         _add_world(self._scene)
         _add_camera(self._scene)
         _add_sun(self._scene)
@@ -92,16 +86,13 @@ class Scene:
             self._warm_up(settings)
 
     def load(self, path: Path, rescaled: bool = False) -> ModelChanges:
-        """Replaces the object by the model in ``path``, centred by its bounding box.
+        """Replaces the object by the model in ``path``, centred by its bounding box, and returns what was done to it.
 
         Several objects in the file become one. Textures are read when the first view is rendered.
 
         Args:
             path: Model file; OBJ and glTF are +Y up, others +Z up; in metres unless it is rescaled.
             rescaled: True if the model is scaled to a unit diagonal.
-
-        Returns:
-            What was done to it.
 
         Raises:
             ModelError: The file is missing, does not parse, or holds no face or no finite geometry.
@@ -112,10 +103,7 @@ class Scene:
             self._end_session()
         notes = mend_materials(path, import_model(path))
         self._object, scale = one_centered_object(
-            self._imported(),
-            rescaled,
-            drop_coincident=self._drop_coincident,
-            by_position=path.suffix.lower() != ".obj",
+            self._imported(), rescaled, self._drop_coincident, by_position=path.suffix.lower() != ".obj"
         )
         self._object.pass_index = OBJECT_INDEX
         share_large_mesh(self._object)
@@ -138,13 +126,12 @@ class Scene:
         self._floor_material.diffuse_color = (*colorsys.hsv_to_rgb(latents[3], 0.6, 0.6), 1.0)
         _aim_spot(self._spot, *(float(value) for value in latents[4:7]))
         self._frame.unlink(missing_ok=True)
-        if self._passes is not None:
-            self._passes.clear()
+        self._passes.clear()
         try:
             bpy.ops.render.render(write_still=True)
             with Image.open(self._frame) as image:
                 pixels = np.array(image.convert("RGB"))
-            return Frame(pixels, **(self._passes.read() if self._passes is not None else {}))
+            return Frame(pixels, **self._passes.read())
         except (RuntimeError, OSError) as error:
             if shutil.disk_usage(self._folder.name).free < self._frame_bytes:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._frame)) from None

@@ -16,10 +16,7 @@ _LATENTS = sorted({len(latents) for latents in VARIANTS.values() if latents})
 
 
 def render_views(
-    model: Path,
-    latents: np.ndarray,
-    settings: RenderSettings = PRESETS["standard"],
-    threads: int = 0,
+    model: Path, latents: np.ndarray, settings: RenderSettings = PRESETS["standard"], threads: int = 0
 ) -> list[Frame]:
     """Renders views of one model in this process, whose Blender file is replaced by the scene.
 

@@ -3,6 +3,7 @@
 import bpy
 import numpy as np
 
+from render.blender.faces import read_field
 from render.blender.pass_files import OBJECT_INDEX
 
 _GRIDS = (1, 4, 16, 64, 256)
@@ -25,8 +26,8 @@ def _is_met(item: "bpy.types.Object") -> bool:
     camera = bpy.context.scene.camera
     to_object = item.matrix_world.inverted_safe()
     origin = to_object @ camera.matrix_world.translation
-    corners = [camera.matrix_world @ corner for corner in camera.data.view_frame(scene=bpy.context.scene)]
-    right_top, right_bottom, left_bottom, left_top = corners
+    corners = camera.data.view_frame(scene=bpy.context.scene)
+    right_top, right_bottom, left_bottom, left_top = (camera.matrix_world @ corner for corner in corners)
     for count in _GRIDS:
         for row in range(count):
             left = left_top.lerp(left_bottom, (row + 0.5) / count)
@@ -40,8 +41,7 @@ def _is_met(item: "bpy.types.Object") -> bool:
 
 def _is_transparent(item: "bpy.types.Object") -> bool:
     """Whether each material that a face has is fully transparent, by a number and not by a texture."""
-    numbers = np.empty(len(item.data.polygons), dtype=np.int32)
-    item.data.polygons.foreach_get("material_index", numbers)
+    numbers = read_field(item.data.polygons, "material_index", np.int32)
     slots = item.data.materials
     materials = [slots[number] for number in np.unique(numbers).tolist() if number < len(slots)]
     return bool(materials) and all(map(_has_no_alpha, materials))

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from render.procedural.colors import Color
-from render.procedural.meshes import Floats, Image, Material, Mesh, Pieces, corner_normals
+from render.procedural.meshes import Image, Material, Mesh, Pieces, corner_normals
 
 UP = np.array([0.0, 1.0, 0.0])
 SIDE = np.array([0.6, 0.0, -0.8])  # the front looks towards -Z
@@ -28,25 +28,18 @@ def baked(parts: Pieces) -> Pieces:
     return [_lit(mesh, material) if material.image is None else (mesh, material) for mesh, material in parts]
 
 
-def light_coordinates(normals: Floats) -> Floats:
-    """Finds the light on surfaces of unit normals (..., 3) in their swatch.
-
-    Returns:
-        (..., 2) float texture coordinates: how much each looks to the warm side, and how much upward.
-    """
-    margin = 0.5 / SIZE
+def _lit(mesh: Mesh, material: Material) -> tuple[Mesh, Material]:
+    """Covers a mesh by its swatch, where u is how much it looks to the warm side, and v how much upward."""
+    normals = corner_normals(mesh)
     towards = np.stack([normals @ SIDE, normals @ UP], axis=-1)
-    return np.clip((towards + 1) / 2, margin, 1 - margin)
+    margin = 0.5 / SIZE
+    uv = np.clip((towards + 1) / 2, margin, 1 - margin)
+    return replace(mesh, uv=uv), replace(material, image=_swatch(material.color))
 
 
-def swatch(color: Color) -> Image:
+def _swatch(color: Color) -> Image:
     """Shows a color under every light of the studio: cool to warm from left to right, dark to pale from below."""
     warmth, height = np.meshgrid(np.linspace(0, 1, SIZE), np.linspace(1, 0, SIZE))
     tint = COOL + (WARM - COOL) * warmth[..., None]
     light = tint * (DARK + (PALE - DARK) * height[..., None])
     return np.round(255 * np.clip((np.array(color) + LIFT) * light, 0, 1)).astype(np.uint8)
-
-
-def _lit(mesh: Mesh, material: Material) -> tuple[Mesh, Material]:
-    uv = light_coordinates(corner_normals(mesh))
-    return replace(mesh, uv=uv), replace(material, color=(1.0, 1.0, 1.0), image=swatch(material.color))

@@ -95,11 +95,3 @@ def shade(color: Color, factor: float) -> Color:
     """The color made darker (below 1) or lighter (above 1)."""
     red, green, blue = (min(1.0, channel * factor) for channel in color)
     return red, green, blue
-
-
-def to_linear(color: Color) -> Color:
-    """Converts sRGB to linear light, which is how Blender reads the colors of an MTL."""
-    red, green, blue = (
-        channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4 for channel in color
-    )
-    return red, green, blue

@@ -22,9 +22,9 @@ def metal(name: str, color: Color) -> Material:
     return Material(name, color, specular=0.9, shininess=250.0)
 
 
-def glass(name: str, color: Color = (0.10, 0.13, 0.18)) -> Material:
+def glass(name: str) -> Material:
     """A dark, shining window."""
-    return Material(name, color, specular=0.9, shininess=700.0)
+    return Material(name, (0.10, 0.13, 0.18), specular=0.9, shininess=700.0)
 
 
 def covered(name: str, image: Image, specular: float = 0.1) -> Material:

@@ -111,7 +111,7 @@ Pieces = list[tuple[Mesh, Material]]
 
 @dataclass(frozen=True)
 class ProceduralModel:
-    """One object: the WordNet offset of its class ("02691156"), its name ("airplane-0003") and its normalized parts."""
+    """One object: the WordNet offset of its class ("02691156"), its name ("airplane-0003") and its normalized, baked parts."""
 
     synset: str
     object_id: str
@@ -133,11 +133,11 @@ def normalized(pieces: Pieces) -> Pieces:
     ]
 
 
-def corner_normals(mesh: Mesh, crease: float = 50.0) -> Floats:
+def corner_normals(mesh: Mesh) -> Floats:
     """Unit normals (m, 3, 3) of each corner of each face, which shade smoothly across gentle edges and break at sharp ones.
 
     Each corner gets the area-weighted mean over the faces that share its position and differ from its own
-    face by less than `crease` degrees.
+    face by less than 50 degrees.
     """
     _, position = np.unique(np.round(mesh.vertices * 1e6).astype(np.int64), axis=0, return_inverse=True)
     corner_position = position.reshape(-1)[mesh.faces].reshape(-1)
@@ -153,7 +153,7 @@ def corner_normals(mesh: Mesh, crease: float = 50.0) -> Floats:
     within = np.arange(len(first)) - np.repeat(np.cumsum(neighbors) - neighbors, neighbors)
     second = order[starts[corner_position[first]] + within]
 
-    gentle = (unit[first // 3] * unit[second // 3]).sum(axis=1) > np.cos(np.radians(crease))
+    gentle = (unit[first // 3] * unit[second // 3]).sum(axis=1) > np.cos(np.radians(50.0))
     first, second = first[gentle], second[gentle]
     total = np.stack(
         [np.bincount(first, weighted[second // 3, axis], len(corner_position)) for axis in range(3)], 1

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Picture
 
-from render.procedural.colors import to_linear
 from render.procedural.meshes import Floats, Image, ProceduralModel, corner_normals
 
 OBJ_NAME = "models/model_normalized.obj"
@@ -19,10 +18,10 @@ _DECIMALS = 6
 
 def model_files(model: ProceduralModel) -> dict[str, bytes]:
     """The content of every file of a model's folder, by its path in the folder."""
-    images = [material.image for material in model.materials if material.image is not None]
     files = {OBJ_NAME: _obj(model).encode(), MTL_NAME: _mtl(model).encode()}
-    for number, image in enumerate(images):
-        files[f"images/texture{number}.png"] = _png(image)
+    for number, material in enumerate(model.materials):
+        assert material.image is not None  # after baking
+        files[f"images/texture{number}.png"] = _png(material.image)
     return files
 
 
@@ -60,21 +59,18 @@ def _png(image: Image) -> bytes:
 
 def _mtl(model: ProceduralModel) -> str:
     lines = [f"# {model.object_id}"]
-    textures = 0
-    for material in model.materials:
+    for number, material in enumerate(model.materials):
         lines += [
             f"\nnewmtl {material.name}",
             "illum 2",
-            "Kd {:.4f} {:.4f} {:.4f}".format(*to_linear(material.color)),
+            "Kd 1.0000 1.0000 1.0000",
             "Ka 0.0000 0.0000 0.0000",
             "Ks" + f" {material.specular:.4f}" * 3,
             "Ke 0.0000 0.0000 0.0000",
             f"Ns {material.shininess:.4f}",
             "d 1.0000",
+            f"map_Kd ../images/texture{number}.png",
         ]
-        if material.image is not None:
-            lines.append(f"map_Kd ../images/texture{textures}.png")
-            textures += 1
     return "\n".join(lines) + "\n"
 
 

@@ -4,6 +4,7 @@ Each returns (height, width, 3) uint8 sRGB. Row 0 is the top of the image, which
 """
 
 import colorsys
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.random import Generator
@@ -97,9 +98,7 @@ MOTIFS: dict[str, tuple[ArrayLike, ArrayLike]] = {
 }
 
 
-def motif(
-    draw: ImageDraw.ImageDraw, rng: Generator, box: tuple[float, float, float, float], color: Color
-) -> None:
+def motif(draw: ImageDraw.ImageDraw, rng: Generator, box: Sequence[float], color: Color) -> None:
     """Draws one bold sign within a box (left, top, right, bottom): a star, a heart, an arrow, ..."""
     left, top, right, bottom = box
     width, height = right - left, bottom - top

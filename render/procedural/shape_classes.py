@@ -14,8 +14,6 @@ from render.procedural.colors import Scheme, scheme
 from render.procedural.meshes import Pieces, ProceduralModel, normalized
 from shards.errors import UsageError
 
-Builder = Callable[[Generator, Scheme], Pieces]
-
 
 @dataclass(frozen=True)
 class ShapeClass:
@@ -23,7 +21,7 @@ class ShapeClass:
 
     synset: str
     name: str
-    builder: Builder
+    builder: Callable[[Generator, Scheme], Pieces]
 
 
 CLASSES: dict[str, ShapeClass] = {

@@ -152,7 +152,7 @@ def extrude(outline: ArrayLike, depth: float, edge: float = 0.0) -> Mesh:
     return mesh_of(rings.reshape(-1, 3), faces, uv)
 
 
-def hull(stations: Sequence[tuple[float, float, Span]], radius: float = 0.3, steps: int = 3) -> Mesh:
+def hull(stations: Sequence[tuple[float, float, Span]], radius: float, steps: int) -> Mesh:
     """A body along z, as of a car: at each station's z, a rounded rectangle of a width in x from a lowest to a highest y.
 
     `radius` is a share of the lesser side; each corner has `steps` faces.
@@ -164,15 +164,14 @@ def hull(stations: Sequence[tuple[float, float, Span]], radius: float = 0.3, ste
     return loft(rings)
 
 
-def wing(root: ArrayLike, tip: ArrayLike, chords: Span, thickness: float, steps: int = 3) -> Mesh:
+def wing(root: ArrayLike, tip: ArrayLike, chords: Span, thickness: float) -> Mesh:
     """A blade with a rounded nose towards -Z and a thin tail, as of an aeroplane.
 
     Args:
         root: Middle of the root's chord, (3,) float.
         tip: Middle of the tip's chord, (3,) float.
         chords: Lengths along z at the root and at the tip.
-        thickness: At the root, across the blade.
-        steps: Number of pieces from root to tip.
+        thickness: Thickness at the root, across the blade.
     """
     start, end = np.asarray(root, dtype=float), np.asarray(tip, dtype=float)
     span = end - start
@@ -181,7 +180,7 @@ def wing(root: ArrayLike, tip: ArrayLike, chords: Span, thickness: float, steps:
     nose = np.array([(-0.5, 0.0), (-0.44, 0.35), (-0.25, 0.5), (0.1, 0.4), (0.5, 0.04)])
     section = np.concatenate([nose, nose[:0:-1] * np.array([1.0, -1.0])])
     rings = []
-    for share in np.linspace(0.0, 1.0, steps + 1):
+    for share in np.linspace(0.0, 1.0, 4):
         chord = chords[0] + share * (chords[1] - chords[0])
         thick = thickness * chord / chords[0]
         along = np.outer(section[:, 0] * chord, np.array([0.0, 0.0, 1.0]))

@@ -20,21 +20,15 @@ RED: Color = (0.75, 0.06, 0.06)
 
 @dataclass(frozen=True)
 class CarForm:
-    """The proportions of a kind of car, as shares of its length from nose (0) to tail (1).
+    """The proportions of a kind of car; heights are shares of its height, places of its length, from nose to tail."""
 
-    Attributes:
-        size: Length, width and height in metres.
-        belt: Height of the windows' lower edge, as a share of the height.
-        bonnet: Height of the bonnet's front end, as a share of the height.
-        cabin: Places where the windscreen starts, where the roof starts and ends, where the rear window ends.
-        bed: Place where an open load bed starts, or None.
-    """
-
-    size: tuple[float, float, float]
-    belt: float
-    bonnet: float
-    cabin: tuple[float, float, float, float]
-    bed: float | None = None
+    size: tuple[float, float, float]  # length, width and height in metres
+    belt: float  # height of the windows' lower edge
+    bonnet: float  # height of the bonnet's front end
+    cabin: tuple[
+        float, float, float, float
+    ]  # where windscreen and roof start, where roof and rear window end
+    bed: float | None = None  # where an open load bed starts
 
 
 CAR_FORMS: dict[str, CarForm] = {

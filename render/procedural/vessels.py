@@ -33,19 +33,12 @@ def _radius_at(profile: Floats, level: float) -> float:
 
 @dataclass(frozen=True)
 class BottleForm:
-    """The proportions of a kind of bottle.
+    """The proportions of a kind of bottle."""
 
-    Attributes:
-        tall: Height in radii.
-        label: End of the label, as a share of the height.
-        shoulder: Height of the shoulder, as a share of the height.
-        neck: Radius of the neck as a share of the radius.
-    """
-
-    tall: float
-    label: float
-    shoulder: float
-    neck: float
+    tall: float  # in radii
+    label: float  # its end, as a share of the height
+    shoulder: float  # its height, as a share of the bottle's
+    neck: float  # its radius, as a share of the bottle's
 
 
 BOTTLE_FORMS: dict[str, BottleForm] = {

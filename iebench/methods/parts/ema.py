@@ -4,7 +4,7 @@ import copy
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 
 def frozen_copy(network: nn.Module) -> nn.Module:
@@ -18,9 +18,7 @@ def update_ema(target: nn.Module, network: nn.Module, momentum: float) -> None:
 
     Buffers, such as batch norm's running statistics, are the target's own.
     """
-    slow: list[Tensor] = list(target.parameters())
-    fast: list[Tensor] = list(network.parameters())
-    torch._foreach_lerp_(slow, fast, 1 - momentum)
+    torch._foreach_lerp_(tuple(target.parameters()), tuple(network.parameters()), 1 - momentum)
 
 
 def cosine_momentum(base: float, progress: float) -> float:

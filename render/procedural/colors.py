@@ -80,15 +80,8 @@ def scheme(rng: Generator) -> Scheme:
     All classes share the palettes, and many objects share each: what tells two objects apart is their shape.
     """
     body, second, accent = (shade(color, float(rng.uniform(0.88, 1.1))) for color in pick(rng, PALETTES))
-    return Scheme(
-        body=body,
-        second=second,
-        accent=accent,
-        dark=pick(rng, DARKS),
-        light=pick(rng, LIGHTS),
-        metal=pick(rng, METALS),
-        wood=pick(rng, WOODS),
-    )
+    dark, light, metal, wood = (pick(rng, colors) for colors in (DARKS, LIGHTS, METALS, WOODS))
+    return Scheme(body, second, accent, dark, light, metal, wood)
 
 
 def shade(color: Color, factor: float) -> Color:

@@ -53,9 +53,8 @@ class Steerable(SteeringMethod):
         projector = config.projector if config.space == "embedding" else []
         super().__init__(dimensions, projector, config.groups, config.predictor)
         self.config = config
-        self.classifier = (
-            nn.Linear(self.embedding_dimension, dimensions.classes) if config.supervision else None
-        )
+        width = self.embedding_dimension
+        self.classifier = nn.Linear(width, dimensions.classes) if config.supervision else None
 
     def forward(self, batch: Batch) -> Outcome:
         """Computes the loss: equivariance * repr_loss_equi + uniformity * uniformity_loss + supervision * class_loss."""

@@ -1,10 +1,9 @@
 """Removes duplicate faces on the same vertices, and keeps the corner normals that the model file gives.
 
-ShapeNetCore v2 holds every face twice: on the same vertices, in both windings, with opposite normals. Rendered as
-they are, the two shadow each other in fine grain. Blender's validation of a mesh keeps one face of each set, and so
-does this module; but Blender 4.5 has two defects there, for which ``docs/rendering.md`` has the smallest file:
+ShapeNetCore v2 holds every face twice, in both windings, which would shadow each other in fine grain. Blender's
+validation keeps one of each set, but Blender 4.5 has two defects there (``docs/rendering.md`` has the smallest file):
 
-- Validation removes faces and leaves the normals of the others in a code that was relative to the removed ones.
+- Validation leaves the normals of the other faces in a code that was relative to the removed ones.
   So the normals are read before, travel with their corners as plain vectors, and are set again afterwards.
 - Cycles keeps one normal for each vertex, also where corners of different normals share one.
   So a vertex is repeated for each normal that it has, and normals belong to vertices.

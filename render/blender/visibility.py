@@ -9,16 +9,13 @@ from render.blender.pass_files import OBJECT_INDEX
 _GRIDS = (1, 4, 16, 64, 256)
 """Rays along each side, coarse to fine: most objects are met by the first."""
 
-UNSEEN = "no part of it is in the frame of the first view"
-TRANSPARENT = "all of its surface is transparent"
-
 
 def visibility_notes() -> tuple[str, ...]:
     """Says why nothing of the object can be seen in the view that was rendered last; empty if something can."""
     item = next(item for item in bpy.context.scene.objects if item.pass_index == OBJECT_INDEX)
     if not _is_met(item):
-        return (UNSEEN,)
-    return (TRANSPARENT,) if _is_transparent(item) else ()
+        return ("no part of it is in the frame of the first view",)
+    return ("all of its surface is transparent",) if _is_transparent(item) else ()
 
 
 def _is_met(item: "bpy.types.Object") -> bool:

@@ -1,9 +1,7 @@
-"""Baked light: plain surfaces carry the shading of one studio, fixed to the object.
+"""Baked light: plain surfaces carry the shading of one studio, fixed to the object, as assets for real-time use do.
 
-Assets for real-time use often have light baked into their textures: pale from above, dark underneath, warm from
-the front left and cool from the back right. It tells how an object is turned even where its shape alone is
-ambiguous or small. Without it and without the shared palettes, the demo's minutes are not enough to learn from
-(benchmarks/RESULTS.md, "The demo").
+It tells how an object is turned even where its shape is ambiguous or small. Without it and without the shared
+palettes, the demo's minutes are not enough to learn from (benchmarks/RESULTS.md, "The demo").
 """
 
 from dataclasses import replace

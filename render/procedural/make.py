@@ -18,8 +18,7 @@ GENERATOR_VERSION = 3
 
 RECORD_NAME = "models.json"
 
-_Job = tuple[str, int]
-"""Name of the class and index of an object."""
+_Job = tuple[str, int]  # name of the class and index of an object
 
 
 def make_models(
@@ -64,7 +63,6 @@ def make_models(
 
 
 def _make(out: Path, seed: int, job: _Job) -> tuple[_Job, Path]:
-    """Makes one object and returns its job and its folder."""
     model = build_object(*job, seed)
     folder = out / model.synset / model.object_id
     write_object(model, folder)
@@ -88,8 +86,7 @@ def _record(out: Path, shapes: Sequence[ShapeClass], objects_per_class: int, see
         known = _read_record(path)
         if (known["generator_version"], known["seed"]) != (GENERATOR_VERSION, seed):
             raise UsageError(
-                f"{out} holds models of seed {known['seed']} by generator version "
-                f"{known['generator_version']}, "
+                f"{out} holds models of seed {known['seed']} by generator version {known['generator_version']}, "
                 f"not of seed {seed} by version {GENERATOR_VERSION}: choose another folder."
             )
         counts = {entry["synset"]: entry["objects"] for entry in known["classes"]}

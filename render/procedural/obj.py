@@ -26,13 +26,9 @@ def model_files(model: ProceduralModel) -> dict[str, bytes]:
 
 
 def write_object(model: ProceduralModel, folder: Path) -> None:
-    """Writes a model to its folder: all of it or, when interrupted, nothing.
+    """Writes a model to its folder, `OUT/<synset>/<object_id>`: all of it or, when interrupted, nothing.
 
     A folder that already has the same content is left untouched; one that is incomplete is replaced.
-
-    Args:
-        model: Model to write.
-        folder: The object's own folder, `OUT/<synset>/<object_id>`; its parents are made.
     """
     files = model_files(model)
     paths = {folder / name: content for name, content in files.items()}

@@ -152,14 +152,11 @@ def extrude(outline: ArrayLike, depth: float, edge: float = 0.0) -> Mesh:
     return mesh_of(rings.reshape(-1, 3), faces, uv)
 
 
-def hull(stations: Sequence[tuple[float, float, Span]], radius: float, steps: int) -> Mesh:
-    """A body along z, as of a car: at each station's z, a rounded rectangle of a width in x from a lowest to a highest y.
-
-    `radius` is a share of the lesser side; each corner has `steps` faces.
-    """
+def hull(stations: Sequence[tuple[float, float, Span]]) -> Mesh:
+    """A body along z, as of a car: at each station's z, a rounded rectangle of a width in x from a lowest to a highest y."""
     rings = []
     for z, width, (low, high) in stations:
-        outline = rounded_rectangle(width, high - low, radius * min(width, high - low), steps)
+        outline = rounded_rectangle(width, high - low, 0.22 * min(width, high - low))
         rings.append(ring_at(outline + np.array([0.0, (low + high) / 2]), z))
     return loft(rings)
 

@@ -64,7 +64,7 @@ def car(rng: Generator, colors: Scheme) -> Pieces:
         (at(0.985), width * 0.92, (low + 0.03, bed * 0.97)),
         (at(1.0), width * 0.84, (low + 0.12, bed * 0.90)),
     ]
-    parts = [(hull(stations, 0.22, 4), body)]
+    parts = [(hull(stations), body)]
     parts += _cabin(rng, colors, form, (length, width, height))
     parts += _wheels(colors, wheel, width, (at(0.19), at(0.80)))
     parts += _car_face(rng, colors, length, width, (low, bonnet, bed))

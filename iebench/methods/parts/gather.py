@@ -1,8 +1,7 @@
 """Gathers a batch that is spread over several processes, so that every loss is computed on all of it.
 
-The backward pass of ``gather`` sums the gradients of all processes' losses by a row, and returns them to the process
-that the row is from. So each process holds the gradient of the sum of all processes' losses, and the mean over
-processes that DistributedDataParallel takes is the gradient of one process with the whole batch.
+The backward pass sums the gradients of all processes' losses by a row for the process that the row is from. So the mean
+over processes that DistributedDataParallel takes is the gradient of one process with the whole batch.
 """
 
 from typing import Any

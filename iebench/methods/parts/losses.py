@@ -1,8 +1,6 @@
-"""The terms of losses, as pure functions of embeddings.
+"""The terms of losses, as pure functions of embeddings (batch, dimension), with a whole batch of at least 2.
 
-Embeddings are (batch, dimension), with a batch of at least 2 that was gathered from all processes. Everything is
-computed in float32 at least, whatever autocast is on: products of many numbers in bfloat16 would drown variances and
-covariances.
+All are computed in float32 at least, since bfloat16 would drown variances and covariances in rounding.
 """
 
 import math

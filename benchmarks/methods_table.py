@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from iebench.methods import find_method
 from iebench.report.contenders import Contender, contenders_of, untrained_beside, untrained_of
 from iebench.report.subjects import read_subjects
-from iebench.report.tables import KEY_NUMBERS, Cell, KeyNumber, Overview, overview
+from iebench.report.tables import KEY_NUMBERS, Cell, Overview, metric_at, overview
 from methods_search import Choice
 from shards.files import write_text
 from shards.schema import DatasetIndex
@@ -171,13 +171,13 @@ def expectations(contenders: dict[str, Contender]) -> dict[str, list[Finding]]:
 
 def compare(header: str, contenders: dict[str, Contender], pairs: list[tuple[str, str]]) -> list[Finding]:
     """Whether the first of each pair has more of something than the second, where both were run."""
-    key = number(header)
+    path = KEY_NUMBERS[header]
+    show = metric_at(path).show
     found = []
     for more, less in pairs:
         if more in contenders and less in contenders:
-            difference = contenders[more].difference(contenders[less], key.path)
+            difference = contenders[more].difference(contenders[less], path)
             if difference is not None and difference.low is not None and difference.high is not None:
-                show = key.metric.show
                 numbers = f"{show(difference.value)} [{show(difference.low)}, {show(difference.high)}]"
                 verdict = _verdict(difference.low, difference.high, 0.0)
                 found.append(Finding(f"{more} over {less}", numbers, verdict))
@@ -186,12 +186,12 @@ def compare(header: str, contenders: dict[str, Contender], pairs: list[tuple[str
 
 def against_chance(contenders: dict[str, Contender]) -> list[Finding]:
     """Whether the MRR of each method that has one is above that of random ranks, by its interval over objects."""
-    key = number("MRR")
+    path = KEY_NUMBERS["MRR"]
+    show = metric_at(path).show
     found = []
     for name, contender in contenders.items():
-        score = contender.summary(key.path)
+        score = contender.summary(path)
         if score and score.low is not None and score.high is not None and score.chance is not None:
-            show = key.metric.show
             numbers = (
                 f"{show(score.mean)} [{show(score.low)}, {show(score.high)}] against {show(score.chance)}"
             )
@@ -216,11 +216,6 @@ def summary(claim: str, found: list[Finding]) -> str:
             listed = "; ".join(f"{item.who} ({item.numbers})" for item in items)
             lines.append(f"  - {verdict.capitalize()}: {listed}")
     return "\n".join(lines)
-
-
-def number(header: str) -> KeyNumber:
-    """A column of the overview by its header."""
-    return next(item for item in KEY_NUMBERS if item.header == header)
 
 
 def put_section(path: Path, text: str, begin: str = BEGIN, end: str = END) -> None:

@@ -1,6 +1,7 @@
 """The networks that a table compares. Runs that differ only in their seed count as one."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from iebench.evaluation.intervals import Bootstrap
 from iebench.evaluation.results import TRAINED, UNTRAINED, ScoreKey
 from iebench.evaluation.score_store import OOD
 from iebench.report.metrics import format_of
-from iebench.report.subjects import Subject
+from iebench.report.subjects import Subject, flatten
 
 PREDICTOR_TASKS = ("retrieval", "steps")
 """Tasks whose numbers depend on what a predictor is told."""
@@ -26,7 +27,6 @@ class Contender:
     """One network, or several of one recipe with different seeds, evaluated alike on one dataset.
 
     Attributes:
-        title: Name of the contender in tables.
         network: Name of the network in the evaluations, ``trained`` or ``untrained``.
         subjects: Evaluations, one for each seed.
         is_whole_only: Whether the contender stands for several methods, so that only probes of the whole
@@ -44,10 +44,10 @@ class Contender:
         return self.subjects[0].groups
 
     @cached_property
-    def paths(self) -> tuple[ScoreKey, ...]:
+    def paths(self) -> list[ScoreKey]:
         """Paths of the scores that the contender has."""
         found = self.subjects[0].evaluation.estimates_of(self.network)
-        return tuple(path for path in found if self._is_shown(path))
+        return [path for path in found if self._is_shown(path)]
 
     def summary(self, path: ScoreKey) -> SeedSummary | None:
         """Summarizes one score over the seeds, with interval and chance; None if it is missing or undefined."""
@@ -56,14 +56,13 @@ class Contender:
         bootstraps = self.bootstraps(path)
         if bootstraps is not None:
             return pool_seeds(bootstraps, format_of(path.metric).bounds)
-        estimates = [subject.evaluation.estimates_of(self.network).get(path) for subject in self.subjects]
-        known = [item for item in estimates if item is not None and item.value is not None]
-        if len(known) < len(estimates):
+        found = [subject.evaluation.estimates_of(self.network).get(path) for subject in self.subjects]
+        first = found[0]
+        values = [item.value for item in found if item is not None and item.value is not None]
+        if first is None or len(values) < len(found):
             return None
-        values = [item.value for item in known if item.value is not None]
         spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        first = known[0]
-        low, high = (first.low, first.high) if len(known) == 1 else (None, None)
+        low, high = (first.low, first.high) if len(values) == 1 else (None, None)
         return SeedSummary(
             float(np.mean(values)), spread, len(values), low, high, first.chance, first.objects
         )
@@ -71,17 +70,17 @@ class Contender:
     def bootstraps(self, path: ScoreKey) -> list[Bootstrap] | None:
         """Returns the resamples of one score for each seed; None if the contributions of objects are not stored."""
         name = path.text_of(self.network)
-        found = [subject.bootstraps.get(name) for subject in self.subjects]
-        known = [item for item in found if item is not None]
-        return known if len(known) == len(found) else None
+        if any(name not in subject.bootstraps for subject in self.subjects):
+            return None
+        return [subject.bootstraps[name] for subject in self.subjects]
 
     def difference(self, other: "Contender", path: ScoreKey) -> Difference | None:
         """Computes how much more this contender scores than another on the same objects; None if that is unknown."""
         first, second = self.bootstraps(path), other.bootstraps(path)
-        tests = {subject.evaluation.test.sha256 for subject in (*self.subjects, *other.subjects)}
-        if path.task == OOD:
-            tests = {_ood_of(subject) for subject in (*self.subjects, *other.subjects)}
-        if first is None or second is None or len(tests) > 1:
+        evaluations = [subject.evaluation for subject in (*self.subjects, *other.subjects)]
+        tests = {item.test.sha256 for item in evaluations}
+        outside = {item.ood.sha256 for item in evaluations if item.ood and path.task == OOD}
+        if first is None or second is None or len(tests) > 1 or len(outside) > 1:
             return None
         if not (self._is_shown(path) and other._is_shown(path)):
             return None
@@ -93,36 +92,29 @@ class Contender:
 
 def contenders_of(subjects: Sequence[Subject]) -> list[Contender]:
     """Groups trained networks and other encoders into contenders, in the order given; seeds of one recipe are one."""
-    groups: dict[str, list[list[Subject]]] = {}
-    order: list[list[Subject]] = []
-    for subject in subjects:
-        found = groups.setdefault(_identity(subject), [])
-        home = next((group for group in found if subject.seed not in [one.seed for one in group]), None)
-        if home is None or subject.seed is None:
-            home = []
-            found.append(home)
-            order.append(home)
-        home.append(subject)
-    titles = [_title(group) for group in order]
+    times_seen: Counter[tuple[str, int | None]] = Counter()
+    groups: dict[tuple[str, int], list[Subject]] = {}
+    for subject in subjects:  # the second run of a recipe with the same seed begins a second group
+        identity = _identity(subject)
+        groups.setdefault((identity, times_seen[identity, subject.seed]), []).append(subject)
+        times_seen[identity, subject.seed] += 1
+    titles = [_title(group) for group in groups.values()]
     return [
         Contender(title if titles.count(title) == 1 else group[0].title, TRAINED, tuple(group))
-        for title, group in zip(titles, order, strict=True)
+        for title, group in zip(titles, groups.values(), strict=True)
     ]
 
 
 def untrained_of(contenders: Sequence[Contender]) -> list[Contender]:
     """Returns the untrained networks of contenders, one for each backbone and way of evaluating."""
     groups: dict[str, dict[Any, Subject]] = {}
-    methods: dict[str, list[str]] = {}
+    methods: dict[str, dict[str, None]] = {}
     for contender in contenders:
         for subject in contender.subjects:
-            if not subject.evaluation.estimates_of(UNTRAINED):
-                continue
-            identity = _beginning(subject)
-            groups.setdefault(identity, {}).setdefault(subject.seed, subject)
-            behind = methods.setdefault(identity, [])
-            if contender.title not in behind:
-                behind.append(contender.title)
+            if subject.evaluation.estimates_of(UNTRAINED):
+                identity = _beginning(subject)
+                groups.setdefault(identity, {}).setdefault(subject.seed, subject)
+                methods.setdefault(identity, {})[contender.title] = None
     found = []
     for identity, seeds in groups.items():
         first, *more = methods[identity]
@@ -143,22 +135,11 @@ def _beginning(subject: Subject) -> str:
     return json.dumps([subject.recipe.get("backbone"), _evaluated(subject)], sort_keys=True)
 
 
-def _ood_of(subject: Subject) -> str:
-    """Returns a key of the dataset outside the training range and of the one it is told from; empty without one."""
-    ood, test = subject.evaluation.ood, subject.evaluation.test
-    return f"{ood.sha256} {test.sha256}" if ood else ""
-
-
 def _identity(subject: Subject) -> str:
     """Returns a key that is equal for subjects that differ only in their seed."""
-    recipe = {
-        name: section for name, section in subject.recipe.items() if name not in ("about", "evaluation")
-    }
-    training = {name: value for name, value in recipe.get("training", {}).items() if name != "seed"}
-    content = [{**recipe, "training": training}, _evaluated(subject)]
-    if not subject.recipe:
-        content.append(subject.title)
-    return json.dumps(content, sort_keys=True)
+    left_out = ("about", "evaluation", "training.seed")
+    recipe = {name: value for name, value in flatten(subject.recipe).items() if not name.startswith(left_out)}
+    return json.dumps([recipe or subject.title, _evaluated(subject)], sort_keys=True)
 
 
 def _evaluated(subject: Subject) -> list[Any]:

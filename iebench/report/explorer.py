@@ -3,7 +3,7 @@
 import base64
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from iebench import __version__
-from iebench.backbones.encoder import EmbeddingPredictor, Encoder
+from iebench.backbones.encoder import EmbeddingPredictor
 from iebench.methods.parts.transformations import DIMENSIONS, LATENTS
 from iebench.report.sample import Sample, nearest_of_others, read_sample, represent
 from iebench.report.subjects import distinct_titles, method_title
@@ -25,14 +25,11 @@ from shards.errors import UsageError
 from shards.files import write_text
 from shards.schema import open_dataset
 
-TEMPLATE = "explorer.html.j2"
 TILE = 64
 """Height and width of a view on the page, in pixels."""
 SHEET_COLUMNS = 16
-WEBP_QUALITY = 82
 EMBEDDING_RANK = 64
 """Number of directions of an embedding that the page holds."""
-_LARGEST = 32767
 
 
 @dataclass(frozen=True)
@@ -53,30 +50,27 @@ class Steering:
 
 
 def write_explorer(folders: Sequence[Path], out: Path, views: int = 1000, data: Path | None = None) -> None:
-    """Writes the page, which makes no requests.
+    """Writes the page about trained runs, which makes no requests.
 
-    Args:
-        folders: Folders of trained runs.
-        out: HTML file; its folder is created.
-        views: Largest number of validation views on the page.
-        data: Folder of the dataset; by default that of the first run.
+    It shows at most ``views`` validation views of the dataset, which is by default that of the first run.
 
     Raises:
         UsageError: A folder is no run, or the dataset has no validation views.
         IebenchError: A checkpoint or a shard cannot be read.
     """
-    unique = list({folder.resolve(): Run(folder) for folder in folders}.items())
-    if not unique:
+    runs = {folder.resolve(): Run(folder) for folder in folders}
+    if not runs:
         raise UsageError("an explorer needs at least one run")
-    folder = data or unique[0][1].data()
+    folder = data or next(iter(runs.values())).data()
     sample = read_sample(folder, open_dataset(folder), views)
-    titles = distinct_titles([path for path, _ in unique])
+    titles = distinct_titles(list(runs))
     images = sample.images()
     content = {
         **described_views(sample),
         "sheets": sheets(images.permute(0, 2, 3, 1).numpy()),
         "runs": [
-            described_run(title, run, sample, images) for title, (_, run) in zip(titles, unique, strict=True)
+            described_run(title, run, sample, images)
+            for title, run in zip(titles, runs.values(), strict=True)
         ],
     }
     environment = Environment(
@@ -84,7 +78,7 @@ def write_explorer(folders: Sequence[Path], out: Path, views: int = 1000, data: 
     )
     # "</script>" in a name would end the script, so "<" is written as JSON allows it
     text = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    page = environment.get_template(TEMPLATE).render(content=text, version=__version__)
+    page = environment.get_template("explorer.html.j2").render(content=text, version=__version__)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_text(out, page)
 
@@ -109,7 +103,16 @@ def described_views(sample: Sample) -> dict[str, Any]:
 def described_run(title: str, run: Run, sample: Sample, images: Tensor) -> dict[str, Any]:
     """Collects what the page shows of a run: maps and neighbors by part, and the predictor."""
     encoder = encoder_of_run(run, run.last_checkpoint, sample.index)
+    predictor = encoder.predictor
     representations = represent(encoder, images)
+    shown = None
+    if predictor is not None and (steering := steering_of(predictor, representations)):
+        shown = {
+            "maps": pack_as_int16(steering.maps),
+            "embeddings": pack_as_int16(steering.embeddings),
+            "kept": round(steering.kept, 4),
+            "told": list(predictor.groups),
+        }
     parts = {}
     for name, (start, stop) in encoder.parts.items():
         columns = representations[:, start:stop]
@@ -121,39 +124,22 @@ def described_run(title: str, run: Run, sample: Sample, images: Tensor) -> dict[
         "title": title,
         "method": method_title(run.recipe().method.name),
         "parts": parts,
-        "predictor": described_predictor(encoder, representations),
-        "without": why_not_steered(encoder),
+        "predictor": shown,
+        "without": why_not_steered(predictor),
     }
 
 
-def described_predictor(encoder: Encoder, representations: Tensor) -> dict[str, Any] | None:
-    """Describes the predictor as the page computes it; None if the page cannot."""
-    steering = steering_of(encoder.predictor, representations) if encoder.predictor is not None else None
-    if steering is None:
-        return None
-    return {
-        "maps": pack_as_int16(steering.maps),
-        "embeddings": pack_as_int16(steering.embeddings),
-        "kept": round(steering.kept, 4),
-        "told": list(encoder.predictor.groups) if encoder.predictor else [],
-    }
-
-
-def why_not_steered(encoder: Encoder) -> str:
-    """Says why nothing can be steered; empty if something can."""
-    if encoder.predictor is None:
+def why_not_steered(predictor: EmbeddingPredictor | None) -> str:
+    """Says why the page cannot steer embeddings by a predictor for which ``steering_of`` returns None."""
+    if predictor is None:
         return "has no predictor: it was trained to ignore what turns one view into another"
-    if "rotation" not in encoder.predictor.groups:
+    if "rotation" not in predictor.groups:
         return "has a predictor that is not told rotations"
     return "has a predictor that is not linear in the embedding, which this page cannot compute"
 
 
 def steering_of(predictor: EmbeddingPredictor, representations: Tensor) -> Steering | None:
-    """Measures the maps of a predictor by its answers, in the basis of the embeddings.
-
-    Args:
-        predictor: Predictor on the CPU.
-        representations: Representations (views, dimension).
+    """Measures a CPU predictor by its answers to representations (views, dimension), in the basis of their embeddings.
 
     Returns:
         None if the predictor is not told rotations, or its prediction is not of the form of ``Steering``.
@@ -202,36 +188,29 @@ def principal_components(vectors: Tensor, count: int) -> Tensor:
 
 
 def sheets(pixels: np.ndarray) -> list[str]:
-    """Puts views into square WebP images of ``SHEET_COLUMNS`` columns, as ``data:`` URIs.
-
-    Args:
-        pixels: Images (views, height, width, 3) uint8.
-    """
-    tiles = [np.asarray(Image.fromarray(view).resize((TILE, TILE), Image.Resampling.BOX)) for view in pixels]
+    """Puts images (views, height, width, 3) uint8 into square WebP sheets of ``SHEET_COLUMNS`` columns, as ``data:`` URIs."""
     found = []
-    for start in range(0, len(tiles), SHEET_COLUMNS**2):
-        some = tiles[start : start + SHEET_COLUMNS**2]
-        rows = -(-len(some) // SHEET_COLUMNS)
-        sheet = np.zeros((rows * TILE, SHEET_COLUMNS * TILE, 3), dtype=np.uint8)
-        for number, tile in enumerate(some):
+    for start in range(0, len(pixels), SHEET_COLUMNS**2):
+        views = pixels[start : start + SHEET_COLUMNS**2]
+        rows = -(-len(views) // SHEET_COLUMNS)
+        sheet = Image.new("RGB", (SHEET_COLUMNS * TILE, rows * TILE))
+        for number, view in enumerate(views):
             row, column = divmod(number, SHEET_COLUMNS)
-            sheet[row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE] = tile
+            tile = Image.fromarray(view).resize((TILE, TILE), Image.Resampling.BOX)
+            sheet.paste(tile, (column * TILE, row * TILE))
         file = io.BytesIO()
-        Image.fromarray(sheet).save(file, "WEBP", quality=WEBP_QUALITY, method=6)
+        sheet.save(file, "WEBP", quality=82, method=6)
         found.append("data:image/webp;base64," + base64.b64encode(file.getvalue()).decode("ascii"))
     return found
 
 
-def pack_as_int16(array: np.ndarray) -> Mapping[str, Any]:
-    """Encodes numbers as 16-bit integers with one scale, little-endian in base64.
-
-    Args:
-        array: Array of finite numbers.
+def pack_as_int16(array: np.ndarray) -> dict[str, Any]:
+    """Encodes finite numbers as 16-bit integers with one scale, little-endian in base64.
 
     Returns:
         ``shape``, ``scale`` and ``data``; each number is its integer times the scale.
     """
-    scale = float(np.abs(array).max(initial=0)) / _LARGEST or 1.0
+    scale = float(np.abs(array).max(initial=0)) / np.iinfo(np.int16).max or 1.0
     integers = np.round(array / scale).astype("<i2")
     return {
         "shape": list(array.shape),

@@ -10,6 +10,7 @@ from iebench.report.contenders import Contender
 from iebench.report.published import (
     CLASSES,
     OBJECTS,
+    SETTINGS,
     VIEWS_PER_OBJECT,
     PublishedRow,
     RSquared,
@@ -79,14 +80,11 @@ class Standing:
     """One row of the leaderboard.
 
     Attributes:
-        title: Name of the method.
         is_ours: Whether the row was evaluated here.
         told: Groups of transformations that the predictor or head is told.
-        variant: Variant of the dataset.
-        settings: Values of ``backbone``, ``image_size``, ``epochs`` and ``batch_size``; None if not stated.
+        settings: Values of ``SETTINGS``; None if not stated.
         values: Scores by column key; those evaluated here have intervals.
         source: Title of a published row's source; empty for a row that was evaluated here.
-        note: Remark on the row.
     """
 
     title: str
@@ -105,7 +103,6 @@ class Leaderboard:
 
     Attributes:
         columns: Columns that at least one of the rows has.
-        standings: Rows of the leaderboard.
         notes: Sentences on how far each contender can be compared, and where settings differ.
         sources: Sentences on each source of published rows.
     """
@@ -135,13 +132,12 @@ def leaderboard(contenders: Sequence[Contender]) -> Leaderboard:
 
 def standing_of(contender: Contender) -> Standing:
     """Makes a row of a contender."""
-    subject = contender.subjects[0]
     values = {column.key: contender.summary(column.path) for column in COLUMNS}
     return Standing(
         contender.title,
         True,
         contender.groups,
-        subject.evaluation.test.variant,
+        contender.subjects[0].evaluation.test.variant,
         settings_of(contender),
         {key: value for key, value in values.items() if value is not None},
         "",
@@ -172,21 +168,11 @@ def published_standing(row: PublishedRow) -> Standing:
         False,
         row.told,
         row.variant,
-        settings_of_source(row.source),
+        row.source.model_dump(include=set(SETTINGS)),
         values,
         row.source.title,
         _note(row),
     )
-
-
-def settings_of_source(source: Source) -> dict[str, str | int | None]:
-    """Returns the settings that a source states."""
-    return {
-        "backbone": source.backbone,
-        "image_size": source.image_size,
-        "epochs": source.epochs,
-        "batch_size": source.batch_size,
-    }
 
 
 def comparability(contender: Contender, rows: Sequence[PublishedRow]) -> str:
@@ -195,12 +181,8 @@ def comparability(contender: Contender, rows: Sequence[PublishedRow]) -> str:
     test = evaluation.test
     if not rows:
         return f"nothing is published on this variant ({test.variant})."
-    is_official = (test.objects, test.classes, test.views_per_object) == (
-        OBJECTS["val"],
-        CLASSES,
-        VIEWS_PER_OBJECT,
-    )
-    if not is_official:
+    official = (OBJECTS["val"], CLASSES, VIEWS_PER_OBJECT)
+    if (test.objects, test.classes, test.views_per_object) != official:
         return (
             f"{test.objects:,} validation objects of {test.classes} classes with "
             f"{test.views_per_object} views are not 3DIEBench’s {OBJECTS['val']:,} of {CLASSES} with "
@@ -212,18 +194,18 @@ def comparability(contender: Contender, rows: Sequence[PublishedRow]) -> str:
         probes = [f"probes ({settings.protocol}, {settings.epochs} epochs)"]
     phrases = []
     for title, source in {row.source.title: row.source for row in rows}.items():
-        differing = [*probes, *differences(settings_of(contender), settings_of_source(source))]
+        differing = [*probes, *differences(settings_of(contender), source)]
         phrases.append(f"{', '.join(differing) or 'nothing that it states'} from {title}")
     return "differs in " + "; in ".join(phrases) + "."
 
 
-def differences(ours: Mapping[str, str | int | None], theirs: Mapping[str, str | int | None]) -> list[str]:
+def differences(ours: Mapping[str, str | int | None], source: Source) -> list[str]:
     """Lists, in words, the settings that both state and that differ."""
     found = []
-    for name, value in theirs.items():
-        mine = ours.get(name)
-        if value is not None and mine is not None and _plain(mine) != _plain(value):
-            found.append(f"{name.replace('_', ' ')} ({mine}, theirs {value})")
+    for name in SETTINGS:
+        mine, theirs = ours[name], getattr(source, name)
+        if mine is not None and theirs is not None and _plain(mine) != _plain(theirs):
+            found.append(f"{name.replace('_', ' ')} ({mine}, theirs {theirs})")
     return found
 
 

@@ -3,13 +3,14 @@
 import csv
 import io
 import json
+from itertools import groupby
 from typing import Any
 
 from iebench.evaluation.differences import SeedSummary
 from iebench.report.leaderboard import Column, Leaderboard, Standing
-from iebench.report.tables import MISSING
+from iebench.report.published import SETTINGS
+from iebench.report.tables import MISSING, text_with_interval
 
-SETTINGS = ("backbone", "image_size", "epochs", "batch_size")
 R2_NOTE = (
     "An R² stands in the column of its definition; only numbers of one column can be compared: a constant prediction "
     "scores 0.23 pooled (0.46 for a single view) and 0 per component on 3DIEBench."
@@ -26,7 +27,7 @@ def as_records(board: Leaderboard) -> list[dict[str, Any]]:
             "published": not standing.is_ours,
             "told": " ".join(standing.told),
             "variant": standing.variant,
-            **{name: standing.settings.get(name) for name in SETTINGS},
+            **{name: standing.settings[name] for name in SETTINGS},
             "seeds": max((value.number for value in standing.values.values()), default=1),
         }
         for column in board.columns:
@@ -63,45 +64,33 @@ def as_latex(board: Leaderboard) -> str:
         rf"\begin{{tabular}}{{ll{'r' * len(board.columns)}l}}",
         r"\toprule",
         " & ".join(_escaped(name) for name in head) + r" \\",
-        r"\midrule",
     ]
-    was_ours = True
-    for standing in board.standings:
-        if was_ours and not standing.is_ours:
-            lines.append(r"\midrule")
-        was_ours = standing.is_ours
-        cells = [_latex_cell(column, standing.values.get(column.key)) for column in board.columns]
-        words = [_escaped(standing.title), _escaped(", ".join(standing.told)) or "--"]
-        lines.append(" & ".join([*words, *cells, _escaped(standing.source) or "ours"]) + r" \\")
+    for _, standings in groupby(board.standings, key=lambda standing: standing.is_ours):
+        lines.append(r"\midrule")
+        for standing in standings:
+            cells = [_latex_cell(column, standing.values.get(column.key)) for column in board.columns]
+            words = [_escaped(standing.title), _escaped(", ".join(standing.told)) or "--"]
+            lines.append(" & ".join([*words, *cells, _escaped(standing.source) or "ours"]) + r" \\")
     notes = [f"% {_escaped(note)}" for note in (*board.notes, R2_NOTE, TOLD_NOTE, *board.sources)]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *notes])
 
 
 def as_text(board: Leaderboard) -> str:
     """Writes a table for a terminal, with its notes."""
-    titles = [_described(standing) for standing in board.standings]
-    width = max(len(title) for title in titles)
-    columns = [
-        [column.header, *(cell_text(column, standing.values.get(column.key)) for standing in board.standings)]
-        for column in board.columns
-    ]
-    widths = [max(map(len, cells)) for cells in columns]
+    rows = [["", *(column.header for column in board.columns), ""]]
+    for standing in board.standings:
+        cells = [_cell(column, standing.values.get(column.key)) for column in board.columns]
+        rows.append([_described(standing), *cells, standing.source])
+    width, *widths, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
     lines = []
-    for number, title in enumerate(["", *titles]):
-        cells = "  ".join(f"{cells[number]:>{size}}" for cells, size in zip(columns, widths, strict=True))
-        source = board.standings[number - 1].source if number else ""
-        lines.append(f"{title:<{width}}  {cells}  {source}".rstrip())
+    for title, *cells, source in rows:
+        numbers = "  ".join(f"{cell:>{size}}" for cell, size in zip(cells, widths, strict=True))
+        lines.append(f"{title:<{width}}  {numbers}  {source}".rstrip())
     return "\n".join([*lines, "", *board.notes, R2_NOTE, TOLD_NOTE, "", *board.sources])
 
 
-def cell_text(column: Column, value: SeedSummary | None) -> str:
-    """Formats a score with its interval; a dash if there is none."""
-    if value is None:
-        return MISSING
-    show = column.metric.show
-    if value.low is None or value.high is None:
-        return show(value.mean)
-    return f"{show(value.mean)} [{show(value.low)}, {show(value.high)}]"
+def _cell(column: Column, value: SeedSummary | None) -> str:
+    return MISSING if value is None else text_with_interval(column.metric, value.mean, value)
 
 
 def _described(standing: Standing) -> str:
@@ -122,13 +111,7 @@ def _latex_cell(column: Column, value: SeedSummary | None) -> str:
 
 def _escaped(text: str) -> str:
     """Escapes text for LaTeX."""
-    special = {
-        "\\": r"\textbackslash{}",
-        "²": "$^2$",
-        "–": "--",
-        "’": "'",
-        "~": r"\textasciitilde{}",
-        "^": r"\^{}",
-    }
-    special |= {character: f"\\{character}" for character in "&%$#_{}"}
-    return "".join(special.get(character, character) for character in text)
+    special: dict[str, str | int | None] = {character: f"\\{character}" for character in "&%$#_{}"}
+    special |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\^{}"}
+    special |= {"²": "$^2$", "–": "--", "’": "'"}
+    return text.translate(str.maketrans(special))

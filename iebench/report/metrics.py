@@ -8,7 +8,6 @@ from shards.errors import IebenchError
 
 
 def percent(value: float) -> str:
-    """Formats a share as a percentage."""
     return f"{value:.1%}"
 
 
@@ -18,7 +17,6 @@ def three_digits(value: float) -> str:
 
 
 def degrees(value: float) -> str:
-    """Formats an angle in degrees."""
     return f"{value:.1f}°"
 
 
@@ -41,8 +39,6 @@ class MetricFormat(NamedTuple):
 
     Attributes:
         name: Name of its row in tables.
-        show: Function that prints a value.
-        higher_is_better: Whether more is better.
         bounds: Least and greatest possible value, beyond which the interval over several seeds does not reach.
     """
 
@@ -94,10 +90,7 @@ _OF_LATENT = "r2_"
 
 
 def format_of(metric: str) -> MetricFormat:
-    """Returns the format of a metric.
-
-    Args:
-        metric: Name of the metric, such as ``top1``, or ``r2_`` with the name of a latent.
+    """Returns the format of a metric, such as ``top1``, or ``r2_`` with the name of a latent.
 
     Raises:
         IebenchError: The metric is unknown.

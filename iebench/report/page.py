@@ -12,16 +12,16 @@ from iebench import __version__
 from iebench.backbones.encoder import Encoder
 from iebench.report import wording
 from iebench.report.contenders import Contender, contenders_of, untrained_beside, untrained_of
-from iebench.report.key_figures import key_figures
 from iebench.report.leaderboard import Leaderboard, leaderboard
 from iebench.report.leaderboard_files import R2_NOTE, TOLD_NOTE
+from iebench.report.metrics import degrees, percent
 from iebench.report.plots import line_style, training_panels
 from iebench.report.sample import Sample, read_sample
 from iebench.report.showcase import build_showcase
 from iebench.report.showcase_pictures import ShowcasePictures, prepare_pictures
 from iebench.report.shown_views import larger_views
 from iebench.report.subjects import Subject, by_dataset, flatten, read_subjects
-from iebench.report.tables import Overview, Table, overview, results_table
+from iebench.report.tables import Overview, Table, key_figures, overview, results_table
 from iebench.report.tradeoff import TradeoffPanel, tradeoff_panels
 from iebench.training.run import Run, dataset_sha256
 from iebench.training.run_encoder import encoder_of_run
@@ -30,7 +30,6 @@ from shards.files import write_text
 from shards.mirror import dataset_folder
 from shards.schema import DatasetIndex, open_dataset
 
-TEMPLATE = "report.html.j2"
 LARGE = 128
 """Smallest height and width in pixels of views that are shown as they are."""
 VIEWS = 1000
@@ -49,7 +48,6 @@ class DatasetPart:
     Attributes:
         contenders: Trained networks and other encoders; runs that differ only in their seed are one.
         untrained: Untrained networks of the contenders.
-        overview: Key numbers, a row for each contender.
         table: Table of all numbers.
         standings: Contenders beside the published rows of the same variant.
         tradeoff: Plots of classification against rotation, of the contenders and the published rows.
@@ -58,7 +56,6 @@ class DatasetPart:
         pictures: Pictures; None if the dataset cannot be read.
     """
 
-    folder: Path
     subjects: list[Subject]
     contenders: list[Contender]
     untrained: list[Contender]
@@ -79,10 +76,6 @@ class DatasetPart:
     def titles(self) -> str:
         """Names of the contenders in words."""
         return wording.enumerate_words([contender.title for contender in self.contenders])
-
-    def untrained_beside(self, contender: Contender) -> Contender | None:
-        """Finds the untrained network of a contender; None if it has none."""
-        return untrained_beside(contender, self.untrained)
 
 
 def write_report(
@@ -110,12 +103,23 @@ def write_report(
         part.tradeoff = tradeoff_panels(part.standings.standings, colors, f"tradeoff{number}")
     runs = list({subject.run_title: subject for subject in subjects}.values())
     styles = {subject.run_title: line_style(number) for number, subject in enumerate(runs)}
-    page = _template().render(
+    environment = Environment(
+        loader=PackageLoader("iebench.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["minus"] = wording.minus
+    page = environment.get_template("report.html.j2").render(
         title=wording.page_title([contender for part in parts for contender in part.contenders]),
         runs=runs,
         parts=parts,
         words=wording,
+        percent=percent,
+        degrees=degrees,
         key_figures=key_figures,
+        untrained_beside=untrained_beside,
         r2_note=R2_NOTE,
         told_note=TOLD_NOTE,
         styles=styles,
@@ -125,7 +129,7 @@ def write_report(
         ),
         without_curve=[subject.run_title for subject in runs if subject.recipe and not subject.records],
         configuration=configuration(parts),
-        papers=papers(runs),
+        papers=list(dict.fromkeys(subject.paper for subject in runs if subject.paper)),
         explorer=explorer,
         version=__version__,
     )
@@ -138,20 +142,14 @@ def describe_dataset(folder: Path, subjects: list[Subject], enlarge: Enlarge | N
     contenders = contenders_of(subjects)
     untrained = untrained_of(contenders)
     everyone = [*contenders, *untrained]
-    part = DatasetPart(
-        folder,
-        subjects,
-        contenders,
-        untrained,
-        overview(everyone),
-        results_table(everyone),
-        leaderboard(contenders),
-    )
+    tables = overview(everyone), results_table(everyone)
+    part = DatasetPart(subjects, contenders, untrained, *tables, leaderboard(contenders))
     try:
         if not folder.is_dir():  # a mirror that was removed comes again
             folder = dataset_folder(part.location)
         index = open_dataset(folder)
-        sample = read_page_sample(folder, index)
+        each = min(VIEWS_OF_OBJECT, index.views_per_object)
+        sample = read_sample(folder, index, max(VIEWS, OBJECTS_OF_CLASS * len(index.classes) * each), each)
     except IebenchError as error:
         part.warnings.append(wording.missing_sentence(part.location, str(error) if folder.is_dir() else ""))
         return part
@@ -167,31 +165,14 @@ def describe_dataset(folder: Path, subjects: list[Subject], enlarge: Enlarge | N
         larger = larger_views(enlarge(sample, owners), wanted)
     part.pictures = prepare_pictures(showcase, larger)
     sha256 = dataset_sha256(folder)
-    part.warnings = [
-        wording.no_checkpoint_sentence([title for title, found in encoders.items() if not found])
-    ]
-    part.warnings += [wording.changed_sentence(subject, sha256) for subject in subjects]
-    part.warnings = [warning for warning in part.warnings if warning]
+    warnings = [wording.no_checkpoint_sentence([title for title, found in encoders.items() if not found])]
+    warnings += [wording.changed_sentence(subject, sha256) for subject in subjects]
+    part.warnings = [warning for warning in warnings if warning]
     return part
 
 
-def read_page_sample(folder: Path, index: DatasetIndex) -> Sample:
-    """Reads the views that networks see for the page.
-
-    Raises:
-        IebenchError: A shard cannot be read.
-    """
-    each = min(VIEWS_OF_OBJECT, index.views_per_object)
-    most = max(VIEWS, OBJECTS_OF_CLASS * len(index.classes) * each)
-    return read_sample(folder, index, most, each)
-
-
 def shown_encoders(contenders: Sequence[Contender], index: DatasetIndex) -> dict[str, Encoder | None]:
-    """Loads the networks of the first runs that were trained here, by title; None if the checkpoint is gone.
-
-    Raises:
-        IebenchError: A checkpoint cannot be read.
-    """
+    """Loads the networks of the first runs that were trained here, by title; None if the checkpoint is gone."""
     found: dict[str, Encoder | None] = {}
     for contender in contenders[: wording.MANY]:
         subject = contender.subjects[0]
@@ -202,17 +183,8 @@ def shown_encoders(contenders: Sequence[Contender], index: DatasetIndex) -> dict
     return found
 
 
-def papers(subjects: Sequence[Subject]) -> list[str]:
-    """Lists the papers of the runs' methods, each once."""
-    found = (subject.recipe.get("about", {}).get("paper", "") for subject in subjects)
-    return list(dict.fromkeys(paper for paper in found if paper))
-
-
 def configuration(parts: Sequence[DatasetPart]) -> list[tuple[str, list[str], bool]]:
-    """Lists every setting: its name, its value for each run, and whether the values differ.
-
-    The values are in the order of the runs in ``parts``.
-    """
+    """Lists every setting: its name, its value for each subject of ``parts`` in order, and whether the values differ."""
     flat = []
     for part in parts:
         settings = (
@@ -229,15 +201,3 @@ def configuration(parts: Sequence[DatasetPart]) -> list[tuple[str, list[str], bo
 
 def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _template() -> Any:
-    environment = Environment(
-        loader=PackageLoader("iebench.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["minus"] = wording.minus
-    return environment.get_template(TEMPLATE)

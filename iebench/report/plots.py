@@ -48,7 +48,6 @@ SETTINGS: dict[Any, Any] = {
     "font.size": 9,
     "axes.formatter.useoffset": False,
 }
-NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,6 @@ class Panel:
 
     Attributes:
         key: Name of the quantity in ``metrics.jsonl``.
-        title: Name of the quantity in words.
         description: Description of the curves in words, for those who cannot see them.
         svg: Markup to put into a page as it is.
     """
@@ -150,14 +148,13 @@ def _draw(name: str, lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
         axes.set_facecolor("none")
         for number, (epochs, values) in enumerate(lines):
             style = line_style(number)
-            marker = "o" if epochs.size < 5 else ""
             axes.plot(
                 epochs,
                 values,
                 color=style.placeholder,
                 linestyle=(0, style.dashes) if style.dashes else "solid",
                 linewidth=1.5,
-                marker=marker,
+                marker="o" if epochs.size < 5 else "",
                 markersize=3.5,
             )
         axes.set_xlabel("epoch", color=INK)
@@ -168,13 +165,15 @@ def _draw(name: str, lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
         for side in ("top", "right", "left"):
             axes.spines[side].set_visible(False)
         axes.spines["bottom"].set_color(GRID)
-        stream = io.StringIO()
-        figure.savefig(stream, format="svg", metadata=NO_METADATA)
-    return for_page(stream.getvalue(), name, map(line_style, range(len(lines))))
+        return svg_for_page(figure, name, map(line_style, range(len(lines))))
 
 
-def for_page(document: str, name: str, styles: Iterable[LineStyle]) -> str:
-    """Cuts a document down to its ``svg`` element, without size, font or style sheet, and fits ids and colors to the page."""
+def svg_for_page(figure: Figure, name: str, styles: Iterable[LineStyle]) -> str:
+    """Writes a figure as one ``svg`` element, without size, font or style sheet, and fits ids and colors to the page."""
+    stream = io.StringIO()
+    no_metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    figure.savefig(stream, format="svg", metadata=no_metadata)
+    document = stream.getvalue()
     svg = document[document.index("<svg") :]
     svg = re.sub(r"<svg [^>]*?(viewBox=\"[^\"]*\")[^>]*>", r'<svg \1 aria-hidden="true">', svg, count=1)
     svg = re.sub(r"<style.*?</style>|font-family: [^;]*; ", "", svg, flags=re.DOTALL)

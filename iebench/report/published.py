@@ -1,8 +1,6 @@
 """Reads published results on 3DIEBench and its variants from ``published.toml``."""
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Literal
@@ -15,6 +13,8 @@ Variant = Literal["3diebench", "translated", "ood"]
 OBJECTS = {"train": 41_920, "val": 10_552}
 VIEWS_PER_OBJECT = 50
 CLASSES = 55
+SETTINGS = ("backbone", "image_size", "epochs", "batch_size")
+"""Settings of training by which evaluated runs are compared with a source."""
 
 
 class _Section(BaseModel):
@@ -33,56 +33,34 @@ class Source(_Section):
     batch_size: int | None = None
 
 
-class _RowContent(_Section):
-    source: str
-    method: str
-    variant: Variant = "3diebench"
-    told: list[str] = []
-    r2: RSquared | None = None
-    note: str = ""
-    scores: dict[str, float] = Field(min_length=1)
-
-
-class _Content(_Section):
-    sources: dict[str, Source]
-    rows: list[_RowContent]
-
-
-@dataclass(frozen=True)
-class PublishedRow:
+class PublishedRow(_Section):
     """One method's published scores.
 
     Attributes:
         method: Name that the method's authors use.
         variant: Variant of the dataset on which it was evaluated.
         told: Groups of transformations that the predictor or head is told; empty for an invariant method.
-        r2: Definition of R² of the scores.
         scores: Shares in [0, 1] by name: ``top1``, ``rotation_r2``, ``pose_r2`` (of a single view), ``color_r2``,
             ``translation_*_r2``, ``mrr``, ``h@1``, ``h@5``.
-        source: Source of the row.
-        note: Remark on the row.
     """
 
     method: str
-    variant: Variant
-    told: tuple[str, ...]
+    variant: Variant = "3diebench"
+    told: tuple[str, ...] = Field(default=(), strict=False)
     r2: RSquared
-    scores: Mapping[str, float]
+    scores: dict[str, float] = Field(min_length=1)
     source: Source
-    note: str
+    note: str = ""
 
 
 @cache
 def published_rows() -> tuple[PublishedRow, ...]:
-    """Reads all published rows, in the order of the file."""
-    text = resources.files("iebench.report").joinpath("published.toml").read_text(encoding="utf-8")
-    content = _Content.model_validate(tomllib.loads(text))
-    rows = []
-    for row in content.rows:
-        source = content.sources[row.source]
-        rows.append(
-            PublishedRow(
-                row.method, row.variant, tuple(row.told), row.r2 or source.r2, row.scores, source, row.note
-            )
-        )
-    return tuple(rows)
+    """Reads all published rows, in the order of the file; a row has its source's definition of R² unless it has its own."""
+    content = tomllib.loads(
+        resources.files("iebench.report").joinpath("published.toml").read_text(encoding="utf-8")
+    )
+    sources = {name: Source(**source) for name, source in content["sources"].items()}
+    rows = [
+        {"r2": sources[row["source"]].r2, **row, "source": sources[row["source"]]} for row in content["rows"]
+    ]
+    return tuple(PublishedRow(**row) for row in rows)

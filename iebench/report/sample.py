@@ -17,18 +17,11 @@ from shards.reader import View, read_views
 from shards.schema import DatasetIndex
 
 NEIGHBORS = 5
-_BATCH = 128
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Whole objects of the validation split, class by class, all with the same number of views.
-
-    Attributes:
-        index: Index of the dataset.
-        views: Views in order, object by object.
-        views_per_object: Number of views of each object.
-    """
+    """Whole objects of the validation split, class by class, all with the same number of views."""
 
     index: DatasetIndex
     views: list[View]
@@ -64,8 +57,7 @@ class Sample:
     @property
     def has_poses(self) -> bool:
         """Whether views have a known rotation; photographs have none."""
-        names = [latent.name for latent in self.index.latents]
-        return set(LATENTS["rotation"]) <= set(names)
+        return set(LATENTS["rotation"]) <= {latent.name for latent in self.index.latents}
 
     @cached_property
     def poses(self) -> Tensor:
@@ -88,11 +80,7 @@ class Sample:
         return next(found, f"class {label}")
 
     def features(self, representations: Tensor) -> Features:
-        """Returns representations of the views in the form that evaluations take.
-
-        Args:
-            representations: Representations (views of all objects, dimension).
-        """
+        """Returns representations (views of all objects, dimension) in the form that evaluations take."""
         by_object = representations.unflatten(0, (self.objects, self.views_per_object))
         return Features(by_object, self.latents, self.labels, self.names)
 
@@ -100,11 +88,7 @@ class Sample:
 def read_sample(folder: Path, index: DatasetIndex, most: int, views_each: int | None = None) -> Sample:
     """Reads the first validation objects of each class, as many of each as there is room for.
 
-    Args:
-        folder: Folder of the dataset.
-        index: Index of the dataset.
-        most: Largest number of views; at least one object is taken.
-        views_each: Number of first views of each object to take; by default all.
+    There are at most ``most`` views, but at least one object, and of each object the first ``views_each`` or all views.
 
     Raises:
         UsageError: There are no validation views.
@@ -133,7 +117,7 @@ def read_sample(folder: Path, index: DatasetIndex, most: int, views_each: int | 
 @torch.inference_mode()
 def represent(encoder: Encoder, images: Tensor) -> Tensor:
     """Computes representations (views, dimension) float32 of images (views, 3, height, width) uint8."""
-    return torch.cat([encoder(batch) for batch in images.split(_BATCH)])
+    return torch.cat([encoder(batch) for batch in images.split(128)])
 
 
 def nearest_of_others(vectors: Tensor, owners: Tensor) -> Tensor:

@@ -1,13 +1,9 @@
-"""Chooses what a page shows in pictures: retrieval by predictors, and neighbors by part of the representation.
-
-All of it is of one sample of validation views. Which questions are shown is decided by rules, which the page states.
-"""
+"""Chooses what a page shows in pictures, by rules that it states: retrieval by predictors, and neighbors by part."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +13,7 @@ from iebench.evaluation.predictor_scores import PredictorSpace, predictor_tasks_
 from iebench.report.sample import Sample, angles_between, nearest_of_others, represent, spread
 
 Why = Literal["typical", "best", "worst"]
+_Asked = tuple[float, float, int, int]  # rank, turn, object, view
 
 EXTREMES = 3
 """Number of best questions that are shown, and of worst ones."""
@@ -26,13 +23,7 @@ QUERIES = 4
 
 @dataclass(frozen=True)
 class Question:
-    """A retrieval question: from the first view of an object to another of its views.
-
-    Attributes:
-        owner: Number of the object in the sample.
-        target: Number of the view among those of the object.
-        why: Rule by which the question is shown.
-    """
+    """A retrieval question: from the first view of object ``owner`` to its view ``target``, and why it is shown."""
 
     owner: int
     target: int
@@ -44,7 +35,6 @@ class Ranking:
     """A predictor's ranking of the views of each object.
 
     Attributes:
-        title: Name of the run.
         groups: Groups of transformations that the predictor is told.
         ranks: Rank (objects, views) float64 of each view as the target; 1 is best.
         ranked: First views (objects, views, first) int64 of each ranking.
@@ -61,8 +51,6 @@ class Neighborhood:
     """The nearest views of other objects by one part of a representation.
 
     Attributes:
-        title: Name of the run.
-        part: Name of the part.
         nearest: Rows (views, neighbors) int64 of the sample.
         same_class: Share of the neighbors that are of the view's class; chance is that of a random view.
         angle: Mean angle to the neighbors' poses in degrees; chance is that of a random view. None without poses.
@@ -80,7 +68,6 @@ class Showcase:
     """Everything that is shown in pictures.
 
     Attributes:
-        sample: Sample of views.
         rankings: Rankings, one for each run that has a predictor.
         questions: Questions to show, chosen by the first ranking.
         neighborhoods: Neighborhoods of each run in order, and of its parts.
@@ -106,16 +93,14 @@ class Showcase:
 def build_showcase(sample: Sample, encoders: Sequence[tuple[str, Encoder]]) -> Showcase:
     """Passes the sample through every encoder and chooses what is shown.
 
-    Args:
-        sample: Sample of views.
-        encoders: Encoders by their titles; the first that has a predictor decides which questions are shown.
+    The first encoder that has a predictor decides which questions are shown.
     """
     images = sample.images()
     rankings, neighborhoods = [], []
     for title, encoder in encoders:
         representations = represent(encoder, images)
-        found = rank_sample(title, encoder, sample, representations)
-        rankings += [found] if found else []
+        if ranking := rank_sample(title, encoder, sample, representations):
+            rankings.append(ranking)
         names = [name for name in encoder.parts if name != ALL] or [ALL]
         for name in names if sample.objects > 1 else ():
             start, stop = encoder.parts[name]
@@ -125,14 +110,7 @@ def build_showcase(sample: Sample, encoders: Sequence[tuple[str, Encoder]]) -> S
 
 
 def rank_sample(title: str, encoder: Encoder, sample: Sample, representations: Tensor) -> Ranking | None:
-    """Ranks the views of each object as an evaluation does; None without a predictor that can be asked.
-
-    Args:
-        title: Name of the run.
-        encoder: Encoder of the run.
-        sample: Sample of views.
-        representations: Representations (views, dimension).
-    """
+    """Ranks the views of each object as an evaluation does; None without a predictor that can be asked."""
     predictor = encoder.predictor
     names = [latent.name for latent in sample.index.latents]
     if predictor is None or sample.views_per_object < 2:
@@ -148,11 +126,8 @@ def choose_questions(ranks: Tensor, sample: Sample) -> list[Question]:
     """Chooses the best and the worst questions, and the one in the middle of each class.
 
     The best have the lowest rank and, among equals, the largest turn; the worst the highest rank and the smallest
-    turn. Both are of different classes. Of each class the question of median rank is typical.
-
-    Args:
-        ranks: Ranks (objects, views) of the targets; questions start at the first view of each object.
-        sample: Sample of views.
+    turn. Both are of different classes. Of each class the question of median rank is typical. Questions start at the
+    first view of each object; the ranks (objects, views) are those of the targets.
     """
     poses = sample.poses.unflatten(0, ranks.shape)
     turns = angles_between(poses[:, :1], poses)
@@ -181,14 +156,7 @@ def choose_queries(sample: Sample) -> list[int]:
 
 
 def neighborhood(title: str, part: str, sample: Sample, vectors: Tensor) -> Neighborhood:
-    """Finds the neighbors of every view by one part, and measures how alike they are.
-
-    Args:
-        title: Name of the run.
-        part: Name of the part.
-        sample: Sample of views.
-        vectors: Columns (views, width of the part) of the representations.
-    """
+    """Finds the neighbors of every view by the columns (views, width) of one part, and measures how alike they are."""
     nearest = nearest_of_others(vectors, sample.owners)
     labels = sample.labels[sample.owners]
     is_same = (labels[nearest] == labels[:, None]).double()
@@ -205,14 +173,12 @@ def neighborhood(title: str, part: str, sample: Sample, vectors: Tensor) -> Neig
 def _estimate(values: Tensor, sample: Sample, chance: float) -> Estimate:
     """Computes the mean of values (views, neighbors), with its interval over objects."""
     by_object = values.mean(dim=1).unflatten(0, (sample.objects, sample.views_per_object))
-    return PerObject.mean_of(np.asarray(by_object), chance).estimate()
+    return PerObject.mean_of(by_object.numpy(), chance).estimate()
 
 
-def _of_different_classes(
-    asked: Sequence[tuple[float, float, int, int]], labels: Sequence[int]
-) -> list[tuple[float, float, int, int]]:
+def _of_different_classes(asked: Sequence[_Asked], labels: Sequence[int]) -> list[_Asked]:
     """Keeps the first question of each class, as many as are shown."""
-    found: dict[int, tuple[float, float, int, int]] = {}
+    found: dict[int, _Asked] = {}
     for item in asked:
         found.setdefault(labels[item[2]], item)
     return list(found.values())[:EXTREMES]

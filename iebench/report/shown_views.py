@@ -46,11 +46,7 @@ class ShownView:
 
 
 def larger_views(folder: Path, wanted: Sequence[View]) -> dict[ViewName, View]:
-    """Reads views from a dataset of the same objects that was rendered at a larger size.
-
-    Args:
-        folder: Folder of the dataset with larger views.
-        wanted: Views to find; those that the dataset lacks are left out.
+    """Reads the wanted views from a dataset of the same objects that was rendered larger; those that it lacks are left out.
 
     Raises:
         UsageError: A view of the same name has other latents there.
@@ -103,12 +99,12 @@ def picture(view: View, index: DatasetIndex, class_name: str) -> ShownView:
 
 def _latents_in_words(values: Mapping[str, float]) -> str:
     angles = ", ".join(f"{math.degrees(values[name]):.0f}" for name in LATENTS["rotation"])
-    words = [f"rotated by {angles} degrees about x, y, z"]
-    words.append(f"floor hue {360 * values['floor_hue']:.0f}°, light hue {360 * values['light_hue']:.0f}°")
-    words.append(
-        f"light {math.degrees(values['light_theta']):.0f}° from the vertical at azimuth "
-        f"{math.degrees(values['light_phi']):.0f}°"
-    )
+    theta, phi = math.degrees(values["light_theta"]), math.degrees(values["light_phi"])
+    words = [
+        f"rotated by {angles} degrees about x, y, z",
+        f"floor hue {360 * values['floor_hue']:.0f}°, light hue {360 * values['light_hue']:.0f}°",
+        f"light {theta:.0f}° from the vertical at azimuth {phi:.0f}°",
+    ]
     if "translation_x" in values:
         words.append("moved by " + ", ".join(f"{values[f'translation_{axis}']:.2f}" for axis in "xyz"))
     return "; ".join(words)
@@ -120,10 +116,8 @@ def rotation_in_words(first: View, second: View, index: DatasetIndex) -> tuple[s
     Returns:
         The angle, and the axis in the object's own coordinates; no axis if the angle is 0.
     """
-    columns = index.latent_index(LATENTS["rotation"])
     before, after = (
-        torch.tensor([[view.metadata.latents[column] for column in columns]], dtype=torch.float64)
-        for view in (first, second)
+        torch.tensor([_latents(view, index, "rotation")], dtype=torch.float64) for view in (first, second)
     )
     *vector, real = relative_rotation(before, after)[0].tolist()
     length = math.hypot(*vector)
@@ -136,24 +130,22 @@ def rotation_in_words(first: View, second: View, index: DatasetIndex) -> tuple[s
 
 def changes_in_words(first: View, second: View, index: DatasetIndex, groups: Sequence[str]) -> str:
     """Describes the changes besides rotation from one view to another, as far as a predictor is told them."""
-    words = []
     others: tuple[Group, ...] = ("color", "light", "translation")
-    for group in others:
-        if group in groups:
-            columns = index.latent_index(LATENTS[group])
-            before, after = (
-                [view.metadata.latents[column] for column in columns] for view in (first, second)
-            )
-            words.append(_change_in_words(group, before, after))
-    return "; ".join(words)
+    return "; ".join(
+        _change_in_words(group, _latents(first, index, group), _latents(second, index, group))
+        for group in others
+        if group in groups
+    )
+
+
+def _latents(view: View, index: DatasetIndex, group: Group) -> list[float]:
+    return [view.metadata.latents[column] for column in index.latent_index(LATENTS[group])]
 
 
 def _change_in_words(group: Group, before: Sequence[float], after: Sequence[float]) -> str:
     if group == "light":
-        directions = (
-            f"{math.degrees(theta):.0f}°/{math.degrees(phi):.0f}°" for theta, phi in (before, after)
-        )
-        return f"light from {' to '.join(directions)} (from the vertical/azimuth)"
+        old, new = (f"{math.degrees(theta):.0f}°/{math.degrees(phi):.0f}°" for theta, phi in (before, after))
+        return f"light from {old} to {new} (from the vertical/azimuth)"
     differences = [later - earlier for earlier, later in zip(before, after, strict=True)]
     if group == "color":
         floor, light = differences

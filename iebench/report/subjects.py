@@ -1,5 +1,6 @@
 """Reads the runs of a report, and gives them distinct titles."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,12 +21,12 @@ from shards.schema import INDEX_NAME
 class Subject:
     """One evaluation of one run, or of another encoder, with all that the report reads of it.
 
+    Of an encoder that was not trained here, the configuration and what is read from it is empty.
+
     Attributes:
         title: Shortest name that is unique on the dataset.
         run_title: Shortest name that is unique among the folders.
         folder: Folder of the run, or of the encoder's evaluations.
-        config: Configuration of the run; empty for an encoder that was not trained here.
-        evaluation: Results of the evaluation.
         per_object: Contributions of objects to each score; empty if they are not stored.
         records: Logged steps of the run.
     """
@@ -39,18 +40,18 @@ class Subject:
     records: list[dict[str, Any]]
 
     @property
-    def data(self) -> Path:
-        """Folder of the evaluated dataset; for an address, that of its mirror."""
-        return folder_at(self.evaluation.test.location)
-
-    @property
     def recipe(self) -> dict[str, Any]:
-        """Recipe of the run; empty for an encoder that was not trained here."""
+        """Recipe of the run."""
         return self.config.get("recipe", {})
 
     @property
+    def paper(self) -> str:
+        """Paper of the run's recipe; empty if none is named."""
+        return self.recipe.get("about", {}).get("paper", "")
+
+    @property
     def seed(self) -> int | None:
-        """Seed of the training; None for an encoder that was not trained here."""
+        """Seed of the training."""
         return self.recipe.get("training", {}).get("seed")
 
     @property
@@ -68,7 +69,7 @@ class Subject:
 
     @property
     def term_names(self) -> Mapping[str, str]:
-        """Words for the terms of the method's loss; empty for an encoder that was not trained here."""
+        """Words for the terms of the method's loss; empty if the method is not installed."""
         method = _method_called(self.recipe["method"]["name"]) if self.recipe else None
         return method.term_names if method else {}
 
@@ -99,12 +100,14 @@ def read_subjects(folders: Sequence[Path]) -> list[Subject]:
         UsageError: No folder is given, one has not been evaluated, or its recipe is of another version.
         IebenchError: A file cannot be read.
     """
-    unique = list({folder.resolve(): folder for folder in folders}.items())
+    unique = {folder.resolve(): folder for folder in folders}
     if not unique:
         raise UsageError("a report needs at least one run")
-    titles = distinct_titles([resolved for resolved, _ in unique])
+    titles = distinct_titles(list(unique))
     return [
-        subject for title, (_, folder) in zip(titles, unique, strict=True) for subject in _read(title, folder)
+        subject
+        for title, folder in zip(titles, unique.values(), strict=True)
+        for subject in _read(title, folder)
     ]
 
 
@@ -122,9 +125,9 @@ def by_dataset(subjects: Sequence[Subject]) -> dict[Path, list[Subject]]:
     folders: dict[str, Path] = {}
     groups: dict[Path, list[Subject]] = {}
     for subject in subjects:
-        is_there = (subject.data / INDEX_NAME).is_file()
-        identity = dataset_sha256(subject.data) if is_there else str(subject.data)
-        groups.setdefault(folders.setdefault(identity, subject.data), []).append(subject)
+        folder = folder_at(subject.evaluation.test.location)
+        identity = dataset_sha256(folder) if (folder / INDEX_NAME).is_file() else str(folder)
+        groups.setdefault(folders.setdefault(identity, folder), []).append(subject)
     return groups
 
 
@@ -143,12 +146,11 @@ def _read(title: str, folder: Path) -> list[Subject]:
     config: dict[str, Any] = {}
     if run.config_path.is_file():
         config = {**run.read_config(), "recipe": run.recipe().model_dump(mode="json")}
-    checksums = [evaluation.test.sha256 for evaluation in evaluations]
     records = read_metrics(run.metrics_path) if run.metrics_path.is_file() else []
+    datasets = Counter(evaluation.test.sha256 for evaluation in evaluations)
     subjects = []
     for evaluation in evaluations:
-        is_alone = checksums.count(evaluation.test.sha256) == 1
-        name = title if is_alone else f"{title} · {evaluation.name}"
+        name = title if datasets[evaluation.test.sha256] == 1 else f"{title} · {evaluation.name}"
         per_object = EvaluationFile(folder, evaluation.name).per_object()
         subjects.append(Subject(name, title, folder, config, evaluation, per_object, records))
     return subjects

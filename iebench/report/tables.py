@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from iebench.backbones.encoder import ALL
-from iebench.evaluation.differences import SeedSummary
+from iebench.evaluation.differences import Difference, SeedSummary
 from iebench.evaluation.intervals import Estimate
 from iebench.evaluation.results import TRAINED, Evaluation, ScoreKey
 from iebench.report.contenders import PREDICTOR_TASKS, Contender
@@ -14,7 +14,6 @@ from iebench.report.metrics import METRICS, format_of
 MISSING = "–"
 VAL = "val-val"
 """Queries and gallery of retrieval: validation views among the views of their object, or among all for PRE."""
-
 
 HEADINGS = {
     "classification": "Classification, linear",
@@ -51,26 +50,13 @@ _PART_NAMES = {
 
 @dataclass(frozen=True)
 class Metric:
-    """One quantity, with its path in evaluations and its format.
-
-    Attributes:
-        path: Task, part and metric of the score.
-        heading: Heading of its rows.
-        name: Name of the row.
-        show: Function that formats a value.
-        higher_is_better: Whether more is better.
-    """
+    """One quantity, with its path in evaluations, the heading and name of its row, and its format."""
 
     path: ScoreKey
     heading: str
     name: str
     show: Callable[[float], str]
     higher_is_better: bool
-
-    @property
-    def depends_on_groups(self) -> bool:
-        """Whether only predictors that are told the same groups can be compared by it."""
-        return self.path.task in PREDICTOR_TASKS
 
 
 def metric_at(path: ScoreKey) -> Metric:
@@ -83,24 +69,15 @@ def metric_at(path: ScoreKey) -> Metric:
     return Metric(path, HEADINGS.get(task, task), name, found.show, found.higher_is_better)
 
 
-def metrics_of(contenders: Sequence[Contender]) -> list[Metric]:
-    """Lists every quantity that at least one contender has, in the order of the tables."""
-    return [metric_at(path) for path in in_order(path for item in contenders for path in item.paths)]
-
-
 def in_order(paths: Iterable[ScoreKey]) -> list[ScoreKey]:
     """Sorts paths by task, metric and part as the tables show them, each once and unknown ones last."""
-    tasks, kinds = list(HEADINGS), list(METRICS)
+    orders = [{name: number for number, name in enumerate(known)} for known in (HEADINGS, _PARTS, METRICS)]
 
-    def rank(known: Sequence[str], item: str) -> int:
-        return known.index(item) if item in known else len(known)
+    def rank(path: ScoreKey) -> tuple[int, int, int]:
+        task, part, metric = (order.get(name, len(order)) for order, name in zip(orders, path, strict=True))
+        return (task, part, metric) if path.task == "retrieval" else (task, metric, part)
 
-    unique = list(dict.fromkeys(paths))
-    by_part = sorted(unique, key=lambda path: (rank(kinds, path[2]), rank(_PARTS, path[1])))
-    retrieval = sorted(unique, key=lambda path: (rank(_PARTS, path[1]), rank(kinds, path[2])))
-    ordered = [path for path in by_part if path[0] != "retrieval"]
-    ordered += [path for path in retrieval if path[0] == "retrieval"]
-    return sorted(ordered, key=lambda path: rank(tasks, path[0]))
+    return sorted(dict.fromkeys(paths), key=rank)
 
 
 @dataclass(frozen=True)
@@ -145,9 +122,10 @@ class Table:
 
 def results_table(contenders: Sequence[Contender]) -> Table:
     """Makes the table of everything that was measured."""
+    paths = in_order(path for contender in contenders for path in contender.paths)
     return Table(
         tuple(contender.title for contender in contenders),
-        tuple(row_of(metric, contenders) for metric in metrics_of(contenders)),
+        tuple(row_of(metric_at(path), contenders) for path in paths),
     )
 
 
@@ -165,11 +143,16 @@ def row_of(metric: Metric, contenders: Sequence[Contender]) -> Row:
     return Row(metric, cells, "" if chance is None else metric.show(chance))
 
 
-def interval_text(metric: Metric, summary: SeedSummary) -> str:
+def interval_text(metric: Metric, score: SeedSummary | Estimate | Difference) -> str:
     """Formats the interval in brackets; empty if there is none."""
-    if summary.low is None or summary.high is None:
+    if score.low is None or score.high is None:
         return ""
-    return f"[{metric.show(summary.low)}, {metric.show(summary.high)}]"
+    return f"[{metric.show(score.low)}, {metric.show(score.high)}]"
+
+
+def text_with_interval(metric: Metric, value: float, score: SeedSummary | Estimate | Difference) -> str:
+    """Formats the value of a score, followed by its interval if there is one."""
+    return f"{metric.show(value)} {interval_text(metric, score)}".rstrip()
 
 
 def spread_text(metric: Metric, summary: SeedSummary) -> str:
@@ -184,24 +167,24 @@ def best_of(
 
     Predictors that are told different groups are not compared. If no contender is told apart, none is best.
     """
-    found: set[int] = set()
-    fields: dict[tuple[str, ...], list[int]] = {}
+    fields: dict[tuple[str, ...], dict[int, SeedSummary]] = {}
     for number, (contender, summary) in enumerate(zip(contenders, summaries, strict=True)):
         if summary is not None:
-            fields.setdefault(contender.groups if metric.depends_on_groups else (), []).append(number)
-    for numbers in fields.values():
-        known = {number: item for number in numbers if (item := summaries[number]) is not None}
-        sign = 1 if metric.higher_is_better else -1
-        first = max(numbers, key=lambda number: sign * known[number].mean)
+            told = contender.groups if metric.path.task in PREDICTOR_TASKS else ()
+            fields.setdefault(told, {})[number] = summary
+    sign = 1 if metric.higher_is_better else -1
+    best: set[int] = set()
+    for known in fields.values():
+        first = max(known, key=lambda number: sign * known[number].mean)
         worse = {
             number
-            for number in numbers
+            for number in known
             if number != first
             and is_told_apart(contenders[first], contenders[number], metric, known[first], known[number])
         }
         if worse:
-            found |= set(numbers) - worse
-    return found
+            best |= known.keys() - worse
+    return best
 
 
 def is_told_apart(
@@ -219,34 +202,21 @@ def is_told_apart(
     return one.low > other.high or other.low > one.high
 
 
-@dataclass(frozen=True)
-class KeyNumber:
-    """A column of the overview, about the whole representation, so that all methods are probed alike."""
-
-    header: str
-    path: ScoreKey
-
-    @property
-    def metric(self) -> Metric:
-        """The quantity of the column."""
-        return metric_at(self.path)
-
-
-KEY_NUMBERS = (
-    KeyNumber("top-1", ScoreKey("classification", ALL, "top1")),
-    KeyNumber("rotation R²", ScoreKey("rotation", ALL, "r2")),
-    KeyNumber("per component", ScoreKey("rotation", ALL, "r2_per_component")),
-    KeyNumber("pose R²", ScoreKey("pose", ALL, "r2")),
-    KeyNumber("color R²", ScoreKey("color", ALL, "r2")),
-    KeyNumber("MRR", ScoreKey("retrieval", VAL, "mrr")),
-    KeyNumber("PRE ↓", ScoreKey("retrieval", VAL, "pre")),
-)
-"""The columns of the overview, which compare methods at a glance."""
+KEY_NUMBERS = {
+    "top-1": ScoreKey("classification", ALL, "top1"),
+    "rotation R²": ScoreKey("rotation", ALL, "r2"),
+    "per component": ScoreKey("rotation", ALL, "r2_per_component"),
+    "pose R²": ScoreKey("pose", ALL, "r2"),
+    "color R²": ScoreKey("color", ALL, "r2"),
+    "MRR": ScoreKey("retrieval", VAL, "mrr"),
+    "PRE ↓": ScoreKey("retrieval", VAL, "pre"),
+}
+"""The columns of the overview, about the whole representation, so that all methods are probed alike."""
 
 
 @dataclass(frozen=True)
 class Overview:
-    """A table with contenders as rows and key numbers as columns; the last row has the chance levels.
+    """A table with contenders as rows and key numbers as columns.
 
     Attributes:
         headers: Headers of the columns.
@@ -264,9 +234,9 @@ class Overview:
 def overview(contenders: Sequence[Contender]) -> Overview:
     """Makes the overview, with the key numbers that at least one contender has."""
     rows = {
-        key.header: row_of(key.metric, contenders)
-        for key in KEY_NUMBERS
-        if any(key.path in contender.paths for contender in contenders)
+        header: row_of(metric_at(path), contenders)
+        for header, path in KEY_NUMBERS.items()
+        if any(path in contender.paths for contender in contenders)
     }
     return Overview(
         tuple(rows),
@@ -277,6 +247,41 @@ def overview(contenders: Sequence[Contender]) -> Overview:
         ),
         tuple(row.chance for row in rows.values()),
     )
+
+
+_KEY_FIGURES = (
+    ("Linear top-1", "whole representation", ScoreKey("classification", ALL, "top1")),
+    ("Rotation R²", "equivariant part", ScoreKey("rotation", "equivariant", "r2")),
+    ("Rotation R²", "whole representation", ScoreKey("rotation", ALL, "r2")),
+    ("Retrieval MRR", "steered by the predictor", ScoreKey("retrieval", VAL, "mrr")),
+    ("PRE", "lower is better", ScoreKey("retrieval", VAL, "pre")),
+)
+
+
+@dataclass(frozen=True)
+class KeyFigure:
+    """One printed number at the head of a page about one run, with the numbers to compare it with."""
+
+    name: str
+    detail: str
+    value: str
+    interval: str
+    untrained: str
+    chance: str
+
+
+def key_figures(contender: Contender, untrained: Contender | None) -> list[KeyFigure]:
+    """Chooses at most four of the run's numbers for the head of the page."""
+    figures: dict[str, KeyFigure] = {}
+    for name, detail, path in _KEY_FIGURES:
+        metric, summary = metric_at(path), contender.summary(path)
+        before = untrained.summary(path) if untrained else None
+        if summary and name not in figures:
+            value, interval = metric.show(summary.mean), interval_text(metric, summary)
+            chance = "" if summary.chance is None else metric.show(summary.chance)
+            was = metric.show(before.mean) if before else ""
+            figures[name] = KeyFigure(name, detail, value, interval, was, chance)
+    return list(figures.values())
 
 
 HEADLINES = {
@@ -305,12 +310,7 @@ def is_headline(path: ScoreKey) -> bool:
 
 
 def text_table(evaluation: Evaluation, shows_all: bool = True) -> str:
-    """Formats the networks of one evaluation for a terminal, with intervals and chance levels.
-
-    Args:
-        evaluation: Evaluation to show.
-        shows_all: Whether every score is shown, or only those that ``is_headline`` accepts.
-    """
+    """Formats all scores of an evaluation's networks for a terminal, or only those that ``is_headline`` accepts."""
     results = {network.role: evaluation.estimates_of(network.role) for network in evaluation.networks}
     paths = in_order(path for found in results.values() for path in found)
     metrics = [metric_at(path) for path in paths if shows_all or is_headline(path)]
@@ -334,6 +334,4 @@ def text_table(evaluation: Evaluation, shows_all: bool = True) -> str:
 def _printed(metric: Metric, estimate: Estimate | None) -> str:
     if estimate is None or estimate.value is None:
         return MISSING
-    if estimate.low is None or estimate.high is None:
-        return metric.show(estimate.value)
-    return f"{metric.show(estimate.value)} [{metric.show(estimate.low)}, {metric.show(estimate.high)}]"
+    return text_with_interval(metric, estimate.value, estimate)

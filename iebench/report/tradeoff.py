@@ -1,8 +1,9 @@
 """Plots classification against rotation, for contenders and published rows."""
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 
 from iebench.evaluation.differences import SeedSummary
 from iebench.report.leaderboard import Standing
-from iebench.report.plots import GRID, INK, NO_METADATA, SETTINGS, LineStyle, for_page
+from iebench.report.plots import GRID, INK, SETTINGS, LineStyle, svg_for_page
 
 PANELS = (
     ("rotation_r2", "Rotation R², pooled as published"),
@@ -19,16 +20,15 @@ PANELS = (
 LINE = 0.19
 """Height of a name in inches."""
 
-_MARKERS = ("s", "^", "D", "v", "P", "X")
+_MARKERS = {"s": "□", "^": "△", "D": "◇", "v": "▽", "P": "✚", "X": "✖"}
+"""Markers of published points, and the characters that stand for them in the legend."""
 
 
 @dataclass(frozen=True)
 class TradeoffPanel:
-    """A plot of one definition of R² against top-1.
+    """A plot of one definition of R² against top-1, with a description for those who cannot see it.
 
     Attributes:
-        title: Definition of R² in words.
-        description: Description of the points in words, for those who cannot see them.
         svg: Markup to put into a page as it is.
         sources: Marker and source of the published points, in words.
     """
@@ -42,20 +42,18 @@ class TradeoffPanel:
 def tradeoff_panels(
     standings: Sequence[Standing], styles: Mapping[str, LineStyle], name: str = "tradeoff"
 ) -> list[TradeoffPanel]:
-    """Draws the plots that have a point of a contender.
+    """Draws the plots that have a point of a contender, whose style is found by its title.
 
-    Args:
-        standings: Rows of the leaderboard.
-        styles: Style of each contender by title.
-        name: Prefix of the plots' ids on the page.
+    Their ids on the page begin with ``name``.
     """
     panels = []
     for key, title in PANELS:
         points = [item for item in standings if {"top1", key} <= set(item.values)]
         if any(item.is_ours for item in points):
-            sources = list(dict.fromkeys(item.source for item in points if not item.is_ours))
-            svg = _draw(points, key, sources, styles, f"{name}-{key}")
-            legend = tuple(f"{_mark(number)} {source}" for number, source in enumerate(sources))
+            sources = dict.fromkeys(item.source for item in points if not item.is_ours)
+            markers = dict(zip(sources, cycle(_MARKERS), strict=False))
+            svg = _draw(points, key, markers, styles, f"{name}-{key}")
+            legend = tuple(f"{_MARKERS[marker]} {source}" for source, marker in markers.items())
             panels.append(TradeoffPanel(title, _describe(points, key), svg, legend))
     return panels
 
@@ -63,7 +61,7 @@ def tradeoff_panels(
 def _draw(
     points: Sequence[Standing],
     key: str,
-    sources: Sequence[str],
+    markers: Mapping[str, str],
     styles: Mapping[str, LineStyle],
     name: str,
 ) -> str:
@@ -84,7 +82,7 @@ def _draw(
                     x.mean, y.mean, xerr=_reach(x), yerr=_reach(y), fmt="o", color=color, markersize=6.5
                 )
             else:
-                marker = _MARKERS[sources.index(point.source) % len(_MARKERS)]
+                marker = markers[point.source]
                 axes.plot(x.mean, y.mean, marker, color=INK, markersize=5, fillstyle="none")
         _limit(axes, points, key, chance)
         _label(axes, points, key, styles)
@@ -93,19 +91,12 @@ def _draw(
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.tick_params(colors=INK, length=0)
         axes.grid(color=GRID, linewidth=0.7)
-        for text, corner, side in (
-            ("equivariant", (0.01, 0.99), "left"),
-            ("invariant", (0.99, 0.01), "right"),
-        ):
-            vertical = "top" if side == "left" else "bottom"
-            axes.text(
-                *corner, text, transform=axes.transAxes, ha=side, va=vertical, color=INK, fontstyle="italic"
-            )
+        in_corner: dict[str, Any] = {"transform": axes.transAxes, "color": INK, "fontstyle": "italic"}
+        axes.text(0.01, 0.99, "equivariant", ha="left", va="top", **in_corner)
+        axes.text(0.99, 0.01, "invariant", ha="right", va="bottom", **in_corner)
         for spine in axes.spines.values():
             spine.set_color(GRID)
-        stream = io.StringIO()
-        figure.savefig(stream, format="svg", metadata=NO_METADATA)
-    return for_page(stream.getvalue(), name, styles.values())
+        return svg_for_page(figure, name, styles.values())
 
 
 def _limit(axes: Axes, points: Sequence[Standing], key: str, chance: Sequence[float | None]) -> None:
@@ -138,14 +129,10 @@ def _label(axes: Axes, points: Sequence[Standing], key: str, styles: Mapping[str
 
 
 def spread_out(wanted: Sequence[float], gap: float) -> list[float]:
-    """Moves positions so that they are at least ``gap`` apart, near the wanted ones and in [0, 1] if there is room.
+    """Moves ascending positions at least ``gap`` apart, near the wanted ones and in [0, 1] if there is room.
 
     Positions that are too near to each other become a block around their mean: 0.50, 0.51 with a gap of 0.04
     become 0.485, 0.525.
-
-    Args:
-        wanted: Ascending positions in [0, 1].
-        gap: Smallest distance.
     """
     blocks: list[list[float]] = []
     for position in wanted:
@@ -171,10 +158,6 @@ def _reach(value: SeedSummary) -> list[list[float]] | None:
 def _chance(points: Sequence[Standing], key: str) -> float | None:
     levels = (point.values[key].chance for point in points if point.is_ours)
     return next((level for level in levels if level is not None), None)
-
-
-def _mark(number: int) -> str:
-    return "□△◇▽✚✖"[number % len(_MARKERS)]
 
 
 def _describe(points: Sequence[Standing], key: str) -> str:

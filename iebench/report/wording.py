@@ -7,15 +7,13 @@ from iebench.backbones.encoder import ALL
 from iebench.evaluation.results import EvaluatedData, ScoreKey
 from iebench.report.contenders import Contender
 from iebench.report.subjects import Subject, flatten
-from iebench.report.tables import MISSING, VAL, interval_text, is_told_apart, metric_at
+from iebench.report.tables import MISSING, VAL, interval_text, is_told_apart, metric_at, text_with_interval
 from shards.schema import DatasetIndex
 
 _TOP1, _MRR = ScoreKey("classification", ALL, "top1"), ScoreKey("retrieval", VAL, "mrr")
 _DIFFERENCES = 6
 MANY = 4
 """Largest number of contenders that the page compares by sentences rather than by tables."""
-
-NO_PREDICTOR = "It has no predictor that steers embeddings, so there is no MRR, H@k or PRE."
 
 
 def training_sentences(subject: Subject, index: DatasetIndex | None, who: str = "") -> str:
@@ -68,7 +66,7 @@ def outcome_sentences(contender: Contender, untrained: Contender | None) -> str:
     """Compares retrieval and classification with the untrained network and chance."""
     retrieval = _comparison("MRR", _MRR, contender, untrained)
     if not retrieval and not contender.groups:
-        retrieval = NO_PREDICTOR
+        retrieval = "It has no predictor that steers embeddings, so there is no MRR, H@k or PRE."
     return f"{retrieval} {_comparison('Linear top-1', _TOP1, contender, untrained)}".strip()
 
 
@@ -142,10 +140,9 @@ def no_checkpoint_sentence(titles: Sequence[str]) -> str:
     return f"{enumerate_words(titles)} {what} any more, so the page cannot show in pictures what was learned there."
 
 
-def rank_in_words(rank: float, views: int, is_shown: bool) -> str:
-    """Says the rank of the true view, and whether it is not among those shown."""
-    words = f"rank {rank:g} of {views}"
-    return words if is_shown else f"{words}, not among the views shown"
+def part_name(part: str) -> str:
+    """Names a part of the representation."""
+    return "whole representation" if part == ALL else f"{part.replace('_', ' ')} part"
 
 
 def enumerate_words(words: Sequence[str]) -> str:
@@ -190,22 +187,21 @@ def _comparison(name: str, path: ScoreKey, contender: Contender, untrained: Cont
     metric, summary = metric_at(path), contender.summary(path)
     if summary is None:
         return ""
-    sentence = f"{name} is {metric.show(summary.mean)} {interval_text(metric, summary)}".rstrip()
+    sentence = f"{name} is {text_with_interval(metric, summary.mean, summary)}"
     relations = []
     before = untrained.summary(path) if untrained else None
     if untrained and before:
         is_apart = is_told_apart(contender, untrained, metric, summary, before)
         paired = contender.difference(untrained, path)
         difference = ""
-        if paired and paired.low is not None and paired.high is not None:
-            ends = f"[{metric.show(paired.low)}, {metric.show(paired.high)}]"
-            difference = f", paired difference {metric.show(paired.value)} {ends}"
+        if paired and interval_text(metric, paired):
+            difference = f", paired difference {text_with_interval(metric, paired.value, paired)}"
         relations.append(
             f"{_relation(is_apart, summary.mean > before.mean)} the untrained network ({metric.show(before.mean)}{difference})"
         )
     if summary.chance is not None:
-        is_apart = summary.low is not None and summary.high is not None
-        is_apart = is_apart and not (summary.low or 0) <= summary.chance <= (summary.high or 0)
+        low, high = summary.low, summary.high
+        is_apart = low is not None and high is not None and not low <= summary.chance <= high
         relations.append(
             f"{_relation(is_apart, summary.mean > summary.chance)} chance ({metric.show(summary.chance)})"
         )

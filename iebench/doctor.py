@@ -38,14 +38,7 @@ BLENDER_LIBRARIES = {
 
 @dataclass(frozen=True)
 class Check:
-    """One finding about the machine.
-
-    Attributes:
-        what: Name of the thing that was checked.
-        works: True if the thing works; None if the finding is only information.
-        detail: Description of the finding.
-        remedy: Advice on what to do; empty if nothing is to be done.
-    """
+    """One finding about the machine, with advice on what to do about it; ``works`` is None if it is only information."""
 
     what: str
     works: bool | None
@@ -54,27 +47,28 @@ class Check:
 
 
 def examine(folder: Path) -> Iterator[Check]:
-    """Checks Python, Blender and its libraries, the GPU, cores and disk.
+    """Checks Python, Blender and its libraries, the GPU, cores, and the disk of a folder."""
+    from shards.child_processes import available_cores
 
-    Args:
-        folder: Folder on the disk to check.
-    """
     yield _python()
     yield _libraries()
     yield _blender()
     yield _blender_gpus()
     yield from _packages()
     yield from _gpus()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    yield Check("cores", None, f"{cores}")
+    yield Check("cores", None, f"{available_cores()}")
     yield _disk(folder)
 
 
 def missing_libraries() -> list[str]:
     """Lists the shared libraries that Blender needs and this machine lacks."""
-    if sys.platform != "linux":
-        return []
-    return [name for name in BLENDER_LIBRARIES if not _loads(name)]
+    missing = []
+    for name in BLENDER_LIBRARIES if sys.platform == "linux" else ():
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            missing.append(name)
+    return missing
 
 
 def install_line(libraries: list[str]) -> str:
@@ -83,10 +77,7 @@ def install_line(libraries: list[str]) -> str:
 
 
 def install_libraries() -> None:
-    """Installs the system libraries that Blender lacks with apt-get, if this process is root and apt-get is here.
-
-    Elsewhere it does nothing: ``setup_problems`` then prints the line that a person can run.
-    """
+    """Installs the system libraries that Blender lacks with apt-get, if this process is root and apt-get is here."""
     missing = missing_libraries()
     if not missing or os.geteuid() != 0 or shutil.which("apt-get") is None:
         return
@@ -98,14 +89,6 @@ def install_libraries() -> None:
         ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],
     ):
         subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
-
-
-def _loads(library: str) -> bool:
-    try:
-        ctypes.CDLL(library)
-    except OSError:
-        return False
-    return True
 
 
 def _python() -> Check:

@@ -5,10 +5,8 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 
 from iebench import __version__
-from iebench.cli import data, learning, packing, pictures, rendering, sharing, start, stats
+from iebench.cli import data, learning, packing, rendering, sharing, start
 from iebench.cli.exit_codes import FriendlyGroup
-
-_FIRST = ("demo", "render", "train", "eval", "report")
 
 
 def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -29,10 +27,26 @@ def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
     cls=FriendlyGroup,
     invoke_without_command=True,
     sections={
-        "Start here": ["demo", "doctor"],
-        "Make and check data": ["models", "render", "show", "verify", "stats", "query", "index"],
-        "Pass data on": ["pack", "unpack", "push", "cache"],
-        "Train and evaluate": ["recipes", "train", "eval", "export", "report", "explore", "leaderboard"],
+        "Start here": [start.demo, start.doctor],
+        "Make and check data": [
+            data.models,
+            rendering.render,
+            data.show,
+            data.verify,
+            data.stats,
+            data.query,
+            data.index,
+        ],
+        "Pass data on": [packing.pack, packing.unpack, sharing.push, sharing.cache],
+        "Train and evaluate": [
+            learning.recipes,
+            learning.train,
+            learning.evaluate,
+            learning.export,
+            learning.report,
+            learning.explore,
+            learning.leaderboard,
+        ],
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -51,35 +65,11 @@ def main(context: click.Context) -> None:
     From nothing to an evaluated model and a report: iebench demo
     """
     if context.invoked_subcommand is None:
+        first = ("demo", "render", "train", "eval", "report")
         formatter = context.make_formatter()
         formatter.write_usage(context.command_path, "COMMAND [ARGUMENTS]")
         with formatter.section("The commands that matter first"):
-            formatter.write_dl([(name, main.commands[name].get_short_help_str(limit=74)) for name in _FIRST])
+            formatter.write_dl([(name, main.commands[name].get_short_help_str(limit=74)) for name in first])
         click.echo(
             formatter.getvalue() + "\nAll commands: iebench --help. One of them: iebench COMMAND --help."
         )
-
-
-for command in (
-    start.demo,
-    start.doctor,
-    data.models,
-    rendering.render,
-    data.show,
-    data.verify,
-    stats.stats,
-    stats.query,
-    data.index,
-    pictures.pack,
-    packing.unpack,
-    learning.recipes,
-    sharing.push,
-    sharing.cache,
-    learning.train,
-    learning.evaluate,
-    learning.export,
-    learning.report,
-    learning.explore,
-    learning.leaderboard,
-):
-    main.add_command(command)

@@ -1,18 +1,26 @@
-"""Commands that make and check data."""
+"""Commands that make, check, show and query data."""
 
+import json
 import sys
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from tqdm import tqdm
 
-from iebench.cli.exit_codes import FriendlyGroup, terminate_as_interrupt
-from iebench.cli.location import FOLDER, DatasetLocation, takes_dataset
+from iebench.cli.exit_codes import FriendlyGroup
+from iebench.cli.location import FILE, FOLDER, DatasetLocation, takes_dataset
+from iebench.cli.progress import stoppable_bar
 from shards.errors import IebenchError, UsageError
 from shards.origin import origin_of
+from shards.printable import printable
 
 # The commands import what they need when they run: PyTorch takes seconds to load.
+if TYPE_CHECKING:
+    from shards.schema import DatasetIndex
+
 MODELS_ARGUMENT = click.argument("models_folder", metavar="MODELS", type=FOLDER)
 WORKERS_OPTION = click.option(
     "--workers",
@@ -20,6 +28,14 @@ WORKERS_OPTION = click.option(
     help="Number of processes; each works on one shard at a time.  [default: cores]",
 )
 DATASET_ARGUMENT = takes_dataset(click.argument("dataset", metavar="DATASET", type=DatasetLocation()))
+
+
+def splits_in_words(index: "DatasetIndex") -> str:
+    """Says how many views, objects and shards each split has."""
+    return ", ".join(
+        f"{name}: {split.views:,} views of {split.objects:,} objects in {len(split.shards)} shards"
+        for name, split in index.splits.items()
+    )
 
 
 @click.group(cls=FriendlyGroup)
@@ -81,9 +97,7 @@ def models_check(models_folder: Path, workers: int | None) -> None:
 
 @click.command(epilog="Example: iebench show data/views --out sheet.png")
 @DATASET_ARGUMENT
-@click.option(
-    "--out", default="sheet.png", show_default=True, type=click.Path(path_type=Path, dir_okay=False)
-)
+@click.option("--out", default="sheet.png", show_default=True, type=FILE)
 @click.option("--split", help="Split to show, train or val; without it, both.")
 @click.option(
     "--rows",
@@ -132,32 +146,81 @@ def verify(dataset: Path, workers: int | None) -> None:
             "render them again into a new folder.",
             err=True,
         )
+    name = origin_of(dataset) or dataset
     total = sum(split.views for split in index.splits.values())
-    found: set[str] = set()
-    count = 0
+    damaged: Counter[str] = Counter()
     with (
-        terminate_as_interrupt(),
-        tqdm(total=total, desc="verify", unit="img") as bar,
+        stoppable_bar("verify", total) as bar,
         closing(verify_dataset(dataset, index, bar.update, workers or available_cores())) as problems,
     ):
         for problem in problems:
-            found.add(problem.shard)
-            count += 1
+            damaged[problem.shard] += 1
             with bar.external_write_mode():
                 click.echo(str(problem))
-    if count:
-        remedies = {
-            "run the command that made the dataset again with --repair: it makes just the objects anew that are damaged": found
-            - {TABLE_NAME},
-            f"run `iebench index` to make {TABLE_NAME} anew": found & {TABLE_NAME},
-        }
+    if damaged:
+        remedies = []
+        if damaged.keys() - {TABLE_NAME}:
+            remedies.append(
+                "run the command that made the dataset again with --repair: it makes just the objects anew that are damaged"
+            )
+        if TABLE_NAME in damaged:
+            remedies.append(f"run `iebench index` to make {TABLE_NAME} anew")
+        count = damaged.total()
         raise IebenchError(
-            f"{origin_of(dataset) or dataset} has {count:,} problem{'s' if count > 1 else ''}; "
-            + "; then ".join(remedy for remedy, named in remedies.items() if named)
+            f"{name} has {count:,} problem{'s' if count > 1 else ''}; {'; then '.join(remedies)}"
         )
-    click.echo(
-        f"{origin_of(dataset) or dataset}: {total:,} views, all as the index and the dataset format say"
-    )
+    click.echo(f"{name}: {total:,} views, all as the index and the dataset format say")
+
+
+@click.command(epilog="Example: iebench stats data/views --json")
+@DATASET_ARGUMENT
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of tables.")
+@WORKERS_OPTION
+def stats(dataset: Path, as_json: bool, workers: int | None) -> None:
+    """Count classes, splits and bytes, and draw histograms of the latents.
+
+    The workers read shards, which is needed where the dataset has no latents.parquet.
+    """
+    from shards.child_processes import available_cores
+    from shards.schema import open_dataset
+    from shards.statistics import dataset_statistics
+
+    index = open_dataset(dataset)
+    with stoppable_bar("stats", sum(split.views for split in index.splits.values())) as bar:
+        statistics = dataset_statistics(dataset, index, workers or available_cores(), bar.update)
+    document = json.dumps(statistics.model_dump(mode="json"), indent=1)  # ASCII: a terminal obeys none of it
+    click.echo(document if as_json else statistics.text())
+
+
+@click.command(epilog="Example: iebench query data/views \"synset = '02691156' and rotation_z > 1\"")
+@DATASET_ARGUMENT
+@click.argument("question", metavar="QUERY")
+@click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(0), help="Rows that are printed; 0 for all."
+)
+@click.option("--out", type=FILE, help="Write all rows to a .csv, .jsonl or .parquet instead.")
+def query(dataset: Path, question: str, limit: int, out: Path | None) -> None:
+    """Print the views for which a condition on latents holds.
+
+    Or print what one SELECT from the table `views` gives. The columns are those of latents.parquet (docs/format.md):
+    key, split, shard, synset, object, view, label, scale, and each latent by its name. DuckDB answers, and can read
+    nothing but this table.
+    """
+    from shards.query import query_dataset, write_rows
+    from shards.schema import open_dataset
+
+    rows = query_dataset(dataset, open_dataset(dataset), question)
+    if out is not None:
+        write_rows(rows, out)
+        click.echo(f"{out}: {rows.num_rows:,} rows")
+        return
+    shown = rows.slice(0, limit) if limit else rows
+    click.echo("\t".join(map(printable, rows.column_names)))
+    for row in shown.to_pylist():
+        cells = ("" if value is None else printable(str(value)) for value in row.values())
+        click.echo("\t".join(cells))
+    if shown.num_rows < rows.num_rows:
+        click.echo(f"{shown.num_rows} of {rows.num_rows:,} rows; --limit 0 prints all", err=True)
 
 
 @click.command(epilog="Example: iebench index data/views")
@@ -173,10 +236,7 @@ def index(dataset: Path, workers: int | None) -> None:
     from shards.indexing import index_dataset
     from shards.table import TABLE_NAME
 
-    with (
-        terminate_as_interrupt(),
-        tqdm(desc="index", unit="img", file=sys.stderr, dynamic_ncols=True) as bar,
-    ):
+    with stoppable_bar("index") as bar:
         made = index_dataset(dataset, workers or available_cores(), bar.update)
     views = sum(split.views for split in made.splits.values())
     click.echo(f"{dataset / TABLE_NAME}: {views:,} views")

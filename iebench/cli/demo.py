@@ -1,7 +1,7 @@
 """Runs the whole path once: models, views, shards, one or two trainings, their evaluation, a report."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,35 +42,20 @@ REPORT_SECONDS = 30
 
 @dataclass
 class Stages:
-    """The stages of a demo, with the seconds that each is expected to take and those that it took.
-
-    Args:
-        expected: Expected seconds on two cores, by the name of the stage.
-    """
+    """The stages of a demo, with the seconds that each is expected to take on two cores and those that it took."""
 
     expected: dict[str, float]
     took: dict[str, float] = field(default_factory=dict)
 
-    def announce(self) -> None:
-        """Prints the stages to come."""
-        listed = ", ".join(f"{name} {_time(seconds)}" for name, seconds in self.expected.items())
-        total = _time(sum(self.expected.values()))
-        click.echo(f"On two quiet cores this takes about {total}: {listed}.", err=True)
-
     @contextmanager
     def run(self, name: str) -> Iterator[None]:
-        """Times one stage."""
+        """Announces and times one stage."""
         number = list(self.expected).index(name) + 1
         expected = _time(self.expected[name])
         click.echo(f"== {number} of {len(self.expected)}: {name} (about {expected})", err=True)
         start = time.perf_counter()
         yield
         self.took[name] = time.perf_counter() - start
-
-    def summarize(self) -> None:
-        """Prints the seconds that each stage took."""
-        listed = ", ".join(f"{name} {_time(seconds)}" for name, seconds in self.took.items())
-        click.echo(f"It took {_time(sum(self.took.values()))}: {listed}.", err=True)
 
 
 def run_demo(
@@ -82,22 +67,15 @@ def run_demo(
     overrides: tuple[str, ...],
     compares: bool = False,
 ) -> None:
-    """Runs every stage that is not done yet into ``out``.
+    """Runs every stage that is not done yet; the arguments are the options of `iebench demo`.
 
-    Args:
-        out: Folder for ``models``, ``views``, ``run``, ``vicreg``, ``report.html`` and ``report-explorer.html``.
-        seed: Seed of models, latents and trainings.
-        workers: Number of processes that make models and render; by default one per core.
-        objects_per_class: Number of models of each class.
-        views: Number of views of each object.
-        overrides: Changes of the recipes, as ``--set`` takes them; those of the method apply to SIE alone.
-        compares: Whether a VICReg is trained beside SIE.
+    ``out`` gets ``models``, ``views``, ``run``, ``vicreg``, ``report.html`` and ``report-explorer.html``.
     """
     models, data = out / "models", out / "views"
     names = list(RECIPES)[: 2 if compares else 1]
     recipes = {name: demo_recipe(RECIPES[name], seed, overrides) for name in names}
     stages = Stages(expected_seconds(list(recipes.values()), objects_per_class, views))
-    stages.announce()
+    click.echo(f"On two quiet cores this takes about {_times(stages.expected)}.", err=True)
     with stages.run("models"):
         made = make_models_with_bar(models, None, objects_per_class, seed, workers or available_cores())
         click.echo(f"{made} models of {len(CLASSES)} classes in {models}", err=True)
@@ -117,14 +95,13 @@ def run_demo(
         with stages.run(_training(recipe)):
             train(recipe, data, run.folder, resume=run.config_path.is_file())
     with stages.run("evaluation"):
-        folders = [str(run.folder) for run in runs]
-        results = evaluate_networks(folders, data, existing="replace")
+        results = evaluate_networks([str(run.folder) for run in runs], data, existing="replace")
     with stages.run("report"):
         report = out / "report.html"
         write_pages([run.folder for run in runs], report, models, explores=True, workers=workers)
     methods = [recipe.method.name for recipe in recipes.values()]
     print_results(dict(zip(methods, results.values(), strict=True)))
-    stages.summarize()
+    click.echo(f"It took {_times(stages.took)}.", err=True)
     click.echo(f"\n{report}: open it in a browser")
 
 
@@ -155,6 +132,12 @@ def expected_seconds(recipes: Sequence[Recipe], objects_per_class: int, views: i
 
 def _training(recipe: Recipe) -> str:
     return f"training {recipe.method.name}"
+
+
+def _times(stages: Mapping[str, float]) -> str:
+    """Says the sum of some stages' seconds, and each of them."""
+    listed = ", ".join(f"{name} {_time(seconds)}" for name, seconds in stages.items())
+    return f"{_time(sum(stages.values()))}: {listed}"
 
 
 def _time(seconds: float) -> str:

@@ -35,23 +35,9 @@ def evaluate_networks(
     suites: Sequence[Suite] = ("standard",),
     ood: Path | None = None,
 ) -> dict[str, Evaluation]:
-    """Evaluates networks in one pass over the shards of a dataset.
+    """Evaluates networks in one pass over the shards of a dataset, and returns the result of each by its name.
 
-    Args:
-        names: Folders of runs, or other names that ``load_encoder`` takes.
-        data: Folder of the dataset on whose validation split everything is measured.
-        fit: Folder of the dataset to whose training split probes are fitted; by default ``data``.
-        name: Name of the evaluation; by default that of the dataset.
-        out: Folder of the results; by default each run's own.
-        overrides: Changes ``evaluation.FIELD=VALUE`` of the runs' recipes.
-        keeps_features: Whether features are kept in the folder of the results.
-        existing: Treatment of an earlier evaluation of the same name.
-        device: Device: ``auto``, ``cpu``, ``cuda``, or one GPU by its number as in ``cuda:1``.
-        suites: Suites to measure.
-        ood: Folder of a dataset outside the training range, as a further test of ``robustness``.
-
-    Returns:
-        The result of each network by its name.
+    The arguments are the options of `iebench eval`; ``existing`` says what becomes of an evaluation of the same name.
 
     Raises:
         UsageError: A network or a field is unknown, or the runs' recipes have different settings of evaluation.
@@ -64,10 +50,9 @@ def evaluate_networks(
                 raise UsageError(
                     "--out takes the results of one network; leave it out or evaluate one at a time"
                 )
-            runs = [Run(Path(item)) for item in unique if Path(item).is_dir()]
-            config = evaluation_config(runs, overrides)
+            config = _config_of([Run(Path(item)) for item in unique if Path(item).is_dir()], overrides)
             index = open_dataset(data)
-            requests = [request_of(item, index, out) for item in unique]
+            requests = [_request_of(item, index, out) for item in unique]
         found = evaluate_requests(
             requests,
             data,
@@ -91,34 +76,19 @@ def evaluate_run(run: Run, data: Path, device: str = "auto") -> Evaluation:
     return evaluate_networks([str(run.folder)], data, existing="replace", device=device)[str(run.folder)]
 
 
-def request_of(what: str, index: DatasetIndex, out: Path | None = None) -> Request:
-    """Makes the request for a run, or for an encoder of any origin, whose result goes into ``runs/ENCODER``.
-
-    Raises:
-        UsageError: There is no such encoder.
-        IebenchError: A checkpoint cannot be read.
-    """
+def _request_of(what: str, index: DatasetIndex, out: Path | None) -> Request:
+    """Makes the request for the trained and the untrained network of a run, or for an encoder of any origin."""
     if Path(what).is_dir():
-        return request_of_run(Run(Path(what)), index, out)
+        run = Run(Path(what))
+        checkpoints = (run.last_checkpoint, run.initial_checkpoint)
+        trained, untrained = (encoder_of_run(run, checkpoint, index) for checkpoint in checkpoints)
+        return Request(trained, untrained, out or run.folder)
     folder = Path("runs") / re.sub(r"[^A-Za-z0-9._-]+", "-", what).strip("-.")
     return Request(load_encoder(what), None, out or folder)
 
 
-def request_of_run(run: Run, index: DatasetIndex, out: Path | None = None) -> Request:
-    """Makes the request for the trained and the untrained network of a run.
-
-    Raises:
-        UsageError: There is no such run, or it has no checkpoint.
-        IebenchError: A checkpoint cannot be read.
-    """
-    trained, untrained = (
-        encoder_of_run(run, checkpoint, index) for checkpoint in (run.last_checkpoint, run.initial_checkpoint)
-    )
-    return Request(trained, untrained, out or run.folder)
-
-
-def evaluation_config(runs: Sequence[Run], overrides: Sequence[str]) -> EvaluationConfig:
-    """Returns the settings of evaluation in the runs' recipes, with overrides.
+def _config_of(runs: Sequence[Run], overrides: Sequence[str]) -> EvaluationConfig:
+    """Returns the settings of evaluation in the runs' recipes, with overrides; without runs, the published ones.
 
     Raises:
         UsageError: There is no such field or value, or the runs' recipes differ.
@@ -128,9 +98,7 @@ def evaluation_config(runs: Sequence[Run], overrides: Sequence[str]) -> Evaluati
         raise UsageError(f"--set of `iebench eval` takes evaluation.FIELD=VALUE, not {wrong[0]!r}")
     recipes = [(run.recipe(), f"the recipe of {run.folder}") for run in runs]
     configs = []
-    for recipe, source in recipes or [
-        (load_recipe("sie"), "--set")
-    ]:  # of an encoder from elsewhere: as published
+    for recipe, source in recipes or [(load_recipe("sie"), "--set")]:
         content = recipe.model_dump(mode="json")
         for override in overrides:
             apply_override(content, override)
@@ -144,13 +112,7 @@ def evaluation_config(runs: Sequence[Run], overrides: Sequence[str]) -> Evaluati
 
 
 def print_results(results: Mapping[str, Evaluation], as_json: bool = False, shows_all: bool = False) -> None:
-    """Prints results as a table for each network, or as JSON by the network's name.
-
-    Args:
-        results: Results by the network's name.
-        as_json: Whether to print JSON, which holds every score.
-        shows_all: Whether the table has every score, or only those of ``HEADLINES``.
-    """
+    """Prints a table for each network, of every score or only of ``HEADLINES``, or every score as JSON by its name."""
     if as_json:
         content = {name: json.loads(result.to_json()) for name, result in results.items()}
         click.echo(json.dumps(content, indent=1, allow_nan=False))

@@ -2,8 +2,9 @@
 
 import errno
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import click
@@ -13,60 +14,47 @@ from shards.files import DISK_ERRORS
 from shards.printable import printable
 
 _PATH_ERRORS = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
-INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
 
 
 class FriendlyGroup(click.Group):
-    """A group that lists its commands in sections and turns expected errors into one sentence.
+    """A group that lists its commands in sections, if it has any, and turns expected errors into one sentence."""
 
-    Args:
-        sections: Command names by section title, in the order of the help.
-        *args: Positional arguments of ``click.Group``.
-        **kwargs: Keyword arguments of ``click.Group``.
-    """
-
-    def __init__(self, *args: Any, sections: dict[str, list[str]] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, sections: Mapping[str, Sequence[click.Command]] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._sections = sections or {}
+        for command in chain.from_iterable(self._sections.values()):
+            self.add_command(command)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes one table of commands per section."""
         if not self._sections:
             super().format_commands(context, formatter)
-        for title, names in self._sections.items():
-            rows = [(name, self.commands[name].get_short_help_str(limit=74)) for name in names]
+        for title, commands in self._sections.items():
             with formatter.section(title):
-                formatter.write_dl(rows)
+                formatter.write_dl(
+                    [(command.name or "", command.get_short_help_str(limit=74)) for command in commands]
+                )
 
     def invoke(self, context: click.Context) -> Any:
-        """Runs a command under ``one_sentence_errors``."""
-        with one_sentence_errors():
+        """Runs a command; errors that are meant for the person become click's, and bugs keep their traceback."""
+        try:
             return super().invoke(context)
-
-
-@contextmanager
-def one_sentence_errors() -> Iterator[None]:
-    """Turns errors that are meant for the person into click's; bugs keep their traceback."""
-    try:
-        yield
-    except IebenchError as error:
-        raise _Sentence(str(error), error.exit_code) from None
-    except KeyboardInterrupt:
-        raise _Sentence("stopped; run the same command again to go on where it was", INTERRUPTED) from None
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        if error.errno in _PATH_ERRORS and error.filename:
-            raise _Sentence(
-                f"{error.filename} cannot be used: {error.strerror}", UsageError.exit_code
-            ) from None
-        if error.errno not in DISK_ERRORS:
-            raise
-        where = f" while writing {error.filename}" if error.filename else ""
-        message = (
-            f"{error.strerror}{where}; make room and run the same command again: what was finished is kept"
-        )
-        raise _Sentence(message, 1) from None
+        except IebenchError as error:
+            raise _Sentence(str(error), error.exit_code) from None
+        except KeyboardInterrupt:  # 130 is what a shell reports for a process that Ctrl-C ended
+            raise _Sentence("stopped; run the same command again to go on where it was", 130) from None
+        except OSError as error:
+            if error.errno in _PATH_ERRORS and error.filename:
+                raise _Sentence(
+                    f"{error.filename} cannot be used: {error.strerror}", UsageError.exit_code
+                ) from None
+            if error.errno not in DISK_ERRORS:
+                raise
+            where = f" while writing {error.filename}" if error.filename else ""
+            message = f"{error.strerror}{where}; make room and run the same command again: what was finished is kept"
+            raise _Sentence(message, 1) from None
 
 
 @contextmanager

@@ -3,11 +3,11 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import click
 
-from iebench.cli.location import FOLDER, DatasetLocation, takes_dataset
+from iebench.cli.location import FILE, FOLDER, DatasetLocation, takes_dataset
 from iebench.training.launch import raise_once_per_node, read_launch
 from shards.errors import UsageError
 from shards.origin import origin_of
@@ -26,10 +26,10 @@ DEVICE_OPTION = click.option(
     metavar="auto|cpu|cuda|cuda:N",
     help="auto takes the GPUs if there are any, else the CPU.",
 )
-
 SET_OPTION = click.option(
     "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a field of the recipe."
 )
+RUNS_ARGUMENT = click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=FOLDER)
 
 
 @click.command(epilog="Example: iebench train demo --data data/views --out runs/a --set training.epochs=20")
@@ -116,10 +116,7 @@ def show(recipe: str, overrides: tuple[str, ...]) -> None:
     click.echo(recipe_as_toml(load_recipe(recipe, overrides)), nl=False)
 
 
-@click.command(
-    "eval",
-    epilog="Example: iebench eval runs/a runs/b --fit data/views --data data/ood",
-)
+@click.command("eval", epilog="Example: iebench eval runs/a runs/b --fit data/views --data data/ood")
 @click.argument("what", metavar="WHAT...", nargs=-1, required=True)
 @takes_dataset(data_option(required=True))
 @click.option(
@@ -151,28 +148,16 @@ def show(recipe: str, overrides: tuple[str, ...]) -> None:
 @SET_OPTION
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @click.option("--all", "shows_all", is_flag=True, help="Print every score, not only the most quoted.")
-@click.option("--keep-features", is_flag=True, help="Keep the features in OUT/features/NAME.")
+@click.option(
+    "--keep-features", "keeps_features", is_flag=True, help="Keep the features in OUT/features/NAME."
+)
 @click.option(
     "--force",
     is_flag=True,
     help="Measure all anew: replace an evaluation of the same name, or add metrics that a newer iebench has.",
 )
 @DEVICE_OPTION
-def evaluate(
-    what: tuple[str, ...],
-    data: Path,
-    fit: Path | None,
-    suites: tuple[Literal["standard", "robustness", "steering", "linear"], ...],
-    ood: Path | None,
-    name: str | None,
-    out: Path | None,
-    overrides: tuple[str, ...],
-    as_json: bool,
-    shows_all: bool,
-    keep_features: bool,
-    force: bool,
-    device: str,
-) -> None:
+def evaluate(what: tuple[str, ...], as_json: bool, shows_all: bool, force: bool, **options: Any) -> None:
     """Evaluate encoders on the validation objects of a dataset.
 
     WHAT is the folder of a run, which is evaluated next to its untrained network, or FILE.safetensors (of `iebench
@@ -182,17 +167,14 @@ def evaluate(
     """
     from iebench.cli.evaluating import evaluate_networks, print_results
 
-    existing: Literal["redo", "keep"] = "redo" if force else "keep"
-    results = evaluate_networks(
-        what, data, fit, name, out, overrides, keep_features, existing, device, suites, ood
-    )
+    results = evaluate_networks(what, existing="redo" if force else "keep", **options)
     if read_launch().rank == 0:
         print_results(results, as_json, shows_all)
 
 
 @click.command(epilog="Example: iebench export runs/a backbone.safetensors")
 @click.argument("run", metavar="RUN", type=FOLDER)
-@click.argument("out", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("out", metavar="FILE", type=FILE)
 def export(run: Path, out: Path) -> None:
     """Write a run's backbone for use without iebench (safetensors).
 
@@ -206,10 +188,8 @@ def export(run: Path, out: Path) -> None:
 
 
 @click.command(epilog="Example: iebench report runs/a runs/b --out report.html --explorer")
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=FOLDER)
-@click.option(
-    "--out", default="report.html", show_default=True, type=click.Path(path_type=Path, dir_okay=False)
-)
+@RUNS_ARGUMENT
+@click.option("--out", default="report.html", show_default=True, type=FILE)
 @click.option(
     "--models",
     type=FOLDER,
@@ -233,10 +213,8 @@ def report(runs: tuple[Path, ...], out: Path, models: Path | None, explores: boo
 
 
 @click.command(epilog="Example: iebench explore runs/a runs/b --out explorer.html")
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=FOLDER)
-@click.option(
-    "--out", default="explorer.html", show_default=True, type=click.Path(path_type=Path, dir_okay=False)
-)
+@RUNS_ARGUMENT
+@click.option("--out", default="explorer.html", show_default=True, type=FILE)
 @click.option(
     "--views",
     default=1000,
@@ -260,7 +238,7 @@ def explore(runs: tuple[Path, ...], out: Path, views: int, data: Path | None) ->
 
 
 @click.command(epilog="Example: iebench leaderboard runs/a runs/b --csv > leaderboard.csv")
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=FOLDER)
+@RUNS_ARGUMENT
 @click.option("--csv", "form", flag_value="csv", help="Print comma-separated values.")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--latex", "form", flag_value="latex", help="Print a LaTeX table.")

@@ -1,7 +1,6 @@
 """Kinds of paths that commands take: files, folders, and datasets by their folder or address."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from iebench.cli.options import Decorator
 from shards.eviction import SIZE_VARIABLE, parse_size
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
 EXISTING_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
@@ -47,13 +47,5 @@ _CACHE_SIZE: Decorator = click.option(
 
 
 def takes_dataset(parameter: Decorator) -> Decorator:
-    """Gives a command its dataset, and the options for datasets at an address.
-
-    Args:
-        parameter: Argument or option of the type ``DatasetLocation``.
-    """
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        return parameter(_CACHE_SIZE(command))
-
-    return decorate
+    """Gives a command its dataset, a parameter of the type ``DatasetLocation``, and the options for addresses."""
+    return lambda command: parameter(_CACHE_SIZE(command))

@@ -8,17 +8,11 @@ import click
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-
 ALL = "--help-all"
 
 
 class GroupedOption(click.Option):
-    """An option that ``--help`` shows under a heading.
-
-    Args:
-        group: Heading of the option.
-        rare: Whether only ``--help-all`` shows the option, so that ``--help`` fits a screen.
-    """
+    """An option that ``--help`` shows under the heading ``group``; a rare one is shown by ``--help-all`` alone."""
 
     def __init__(self, *arguments: Any, group: str, rare: bool = False, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
@@ -33,7 +27,7 @@ class GroupedCommand(click.Command):
         parameters = super().get_params(ctx)
         if not any(getattr(parameter, "rare", False) for parameter in parameters):
             return parameters
-        return [*parameters[:-1], _help_all(), parameters[-1]]
+        return [*parameters[:-1], _HELP_ALL, parameters[-1]]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes a table of options per heading; ungrouped ones come last."""
@@ -48,31 +42,25 @@ class GroupedCommand(click.Command):
                 formatter.write_dl(headings[heading])
 
 
-def _help_all() -> click.Option:
-    def show(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
-        if asked:
-            ctx.meta[ALL] = True
-            click.echo(ctx.get_help())
-            ctx.exit()
+def _show_all(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
+    if asked:
+        ctx.meta[ALL] = True
+        click.echo(ctx.get_help())
+        ctx.exit()
 
-    return click.Option(
-        [ALL],
-        is_flag=True,
-        expose_value=False,
-        is_eager=True,
-        callback=show,
-        help="Show all options and exit.",
-    )
+
+_HELP_ALL = click.Option(
+    [ALL],
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_all,
+    help="Show all options and exit.",
+)
 
 
 def options_as(into: str, build: Callable[..., Any], *options: Decorator) -> Decorator:
-    """Gives a command several options as one argument.
-
-    Args:
-        into: Name of the command's argument.
-        build: Function that makes the argument's value; it takes the options' values by name.
-        *options: Decorators that ``click.option`` makes.
-    """
+    """Gives a command several options as one argument ``into``, which ``build`` makes of the options' values by name."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)

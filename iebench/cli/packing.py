@@ -1,19 +1,20 @@
-"""Commands that convert the published layout to shards and back."""
+"""Commands that make shards of a published dataset or of pictures, and write the published layout again."""
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from tqdm import tqdm
 
-from iebench.cli.data import DATASET_ARGUMENT, WORKERS_OPTION
+from iebench.cli.data import DATASET_ARGUMENT, WORKERS_OPTION, splits_in_words
 from iebench.cli.exit_codes import FriendlyGroup, terminate_as_interrupt
 from iebench.cli.location import EXISTING_FILE, FOLDER
-from iebench.cli.progress import ViewBar
+from iebench.cli.progress import ViewBar, stoppable_bar
 from shards.child_processes import available_cores
+from shards.errors import UsageError
 
 # The commands import what they need when they run: PyTorch takes seconds to load.
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def pack_published(
         packed = _pack_published(source, out, splits, options, workers or available_cores(), repair, add)
         if request is not None:
             write_pack_record(out, request)
-    click.echo(describe_packed(packed, out))
+    click.echo(_describe(packed, out))
 
 
 def _pack_published(
@@ -146,12 +147,8 @@ def pack_with_bar(
     """Packs the missing objects of a plan under a progress bar."""
     from shards.pack_run import pack as run_packing
 
-    bar = ViewBar("pack")
-    try:
-        with terminate_as_interrupt():
-            return run_packing(plan, out, workers, bar, repair, add)
-    finally:
-        bar.close()
+    with closing(ViewBar("pack")) as bar, terminate_as_interrupt():
+        return run_packing(plan, out, workers, bar, repair, add)
 
 
 @contextmanager
@@ -175,20 +172,79 @@ def _decompressing(source: Path) -> "Iterator[Callable[[int, int], None]]":
             bar.close()
 
 
-def describe_packed(packed: "Packed", out: Path) -> str:
+def _describe(packed: "Packed", out: Path) -> str:
     """Describes the outcome of packing in a few lines; the reasons of failures are on stderr."""
     from shards.failures import FAILURES_NAME
 
-    splits = ", ".join(
-        f"{name}: {split.views:,} views of {split.objects:,} objects in {len(split.shards)} shards"
-        for name, split in packed.index.splits.items()
-    )
-    lines = [f"{out}: {splits}"]
+    lines = [f"{out}: {splits_in_words(packed.index)}"]
     if not packed.views:
         lines.append("nothing was missing; nothing was packed")
     if packed.failures:
         lines.append(f"{len(packed.failures):,} objects left out; {out / FAILURES_NAME} says why for each")
     return "\n".join(lines)
+
+
+@pack.command(
+    "pictures",
+    epilog="Example: iebench pack pictures cifar-10-binary.tar.gz data/cifar10 --objects-per-shard 5000",
+)
+@click.argument("source", metavar="SRC", type=click.Path(path_type=Path))
+@click.argument("out", type=FOLDER)
+@click.option("--from-views", is_flag=True, help="SRC is a dataset of iebench: one view of each object.")
+@click.option(
+    "--view",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Number of the view that --from-views takes.",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(8, 4096),
+    help="Height and width of the stored squares.  [default: as they are]",
+)
+@click.option(
+    "--crop",
+    type=click.IntRange(8, 4096),
+    help="Size in pixels of the central square that is read.  [default: the pictures' own size, or 224 if it differs]",
+)
+@click.option("--objects-per-shard", default=1000, show_default=True, type=click.IntRange(1))
+@WORKERS_OPTION
+@click.option("--repair", is_flag=True, help="Read all sealed shards first; pack what is damaged in them.")
+@click.option("--add", is_flag=True, help="SRC has more pictures than OUT was made of; pack those.")
+def pack_pictures(
+    source: Path,
+    out: Path,
+    from_views: bool,
+    view: int,
+    size: int | None,
+    crop: int | None,
+    objects_per_shard: int,
+    workers: int | None,
+    repair: bool,
+    add: bool,
+) -> None:
+    """Make shards of pictures with classes.
+
+    SRC has a folder for each class (below train/ and val/, or split by a hash), or is CIFAR-10 or CIFAR-100 in the binary
+    version, or a folder of WebDataset shards of .jpg, .png or .webp with .cls, or with --from-views a dataset of iebench.
+
+    JPEGs stay as they are unless --size is given; all else becomes a JPEG of quality 100. A picture that cannot be
+    stored is named in OUT/failures.jsonl, and the rest goes on. The same command again goes on where it was stopped.
+    """
+    from shards.pictures.picture_plan import make_picture_plan, open_pictures
+
+    if size and crop:
+        raise UsageError("--size stores squares, of which --crop cannot take another; give one of them")
+    opened = open_pictures(source, from_views, view)
+    plan = make_picture_plan(opened, size, crop, objects_per_shard)
+    click.echo(
+        f"{source} ({opened.words}): {len(plan.objects):,} pictures of {len(plan.index.classes):,} classes, read at "
+        f"{plan.index.image_size} px",
+        err=True,
+    )
+    packed = pack_with_bar(plan, out, workers or available_cores(), repair, add)
+    click.echo(_describe(packed, out))
 
 
 @click.command(epilog="Example: iebench unpack data/3diebench 3DIEBench")
@@ -207,10 +263,7 @@ def unpack(dataset: Path, out: Path, workers: int | None) -> None:
     if index.passes:
         click.echo(f"left out, for want of a place in this layout: {', '.join(index.passes)}", err=True)
     total = sum(split.views for split in index.splits.values())
-    with (
-        tqdm(total=total, desc="unpack", unit="img", file=sys.stderr, dynamic_ncols=True) as bar,
-        terminate_as_interrupt(),
-    ):
+    with stoppable_bar("unpack", total) as bar:
         run_unpacking(dataset, index, out, workers or available_cores(), bar.update)
     objects = sum(split.objects for split in index.splits.values())
     click.echo(f"{out}: {total:,} views of {objects:,} objects")

@@ -11,7 +11,7 @@ import numpy as np
 
 from iebench.cli.rendering import render_with_bar
 from iebench.report.explorer import write_explorer
-from iebench.report.page import LARGE, Enlarge, write_report
+from iebench.report.page import LARGE, write_report
 from iebench.training.run import Run
 from shards.errors import IebenchError, UsageError
 from shards.lists import Name
@@ -28,23 +28,15 @@ def write_pages(
     explores: bool = False,
     workers: int | None = None,
 ) -> list[Path]:
-    """Writes the report, and on request an explorer beside it to which it links.
+    """Writes the report, and on request an explorer of the runs that were trained here beside it; returns their paths.
 
-    Args:
-        runs: Folders of evaluated runs.
-        out: File of the report.
-        models: Folder of the dataset's models, for larger pictures; None shows the views as they are.
-        explores: Whether to write an explorer of the runs that were trained here.
-        workers: Number of render processes; by default one per core.
-
-    Returns:
-        Paths of the pages.
+    Of the dataset's models, if they are given, larger pictures are rendered, by default by a process per core.
 
     Raises:
         UsageError: A run has not been evaluated, no run was trained here, or the models lack an object.
         IebenchError: A file cannot be read, or an object cannot be rendered.
     """
-    enlarge = enlarge_with(models, out, workers) if models else None
+    enlarge = partial(_render_again, models, out, workers) if models else None
     explorer = out.with_name(f"{out.stem}-explorer.html")
     write_report(runs, out, enlarge, explorer.name if explores else "")
     if not explores:
@@ -53,28 +45,21 @@ def write_pages(
     return [out, explorer]
 
 
-def enlarge_with(models: Path, beside: Path, workers: int | None = None) -> Enlarge:
-    """Returns the function by which ``write_report`` gets views of ``LARGE`` pixels.
-
-    Args:
-        models: Folder of the models from which the dataset was rendered.
-        beside: Page, beside which the rendered views are kept in a folder.
-        workers: Number of render processes; by default one per core.
-    """
-    return partial(_render_again, models, beside, workers)
-
-
 def _render_again(
     models: Path, beside: Path, workers: int | None, sample: "Sample", owners: Sequence[int]
 ) -> Path:
-    """Renders all views of some objects of a sample with their latents, into a folder named by a hash of them."""
+    """Renders all views of some objects with their latents, into a folder beside the page that a hash of them names."""
     if not sample.has_poses:
         raise UsageError("the dataset was not rendered from models; leave --models out")
-    values = {sample.names[owner]: sample.latents[owner].numpy() for owner in owners}
-    digest = hashlib.sha256(repr([(name, rows.tolist()) for name, rows in sorted(values.items())]).encode())
-    out = beside.with_name(f"{beside.stem}-views-{digest.hexdigest()[:8]}")
-    render_latents(models, out, values, sample.index.variant, workers)
+    latents = {sample.names[owner]: sample.latents[owner].numpy() for owner in owners}
+    out = beside.with_name(f"{beside.stem}-views-{_sha256_of(latents)[:8]}")
+    render_latents(models, out, latents, sample.index.variant, workers)
     return out
+
+
+def _sha256_of(latents: Mapping[Name, np.ndarray]) -> str:
+    rows = [(name, values.tolist()) for name, values in sorted(latents.items())]
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
 
 
 def render_latents(
@@ -84,14 +69,9 @@ def render_latents(
     variant: "Variant",
     workers: int | None = None,
 ) -> None:
-    """Renders objects at ``LARGE`` pixels with given latents, as far as they are not rendered yet.
+    """Renders objects at ``LARGE`` pixels with given latents (views, number of latents), as far as that is not done yet.
 
-    Args:
-        models: Folder of the models.
-        out: Folder of the new dataset, which has only the split ``train``.
-        latents: Latents (views, number of latents) of each object.
-        variant: Variant of the dataset, which names the latents.
-        workers: Number of render processes; by default one per core.
+    The new dataset has only the split ``train``.
 
     Raises:
         UsageError: The models lack one of the objects, the folder holds other views, or there is no Blender.
@@ -103,8 +83,7 @@ def render_latents(
     from render.plan import PlanSettings, make_plan
     from render.settings import PRESETS
 
-    rows = repr([(name, values.tolist()) for name, values in sorted(latents.items())])
-    explicit = ExplicitLatents(latents, hashlib.sha256(rows.encode()).hexdigest())
+    explicit = ExplicitLatents(latents, _sha256_of(latents))
     pixels = PRESETS["draft"].model_copy(update={"image_size": LARGE})
     settings = PlanSettings(variant=variant, objects_per_shard=16, render=pixels)
     # the channel statistics of a dataset are of training views, and this one is never trained on

@@ -1,23 +1,32 @@
 """Progress bars on stderr."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 from tqdm import tqdm
 
+from iebench.cli.exit_codes import terminate_as_interrupt
 from shards.printable import printable
 
 if TYPE_CHECKING:
     from shards.shard_plan import NamedObject
 
 
-class ViewBar:
-    """Shows images/s, the time left, and what failed.
+@contextmanager
+def stoppable_bar(
+    verb: str, total: int | None = None, unit: str = "img", unit_scale: bool = False
+) -> Iterator[tqdm]:
+    """Shows a bar for work that SIGTERM stops as Ctrl-C does."""
+    bar = tqdm(total=total, desc=verb, unit=unit, unit_scale=unit_scale, file=sys.stderr, dynamic_ncols=True)
+    with bar, terminate_as_interrupt():
+        yield bar
 
-    Args:
-        verb: Verb for the work on the views.
-    """
+
+class ViewBar:
+    """Shows images/s, the time left, and what failed."""
 
     def __init__(self, verb: str) -> None:
         self._verb = verb
@@ -42,7 +51,7 @@ class ViewBar:
 
     def failed(self, item: "NamedObject", reason: str) -> None:
         """Prints above the bar which object failed and why."""
-        tqdm.write(printable(f"failed: {item.synset}/{item.object_id}: {reason}"), file=sys.stderr)
+        self.note(f"failed: {item.synset}/{item.object_id}: {reason}")
 
     def close(self) -> None:
         """Closes the bar and leaves it on the screen."""

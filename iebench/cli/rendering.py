@@ -1,5 +1,6 @@
 """The command that renders, and what it shares with the demo."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from iebench.cli.data import MODELS_ARGUMENT
+from iebench.cli.data import MODELS_ARGUMENT, splits_in_words
 from iebench.cli.exit_codes import terminate_as_interrupt
 from iebench.cli.location import EXISTING_FILE, FOLDER
 from iebench.cli.options import GroupedCommand, GroupedOption, options_as
@@ -70,13 +71,6 @@ class Selection:
         return shared_catalog(out, models_folder, request, partial(self.find_objects, models_folder))
 
 
-def _execution(**values: Any) -> "Execution":
-    """Says how the jobs are run."""
-    from render.executor import Execution
-
-    return Execution(**values)
-
-
 def _part(_context: click.Context, _option: click.Parameter, text: str | None) -> "Part | None":
     """Parses the value of ``--part``."""
     from render.part import parse_part
@@ -115,9 +109,7 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
     "selection",
     Selection,
     object_option(
-        "--objects",
-        type=EXISTING_FILE,
-        help="Render these: synset/object lines, .npy or all.csv.",
+        "--objects", type=EXISTING_FILE, help="Render these: synset/object lines, .npy or all.csv."
     ),
     object_option(
         "--split-files",
@@ -217,7 +209,7 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
 )
 @options_as(
     "execution",
-    _execution,
+    dict,
     run_option(
         "--workers",
         type=click.IntRange(1),
@@ -271,7 +263,7 @@ def render(
     selection: Selection,
     dataset: "tuple[PlanSettings, ExplicitLatents | None]",
     pixels: "RenderSettings",
-    execution: "Execution",
+    execution: dict[str, Any],
     allow_failures: int,
     repair: bool,
     add: bool,
@@ -283,16 +275,16 @@ def render(
     Objects that cannot be rendered are named in OUT/failures.jsonl (delete lines of it to have them tried again);
     the exit code is 1 if there are more of them than --allow-failures.
     """
+    from render.executor import Execution
     from render.plan import make_plan
 
     settings, explicit = dataset
-    objects = (
-        selection.find_objects(models_folder)
-        if part is None
-        else selection.find_objects_once(models_folder, out, add)
-    )
+    if part is None:
+        objects = selection.find_objects(models_folder)
+    else:
+        objects = selection.find_objects_once(models_folder, out, add)
     plan = make_plan(objects, settings.model_copy(update={"render": pixels}), explicit)
-    summary = render_with_bar(plan, out, execution, part, repair, add)
+    summary = render_with_bar(plan, out, Execution(**execution), part, repair, add)
     click.echo(describe(summary, out, part))
     failed = len(summary.failures)
     if failed > allow_failures:
@@ -313,33 +305,24 @@ def render_with_bar(
     """Renders a planned dataset under a progress bar; Ctrl-C and SIGTERM leave it resumable."""
     from render.dataset import render_dataset
 
-    bar = ViewBar("render")
-    try:
-        with terminate_as_interrupt():
-            return render_dataset(plan, out, execution, bar, part, repair, add)
-    finally:
-        bar.close()
+    with closing(ViewBar("render")) as bar, terminate_as_interrupt():
+        return render_dataset(plan, out, execution, bar, part, repair, add)
 
 
 def describe(summary: "RenderSummary", out: Path, part: "Part | None" = None) -> str:
     """Describes the outcome of rendering in a few lines."""
     from shards.failures import FAILURES_NAME
 
-    lines = []
     if summary.index is not None:
-        splits = ", ".join(
-            f"{name}: {split.views:,} views of {split.objects:,} objects in {len(split.shards)} shards"
-            for name, split in summary.index.splits.items()
-        )
-        lines.append(f"{out}: {splits}")
-    elif not summary.shards:
+        lines = [f"{out}: {splits_in_words(summary.index)}"]
+    elif summary.shards:
+        shards = f"{summary.shards} shard{'s' if summary.shards > 1 else ''}"
+        lines = [
+            f"part {part} of {out} is done: {shards}; once all parts are, run the same command without --part"
+        ]
+    else:
         return (
             f"part {part} found nothing to do: every shard of {out} is done, or another part is at work on it"
-        )
-    else:
-        lines.append(
-            f"part {part} of {out} is done: {summary.shards} shard{'s' if summary.shards > 1 else ''}; "
-            "once all parts are, run the same command without --part"
         )
     if not summary.rendered_views:
         lines.append("nothing was missing; nothing was rendered")

@@ -1,13 +1,11 @@
 """Commands about datasets elsewhere: on the Hugging Face Hub, and in the cache."""
 
-import sys
 from pathlib import Path
 
 import click
-from tqdm import tqdm
 
-from iebench.cli.exit_codes import terminate_as_interrupt
 from iebench.cli.location import FOLDER
+from iebench.cli.progress import stoppable_bar
 from shards.errors import UsageError
 from shards.eviction import cache_limit, clear, mirrors
 from shards.origin import cache_root
@@ -26,10 +24,7 @@ def push(dataset: Path, address: str, private: bool) -> None:
     from shards.push import push_dataset
 
     total = sum(path.stat().st_size for path in dataset.glob("*.tar"))
-    with (
-        tqdm(total=total, unit="B", unit_scale=True, desc="push", file=sys.stderr, dynamic_ncols=True) as bar,
-        terminate_as_interrupt(),
-    ):
+    with stoppable_bar("push", total, unit="B", unit_scale=True) as bar:
         files = push_dataset(dataset, address, private, bar.update)
     click.echo(f"{address}: {files} files uploaded" if files else f"{address}: everything was there")
 

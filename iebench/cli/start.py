@@ -1,6 +1,7 @@
 """The commands for a first try: the demo and the check of the machine."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,10 +14,7 @@ _SIGNS = {True: "ok", False: "!!", None: "--"}
 @click.option("--out", default="runs/demo", show_default=True, type=FOLDER, help="Where everything goes.")
 @click.option("--seed", default=0, show_default=True, help="Seed of models, latents and training.")
 @click.option(
-    "--workers",
-    default=None,
-    type=click.IntRange(1),
-    help="Processes that make models and render; by default all cores.",
+    "--workers", type=click.IntRange(1), help="Processes that make models and render; by default all cores."
 )
 @click.option("--objects-per-class", default=92, show_default=True, type=click.IntRange(2))
 @click.option(
@@ -32,15 +30,7 @@ _SIGNS = {True: "ok", False: "!!", None: "--"}
     show_default=True,
     help="Train a VICReg of the same size and length beside SIE, which takes half as long again.",
 )
-def demo(
-    out: Path,
-    seed: int,
-    workers: int | None,
-    objects_per_class: int,
-    views: int,
-    overrides: tuple[str, ...],
-    compares: bool,
-) -> None:
+def demo(**options: Any) -> None:
     """Go from nothing to an evaluated model and its report.
 
     Takes seven to eleven minutes on two cores, longer on older ones, and says at the start how long each stage is
@@ -50,7 +40,7 @@ def demo(
     """
     from iebench.cli.demo import run_demo
 
-    run_demo(out, seed, workers, objects_per_class, views, overrides, compares)
+    run_demo(**options)
 
 
 @click.command(epilog="Example: iebench doctor")

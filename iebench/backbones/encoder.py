@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from iebench.augmentations.config import AugmentationConfig
+from iebench.backbones.library_errors import first_line, is_out_of_memory
 from iebench.methods.parts.transformations import Group, relative_transformation
 from shards.errors import IebenchError
 
-Normalization = tuple[float, float, float]
+Normalization = tuple[float, ...]
 """A number for each of red, green and blue, for pixels in [0, 1]."""
 
 ALL = "all"
@@ -29,7 +30,6 @@ class EmbeddingPredictor(nn.Module, ABC):
     """
 
     augmentation: AugmentationConfig | None = None
-
     groups: tuple[Group, ...]
     latent_names: tuple[str, ...]
 
@@ -39,20 +39,10 @@ class EmbeddingPredictor(nn.Module, ABC):
 
     @abstractmethod
     def predict(self, embeddings: Tensor, transformation: Tensor) -> Tensor:
-        """Predicts the embeddings of the transformed views.
-
-        Args:
-            embeddings: Embeddings (batch, embedding dimension) from ``embed``.
-            transformation: Transformations (batch, sum of the dimensions of ``groups``) from ``transformation``.
-        """
+        """Moves embeddings (batch, embedding dimension) by transformations (batch, sum of the groups' dimensions)."""
 
     def transformation(self, first: Tensor, second: Tensor) -> Tensor:
-        """Computes the transformations between two views that the predictor is told.
-
-        Args:
-            first: Latents (batch, number of latents) of the first views, in the order of ``latent_names``.
-            second: Latents (batch, number of latents) of the second views.
-        """
+        """Computes the transformations that the predictor is told, from latents (batch, latents) of two views."""
         return relative_transformation(first, second, self.groups, self.latent_names).float()
 
 
@@ -111,8 +101,8 @@ class Encoder(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Device to which ``to`` moved the encoder, which takes its images there; a function may have no tensor to tell."""
-        return self._marker.device
+        """Device of the encoder and of the images that it takes."""
+        return self._marker.device  # a network that is a function may have no tensor to tell
 
     @property
     def parts(self) -> dict[str, tuple[int, int]]:
@@ -131,10 +121,7 @@ class Encoder(nn.Module):
 
     @torch.no_grad()
     def try_out(self, image_size: int) -> int:
-        """Encodes two gray images, so that an encoder that does not fit fails before a long pass.
-
-        Args:
-            image_size: Height and width of the images to come, in pixels.
+        """Encodes two gray images of a size in pixels, so that an encoder that does not fit fails before a long pass.
 
         Returns:
             The width of the representation.
@@ -147,13 +134,7 @@ class Encoder(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
-        """Encodes images.
-
-        Args:
-            images: Images (batch, 3, height, width) uint8.
-
-        Returns:
-            (batch, dimension) float32.
+        """Encodes images (batch, 3, height, width) uint8 as vectors (batch, dimension) float32.
 
         Raises:
             IebenchError: The network does not fit the images, or gives no finite vectors of one width.
@@ -162,17 +143,16 @@ class Encoder(nn.Module):
             vectors = self.network(self._input(images))
         except IebenchError:
             raise
-        except torch.OutOfMemoryError:
-            raise IebenchError(
-                f"the GPU has no memory left for {len(images)} images of {self.name}; lower "
-                "evaluation.feature_batch_size"
-            ) from None
         except Exception as error:  # whatever a network of someone else raises
+            if is_out_of_memory(error):
+                raise IebenchError(
+                    f"the GPU has no memory left for {len(images)} images of {self.name}; lower "
+                    "evaluation.feature_batch_size"
+                ) from None
             height, width = self._size_of(images)
-            first_line = (str(error).strip() or type(error).__name__).split("\n")[0]
             raise IebenchError(
-                f"encoder {self.name} fails on images of {height} x {width} px ({type(error).__name__}: {first_line}); "
-                "give it images of the size that it is made for"
+                f"encoder {self.name} fails on images of {height} x {width} px ({type(error).__name__}: "
+                f"{first_line(error)}); give it images of the size that it is made for"
             ) from error
         return self._checked(vectors, len(images))
 
@@ -189,7 +169,7 @@ class Encoder(nn.Module):
                 f"shape {tuple(images.shape)}"
             )
         size = self._size_of(images)
-        is_resized = size != (images.shape[-2], images.shape[-1])
+        is_resized = size != images.shape[-2:]
         if self.mean is None and not is_resized:
             return images
         pixels = images.float()
@@ -215,7 +195,7 @@ class Encoder(nn.Module):
         if self.dimension is None:
             self._check_parts(width)
             self.dimension = width
-        if width != self.dimension:
+        elif width != self.dimension:
             raise IebenchError(
                 f"encoder {self.name} gives vectors of {width} numbers after vectors of {self.dimension}; all have "
                 "to be of one width"

@@ -3,7 +3,7 @@
 import json
 import pickle
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,25 +12,18 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from iebench.backbones.library_errors import first_line
 from shards.errors import UsageError
 
 HEADER_KEY = "iebench"
 """The entry of a safetensors header in which ``iebench export`` says what the weights are."""
 
-_CONTAINERS = ("model", "state_dict")
-_PREFIXES = ("module.backbone.", "backbone.", "module.")
 _NAMED = 4
 
 
 @dataclass(frozen=True)
 class WeightFile:
-    """The content of a weight file.
-
-    Attributes:
-        path: Path of the file.
-        tensors: All tensors by their names in the file, including those in a checkpoint's containers.
-        header: Description of the weights by ``iebench export``; empty for files from elsewhere.
-    """
+    """All tensors of a file by their names in it, and the header by ``iebench export``, which other files lack."""
 
     path: Path
     tensors: dict[str, Tensor]
@@ -42,14 +35,10 @@ class WeightFile:
         A checkpoint of a whole model has them under ``module.backbone.`` or ``backbone.``, beside the tensors of
         projectors and predictors; a state dict of a backbone has no others.
         """
-        for prefix in _PREFIXES:
-            found = {
-                name.removeprefix(prefix): value
-                for name, value in self.tensors.items()
-                if name.startswith(prefix)
-            }
+        for prefix in ("module.backbone.", "backbone.", "module."):
+            found = {name: value for name, value in self.tensors.items() if name.startswith(prefix)}
             if found:
-                return found
+                return {name.removeprefix(prefix): value for name, value in found.items()}
         return self.tensors
 
 
@@ -82,31 +71,26 @@ def load_exactly(network: nn.Module, tensors: Mapping[str, Tensor], source: str)
         UsageError: A name is missing or unexpected, or a shape differs; the message has the names.
     """
     own = network.state_dict()
-    counters = {name for name in own if name.endswith("num_batches_tracked")}
-    problems = [
-        *_listed("missing", [name for name in own if name not in tensors and name not in counters]),
-        *_listed("unexpected", [name for name in tensors if name not in own]),
-        *_listed(
-            "of another shape",
-            [
-                f"{name} {tuple(value.shape)} instead of {tuple(own[name].shape)}"
-                for name, value in tensors.items()
-                if name in own and value.shape != own[name].shape
-            ],
-        ),
-    ]
-    if problems:
-        raise UsageError(f"{source} holds the weights of another network: {'; '.join(problems)}")
-    network.load_state_dict({**{name: own[name] for name in counters}, **tensors})
+    counters = {name: value for name, value in own.items() if name.endswith("num_batches_tracked")}
+    problems = {
+        "missing": [name for name in own if name not in tensors and name not in counters],
+        "unexpected": [name for name in tensors if name not in own],
+        "of another shape": [
+            f"{name} {tuple(value.shape)} instead of {tuple(own[name].shape)}"
+            for name, value in tensors.items()
+            if name in own and value.shape != own[name].shape
+        ],
+    }
+    found = [f"{problem} {_listed(names)}" for problem, names in problems.items() if names]
+    if found:
+        raise UsageError(f"{source} holds the weights of another network: {'; '.join(found)}")
+    network.load_state_dict({**counters, **tensors})
 
 
-def _listed(problem: str, names: Iterable[str]) -> list[str]:
-    """Lists names in words, as ``["missing conv1.weight, bn1.weight and 3 more"]``; empty without names."""
-    names = list(names)
-    if not names:
-        return []
+def _listed(names: list[str]) -> str:
+    """Lists names in words: ``conv1.weight, bn1.weight, fc.weight, fc.bias and 3 more``."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return [f"{problem} {', '.join(names[:_NAMED])}{more}"]
+    return f"{', '.join(names[:_NAMED])}{more}"
 
 
 def _read_safetensors(path: Path) -> WeightFile:
@@ -117,7 +101,7 @@ def _read_safetensors(path: Path) -> WeightFile:
         header = json.loads(metadata.get(HEADER_KEY, "{}"))
     except (SafetensorError, ValueError) as error:
         raise UsageError(
-            f"{path} is no whole safetensors file ({_first_line(error)}); copy it again"
+            f"{path} is no whole safetensors file ({first_line(error)}); copy it again"
         ) from None
     return WeightFile(path, tensors, header if isinstance(header, dict) else {})
 
@@ -131,33 +115,17 @@ def _unpickled(path: Path) -> Any:
             f"{path} is a pickle of more than weights, or cut short, and nothing in it was run; save the network's "
             "state_dict(), as safetensors or with torch.save"
         ) from None
-    except (
-        RuntimeError,
-        EOFError,
-        ValueError,
-        KeyError,
-        IndexError,
-        OSError,
-        AttributeError,
-        TypeError,
-    ) as error:
-        raise UsageError(f"{path} is no whole weights file ({_first_line(error)}); copy it again") from None
+    except (RuntimeError, EOFError, ValueError, LookupError, OSError, AttributeError, TypeError) as error:
+        raise UsageError(f"{path} is no whole weights file ({first_line(error)}); copy it again") from None
 
 
 def _tensors_of(content: Any, path: Path) -> dict[str, Tensor]:
-    for container in _CONTAINERS:
+    for container in ("model", "state_dict"):
         if isinstance(content, Mapping) and isinstance(content.get(container), Mapping):
             content = content[container]
-    if (
-        not isinstance(content, Mapping)
-        or not content
-        or not all(isinstance(value, Tensor) for value in content.values())
-    ):
+    is_mapping = isinstance(content, Mapping) and len(content) > 0
+    if not is_mapping or not all(isinstance(value, Tensor) for value in content.values()):
         raise UsageError(
             f"{path} holds no state dict: a mapping of names to tensors, alone or as its `model`"
         )
     return dict(content)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).split("\n")[0]

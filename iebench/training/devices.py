@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from iebench.backbones.library_errors import first_line
 from iebench.training.launch import Launch
 from shards.errors import UsageError
 
@@ -22,10 +23,6 @@ def choose_device(device: str, launch: Launch) -> torch.device:
 
     ``auto`` takes the CPU only if there is no GPU. A GPU that PyTorch cannot use is an error, because a training that
     silently runs on the CPU takes a hundred times as long.
-
-    Args:
-        device: ``auto``, ``cpu``, ``cuda``, or one GPU by its number as in ``cuda:1``.
-        launch: How the process was started.
 
     Raises:
         UsageError: There is no such device, or PyTorch cannot use it.
@@ -73,40 +70,31 @@ def claim_gpu(device: torch.device) -> None:
 def fast_kernels(device: torch.device, uses_tf32: bool) -> Iterator[None]:
     """Lets CUDA use cuDNN's fastest convolutions, and possibly TF32 for products of float32, within a block.
 
-    TF32 has float32's range and 10 bits of mantissa. ``in_float32`` keeps forward computations from being rounded so,
-    but not their gradients.
-
-    Args:
-        device: Device of this process; on the CPU nothing changes.
-        uses_tf32: Whether products may use TF32, which gains little where the backbone computes in 16 bits.
+    TF32 has float32's range and 10 bits of mantissa, and gains little where the backbone computes in 16 bits.
+    ``in_float32`` keeps forward computations from being rounded so, but not their gradients.
     """
     if device.type != "cuda":
         yield
         return
-    before = torch.backends.cudnn.benchmark, torch.get_float32_matmul_precision()
+    benchmark, precision = torch.backends.cudnn.benchmark, torch.get_float32_matmul_precision()
     torch.backends.cudnn.benchmark = True
     if uses_tf32:
         torch.set_float32_matmul_precision("high")
     try:
         yield
     finally:
-        torch.backends.cudnn.benchmark = before[0]
-        torch.set_float32_matmul_precision(before[1])
+        torch.backends.cudnn.benchmark = benchmark
+        torch.set_float32_matmul_precision(precision)
 
 
 def gpu_identity(device: torch.device) -> int:
-    """Returns a number that identifies a GPU among those of all nodes."""
+    """Returns a number that identifies a GPU among those of all nodes; below 2**63, as processes exchange it."""
     uuid = str(torch.cuda.get_device_properties(device).uuid)
-    return int.from_bytes(
-        hashlib.sha256(uuid.encode()).digest()[:7]
-    )  # less than 2**63, as processes exchange it
+    return int.from_bytes(hashlib.sha256(uuid.encode()).digest()[:7])
 
 
 def require_own_gpus(identities: Sequence[int]) -> None:
-    """Raises an error if two processes have the same GPU, which NCCL does not support.
-
-    Args:
-        identities: Results of ``gpu_identity`` in all processes, by rank.
+    """Checks the results of ``gpu_identity``, by rank, because NCCL does not support two processes on one GPU.
 
     Raises:
         UsageError: Two processes have the same GPU.
@@ -138,11 +126,6 @@ def _usable_gpus() -> tuple[int, str]:
         return visible, f"PyTorch {torch.__version__} is built without CUDA"
     reasons = [first_line(warning.message) for warning in told]
     return visible, reasons[0] if reasons else "its driver does not answer, or there is none"
-
-
-def first_line(error: object) -> str:
-    """Returns the first line of an error's message, or the name of its class if the message is empty."""
-    return (str(error).strip() or type(error).__name__).split("\n")[0]
 
 
 def _gpu_number(device: str) -> int | None:

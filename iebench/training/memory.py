@@ -4,27 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
+from iebench.backbones.library_errors import is_out_of_memory
 from iebench.recipes.recipe import Recipe
 from shards.errors import IebenchError
-
-_SIGNS = (
-    "CUDA error: out of memory",
-    "CUDA out of memory",
-    "CUDNN_STATUS_ALLOC_FAILED",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-)
 
 
 @contextmanager
 def out_of_memory_as_error(recipe: Recipe, run: Path, processes: int) -> Iterator[None]:
     """Turns an out-of-memory error of CUDA, cuDNN or cuBLAS into one sentence that says what to change.
-
-    Args:
-        recipe: Recipe of the training.
-        run: Folder of the run.
-        processes: Number of processes that share a batch.
 
     Raises:
         IebenchError: The GPU ran out of memory.
@@ -32,9 +19,9 @@ def out_of_memory_as_error(recipe: Recipe, run: Path, processes: int) -> Iterato
     try:
         yield
     except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and not any(sign in str(error) for sign in _SIGNS):
-            raise
-        raise IebenchError(memory_advice(recipe, run, processes)) from None
+        if is_out_of_memory(error):
+            raise IebenchError(memory_advice(recipe, run, processes)) from None
+        raise
 
 
 def memory_advice(recipe: Recipe, run: Path, processes: int) -> str:

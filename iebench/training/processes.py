@@ -12,7 +12,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from iebench.training.devices import choose_device, claim_gpu, first_line, gpu_identity, require_own_gpus
+from iebench.backbones.library_errors import first_line
+from iebench.training.devices import choose_device, claim_gpu, gpu_identity, require_own_gpus
 from iebench.training.launch import Launch, raise_once_per_node, read_launch
 from iebench.training.watch import LAST_WORD, Watch
 from shards.errors import IebenchError
@@ -24,14 +25,9 @@ _NOTICING = 5.0  # seconds until the watch, too, knows of a process whose connec
 
 
 class Processes:
-    """The processes of one job, as seen from one of them.
+    """The processes of one job, as seen from one of them; if they are several, ``torch.distributed`` is initialized.
 
     Messages between processes use a group on the CPU, so that no GPU is waited for. Tensors on GPUs use another group.
-
-    Args:
-        rank: Number of this process.
-        count: Number of processes; if there are several, ``torch.distributed`` must be initialized.
-        device: Device of this process.
     """
 
     def __init__(self, rank: int, count: int, device: torch.device) -> None:
@@ -52,11 +48,8 @@ class Processes:
         """
         if self.count == 1:
             return model
-        return DistributedDataParallel(
-            model,
-            device_ids=[self.device] if self.device.type == "cuda" else None,
-            broadcast_buffers=False,
-        )
+        devices = [self.device] if self.device.type == "cuda" else None
+        return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)
 
     def gather_integers(self, value: int) -> list[int]:
         """Returns the values of all processes, by rank."""
@@ -102,8 +95,7 @@ class Processes:
     def gather_rows(self, rows: Tensor) -> list[Tensor]:
         """Returns the rows of all processes, by rank, in rank 0; an empty list in other ranks.
 
-        Args:
-            rows: Tensor (any number, ...) on the CPU. Type and other dimensions must be the same in all processes.
+        The rows are tensors (any number, ...) on the CPU, whose type and other dimensions are the same in all processes.
         """
         if self.count == 1:
             return [rows]
@@ -124,11 +116,9 @@ class Processes:
         """Returns the text of rank 0 in all processes."""
         if self.count == 1:
             return text
-        content = as_bytes(text if self.is_first else "-")
-        (size, *_) = self.gather_integers(len(content))
-        content = content if self.is_first else content.new_empty(size)
-        dist.broadcast(content, 0, group=self._group)
-        return as_text(content)
+        said = [text]
+        dist.broadcast_object_list(said, group=self._group)
+        return said[0]
 
     def _exchange(self, *values: int) -> list[tuple[int, ...]]:
         """Returns the numbers of all processes, by rank; all must give equally many."""
@@ -150,9 +140,6 @@ class Processes:
 def launched(device: str) -> Iterator[Processes]:
     """Connects the processes that torchrun or srun started, or runs alone; at the end of the block all leave together.
 
-    Args:
-        device: ``auto``, ``cpu``, ``cuda``, or one GPU by its number as in ``cuda:1``.
-
     Raises:
         UsageError: There is no such device, or the environment does not say which process this is.
         IebenchError: Another process has ended.
@@ -163,9 +150,8 @@ def launched(device: str) -> Iterator[Processes]:
         return
     watch = start_watch(processes, read_launch())
     atexit.unregister(_leave)
-    atexit.register(
-        watch.close, _leave
-    )  # after an error has been told, and before the interpreter is taken down
+    # After an error has been told, and before the interpreter is taken down.
+    atexit.register(watch.close, _leave)
     try:
         with _loss_as_error(watch):
             yield processes
@@ -214,25 +200,15 @@ def start_watch(processes: Processes, launch: Launch) -> Watch:
         IebenchError: A process does not reach rank 0.
     """
     watch = Watch(processes.rank, processes.count)
+    contact = ""
     with processes.fail_together():
-        contact = (
-            watch.listen(launch.address, launch.local_count == launch.count) if processes.is_first else ""
-        )
+        if processes.is_first:
+            contact = watch.listen(launch.address, launch.local_count == launch.count)
     contact = processes.broadcast_text(contact)
     with processes.fail_together():
         if not processes.is_first:
             watch.join(contact)
     return watch
-
-
-def as_bytes(text: str) -> Tensor:
-    """Returns a text as UTF-8 in a tensor (length,) uint8."""
-    return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
-
-
-def as_text(content: Tensor) -> str:
-    """Returns the text of a tensor of ``as_bytes``."""
-    return content.numpy().tobytes().decode()
 
 
 def _leave() -> None:

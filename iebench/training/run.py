@@ -1,15 +1,10 @@
-"""The folder of a run: configuration, checkpoints and metrics of one training.
-
-``config.json`` holds the whole recipe, ``checkpoints/initial.pt`` the network before training,
-``checkpoints/last.pt`` the state from which a training continues, ``metrics.jsonl`` and ``tensorboard/`` the curves.
-"""
+"""The folder of a run: configuration, checkpoints and metrics of one training."""
 
 import hashlib
 import io
 import json
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +13,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
+from iebench.backbones.library_errors import first_line
 from iebench.recipes.recipe import Recipe, apply_override, parse_recipe
 from shards.errors import IebenchError, UsageError
 from shards.files import atomic_write, write_text
@@ -45,31 +41,22 @@ MAY_CHANGE_ON_RESUME = (
 """Fields and sections of a recipe that may have other values when a run is resumed."""
 
 
-@dataclass(frozen=True)
 class Run:
-    """Reads and writes the folder of one run."""
+    """Reads and writes the folder of one run.
 
-    folder: Path
+    Attributes:
+        config_path: File of the configuration: the whole recipe, the dataset and the versions.
+        metrics_path: File with a JSON line for each logged step.
+        initial_checkpoint: Checkpoint of the network before training, which evaluations compare with.
+        last_checkpoint: Checkpoint from which a training continues.
+    """
 
-    @property
-    def config_path(self) -> Path:
-        """File of the configuration."""
-        return self.folder / "config.json"
-
-    @property
-    def metrics_path(self) -> Path:
-        """File with a JSON line for each logged step."""
-        return self.folder / "metrics.jsonl"
-
-    @property
-    def initial_checkpoint(self) -> Path:
-        """Checkpoint of the network before training, which evaluations compare with."""
-        return self.folder / "checkpoints" / "initial.pt"
-
-    @property
-    def last_checkpoint(self) -> Path:
-        """Checkpoint from which a training continues."""
-        return self.folder / "checkpoints" / "last.pt"
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config_path = folder / "config.json"
+        self.metrics_path = folder / "metrics.jsonl"
+        self.initial_checkpoint = folder / "checkpoints" / "initial.pt"
+        self.last_checkpoint = folder / "checkpoints" / "last.pt"
 
     def create(self, recipe: Recipe, data: Path, index: DatasetIndex) -> None:
         """Creates the folder of a new run, with its configuration.
@@ -85,14 +72,7 @@ class Run:
         self.write_config(recipe, data, index)
 
     def write_config(self, recipe: Recipe, data: Path, index: DatasetIndex, step: int = 0) -> None:
-        """Writes the configuration: recipe, dataset, versions, and the fields that were changed when it was resumed.
-
-        Args:
-            recipe: Recipe from now on.
-            data: Folder of the dataset.
-            index: Index of the dataset.
-            step: Step from which the run continues.
-        """
+        """Writes the configuration: recipe, dataset, versions, and the fields that each resumption changed at its step."""
         history: list[dict[str, Any]] = []
         if self.config_path.is_file():
             history = self.read_config().get("history", [])
@@ -143,10 +123,7 @@ class Run:
             ) from None
 
     def recipe(self, overrides: Sequence[str] = ()) -> Recipe:
-        """Returns the recipe of the run.
-
-        Args:
-            overrides: Changes such as ``section.field=value``.
+        """Returns the recipe of the run, changed by overrides such as ``section.field=value``.
 
         Raises:
             UsageError: There is no run, its recipe is of another version, or an override names no field.
@@ -165,19 +142,18 @@ class Run:
         return dataset_folder(self.read_config()["data"])
 
     def require_same(self, recipe: Recipe, data: Path) -> None:
-        """Raises an error if the run cannot be resumed with ``recipe`` on ``data``.
+        """Checks that the run can be resumed with a recipe on a dataset.
 
         Raises:
             UsageError: The dataset differs, or a field that changes the results.
         """
-        config = self.read_config()
         for name, (old, new) in self._changes(recipe).items():
             if not name.startswith(MAY_CHANGE_ON_RESUME):
                 raise UsageError(
                     f"the run in {self.folder} was started with {name} = {old!r}, not {new!r}; "
                     "resume it with the same recipe or choose another folder"
                 )
-        if config.get("data_sha256") != dataset_sha256(data):
+        if self.read_config().get("data_sha256") != dataset_sha256(data):
             raise UsageError(
                 f"the run in {self.folder} was started on another dataset than {origin_of(data) or data}"
             )
@@ -213,8 +189,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, ValueError, KeyError, OSError, pickle.UnpicklingError) as error:
-        first_line = str(error).strip().split("\n")[0]
-        raise IebenchError(f"checkpoint {path} cannot be read ({first_line}); train the run again") from None
+        message = f"checkpoint {path} cannot be read ({first_line(error)}); train the run again"
+        raise IebenchError(message) from None
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:

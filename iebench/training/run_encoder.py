@@ -6,25 +6,18 @@ from torch import Tensor
 
 from iebench.augmentations.config import AugmentationConfig
 from iebench.backbones.encoder import EmbeddingPredictor, Encoder
+from iebench.backbones.library_errors import first_line
 from iebench.recipes.recipe import Recipe
 from iebench.training.model import Model, build_model
 from iebench.training.run import Run, load_checkpoint
 from shards.errors import IebenchError
 from shards.schema import DatasetIndex
 
-CLASSES_KEY = "online.classifiers.representation.bias"
-"""Key of a tensor in checkpoints whose length is the number of classes of the training dataset."""
-
 
 class MethodPredictor(EmbeddingPredictor):
-    """Makes the predictor of a run's method available to evaluations.
+    """Makes the predictor of a run's method available to evaluations."""
 
-    Args:
-        model: Model of the run, whose method has a predictor.
-        augmentation: Section ``[augmentation]`` of the recipe; None if the recipe has none.
-    """
-
-    def __init__(self, model: Model, augmentation: AugmentationConfig | None = None) -> None:
+    def __init__(self, model: Model, augmentation: AugmentationConfig | None) -> None:
         super().__init__()
         self.method = model.method
         self.augmentation = augmentation
@@ -38,9 +31,9 @@ class MethodPredictor(EmbeddingPredictor):
 
     def transformation(self, first: Tensor, second: Tensor) -> Tensor:
         """Computes what the predictor is told of two views; parameters of augmentations are standardized."""
-        return super().transformation(
-            first, second if self.parameter_scale is None else self.parameter_scale(second)
-        )
+        if self.parameter_scale is not None:
+            second = self.parameter_scale(second)
+        return super().transformation(first, second)
 
     def predict(self, embeddings: Tensor, transformation: Tensor) -> Tensor:
         """Predicts the embeddings of the transformed views."""
@@ -49,36 +42,24 @@ class MethodPredictor(EmbeddingPredictor):
 
 
 def encoder_of_run(run: Run, checkpoint: Path, index: DatasetIndex) -> Encoder:
-    """Loads the network of one checkpoint of a run.
-
-    Args:
-        run: Folder of the run.
-        checkpoint: File of the checkpoint.
-        index: Index of the dataset on which the encoder will be used.
+    """Loads the network of one checkpoint of a run, to be used on the dataset of ``index``.
 
     Raises:
         UsageError: There is no such run or checkpoint, or the dataset lacks a latent that the method is told.
         IebenchError: The checkpoint cannot be read, or does not fit the recipe.
     """
-    size = (
-        run.dataset().image_size
-    )  # images of another size are resized, so the network is built for this one
-    model = _restored(checkpoint, run.recipe(), index.model_copy(update={"image_size": size}))
-    mean, std = model.channel_mean.flatten().tolist(), model.channel_std.flatten().tolist()
-    augmentation = run.recipe().augmentation
-    predictor = (
-        MethodPredictor(model, augmentation)
-        if model.method.predictor is not None and model.method.groups
-        else None
-    )
+    size = run.dataset().image_size  # the network is built for this size, to which others are resized
+    recipe = run.recipe()
+    model = _restored(checkpoint, recipe, index.model_copy(update={"image_size": size}))
+    has_predictor = model.method.predictor is not None and model.method.groups
     return Encoder(
         model.backbone,
         str(run.folder),
         image_size=size,
-        mean=(mean[0], mean[1], mean[2]),
-        std=(std[0], std[1], std[2]),
+        mean=tuple(model.channel_mean.flatten().tolist()),
+        std=tuple(model.channel_std.flatten().tolist()),
         parts=model.method.parts(),
-        predictor=predictor,
+        predictor=MethodPredictor(model, recipe.augmentation) if has_predictor else None,
     )
 
 
@@ -86,9 +67,9 @@ def _restored(path: Path, recipe: Recipe, index: DatasetIndex) -> Model:
     """Loads a checkpoint into a model with the normalization and the classes of its training."""
     state = load_checkpoint(path)
     try:
-        model = build_model(recipe, index, len(state["model"][CLASSES_KEY]))
+        classes = len(state["model"]["online.classifiers.representation.bias"])
+        model = build_model(recipe, index, classes)
         model.load_state_dict(state["model"])
     except (RuntimeError, KeyError) as error:
-        first_line = str(error).strip().split("\n")[0]
-        raise IebenchError(f"checkpoint {path} does not fit the run's recipe ({first_line})") from None
+        raise IebenchError(f"checkpoint {path} does not fit the run's recipe ({first_line(error)})") from None
     return model

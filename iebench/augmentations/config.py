@@ -1,11 +1,12 @@
 """The section ``[augmentation]`` of a recipe."""
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Chance = float
-"""A probability, in [0, 1]."""
+Chance = Annotated[float, Field(ge=0, le=1)]
+Range = Annotated[list[float], Field(min_length=2, max_length=2)]
+"""A smallest and a largest number."""
 
 
 class AugmentationConfig(BaseModel):
@@ -17,35 +18,24 @@ class AugmentationConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    crop_scale: list[float] = Field(
-        default=[0.2, 1.0],
-        min_length=2,
-        max_length=2,
-        description="smallest and largest share of the picture's area in a crop",
+    crop_scale: Range = Field(
+        default=[0.2, 1.0], description="smallest and largest share of the picture's area in a crop"
     )
-    crop_ratio: list[float] = Field(
-        default=[3 / 4, 4 / 3],
-        min_length=2,
-        max_length=2,
-        description="smallest and largest width of a crop over its height",
+    crop_ratio: Range = Field(
+        default=[3 / 4, 4 / 3], description="smallest and largest width of a crop over its height"
     )
-    flip: Chance = Field(
-        default=0.5, ge=0, le=1, description="probability that a view is flipped left to right"
-    )
-    jitter: Chance = Field(default=0.8, ge=0, le=1, description="probability that the colors are jittered")
+    flip: Chance = Field(default=0.5, description="probability that a view is flipped left to right")
+    jitter: Chance = Field(default=0.8, description="probability that the colors are jittered")
     brightness: float = Field(default=0.4, ge=0, description="x of a factor of brightness in [1 - x, 1 + x]")
     contrast: float = Field(default=0.4, ge=0, description="x of a factor of contrast in [1 - x, 1 + x]")
     saturation: float = Field(default=0.4, ge=0, description="x of a factor of saturation in [1 - x, 1 + x]")
     hue: float = Field(default=0.1, ge=0, le=0.5, description="x of a shift of hue in [-x, x], in turns")
-    grayscale: Chance = Field(default=0.2, ge=0, le=1, description="probability that a view is gray")
-    blur: list[Chance] = Field(default=[0.0], min_length=1, description="probability of a blur, by view")
-    blur_sigma: list[float] = Field(
-        default=[0.1, 2.0],
-        min_length=2,
-        max_length=2,
-        description="smallest and largest standard deviation of a blur in pixels",
+    grayscale: Chance = Field(default=0.2, description="probability that a view is gray")
+    blur: list[float] = Field(default=[0.0], min_length=1, description="probability of a blur, by view")
+    blur_sigma: Range = Field(
+        default=[0.1, 2.0], description="smallest and largest standard deviation of a blur in pixels"
     )
-    solarize: list[Chance] = Field(
+    solarize: list[float] = Field(
         default=[0.0], min_length=1, description="probability of solarization, by view"
     )
     solarize_threshold: int = Field(

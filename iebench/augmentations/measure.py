@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,20 +17,12 @@ MEASURED_EPOCHS = 32
 _RUNS = 32
 
 
-class ParameterStatistics(NamedTuple):
-    """Mean and standard deviation (18,) float64 of each parameter over augmented views."""
+def measure_parameters(
+    augmentation: Augmentation, data: Path, index: DatasetIndex
+) -> tuple[np.ndarray, np.ndarray]:
+    """Measures mean and standard deviation (18,) float64 of the parameters that a training's first epochs draw.
 
-    mean: np.ndarray
-    std: np.ndarray
-
-
-def measure_parameters(augmentation: Augmentation, data: Path, index: DatasetIndex) -> ParameterStatistics:
-    """Measures the parameters that a training's first epochs draw; pictures are not decoded.
-
-    Args:
-        augmentation: Augmentation with its seed.
-        data: Folder of the dataset.
-        index: Index of the dataset.
+    Pictures are not decoded.
 
     Raises:
         IebenchError: A shard cannot be read.
@@ -42,17 +33,16 @@ def measure_parameters(augmentation: Augmentation, data: Path, index: DatasetInd
             drawn = augmentation.parameters(*name, epoch, height, width)
             rows += [row for view, row in zip(augmentation.views, drawn, strict=True) if view]
     values = np.array(rows)
-    return ParameterStatistics(values.mean(axis=0), values.std(axis=0))
+    return values.mean(axis=0), values.std(axis=0)
 
 
 def _sizes(data: Path, index: DatasetIndex) -> Iterator[tuple[tuple[str, str], tuple[int, int]]]:
     """Yields the name of objects spread over the split, with the width and height of their first view."""
     split = index.split("train")
-    length = max(1, MEASURED_OBJECTS // _RUNS)
     few = split.objects <= MEASURED_OBJECTS
     starts = [0] if few else [number * split.objects // _RUNS for number in range(_RUNS)]
     for start in starts:
-        stop = split.objects if few else start + length
+        stop = split.objects if few else start + MEASURED_OBJECTS // _RUNS
         for segment in segments_between(split.shards, start, stop):
             for views in read_objects(data, index, segment.shard, segment.start, segment.stop):
                 metadata = views[0].metadata

@@ -43,15 +43,7 @@ _UNIFORMS = 4 * _TRIES + 16
 
 
 def original_parameters(height: int, width: int) -> np.ndarray:
-    """Returns the parameters of a picture without augmentations.
-
-    Args:
-        height: Height of the picture, pixels.
-        width: Width of the picture, pixels.
-
-    Returns:
-        (18,) float64.
-    """
+    """Returns the parameters (18,) float64 of a picture of a size in pixels without augmentations."""
     return np.array([0, 0, height, width, 0, 0, 0, 1, 2, 3, 1, 1, 1, 0, 0, 0, 0, 0], dtype=np.float64)
 
 
@@ -66,20 +58,10 @@ def uniform_numbers(seed: int, synset: str, object_id: str, epoch: int, view: in
 def draw_parameters(
     config: AugmentationConfig, view: int, height: int, width: int, uniforms: Iterator[float]
 ) -> np.ndarray:
-    """Draws the parameters of one augmented view.
+    """Draws the parameters (18,) float64 of one augmented view of a picture, from random numbers in [0, 1).
 
     The crop is drawn as by torchvision's ``RandomResizedCrop``: ten tries of an area and a ratio, and then the
-    largest crop in the middle whose ratio is allowed.
-
-    Args:
-        config: Settings of the augmentations.
-        view: Number of the view; 1 is the first augmented one.
-        height: Height of the picture, pixels.
-        width: Width of the picture, pixels.
-        uniforms: Random numbers in [0, 1).
-
-    Returns:
-        (18,) float64, in the order of ``PARAMETERS``.
+    largest crop in the middle whose ratio is allowed. View 1 is the first augmented one; sizes are in pixels.
     """
     found = original_parameters(height, width)
     found[:4] = _crop(config, height, width, list(islice(uniforms, 4 * _TRIES)))
@@ -118,12 +100,8 @@ def _crop(
         aspect = math.exp(low + ratio * (high - low))
         crop_width, crop_height = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < crop_width <= width and 0 < crop_height <= height:
-            return (
-                int(top * (height - crop_height + 1)),
-                int(left * (width - crop_width + 1)),
-                crop_height,
-                crop_width,
-            )
+            first_row, first_column = top * (height - crop_height + 1), left * (width - crop_width + 1)
+            return int(first_row), int(first_column), crop_height, crop_width
     crop_height, crop_width = height, width
     if width / height < narrow:
         crop_height = max(1, round(width / narrow))

@@ -39,33 +39,21 @@ class Augmentation:
     names = PARAMETERS
 
     def parameters(self, synset: str, object_id: str, epoch: int, height: int, width: int) -> np.ndarray:
-        """Returns the parameters (views, 18) float64 of each view of a draw.
+        """Returns the parameters (views, 18) float64 of each view of an object's draw.
 
-        Args:
-            synset: Synset of the object's class.
-            object_id: Name of the object.
-            epoch: Number of earlier draws of the object.
-            height: Height of the stored picture in pixels.
-            width: Width of the stored picture in pixels.
+        ``epoch`` counts the earlier draws of the object; height and width are those of the stored picture in pixels.
         """
         rows = []
         for view in self.views:
-            numbers = uniform_numbers(self.seed, synset, object_id, epoch, view)
-            rows.append(
-                draw_parameters(self.config, view, height, width, numbers)
-                if view
-                else original_parameters(height, width)
-            )
+            if view:
+                numbers = uniform_numbers(self.seed, synset, object_id, epoch, view)
+                rows.append(draw_parameters(self.config, view, height, width, numbers))
+            else:
+                rows.append(original_parameters(height, width))
         return np.stack(rows)
 
     def make(self, view: View, epoch: int, out: np.ndarray) -> np.ndarray:
-        """Makes the views of a draw, and returns their parameters.
-
-        Args:
-            view: Stored view.
-            epoch: Number of earlier draws of the object.
-            out: Array (views, size, size, 3) uint8 that gets the views.
-        """
+        """Makes the views of a draw in ``out`` (views, size, size, 3) uint8, and returns their parameters."""
         picture = view.picture()
         height, width = picture.shape[:2]
         found = self.parameters(view.metadata.synset, view.metadata.object, epoch, height, width)
@@ -83,16 +71,9 @@ class Augmentation:
 
 
 def augment(picture: Tensor, parameters: np.ndarray, size: int, threshold: int = 128) -> Tensor:
-    """Makes one augmented view with torchvision's functions.
+    """Makes one augmented view (3, size, size) of a picture (3, height, width) uint8 with torchvision's functions.
 
-    Args:
-        picture: Picture (3, height, width) uint8.
-        parameters: Parameters (18,) in the order of ``PARAMETERS``.
-        size: Height and width of the view in pixels.
-        threshold: Level from which on solarization inverts.
-
-    Returns:
-        (3, size, size) uint8.
+    The parameters (18,) are in the order of ``PARAMETERS``; solarization inverts from the level ``threshold`` on.
     """
     values = dict(zip(PARAMETERS, parameters.tolist(), strict=True))
     top, left, height, width = (int(values[f"crop_{name}"]) for name in ("top", "left", "height", "width"))

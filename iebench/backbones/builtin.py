@@ -38,7 +38,6 @@ def resnet10(**options: Any) -> ResNet:
 
 _RESNETS = {"resnet10": resnet10, "resnet18": resnet18, "resnet34": resnet34, "resnet50": resnet50}
 _PUBLISHED = {"sie_resnet18": sie_resnet18, "sie_resnet34": sie_resnet34, "sie_resnet50": sie_resnet50}
-_PATCH, _SMALL_PATCH = 16, 8
 
 
 class BackboneConfig(BaseModel):
@@ -67,11 +66,8 @@ def build_backbone(config: BackboneConfig, image_size: int) -> nn.Module:
     """Builds a network without a classifier, from images (batch, 3, height, width) to (batch, dimension).
 
     With the stem for small images, a ResNet begins with a 3 x 3 convolution of stride 1 and has no max pooling,
-    as for CIFAR; a ViT has patches of 8 px rather than 16. The published ResNets have no such stem.
-
-    Args:
-        config: Section of the recipe; its weights are not loaded here.
-        image_size: Height and width of the dataset's images, in pixels.
+    as for CIFAR; a ViT has patches of 8 px rather than 16. The published ResNets have no such stem. The initial weights
+    that ``config`` may name are not loaded here.
 
     Raises:
         UsageError: The images are of a size that the network cannot take.
@@ -80,7 +76,7 @@ def build_backbone(config: BackboneConfig, image_size: int) -> nn.Module:
         return _published_resnet(config, image_size)
     is_small = with_stem(config, image_size).small_image_stem
     if config.name == "vit_s_16":
-        return _vision_transformer(image_size, _SMALL_PATCH if is_small else _PATCH)
+        return _vision_transformer(image_size, patch=8 if is_small else 16)
     network = _RESNETS[config.name](zero_init_residual=config.zero_init)
     network.fc = nn.Identity()
     if is_small:
@@ -91,9 +87,9 @@ def build_backbone(config: BackboneConfig, image_size: int) -> nn.Module:
 
 def with_stem(config: BackboneConfig, image_size: int) -> BackboneConfig:
     """Fixes the choice of the stem, so that it does not depend on the dataset that a run is evaluated on."""
-    is_small = image_size <= SMALL_IMAGE and config.name not in _PUBLISHED
     if config.small_image_stem is not None:
-        is_small = config.small_image_stem
+        return config
+    is_small = image_size <= SMALL_IMAGE and config.name not in _PUBLISHED
     return config.model_copy(update={"small_image_stem": is_small})
 
 

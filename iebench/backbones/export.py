@@ -57,12 +57,8 @@ class Backbone(nn.Module):
 def export_backbone(run_folder: Path, out: Path) -> None:
     """Writes the backbone of a run as safetensors, with torchvision's names and a header with all that its use needs.
 
-    Args:
-        run_folder: Folder of a run with a checkpoint.
-        out: File to write, which must not exist.
-
     Raises:
-        UsageError: There is no such run, or the file exists.
+        UsageError: There is no such run, or ``out`` exists or is no ``.safetensors``.
         IebenchError: The checkpoint cannot be read.
     """
     from iebench.training.run import Run
@@ -117,10 +113,8 @@ def _exported(file: WeightFile) -> Backbone:
         )
     try:
         config = BackboneConfig.model_validate(header["backbone"])
-        size, parts = (
-            int(header["image_size"]),
-            {name: (int(a), int(b)) for name, (a, b) in header["parts"].items()},
-        )
+        size = int(header["image_size"])
+        parts = {name: (int(start), int(stop)) for name, (start, stop) in header["parts"].items()}
         mean, std = _triple(header["mean"]), _triple(header["std"])
     except (ValidationError, KeyError, TypeError, ValueError, AttributeError):
         raise UsageError(
@@ -142,9 +136,7 @@ def _published(file: WeightFile) -> Backbone:
     parts = {}
     invariant = file.tensors.get("module.projector_inv.0.weight")
     equivariant = file.tensors.get("module.projector_equi.0.weight")
-    if (
-        invariant is not None and equivariant is not None
-    ):  # of SIE: its projectors share the representation out
+    if invariant is not None and equivariant is not None:  # SIE's projectors share the representation out
         split, width = invariant.shape[1], invariant.shape[1] + equivariant.shape[1]
         parts = {"invariant": (0, split), "equivariant": (split, width)}
     return Backbone(network, PUBLISHED_SIZE, PUBLISHED_MEAN, PUBLISHED_STD, parts, "bgr")

@@ -16,7 +16,7 @@ from iebench.backbones.weights import WeightFile, load_exactly, read_weights
 from shards.errors import UsageError
 
 FORMS = "RUN, FILE.safetensors, torchvision:NAME, timm:NAME, published:FILE or FILE.py:FUNCTION"
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
 def load_encoder(what: str, *, device: torch.device | str = "cpu", image_size: int | None = None) -> Encoder:
@@ -36,7 +36,8 @@ def load_encoder(what: str, *, device: torch.device | str = "cpu", image_size: i
     if Path(what).is_dir():
         encoder = _of_run(Path(what))
     elif kind in ("torchvision", "timm"):
-        encoder = _of_library(what, kind, *_split_weights(rest))
+        name, _, weights = rest.partition("@")
+        encoder = _of_library(what, kind, name, Path(weights) if weights else None)
     elif kind == "published":
         encoder = _of_backbone(what, Path(rest))
     elif what.rpartition(":")[0].endswith(".py"):
@@ -50,11 +51,6 @@ def load_encoder(what: str, *, device: torch.device | str = "cpu", image_size: i
     return encoder.to(device)
 
 
-def _split_weights(text: str) -> tuple[str, Path | None]:
-    name, _, weights = text.partition("@")
-    return name, Path(weights) if weights else None
-
-
 def _of_run(folder: Path) -> Encoder:
     from iebench.training.run import Run
     from iebench.training.run_encoder import encoder_of_run
@@ -65,13 +61,11 @@ def _of_run(folder: Path) -> Encoder:
 
 def _of_backbone(what: str, path: Path) -> Encoder:
     backbone = load_backbone(path)
-    network: Callable[[Tensor], Tensor] = backbone
-    mean, std = backbone.mean, backbone.std
-    if (
-        backbone.channel_order == "bgr"
-    ):  # iebench reads images as RGB; the published network saw red and blue swapped
-        network = _Swapped(backbone)
-        mean, std = (mean[2], mean[1], mean[0]), (std[2], std[1], std[0])
+    network: nn.Module = backbone
+    mean: Normalization = backbone.mean
+    std: Normalization = backbone.std
+    if backbone.channel_order == "bgr":  # the published network saw red and blue swapped; images here are RGB
+        network, mean, std = _Swapped(backbone), mean[::-1], std[::-1]
     parts = {name: columns for name, columns in backbone.parts.items() if name != ALL}
     return Encoder(network, what, image_size=backbone.image_size, mean=mean, std=std, parts=parts)
 
@@ -100,8 +94,7 @@ def _of_library(what: str, library: str, name: str, weights: Path | None) -> Enc
         return Encoder(network, what, image_size=size, mean=mean, std=std)
     file = read_weights(weights)
     load_exactly(network, _without_classifier(file, network, classifiers), str(weights))
-    header = file.header
-    if header:
+    if header := file.header:
         size, mean, std = header["image_size"], tuple(header["mean"]), tuple(header["std"])
     return Encoder(network, what, image_size=size, mean=mean, std=std)
 
@@ -111,11 +104,8 @@ def _without_classifier(
 ) -> dict[str, Tensor]:
     """Removes the weights of a classifier, which is left out of the network, with a message."""
     own = network.state_dict()
-    left_out = [
-        name
-        for name in file.tensors
-        if name not in own and any(name.startswith(f"{prefix}.") for prefix in classifiers)
-    ]
+    prefixes = tuple(f"{classifier}." for classifier in classifiers)
+    left_out = [name for name in file.tensors if name not in own and name.startswith(prefixes)]
     if left_out:
         print(f"{file.path}: its classifier is left out ({', '.join(left_out)})", file=sys.stderr)
     return {name: value for name, value in file.backbone().items() if name not in left_out}
@@ -136,8 +126,8 @@ def _torchvision_network(name: str) -> Built:
         raise UsageError(f"torchvision:{name} has no linear classifier to take off; choose another model")
     parent, _, last = linear[-1].rpartition(".")
     setattr(network.get_submodule(parent), last, nn.Identity())
-    mean, std = transform.mean, transform.std
-    return network, (linear[-1], "AuxLogits", "aux1", "aux2"), transform.crop_size[0], tuple(mean), tuple(std)
+    classifiers = (linear[-1], "AuxLogits", "aux1", "aux2")
+    return network, classifiers, transform.crop_size[0], tuple(transform.mean), tuple(transform.std)
 
 
 def _timm_network(name: str) -> Built:
@@ -152,15 +142,10 @@ def _timm_network(name: str) -> Built:
     network = timm.create_model(name, pretrained=False, num_classes=0)
     facts: Any = network.pretrained_cfg
     classifier = facts.get("classifier") or ()
-    prefixes = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+    classifiers = (classifier,) if isinstance(classifier, str) else tuple(classifier)
     size = facts.get("input_size", (3, 224, 224))[-1]
-    return (
-        network,
-        prefixes,
-        size,
-        tuple(facts.get("mean", _IMAGENET_MEAN)),
-        tuple(facts.get("std", _IMAGENET_STD)),
-    )
+    mean, std = (facts.get(name, default) for name, default in _IMAGENET.items())
+    return network, classifiers, size, tuple(mean), tuple(std)
 
 
 def _function(what: str) -> Callable[[Tensor], Any]:

@@ -20,14 +20,9 @@ STEP = 32
 class PaddedConv2d(SmallMapConv2d):
     """A convolution without bias that keeps the size of its input, or halves an even one.
 
-    At stride 2 it pads right and bottom more than left and top. A kernel of 3 on a row of 4 pixels ``a b c d``
-    then sees ``a b c`` and ``c d 0``; symmetric padding would let it see ``0 a b`` and ``b c d``.
-
-    Args:
-        width_in: Number of channels of the input.
-        width_out: Number of channels of the output.
-        kernel: Height and width of the kernel, an odd number.
-        stride: Stride, 1 or 2.
+    The kernel is odd and the stride 1 or 2. At stride 2 it pads right and bottom more than left and top. A kernel of 3
+    on a row of 4 pixels ``a b c d`` then sees ``a b c`` and ``c d 0``; symmetric padding would let it see ``0 a b`` and
+    ``b c d``.
     """
 
     def __init__(self, width_in: int, width_out: int, kernel: int, stride: int = 1) -> None:
@@ -45,6 +40,7 @@ class _Block(nn.Module):
     """Base class of blocks of convolutions whose output is added to the input or to a projection of it."""
 
     expansion: int
+    first_kernel: int
     downsample: nn.Sequential | None
 
     def __init__(self, width_in: int, width: int, stride: int, is_first: bool) -> None:
@@ -55,6 +51,10 @@ class _Block(nn.Module):
             self.downsample = nn.Sequential(
                 nn.Conv2d(width_in, width_out, 1, stride, bias=False), nn.BatchNorm2d(width_out)
             )
+        self.conv1 = PaddedConv2d(width_in, width, self.first_kernel)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = PaddedConv2d(width, width, 3, stride)
+        self.bn2 = nn.BatchNorm2d(width)
 
     def shortcut(self, input: Tensor) -> Tensor:
         return input if self.downsample is None else self.downsample(input)
@@ -64,13 +64,10 @@ class BasicBlock(_Block):
     """The block of ResNet-18 and ResNet-34: two 3 x 3 convolutions."""
 
     expansion = 1
+    first_kernel = 3
 
     def __init__(self, width_in: int, width: int, stride: int, is_first: bool) -> None:
         super().__init__(width_in, width, stride, is_first)
-        self.conv1 = PaddedConv2d(width_in, width, 3)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = PaddedConv2d(width, width, 3, stride)
-        self.bn2 = nn.BatchNorm2d(width)
         nn.init.zeros_(self.bn2.weight)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -82,13 +79,10 @@ class BottleneckBlock(_Block):
     """The block of ResNet-50: a 3 x 3 convolution between two of 1 x 1."""
 
     expansion = 4
+    first_kernel = 1
 
     def __init__(self, width_in: int, width: int, stride: int, is_first: bool) -> None:
         super().__init__(width_in, width, stride, is_first)
-        self.conv1 = PaddedConv2d(width_in, width, 1)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = PaddedConv2d(width, width, 3, stride)
-        self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = PaddedConv2d(width, 4 * width, 1)
         self.bn3 = nn.BatchNorm2d(4 * width)
         nn.init.zeros_(self.bn3.weight)

@@ -158,11 +158,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def parse_recipe(content: dict[str, Any], source: str) -> Recipe:
-    """Checks the content of a recipe.
-
-    Args:
-        content: Tables as TOML or JSON gives them.
-        source: Name of the recipe in errors.
+    """Checks the content of a recipe, as TOML or JSON gives it; ``source`` names the recipe in errors.
 
     Raises:
         UsageError: A field is unknown, ill-typed or out of range.
@@ -174,7 +170,7 @@ def parse_recipe(content: dict[str, Any], source: str) -> Recipe:
         )
     name = _method_name(content)
     try:
-        model = _model_of(name)
+        model = recipe_class(find_method(name).config)
     except UsageError as error:
         raise UsageError(f"{source}: {error}") from None
     method = content.get("method", {})
@@ -190,16 +186,8 @@ def _method_name(content: dict[str, Any]) -> str:
     return str(method.get("name", DEFAULT_METHOD)) if isinstance(method, dict) else DEFAULT_METHOD
 
 
-def _model_of(method: str) -> type[Recipe]:
-    return recipe_class(find_method(method).config)
-
-
 def apply_override(content: dict[str, Any], override: str) -> None:
-    """Sets one field of a recipe's content.
-
-    Args:
-        content: Tables as TOML gives them; changed in place.
-        override: Change ``section.field=value``.
+    """Sets one field of a recipe's content in place, by a change ``section.field=value``.
 
     Raises:
         UsageError: There is no such field.
@@ -210,7 +198,7 @@ def apply_override(content: dict[str, Any], override: str) -> None:
         raise UsageError(
             f"--set takes section.field=value, not {override!r}; for example --set training.epochs=10"
         )
-    fields = list(_field_names(_model_of(_method_name(content))))
+    fields = list(_field_names(recipe_class(find_method(_method_name(content)).config)))
     if field not in fields:
         same_name = [name for name in fields if name.endswith(f".{field}")]
         raise UsageError(f"a recipe has no field {field!r}{suggestion(field, same_name or fields)}")

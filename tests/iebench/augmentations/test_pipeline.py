@@ -150,8 +150,8 @@ def test_parameters_are_standardized_by_what_the_training_draws(toy_dataset: Pat
     assert told.shape[1] == 15
     assert told.mean(dim=0).abs().max() < 0.2
     assert (told.std(dim=0) - 1).abs().max() < 0.2
-    measured = measure_parameters(augmentation, toy_dataset, index)
-    assert np.array_equal(state["parameter_scale.mean"].numpy(), measured.mean)
+    mean, _ = measure_parameters(augmentation, toy_dataset, index)
+    assert np.array_equal(state["parameter_scale.mean"].numpy(), mean)
 
 
 @pytest.mark.slow

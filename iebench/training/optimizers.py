@@ -20,13 +20,6 @@ class LARS(Optimizer):
         d = g + b w,    v = m v + r e |w| / |d| d,    w = w - v
 
     Groups with ``adapted=False`` (biases and norm layers) take plain SGD with momentum, without decay: v = m v + r g.
-
-    Args:
-        groups: Parameter groups, each with ``params`` and ``adapted``.
-        lr: Learning rate r.
-        weight_decay: Decay b.
-        momentum: Momentum m.
-        trust_coefficient: Coefficient e; 1e-3 in the paper.
     """
 
     def __init__(
@@ -77,14 +70,10 @@ def _scaled(weights: list[Tensor], gradients: list[Tensor], decay: float, trust:
 
 
 class CombinedOptimizer(Optimizer):
-    """Combines several optimizers into one that has the parameter groups of all of them in order.
-
-    Args:
-        optimizers: Optimizers that have no parameter in common.
-    """
+    """Combines optimizers that share no parameter into one with the parameter groups of all of them in order."""
 
     def __init__(self, optimizers: Sequence[Optimizer]) -> None:
-        self._optimizers = list(optimizers)
+        self._optimizers = optimizers
         super().__init__([group for optimizer in optimizers for group in optimizer.param_groups], {})
         self._share()
 
@@ -106,18 +95,19 @@ class CombinedOptimizer(Optimizer):
             optimizer.state = self.state
 
 
+def trained_parameters(model: Model) -> list[nn.Parameter]:
+    """Lists the parameters that the method trains: all but those of the online heads."""
+    heads = set(model.online.parameters())
+    return [value for value in model.parameters() if value.requires_grad and value not in heads]
+
+
 def build_optimizer(model: Model, recipe: Recipe) -> Optimizer:
-    """Builds the recipe's optimizer, and Adam for the online heads, which have a learning rate of their own.
+    """Builds the recipe's optimizer with Adam for the online heads, which are the last parameter group.
 
     PyTorch's optimizers run as fused kernels.
-
-    Args:
-        model: Network to train. The online heads make up the last parameter group.
-        recipe: Recipe that names the optimizer and its coefficients.
     """
     config = recipe.optimizer
-    watching = set(model.online.parameters())
-    trained = [value for value in model.parameters() if value.requires_grad and value not in watching]
+    trained = trained_parameters(model)
     heads = {"params": list(model.online.parameters()), "lr": recipe.online.lr, "weight_decay": 0.0}
     if config.name == "adam":
         group = {"params": trained, "weight_decay": config.weight_decay}
@@ -130,16 +120,11 @@ def build_optimizer(model: Model, recipe: Recipe) -> Optimizer:
             trained, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, fused=True
         )
     else:
-        main = LARS(
-            [
-                {"params": [value for value in trained if value.ndim > 1]},
-                {"params": [value for value in trained if value.ndim <= 1], "adapted": False},
-            ],
-            config.lr,
-            config.weight_decay,
-            config.momentum,
-            config.trust_coefficient,
-        )
+        groups: list[dict[str, Any]] = [
+            {"params": [value for value in trained if value.ndim > 1]},
+            {"params": [value for value in trained if value.ndim <= 1], "adapted": False},
+        ]
+        main = LARS(groups, config.lr, config.weight_decay, config.momentum, config.trust_coefficient)
     return CombinedOptimizer([main, torch.optim.Adam([heads], fused=True)])
 
 
@@ -159,10 +144,8 @@ def learning_rate(config: OptimizerConfig, step: int, steps: int, epoch_steps: f
         return config.lr * (step + 1) / warmup
     if config.schedule == "constant":
         return config.lr
-    progress = (step - warmup) / max(1, steps - warmup)
-    return config.final_lr + (config.lr - config.final_lr) * 0.5 * (
-        1 + math.cos(math.pi * min(1.0, progress))
-    )
+    progress = min(1.0, (step - warmup) / max(1, steps - warmup))
+    return config.final_lr + (config.lr - config.final_lr) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
@@ -172,17 +155,20 @@ def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
 
 
 def clip_gradients(optimizer: Optimizer, norm: float | None) -> Tensor:
-    """Limits the norm of the gradients, without waiting for the device.
+    """Limits the norm of all gradients together, unless ``norm`` is None, without waiting for the device.
 
-    Args:
-        optimizer: Optimizer of ``build_optimizer``. Gradients of the online heads are neither counted nor changed.
-        norm: Largest norm of all gradients together; None leaves them as they are.
+    Gradients of the online heads, the optimizer's last parameter group, are neither counted nor changed.
 
     Returns:
         The norm before clipping, a scalar on the device.
     """
     trained = [value for group in optimizer.param_groups[:-1] for value in group["params"]]
-    gradients = [value.grad for value in trained if value.grad is not None]
-    if norm is not None:
-        return nn.utils.clip_grad_norm_(trained, norm)
-    return torch.linalg.vector_norm(torch.stack(list(torch._foreach_norm(gradients))))
+    return gradient_norm(trained) if norm is None else nn.utils.clip_grad_norm_(trained, norm)
+
+
+def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
+    """Computes the Euclidean norm of all gradients together, a scalar on their device; 0 if there are none."""
+    gradients = [value.grad for value in parameters if value.grad is not None]
+    if not gradients:
+        return torch.zeros(())
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,32 +11,15 @@ from iebench.evaluation.knn import nearest_classes
 from iebench.evaluation.scores import batch_r2
 from iebench.training.model import Model
 from iebench.training.precision import Precision
-from shards.batches import collate_views
+from shards.batches import ViewBatch, collate_views
 from shards.lanes import segments_between
 from shards.reader import read_objects
 from shards.schema import DatasetIndex
 
 VALIDATED_OBJECTS = 512
 """Largest number of objects of each split that are used, with a pair of views of each."""
-_RUNS = (
-    64  # positions of a split that they are taken from, because its objects may stand in the order of classes
-)
+_RUNS = 64  # positions of a split to take them from, because its objects may stand in the order of classes
 _BATCH = 128
-
-
-@dataclass(frozen=True)
-class ValidationPairs:
-    """The first two views of some objects of one split, on the CPU.
-
-    Attributes:
-        views: Images (2 * objects, 3, height, width) uint8, both views of an object one after the other.
-        latents: Latents (2 * objects, number of latents) float64.
-        labels: Classes (2 * objects,).
-    """
-
-    views: Tensor
-    latents: Tensor
-    labels: Tensor
 
 
 class Validation:
@@ -45,18 +27,13 @@ class Validation:
 
     The objects are read when first needed and are the same each time. The training is not affected: the network runs in
     evaluation mode, draws no random numbers, and returns to the mode that it was in.
-
-    Args:
-        data: Folder of the dataset.
-        index: Index of the dataset, with the splits ``train`` and ``val``.
-        precision: Precision and device of the training.
     """
 
     def __init__(self, data: Path, index: DatasetIndex, precision: Precision) -> None:
         self._data = data
         self._index = index
         self._precision = precision
-        self._pairs: dict[str, ValidationPairs] = {}
+        self._pairs: dict[str, ViewBatch] = {}
 
     def scores(self, model: Model) -> dict[str, float]:
         """Computes ``val_knn_top1``, ``val_online_top1`` and, where views have a rotation, ``val_online_rotation_r2``.
@@ -64,7 +41,8 @@ class Validation:
         k-NN searches views of training objects. No other process is involved.
         """
         for split in ("train", "val"):
-            self._pairs.setdefault(split, read_validation_pairs(self._data, self._index, split))
+            if split not in self._pairs:
+                self._pairs[split] = read_validation_pairs(self._data, self._index, split)
         train, val = self._pairs["train"], self._pairs["val"]
         with _frozen(model):
             gallery, queries = (self._represent(model, pairs) for pairs in (train, val))
@@ -85,7 +63,7 @@ class Validation:
                 scores["val_online_rotation_r2"] = batch_r2(regressed, rotation).item()
         return scores
 
-    def _represent(self, model: Model, pairs: ValidationPairs) -> Tensor:
+    def _represent(self, model: Model, pairs: ViewBatch) -> Tensor:
         parts = []
         for views in pairs.views.split(_BATCH):
             with self._precision.autocast():
@@ -93,8 +71,8 @@ class Validation:
         return torch.cat(parts)
 
 
-def read_validation_pairs(data: Path, index: DatasetIndex, split: str) -> ValidationPairs:
-    """Reads the first two views of objects from all over a split.
+def read_validation_pairs(data: Path, index: DatasetIndex, split: str) -> ViewBatch:
+    """Reads the first two views of objects from all over a split, both views of an object one after the other.
 
     Raises:
         IebenchError: A shard cannot be read.
@@ -105,8 +83,7 @@ def read_validation_pairs(data: Path, index: DatasetIndex, split: str) -> Valida
         for segment in segments_between(found.shards, first, last):
             for held in read_objects(data, index, segment.shard, segment.start, segment.stop):
                 views += held[:2]
-    batch = collate_views(views, index.image_size, 0)
-    return ValidationPairs(batch.views, batch.latents, batch.labels)
+    return collate_views(views, index.image_size, 0)
 
 
 def even_ranges(count: int, wanted: int, runs: int) -> list[tuple[int, int]]:

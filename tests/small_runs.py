@@ -6,7 +6,6 @@ from typing import Any
 from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.training.metrics_log import read_metrics
 from iebench.training.model import build_model
-from iebench.training.pace import TIMINGS
 from iebench.training.run import Run, save_checkpoint
 from shards.schema import open_dataset
 
@@ -24,6 +23,10 @@ SMALL = [
     "evaluation.hidden_width=16",
     "evaluation.linear_color_epochs=2",
 ]
+
+
+TIMINGS = ("images_per_second", "data_wait", "peak_memory_gib")
+"""Keys of a record that differ between two runs of one recipe."""
 
 
 def small_recipe(*overrides: str) -> Recipe:

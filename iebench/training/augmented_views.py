@@ -14,26 +14,17 @@ def augmentation_of(recipe: Recipe, method: Method, index: DatasetIndex) -> Augm
     A method that is told augmentations gets the original picture as view 0. Other methods get augmented views only, which
     are the same ones.
 
-    Args:
-        recipe: Recipe of the training.
-        method: Method of the recipe.
-        index: Index of the dataset.
-
     Raises:
         UsageError: The method asks for a group that is not recorded, or for augmentations between augmented views.
     """
-    told = [(relation, group) for relation in method.relations() for group in relation.groups]
     config = recipe.augmentation
     recorded = config.recorded_groups() if config is not None else ()
+    told = [(relation, group) for relation in method.relations() for group in relation.groups]
     for relation, group in told:
         if group in AUGMENTATION_GROUPS and group not in recorded:
-            has = (
-                "this recipe has no [augmentation]"
-                if config is None
-                else "its [augmentation] never applies it"
-            )
+            lack = "its [augmentation] never applies it" if config else "this recipe has no [augmentation]"
             raise UsageError(
-                f"method.groups names {group!r}, and {has}; it records: {', '.join(recorded) or 'nothing'}"
+                f"method.groups names {group!r}, and {lack}; it records: {', '.join(recorded) or 'nothing'}"
             )
         if group in AUGMENTATION_GROUPS and relation.source != 0:
             raise UsageError(
@@ -48,6 +39,5 @@ def augmentation_of(recipe: Recipe, method: Method, index: DatasetIndex) -> Augm
     if config is None:
         return None
     first = 0 if method.wants_original() else 1
-    return Augmentation(
-        config, recipe.training.seed, tuple(range(first, first + method.view_count)), index.image_size
-    )
+    views = tuple(range(first, first + method.view_count))
+    return Augmentation(config, recipe.training.seed, views, index.image_size)

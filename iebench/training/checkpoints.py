@@ -13,14 +13,7 @@ _STEP = re.compile(r"step-(\d+)\.pt")
 
 
 class Checkpoints:
-    """Writes checkpoints such as ``step-00000410.pt``, names the newest ``last.pt`` too, and deletes old ones.
-
-    The two names of the newest are hard links to one file if the file system has them, and copies otherwise.
-
-    Args:
-        run: Run whose folder holds the checkpoints.
-        keep: Number of the newest checkpoints to keep.
-    """
+    """Writes checkpoints such as ``step-00000410.pt``, names the newest ``last.pt`` too, and deletes all but ``keep``."""
 
     def __init__(self, run: Run, keep: int) -> None:
         self._run = run
@@ -28,14 +21,7 @@ class Checkpoints:
         self._keep = keep
 
     def save(self, content: dict[str, Any], step: int, milestone: int | None = None) -> None:
-        """Writes the checkpoint of a step.
-
-        Args:
-            content: Content of the checkpoint.
-            step: Number of steps that were taken.
-            milestone: Epoch of which this is the milestone; it is kept for ever as ``epoch-0100.pt``. None if it is
-                none.
-        """
+        """Writes the checkpoint of a step; that of an epoch's ``milestone`` is kept for ever as ``epoch-0100.pt``."""
         path = self._folder / f"step-{step:08}.pt"
         save_checkpoint(path, content)
         _link(path, self._run.last_checkpoint)

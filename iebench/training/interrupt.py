@@ -7,21 +7,15 @@ from types import FrameType
 
 
 class StopRequest:
-    """Remembers the first signal; a second one raises KeyboardInterrupt."""
+    """Remembers the number of the first signal, or 0 if none came; a second one raises KeyboardInterrupt."""
 
-    def __init__(self) -> None:
-        self.signal: signal.Signals | None = None
-
-    @property
-    def number(self) -> int:
-        """Number of the signal; 0 if none came."""
-        return self.signal or 0
+    number = 0
 
     def handle(self, number: int, _: FrameType | None) -> None:
         """Handles a signal."""
-        if self.signal is not None:
+        if self.number:
             raise KeyboardInterrupt
-        self.signal = signal.Signals(number)
+        self.number = number
 
 
 @contextmanager

@@ -14,17 +14,7 @@ _PORTS = 10_000
 
 @dataclass(frozen=True)
 class Launch:
-    """Number and address of one process among those that were started together.
-
-    Attributes:
-        rank: Number of this process among all.
-        local_rank: Number of this process on its node.
-        count: Number of all processes.
-        local_count: Number of processes on this node.
-        address: Address of the node of rank 0, to which all connect.
-        port: Port on that node.
-        by_slurm: True if srun started the process.
-    """
+    """Numbers of one process among all and on its node, and the address of rank 0, to which all connect."""
 
     rank: int = 0
     local_rank: int = 0
@@ -40,9 +30,6 @@ def read_launch(variables: Mapping[str, str] = os.environ) -> Launch:
 
     torchrun's variables come before Slurm's, so that srun may start a torchrun on each node. Slurm's variables count
     only if srun started this process as one of several; in a batch script or an interactive shell they do not.
-
-    Args:
-        variables: Environment variables.
 
     Raises:
         UsageError: The variables are incomplete.

@@ -28,15 +28,9 @@ def draw_stream(
     views: int = 2,
     maker: ViewMaker | None = None,
 ) -> DrawStream:
-    """Creates the stream of draws, of which this process gets its rows of every batch.
+    """Creates the stream of draws of ``views`` views, of which this process gets its rows of every batch.
 
-    Args:
-        config: Section ``[training]`` of the recipe.
-        index: Index of the dataset.
-        data: Folder of the dataset.
-        processes: Processes that share a batch.
-        views: Number of views in a draw.
-        maker: Makes the views of a draw out of one stored view; None draws stored views.
+    With a ``maker``, the views of a draw are made out of one stored view.
 
     Raises:
         UsageError: Lanes, batch and processes do not divide, or objects have too few views.
@@ -60,11 +54,7 @@ def batches_on_device(
     """Yields batches on a device; on CUDA, each is copied while the one before it is computed on.
 
     The copies run on a stream of their own, one batch ahead, and the step that takes a batch waits for its copy on
-    the device only.
-
-    Args:
-        batches: Batches on the CPU, in parts; only copies from page-locked memory run beside computations.
-        device: Device of this process.
+    the device only. Only copies from page-locked memory run beside computations.
     """
     if device.type != "cuda":
         yield from (to_device(parts, device) for parts in batches)

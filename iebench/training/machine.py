@@ -18,13 +18,7 @@ COMPILED_STEPS = 2_000
 
 
 def wants_compile(asked: bool | None, device: torch.device, steps: int) -> bool:
-    """Decides whether torch.compile makes the backbone's kernels.
-
-    Args:
-        asked: Value of ``training.compile``; None leaves it to the machine.
-        device: Device of this process. Only on CUDA is compilation chosen unasked.
-        steps: Number of steps that are left to train. A short run is not compiled unasked.
-    """
+    """Returns what the recipe asks for; by default, whether this is CUDA with enough steps left to be worth compiling."""
     if asked is not None:
         return asked
     return device.type == "cuda" and can_build_kernels() and steps >= COMPILED_STEPS
@@ -38,14 +32,7 @@ def can_build_kernels() -> bool:
 
 
 def describe_machine(device: torch.device, precision: str, processes: int, workers: int) -> dict[str, Any]:
-    """Describes the software and the device that compute a run, for its ``config.json``.
-
-    Args:
-        device: Device of this process.
-        precision: Precision of the networks' arithmetic, such as ``bfloat16``.
-        processes: Number of processes that train together.
-        workers: Number of loader workers of each.
-    """
+    """Describes the software and the device that compute a run, for its ``config.json``; each process has ``workers``."""
     is_gpu = device.type == "cuda"
     return {
         "iebench": __version__,
@@ -60,14 +47,7 @@ def describe_machine(device: torch.device, precision: str, processes: int, worke
 
 
 def start_line(machine: dict[str, Any], device: torch.device, schedule: Schedule, step: int) -> str:
-    """Returns a line that says on what a training runs and how long it is.
-
-    Args:
-        machine: Result of ``describe_machine``.
-        device: Device of this process.
-        schedule: Schedule of the training.
-        step: Number of steps that were taken before.
-    """
+    """Returns a line that says on what a training runs and how long it is, once ``step`` steps were taken."""
     where = "the CPU" if device.type == "cpu" else machine["device"]
     count = machine["processes"]
     processes = "1 process" if count == 1 else f"{count} processes"

@@ -25,14 +25,8 @@ from shards.stream import DrawStream
 class Training:
     """A training between its opening and its loop.
 
-    Attributes:
-        run: Folder of the run.
-        recipe: The recipe, with the stem that fits the dataset's images.
-        data: Folder of the dataset.
-        index: Index of the dataset.
-        state: Model, optimizer and step, on the device of this process.
-        stream: This process's draws from ``state.step`` on.
-        schedule: Number of steps, and which of them write checkpoints.
+    The recipe has the stem that fits the dataset's images, the state is on the device of this process, and the stream
+    has this process's draws from ``state.step`` on.
     """
 
     run: Run
@@ -47,14 +41,8 @@ class Training:
 def open_training(recipe: Recipe, data: Path, run: Run, resume: bool, processes: Processes) -> Training:
     """Opens the dataset, builds the model, and begins or continues the run's folder.
 
-    Every process opens the same training; rank 0 alone writes.
-
-    Args:
-        recipe: Every number of the run.
-        data: Folder of the dataset.
-        run: Folder of the run: new, or with ``resume`` one that was begun.
-        resume: Whether to continue from the last checkpoint.
-        processes: The processes that train together.
+    Every process opens the same training; rank 0 alone writes. With ``resume``, the run continues from its last
+    checkpoint.
 
     Raises:
         UsageError: The dataset, the run's folder, the device or a package that the recipe logs to is not as needed.
@@ -73,7 +61,10 @@ def open_training(recipe: Recipe, data: Path, run: Run, resume: bool, processes:
         if begins:
             initialize(model, data, index)
         if processes.is_first:
-            begin_run(run, recipe, data, index, resume)
+            if resume:
+                run.require_same(recipe, data)
+            else:
+                run.create(recipe, data, index)
             if begins:
                 save_checkpoint(run.initial_checkpoint, {"model": model.state_dict()})
     state = TrainingState(model, recipe, precision)
@@ -83,18 +74,6 @@ def open_training(recipe: Recipe, data: Path, run: Run, resume: bool, processes:
         if resume and processes.is_first:
             run.write_config(recipe, data, index, state.step)
     return Training(run, recipe, data, index, state, stream, Schedule.from_recipe(recipe, index, views))
-
-
-def begin_run(run: Run, recipe: Recipe, data: Path, index: DatasetIndex, resume: bool) -> None:
-    """Creates the run's folder; with ``resume`` checks that the folder's run may go on with this recipe and dataset.
-
-    Raises:
-        UsageError: The folder is in use, or ``resume`` finds nothing that fits.
-    """
-    if resume:
-        run.require_same(recipe, data)
-    else:
-        run.create(recipe, data, index)
 
 
 def initialize(model: Model, data: Path, index: DatasetIndex) -> None:

@@ -10,24 +10,14 @@ T = TypeVar("T")
 
 TRUSTED_RECORD = 2
 """Number of the record from which the time left is estimated; the first one includes the start, such as compiling."""
-TIMINGS = ("images_per_second", "data_wait", "peak_memory_gib")
-"""Keys of a record that differ between two runs of one recipe."""
 
 
 class Pace:
-    """Measures speed between one logged step and the next.
-
-    Args:
-        device: Device of this process.
-        images_per_step: Number of images in one step of all processes together.
-
-    Attributes:
-        records: Number of records so far.
-    """
+    """Measures speed between one logged step and the next, and counts these ``records``."""
 
     def __init__(self, device: torch.device, images_per_step: int) -> None:
         self._device = device
-        self._images_per_step = images_per_step
+        self._images_per_step = images_per_step  # of all processes together
         self.records = 0
         self._start_again()
 

@@ -116,9 +116,12 @@ class Processes:
         """Returns the text of rank 0 in all processes."""
         if self.count == 1:
             return text
-        said = [text]
-        dist.broadcast_object_list(said, group=self._group)
-        return said[0]
+        said = torch.frombuffer(bytearray(text.encode() or b"-"), dtype=torch.uint8)  # no buffer may be empty
+        size, *_ = self.gather_integers(len(said))
+        if not self.is_first:
+            said = said.new_empty(size)
+        dist.broadcast(said, 0, group=self._group)
+        return said.numpy().tobytes().decode()
 
     def _exchange(self, *values: int) -> list[tuple[int, ...]]:
         """Returns the numbers of all processes, by rank; all must give equally many."""

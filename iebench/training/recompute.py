@@ -29,18 +29,14 @@ class RecomputedSequential(nn.Sequential):
 def recompute_stages(backbone: nn.Module, compiled: bool = False) -> None:
     """Makes a backbone compute its blocks again in the backward pass, without renaming parameters.
 
-    The blocks are those of the four stages of a ResNet, or the layers of a vision transformer.
-
-    Args:
-        backbone: Network of ``build_backbone``, which is changed in place.
-        compiled: Whether the network will be compiled by torch.compile.
+    The blocks are those of the four stages of a ResNet, or the layers of a vision transformer. ``compiled`` says whether
+    torch.compile will compile the network.
     """
     if compiled:
         for module in synchronize_batch_norm(backbone).modules():
             if isinstance(module, SynchronizedBatchNorm):
                 module.is_explicit = True
-    encoder = getattr(backbone, "encoder", None)
-    parent = encoder if isinstance(encoder, nn.Module) else backbone
+    parent: nn.Module = getattr(backbone, "encoder", backbone)
     for name, stage in list(parent.named_children()):
         if type(stage) is nn.Sequential and (name == "layers" or name.startswith("layer")):
             setattr(parent, name, RecomputedSequential(OrderedDict(stage.named_children())))

@@ -10,13 +10,8 @@ from shards.schema import DatasetIndex
 class Schedule:
     """Converts between steps and epochs. An epoch has one draw of views per object; in the SIE paper, a pair.
 
-    Attributes:
-        objects: Number of training objects.
-        batch_size: Number of draws in a batch.
-        epochs: Length of the training in epochs.
-        checkpoint_every: Number of epochs between checkpoints.
-        milestone_every: Number of epochs between checkpoints that are never deleted; None for none.
-        views: Number of views in a draw.
+    ``objects`` are those of the training split; ``batch_size`` counts draws, and ``checkpoint_every`` and
+    ``milestone_every`` epochs.
     """
 
     objects: int
@@ -28,13 +23,7 @@ class Schedule:
 
     @classmethod
     def from_recipe(cls, recipe: Recipe, index: DatasetIndex, views: int = 2) -> "Schedule":
-        """Creates the schedule of a recipe on a dataset.
-
-        Args:
-            recipe: Recipe of the training.
-            index: Index of the dataset.
-            views: Number of views in a draw.
-        """
+        """Creates the schedule of a recipe on a dataset, for draws of ``views`` views."""
         training = recipe.training
         return cls(
             index.split("train").objects,

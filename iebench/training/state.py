@@ -11,18 +11,10 @@ from iebench.training.precision import Precision
 
 
 class TrainingState:
-    """A model on its device, its optimizer, its gradient scaler and its number of steps.
+    """A model on its device, its optimizer, its gradient scaler and the number of steps that were taken.
 
     The model moves to the device first and the optimizer is built on it there, so that a checkpoint's optimizer
     state is loaded to where the parameters are.
-
-    Args:
-        model: Model to train, which is moved to the device.
-        recipe: Recipe that names the optimizer.
-        precision: Precision of the training, with its device.
-
-    Attributes:
-        step: Number of steps that were taken.
     """
 
     def __init__(self, model: Model, recipe: Recipe, precision: Precision) -> None:
@@ -37,11 +29,7 @@ class TrainingState:
         return {name: value.clone() for name, value in self.model.named_buffers()}
 
     def content(self, buffers: dict[str, Tensor] | None = None) -> dict[str, Any]:
-        """Returns the content of a checkpoint.
-
-        Args:
-            buffers: Running statistics to save instead of the present ones.
-        """
+        """Returns the content of a checkpoint, with ``buffers`` instead of the present running statistics."""
         return {
             "model": {**self.model.state_dict(), **(buffers or {})},
             "optimizer": self.optimizer.state_dict(),
@@ -56,12 +44,10 @@ class TrainingState:
         The recipe's hyper-parameters overrule those of the checkpoint. If the recipe now names another optimizer, another
         width of the online heads or another precision, that part of the checkpoint is not loaded.
         """
-        ours, theirs = self.model.state_dict(), content["model"]
-        resized = any(
-            value.shape != theirs[name].shape for name, value in ours.items() if name.startswith("online.")
-        )
-        heads = {name: value for name, value in ours.items() if resized and name.startswith("online.")}
-        self.model.load_state_dict({**theirs, **heads})
+        saved = content["model"]
+        heads = {name: value for name, value in self.model.state_dict().items() if name.startswith("online.")}
+        is_resized = any(value.shape != saved[name].shape for name, value in heads.items())
+        self.model.load_state_dict({**saved, **heads} if is_resized else saved)
         if content.get("optimizer_name", "adam") == self.optimizer_name:
             self._load_optimizer(content["optimizer"]["state"])
         if content.get("scaler") and self.precision.scaler.is_enabled():

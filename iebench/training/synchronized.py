@@ -18,8 +18,7 @@ Statistics = tuple[Tensor, Tensor]
 def synchronize_batch_norm(network: nn.Module) -> nn.Module:
     """Replaces each batch norm of a network by a synchronized one with the same parameters, buffers and names.
 
-    Args:
-        network: Network to change in place. A batch norm itself is not changed; its replacement is returned.
+    The network is changed in place. A batch norm itself is not changed; its replacement is returned.
     """
     if isinstance(network, _BatchNorm):
         return SynchronizedBatchNorm.like(network)
@@ -88,9 +87,6 @@ def batch_statistics(rows: Tensor) -> Statistics:
     The variance of the whole is the mean of the shares' variances and of their means' squared distances from the
     whole mean; means of squares would lose digits. Rows 1, 3 in one process and 5, 7 in another have means 2 and 6 and
     variances 1 and 1: the mean of the whole is 4, its variance (1 + 1) / 2 + (4 + 4) / 2 = 5.
-
-    Args:
-        rows: This process's share (batch, channels, ...) of the batch.
     """
     share = torch.stack(torch.var_mean(_widened(rows), _all_but_channels(rows), correction=0))
     if world_size() == 1:

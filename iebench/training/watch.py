@@ -16,6 +16,7 @@ Where the collective does come back with an error, as gloo's does, the main thre
 itself before the three seconds are over.
 """
 
+import contextlib
 import os
 import secrets
 import selectors
@@ -39,12 +40,7 @@ _LONGEST = 200  # characters of a line
 
 @dataclass(frozen=True)
 class LostProcess:
-    """A process that ended before the job was done.
-
-    Attributes:
-        rank: Number of the process.
-        code: Exit code of the error that the process reports itself; None if it ended without a report.
-    """
+    """A process that ended before the job was done; its exit code is None unless it reports its error itself."""
 
     rank: int
     code: int | None
@@ -53,15 +49,8 @@ class LostProcess:
 class Watch:
     """Connections between rank 0 and all other ranks, which a thread of each process listens to.
 
-    The kernel closes the connections of a process that dies, so the others notice at once, even if their main threads
-    wait in a collective on GPUs that never returns. Then each ends: by itself if it can within ``GRACE`` seconds, and
-    otherwise by its thread. One of them reports it if the lost process could not.
-
-    Args:
-        rank: Number of this process.
-        count: Number of processes.
-        end: Function that ends the process with an exit code, from any thread.
-        grace: Seconds that the main thread has to end by itself.
+    When a process is lost, each other one ends: by itself if it can within ``grace`` seconds, and otherwise by ``end``,
+    which its thread calls. One of them reports it if the lost process could not.
 
     Attributes:
         lost: The process that was lost; None as long as all are there.
@@ -91,9 +80,7 @@ class Watch:
     def listen(self, address: str, one_node: bool) -> str:
         """Starts the watch of rank 0, and returns what the other ranks need to ``join`` it.
 
-        Args:
-            address: Address of this node as other nodes know it.
-            one_node: Whether all processes run on this node; then only this node can connect.
+        The address is that of this node as other nodes know it; with ``one_node``, only this node can connect.
         """
         if one_node:
             address = "127.0.0.1"
@@ -108,10 +95,7 @@ class Watch:
         return f"{address} {self._listener.getsockname()[1]} {token}"
 
     def join(self, contact: str) -> None:
-        """Starts the watch of a rank other than 0.
-
-        Args:
-            contact: Text that ``listen`` returned in rank 0.
+        """Starts the watch of a rank other than 0, by the text that ``listen`` returned in rank 0.
 
         Raises:
             IebenchError: Rank 0 cannot be reached.
@@ -130,11 +114,7 @@ class Watch:
         self._thread.start()
 
     def leave(self, code: int = 0) -> None:
-        """Tells the others that this process ends by itself, which is no loss if all are done.
-
-        Args:
-            code: Exit code of its error; 0 if all are done.
-        """
+        """Tells the others that this process ends by itself: because all are done (0), or by an error's exit code."""
         self._own_code = code
         self._left.set()
         for rank in list(self._peers):
@@ -147,11 +127,7 @@ class Watch:
         return self.lost
 
     def close(self, leaving: Callable[[], object] = lambda: None) -> None:
-        """Ends the thread and the connections.
-
-        Args:
-            leaving: Function that is called first. The process is ended if it takes longer than ``LAST_WORD`` seconds.
-        """
+        """Calls ``leaving``, and ends the process if that takes longer than ``LAST_WORD`` seconds; then ends the thread."""
         limit = threading.Timer(LAST_WORD, self._end, [self._own_code])
         limit.daemon = True
         limit.start()
@@ -167,8 +143,7 @@ class Watch:
     @property
     def speaks(self) -> bool:
         """Whether this process is the one that tells of a lost process."""
-        first = 1 if self.lost and self.lost.rank == 0 else 0
-        return self.rank == first
+        return self.rank == (1 if self.lost and self.lost.rank == 0 else 0)
 
     def describe(self, lost: LostProcess) -> str:
         """Returns the message about a process that ended without a message."""
@@ -248,20 +223,17 @@ class Watch:
             connection.close()
             return None
         del self._peers[rank]
-        if (
-            self._left.is_set() and self._own_code == 0
-        ):  # all are done, and this one has not heard it from the other
+        if self._left.is_set() and self._own_code == 0:  # all are done; the other's word was not heard
             return None
-        return LostProcess(rank, self._failed[rank][0] if rank in self._failed else None)
+        code, _ = self._failed.get(rank, (None, 0.0))
+        return LostProcess(rank, code)
 
     def _rank_of(self, connection: socket.socket) -> int | None:
         return next((rank for rank, peer in self._peers.items() if peer is connection), None)
 
     def _say(self, rank: int, text: str) -> None:
-        try:
+        with contextlib.suppress(OSError, KeyError):  # it is gone, of which the thread hears
             self._peers[rank].sendall(f"{text}\n".encode())
-        except (OSError, KeyError):  # it is gone, of which the thread hears
-            return
 
     def _close_sockets(self) -> None:
         for connection in (self._listener, self._wake, self._woken, *list(self._peers.values())):

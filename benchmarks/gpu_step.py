@@ -25,6 +25,7 @@ from iebench.training.health import Health
 from iebench.training.loading import DeviceBatch, batches_on_device, to_device
 from iebench.training.model import Model, build_model
 from iebench.training.precision import Precision
+from iebench.training.recompute import recompute_stages
 from iebench.training.state import TrainingState
 from shards.batches import DrawBatch
 from shards.schema import ClassInfo, DatasetIndex
@@ -177,7 +178,7 @@ def build_step(
         leave_unfused(optimizer)
     health = Health(state) if arrangement.checked else None
     if arrangement.checkpointed:
-        model.recompute_activations(arrangement.compiled)
+        recompute_stages(model.backbone, arrangement.compiled)
     if arrangement.compiled:
         model.compile_backbones()
 
@@ -185,11 +186,12 @@ def build_step(
         with precision.autocast():
             outcome = model(*batch)
         optimizer.zero_grad()
-        precision.backward(outcome.loss)
+        precision.scaler.scale(outcome.loss).backward()
         if health:
-            precision.unscale(optimizer)
+            precision.scaler.unscale_(optimizer)
             health.check(outcome.loss)
-        precision.update(optimizer)
+        precision.scaler.step(optimizer)
+        precision.scaler.update()
         model.after_step(0.0)
         return outcome.loss.detach()
 

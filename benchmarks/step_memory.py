@@ -24,6 +24,7 @@ from gpu_step import CLASSES, synthetic_index
 from iebench.recipes.recipe import load_recipe
 from iebench.training.model import Model
 from iebench.training.optimizers import build_optimizer
+from iebench.training.recompute import recompute_stages
 
 
 class LiveBytes(TorchDispatchMode):
@@ -75,7 +76,7 @@ def step_bytes(batch_size: int, image_size: int, overrides: Iterable[str] = ()) 
         stack.enter_context(FakeTensorMode())
         model = Model(recipe, index, CLASSES)
         if recipe.training.checkpoint_activations:
-            model.recompute_activations(compiled=False)
+            recompute_stages(model.backbone)
         optimizer = build_optimizer(model, recipe)
         shape = (batch_size, 3, image_size, image_size)
         views = (torch.empty(shape, dtype=torch.uint8), torch.empty(shape, dtype=torch.uint8))

@@ -19,6 +19,7 @@ from iebench.training.loading import draw_stream, to_device
 from iebench.training.model import build_model
 from iebench.training.precision import Precision
 from iebench.training.processes import Processes, start_processes
+from iebench.training.recompute import recompute_stages
 from iebench.training.state import TrainingState
 from shards.batches import DrawBatch
 from shards.loader import draw_batches, loader_workers
@@ -73,7 +74,7 @@ def our_step(recipe: Recipe, index: DatasetIndex, processes: Processes) -> Step:
     """A step as ``iebench train`` takes it."""
     model = build_model(recipe, index)
     if recipe.training.checkpoint_activations:
-        model.recompute_activations(bool(recipe.training.compile))
+        recompute_stages(model.backbone, bool(recipe.training.compile))
     if recipe.training.compile:
         model.compile_backbones()
     precision = Precision(recipe.training.precision, processes.device)
@@ -83,8 +84,9 @@ def our_step(recipe: Recipe, index: DatasetIndex, processes: Processes) -> Step:
         with precision.autocast():
             outcome = model(*to_device(parts, processes.device))
         state.optimizer.zero_grad()
-        precision.backward(outcome.loss)
-        precision.update(state.optimizer)
+        precision.scaler.scale(outcome.loss).backward()
+        precision.scaler.step(state.optimizer)
+        precision.scaler.update()
 
     return step
 

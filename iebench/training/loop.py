@@ -23,13 +23,14 @@ from iebench.training.launch import read_launch
 from iebench.training.loading import batches_on_device
 from iebench.training.machine import describe_machine, start_line, wants_compile
 from iebench.training.memory import out_of_memory_as_error
-from iebench.training.metrics_log import MetricsLog, ScalarLog, TensorBoardLog, read_metrics
+from iebench.training.metrics_log import MetricsLog, TensorBoardLog, read_metrics
 from iebench.training.model import ModelOutput
 from iebench.training.online import collapse_statistics
 from iebench.training.opening import Training, open_training
 from iebench.training.optimizers import clip_gradients, learning_rate, set_learning_rate
 from iebench.training.pace import TRUSTED_RECORD, Pace
 from iebench.training.processes import Processes, launched
+from iebench.training.recompute import recompute_stages
 from iebench.training.run import Run
 from iebench.training.schedule import Schedule
 from iebench.training.synchronized import synchronize_batch_norm
@@ -106,13 +107,11 @@ def train(
                 if training.state.step < training.schedule.steps:
                     take_steps(training, processes, on_step)
     except KeyboardInterrupt:
-        begun = (
-            f"`iebench train --resume {run.folder}` goes on from its last checkpoint"
-            if run.config_path.is_file()
-            else "run the same command again"
-        )
+        again = "run the same command again"
+        if run.config_path.is_file():
+            again = f"`iebench train --resume {run.folder}` goes on from its last checkpoint"
         raise TrainingStopped(
-            f"interrupted, and nothing was saved since the last checkpoint; {begun}"
+            f"interrupted, and nothing was saved since the last checkpoint; {again}"
         ) from None
     records = read_metrics(run.metrics_path)
     return TrainingResult(
@@ -121,12 +120,7 @@ def train(
 
 
 def take_steps(training: Training, processes: Processes, on_step: StepCallback | None) -> None:
-    """Takes the remaining steps of a training.
-
-    Args:
-        training: Training of ``open_training``, whose state is updated.
-        processes: Processes that train together; each calls this function.
-        on_step: Function that is called after every step.
+    """Takes the remaining steps of a training; all of its processes call this together.
 
     Raises:
         Diverged: The loss or its gradient is not finite.
@@ -137,10 +131,11 @@ def take_steps(training: Training, processes: Processes, on_step: StepCallback |
     model, optimizer, precision, device = state.model, state.optimizer, state.precision, processes.device
     wrapped_model = wrap_model(training, processes)
     workers = loader_workers(recipe.training.workers, read_launch().local_count)
+    logging: AbstractContextManager[MetricsLog | None] = nullcontext()
     with processes.fail_together():
         if processes.is_first:
             tell_start(training, processes, workers)
-        logging = metrics_log(run, recipe, state.step, processes.is_first)
+            logging = metrics_log(run, recipe, state.step)
     has_validation = "val" in training.index.splits
     validation = Validation(training.data, training.index, precision) if has_validation else None
     pace = Pace(device, schedule.images_per_step)
@@ -176,8 +171,8 @@ def take_steps(training: Training, processes: Processes, on_step: StepCallback |
             with precision.autocast():
                 output = wrapped_model(*batch)
             optimizer.zero_grad()
-            precision.backward(output.loss)
-            precision.unscale(optimizer)
+            precision.scaler.scale(output.loss).backward()
+            precision.scaler.unscale_(optimizer)
             health.check(output.loss)
 
             # A state is known to be good once loss and gradient have been computed from it. So the checkpoint of
@@ -191,7 +186,9 @@ def take_steps(training: Training, processes: Processes, on_step: StepCallback |
                 if state.step == schedule.steps:
                     break
             norm = clip_gradients(optimizer, recipe.optimizer.clip_norm)
-            precision.update(optimizer)
+            # In float16, a step whose gradients overflowed is skipped; all optimizers but Adam wait to know it.
+            precision.scaler.step(optimizer)
+            precision.scaler.update()
             state.step += 1
             model.after_step(state.step / schedule.steps)
             bar.update(schedule.images_per_step)
@@ -214,7 +211,7 @@ def wrap_model(training: Training, processes: Processes) -> nn.Module:
     steps_left = training.schedule.steps - training.state.step
     compiles = wants_compile(config.compile, processes.device, steps_left)
     if config.checkpoint_activations:
-        model.recompute_activations(compiles)
+        recompute_stages(model.backbone, compiles)
     if compiles:
         if processes.count > 1:  # else it would cut graphs that hold collectives at DDP's buckets
             torch._dynamo.config.optimize_ddp = False
@@ -230,13 +227,9 @@ def tell_start(training: Training, processes: Processes, workers: int) -> None:
     print(start_line(machine, device, training.schedule, training.state.step), file=sys.stderr)
 
 
-def metrics_log(
-    run: Run, recipe: Recipe, step: int, first: bool
-) -> AbstractContextManager[MetricsLog | None]:
-    """Opens the log of rank 0 for the steps after ``step``; other ranks get None."""
-    if not first:
-        return nullcontext()
-    others: list[ScalarLog] = []
+def metrics_log(run: Run, recipe: Recipe, step: int) -> MetricsLog:
+    """Opens the logs that the recipe names, for the steps after ``step``."""
+    others: list[TensorBoardLog | WandbLog] = []
     if "tensorboard" in recipe.training.log:
         others.append(TensorBoardLog(run.folder / "tensorboard", step))
     if "wandb" in recipe.training.log:
@@ -264,7 +257,7 @@ def log_step(record: dict[str, Any], schedule: Schedule, log: MetricsLog | None,
 
 
 def require_health(health: Health, run: Run, recipe: Recipe, checkpoints: Checkpoints) -> None:
-    """Raises an error if a loss or gradient so far was NaN or infinite. Waits for the device.
+    """Checks that each loss and gradient so far was finite. Waits for the device.
 
     Raises:
         Diverged: A loss or gradient was not finite; the message says which checkpoint to continue from.
@@ -272,12 +265,9 @@ def require_health(health: Health, run: Run, recipe: Recipe, checkpoints: Checkp
     step = health.first_bad_step()
     if step is None:
         return
-    steps = checkpoints.steps()
-    good = (
-        f"{run.last_checkpoint} holds the state of step {steps[-1]}, which is good"
-        if steps
-        else ("no checkpoint was due before, so --resume begins with step 1")
-    )
+    good = "no checkpoint was due before, so --resume begins with step 1"
+    if steps := checkpoints.steps():
+        good = f"{run.last_checkpoint} holds the state of step {steps[-1]}, which is good"
     raise Diverged(
         f"the loss or its gradient is no finite number at step {step}; {good}: go on with a lower learning rate, as in "
         f"`iebench train --resume {run.folder} --set optimizer.lr={recipe.optimizer.lr / 10:g}`"
@@ -300,13 +290,7 @@ def progress_bar(schedule: Schedule, step: int, shown: bool = True) -> tqdm:
 
 
 def raise_if_stopped(signals: list[int], step: int, schedule: Schedule, out: Path) -> None:
-    """Raises an error if a signal asked the training to stop; its checkpoint has been written.
-
-    Args:
-        signals: Number of the signal that each process got; 0 for none.
-        step: Number of steps that were taken.
-        schedule: Schedule of the training.
-        out: Folder of the run.
+    """Ends a training whose checkpoint has been written, if a signal came to any process; 0 stands for none.
 
     Raises:
         TrainingStopped: A signal came.

@@ -3,37 +3,21 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Self
 
+from iebench.training.wandb_log import WandbLog
 from shards.files import write_text
 
 LogName = Literal["tensorboard", "wandb"]
 
 
-class ScalarLog(Protocol):
-    """A further log that takes the scalars of each logged step."""
-
-    def write(self, step: int, scalars: dict[str, float]) -> None:
-        """Logs the scalars of one step."""
-
-    def close(self, failed: bool) -> None:
-        """Writes what is not written yet.
-
-        Args:
-            failed: Whether the training ended with an error.
-        """
-
-
 class MetricsLog:
     """Appends to ``metrics.jsonl`` and writes the same to other logs. A context manager that closes all of them.
 
-    Args:
-        path: File of the JSON lines. Lines of steps after ``step`` are dropped, so that no step is there twice.
-        step: Step from which the training continues.
-        others: Further logs.
+    The training continues from ``step``; lines of later steps are dropped, so that no step is there twice.
     """
 
-    def __init__(self, path: Path, step: int, others: Sequence[ScalarLog] = ()) -> None:
+    def __init__(self, path: Path, step: int, others: Sequence["TensorBoardLog | WandbLog"]) -> None:
         kept = [record for record in read_metrics(path) if record["step"] <= step]
         write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
         self._stream = path.open("a", encoding="utf-8")
@@ -57,12 +41,7 @@ class MetricsLog:
 
 
 class TensorBoardLog:
-    """Writes scalars as events of TensorBoard.
-
-    Args:
-        folder: Folder of the events.
-        step: Step from which the training continues; TensorBoard drops events of later steps.
-    """
+    """Writes scalars as events of TensorBoard, which drops those of steps after ``step``."""
 
     def __init__(self, folder: Path, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter

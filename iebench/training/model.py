@@ -24,7 +24,6 @@ from iebench.methods.parts.transformations import (
 from iebench.recipes.recipe import Recipe
 from iebench.training.augmented_views import augmentation_of
 from iebench.training.online import OnlineEvaluation, Views
-from iebench.training.recompute import recompute_stages
 from shards.schema import DatasetIndex
 
 
@@ -44,11 +43,6 @@ class ModelOutput(NamedTuple):
 
 class Model(nn.Module):
     """Normalizes images, runs the backbone, and hands representations to the method.
-
-    Args:
-        recipe: Recipe that names the backbone and the method.
-        index: Index of the dataset, which has the channel statistics and the names of the latents.
-        classes: Number of classes for supervision and the online heads.
 
     Attributes:
         augmentation: Makes the views of a draw out of one stored view; None if views are drawn as they are stored.
@@ -91,14 +85,9 @@ class Model(nn.Module):
         return self._pooled(self._encode(self.backbone, views))
 
     def transformation(self, first: Tensor, second: Tensor, groups: Sequence[Group]) -> Tensor:
-        """Computes the transformation (batch, dimension) from the first views to the second.
+        """Computes the transformation (batch, dimension) between two views from their latents (batch, latents).
 
-        Parameters of augmentations are standardized. The result is in the type of the model.
-
-        Args:
-            first: Latents (batch, number of latents) of the first views.
-            second: Latents (batch, number of latents) of the second views.
-            groups: Groups of the transformation, whose numbers stand side by side in this order.
+        The numbers of the groups stand side by side in their order. Parameters of augmentations are standardized.
         """
         if self.parameter_scale is not None:
             second = self.parameter_scale(second)
@@ -118,14 +107,6 @@ class Model(nn.Module):
     def compile_backbones(self) -> None:
         """Lets torch.compile compile normalization, backbone and target network when they first run."""
         self._encode = torch.compile(self._encoded)
-
-    def recompute_activations(self, compiled: bool) -> None:
-        """Lets the backbone keep only the inputs of its blocks and compute the rest again in the backward pass.
-
-        Args:
-            compiled: Whether ``compile_backbones`` follows.
-        """
-        recompute_stages(self.backbone, compiled)
 
     def forward(self, views: Views, latents: Views, labels: Tensor) -> ModelOutput:
         """Computes the loss and its terms for one batch of draws.
@@ -151,15 +132,11 @@ class Model(nn.Module):
         if outcome.embeddings is not None:
             spaces["embedding"] = tuple(own_rows(view).detach() for view in outcome.embeddings)
         rotation = self.transformation(latents[0], latents[1], ["rotation"]) if self.has_rotation else None
-        reading = self.online(spaces, labels, rotation)
-        return ModelOutput(outcome.terms["loss"] + reading.loss, {**outcome.terms, **reading.scores}, spaces)
+        heads_loss, scores = self.online(spaces, labels, rotation)
+        return ModelOutput(outcome.terms["loss"] + heads_loss, {**outcome.terms, **scores}, spaces)
 
     def after_step(self, progress: float) -> None:
-        """Moves target networks after an optimizer step.
-
-        Args:
-            progress: Share of the training that is done, in [0, 1].
-        """
+        """Moves target networks after an optimizer step; ``progress`` is the share of the training that is done."""
         if self.target_backbone is not None and self.method.base_momentum is not None:
             momentum = cosine_momentum(self.method.base_momentum, progress)
             update_ema(self.target_backbone, self.backbone, momentum)
@@ -187,10 +164,7 @@ class Model(nn.Module):
 def build_model(recipe: Recipe, index: DatasetIndex, classes: int | None = None) -> Model:
     """Builds the model of a recipe with its initial weights, a function of ``training.seed``.
 
-    Args:
-        recipe: Recipe that names the backbone and the method.
-        index: Index of the dataset.
-        classes: Number of classes of the training dataset; by default that of ``index``.
+    There are as many classes as in the dataset of the training, by default that of ``index``.
 
     Raises:
         UsageError: The dataset lacks a latent that the recipe's groups need, or sizes do not fit.

@@ -1,10 +1,6 @@
-"""Online heads: small probes that learn while a method trains, so that its progress is seen early.
-
-They get detached representations and embeddings, so the method's networks do not depend on them.
-"""
+"""Online heads: small probes that learn while a method trains, and change nothing in it."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,13 +24,6 @@ class OnlineConfig(BaseModel):
     hidden_width: int = Field(
         default=256, ge=1, description="hidden width of the MLP that regresses rotations"
     )
-
-
-class OnlineOutput(NamedTuple):
-    """The loss of the online heads on a batch, and their scores by name."""
-
-    loss: Tensor
-    scores: dict[str, Tensor]
 
 
 class OnlineEvaluation(nn.Module):
@@ -62,8 +51,10 @@ class OnlineEvaluation(nn.Module):
             }
         )
 
-    def forward(self, spaces: Mapping[str, Views], labels: Tensor, rotation: Tensor | None) -> OnlineOutput:
-        """Computes the loss on this process's share of a batch, and scores on the whole batch.
+    def forward(
+        self, spaces: Mapping[str, Views], labels: Tensor, rotation: Tensor | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Computes the loss on this process's share of a batch, and scores by name on the whole batch.
 
         Args:
             spaces: Views by the name of the space; they are detached here.
@@ -89,7 +80,7 @@ class OnlineEvaluation(nn.Module):
             scores[f"online_{name}_top1"] = next(gathered).mean()
             if true is not None:
                 scores[f"online_{name}_rotation_r2"] = batch_r2(next(gathered), true)
-        return OnlineOutput(torch.stack(losses).sum(), scores)
+        return torch.stack(losses).sum(), scores
 
 
 @torch.no_grad()
@@ -98,9 +89,6 @@ def collapse_statistics(spaces: Mapping[str, Views]) -> dict[str, float]:
 
     The first is the mean standard deviation of the dimensions; near 0, all views have one representation. The second is
     the mean absolute correlation between dimensions; near 1, all dimensions say the same.
-
-    Args:
-        spaces: Views by the name of the space.
     """
     statistics = {}
     for name, views in spaces.items():

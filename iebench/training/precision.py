@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from shards.errors import UsageError
 
@@ -20,11 +19,8 @@ a ResNet trains at 0.9 of float32's rate (benchmarks/RESULTS.md, "Training: prec
 class Precision:
     """Autocast and gradient scaling for one training. Weights and optimizer state are float32 in all of them.
 
-    Args:
-        name: Field ``training.precision`` of the recipe.
-        device: Device of this process.
-
     Attributes:
+        device: Device of this process.
         dtype: Type in which convolutions and matrix products are computed.
         scaler: Gradient scaler, which is enabled for float16 only.
 
@@ -45,19 +41,6 @@ class Precision:
     def autocast(self) -> AbstractContextManager[object]:
         """Returns the context in which the forward pass has to run."""
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32)
-
-    def backward(self, loss: Tensor) -> None:
-        """Computes gradients of the loss, which is scaled first if the type is float16."""
-        self.scaler.scale(loss).backward()
-
-    def unscale(self, optimizer: torch.optim.Optimizer) -> None:
-        """Divides gradients by the scale of the loss, so that they can be clipped."""
-        self.scaler.unscale_(optimizer)
-
-    def update(self, optimizer: torch.optim.Optimizer) -> None:
-        """Takes the optimizer's step; in float16, skips it if gradients overflowed, for which all but Adam wait."""
-        self.scaler.step(optimizer)
-        self.scaler.update()
 
 
 def _dtype_of(name: PrecisionName, device: torch.device) -> torch.dtype:

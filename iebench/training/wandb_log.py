@@ -9,29 +9,18 @@ from typing import Any
 from shards.errors import IebenchError, UsageError
 from shards.files import write_text
 
-PROJECT = "iebench"
-"""Project on W&B unless the environment variable ``WANDB_PROJECT`` names another."""
-
 
 def require_wandb() -> None:
-    """Raises an error if the package ``wandb`` is not installed; does not import it.
-
-    Raises:
-        UsageError: The package is not installed.
-    """
+    """Raises UsageError if the package ``wandb`` is not installed; does not import it."""
     if importlib.util.find_spec("wandb") is None:
         raise UsageError("--log wandb needs a package that is not installed: pip install 'iebench[wandb]'")
 
 
 class WandbLog:
-    """Writes the scalars of a training to Weights & Biases.
+    """Writes the scalars of a training to Weights & Biases; its files and its run's id go to ``wandb/`` in the folder.
 
     W&B's own variables hold: ``WANDB_MODE=offline`` writes to the run's folder only, for ``wandb sync`` to upload.
     W&B takes each step once: what a run that was killed logged after its last checkpoint stays there as it was.
-
-    Args:
-        folder: Folder of the run; W&B's files and the id of the W&B run go to ``wandb/`` in it.
-        config: Content of the recipe, which W&B shows beside the curves.
 
     Raises:
         IebenchError: W&B cannot begin a run.
@@ -43,7 +32,7 @@ class WandbLog:
         (folder / "wandb").mkdir(exist_ok=True)
         try:
             self._run = wandb.init(
-                project=os.environ.get("WANDB_PROJECT", PROJECT),
+                project=os.environ.get("WANDB_PROJECT", "iebench"),
                 dir=str(folder),
                 id=run_id(folder),
                 resume="allow",

@@ -96,10 +96,11 @@ def test_every_method_takes_a_step_in_mixed_precision(index: DatasetIndex, toy_d
         outcome = model(*to_device((pair,), CPU))
     assert set(types) == {torch.bfloat16}
     assert outcome.loss.dtype == torch.float32
-    precision.backward(outcome.loss)
+    precision.scaler.scale(outcome.loss).backward()
     gradients = [value.grad for value in model.parameters() if value.grad is not None]
     assert all(torch.isfinite(value).all() for value in (outcome.loss, *gradients))
-    precision.update(optimizer)
+    precision.scaler.step(optimizer)
+    precision.scaler.update()
 
 
 @pytest.mark.parametrize("name", ["byol", "equimod_byol_3diebench"])

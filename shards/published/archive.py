@@ -12,7 +12,7 @@ import lzma
 import os
 import zlib
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -21,7 +21,7 @@ from shards.errors import IebenchError, UsageError
 from shards.files import write_text
 from shards.lists import Name
 from shards.published.layout import file_code, object_folder, view_of_file
-from shards.published.published_source import SourceObject
+from shards.published.published_source import PublishedSource, SourceObject
 from shards.tar import BLOCK, NO_REGULAR_FILE, Damage, begins_tar, read_members
 
 SPOOL_NAME = "archive.tar"
@@ -39,10 +39,13 @@ _OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {
 }
 _NO_FILE = -2  # stands in place of an offset
 
+Tell = Callable[[int, int], object]
+"""Function that is called with the number of an archive's bytes that are decompressed, and its size."""
+
 
 @dataclass
-class ArchiveSource:
-    """A ``PublishedSource`` of an archive, whose members are read by their offsets.
+class ArchiveSource(PublishedSource):
+    """An archive whose members are read by their offsets.
 
     Attributes:
         path: Path of the uncompressed archive.
@@ -60,11 +63,6 @@ class ArchiveSource:
         return self.shown
 
     def names(self) -> list[Name]:
-        """Lists the names of all objects, sorted.
-
-        Raises:
-            UsageError: There is no object in the archive.
-        """
         if not self.objects:
             raise UsageError(
                 f"{self.shown} holds no object: expected .../synset/object/image_0.jpg and latent_0.npy"
@@ -72,23 +70,15 @@ class ArchiveSource:
         return sorted(self.objects)
 
     def holds(self, item: SourceObject) -> bool:
-        """Returns whether the archive has any file of an object."""
         return item.name in self.objects
 
     def view_count(self, item: SourceObject) -> int:
-        """Returns one more than the highest number of an object's views."""
         return 1 + max(self.objects.get(item.name, array("q"))[::3], default=-2) // 2
 
     def has(self, item: SourceObject, name: str) -> bool:
-        """Returns whether an object has a file of this name."""
         return file_code(name) in self.objects.get(item.name, array("q"))[::3]
 
     def read(self, item: SourceObject, name: str) -> bytes:
-        """Reads the bytes of one of an object's files.
-
-        Raises:
-            IebenchError: The file is missing, is there twice, is too large or cannot be read.
-        """
         files = self.objects.get(item.name, array("q"))
         code = file_code(name)
         found = [
@@ -108,13 +98,7 @@ class ArchiveSource:
         except OSError as error:
             raise IebenchError(f"{name} cannot be read: {error.strerror}") from None
 
-    def share(self, objects: Sequence[SourceObject]) -> "ArchiveSource":
-        """Returns a source with only these objects, which is small to pickle; an archive has millions of members."""
-        known = {item.name: self.objects[item.name] for item in objects if item.name in self.objects}
-        return ArchiveSource(self.path, self.shown, known)
-
     def license_text(self) -> str:
-        """Returns the contents of the file LICENSE in the archive; empty if there is none."""
         return _read_at(self.path, *self.license_range).decode("utf-8", "replace")
 
 
@@ -123,16 +107,11 @@ def is_archive(path: Path) -> bool:
     return path.is_file()
 
 
-def open_archive(
-    path: Path, spool: Path, tell: Callable[[int, int], object] = lambda done, total: None
-) -> ArchiveSource:
-    """Finds the views in an archive. A compressed archive is decompressed first.
+def open_archive(path: Path, spool: Path, tell: Tell = lambda done, total: None) -> ArchiveSource:
+    """Finds the views in a ``.tar``, which may be compressed with gzip, bzip2 or xz.
 
-    Args:
-        path: Path of a ``.tar``, which may be compressed with gzip, bzip2 or xz.
-        spool: Folder for the decompressed archive, which needs as much room as the unpacked archive. An interrupted
-            call is continued.
-        tell: Function that is called with the number of the archive's bytes that are decompressed, and its size.
+    A compressed archive is first decompressed into the folder ``spool``, which needs as much room as the unpacked
+    archive. An interrupted call is continued.
 
     Raises:
         UsageError: The file is not such an archive.
@@ -146,12 +125,7 @@ def open_archive(
     return _scan(_spooled(path, opener, spool, tell) if opener else path, path)
 
 
-def _spooled(
-    path: Path,
-    opener: Callable[[BinaryIO], IO[bytes]],
-    folder: Path,
-    tell: Callable[[int, int], object],
-) -> Path:
+def _spooled(path: Path, opener: Callable[[BinaryIO], IO[bytes]], folder: Path, tell: Tell) -> Path:
     """Decompresses an archive into its spool, unless that is done already, and returns the spool's path."""
     status = path.stat()
     identity = {"bytes": status.st_size, "changed": status.st_mtime_ns}
@@ -174,12 +148,7 @@ def _spooled(
 
 
 def _decompress(
-    stream: IO[bytes],
-    compressed: BinaryIO,
-    out: IO[bytes],
-    size: int,
-    path: Path,
-    tell: Callable[[int, int], object],
+    stream: IO[bytes], compressed: BinaryIO, out: IO[bytes], size: int, path: Path, tell: Tell
 ) -> None:
     """Appends to ``out`` the bytes of a stream that it lacks. Earlier bytes are decompressed again but not written."""
     written, position = out.tell(), 0

@@ -1,33 +1,29 @@
 """Finds out the variant, views and image size of a source in the published layout from a few of its objects."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 from shards.errors import IebenchError, UsageError
 from shards.images import jpeg_size
 from shards.published.latent_format import LatentFormat
 from shards.published.layout import image_name, latents_name
 from shards.published.published_source import PublishedSource, SourceObject
+from shards.shard_plan import NamedObject
 from shards.variants import VARIANTS, Variant
 
 PROBES = 100
 """Largest number of objects that are read, chosen evenly from the catalog."""
 
+Entry = TypeVar("Entry", bound=NamedObject)
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class DetectedLayout:
-    """Properties that most objects of a source have in common.
-
-    Attributes:
-        variant: Variant of the latents.
-        views: Number of views of each object.
-        image_size: Width and height of a view in pixels.
-        latents: Format of the files of latents.
-    """
+    """Properties that most objects of a source have in common; ``image_size`` is a view's width and height in pixels."""
 
     variant: Variant
     views: int
@@ -35,16 +31,8 @@ class DetectedLayout:
     latents: LatentFormat
 
 
-@dataclass(frozen=True)
-class _Probe:
-    """Properties of one object, read from its first view.
-
-    Attributes:
-        variants: Variants that the latents may be from.
-        views: Number of views.
-        image_size: Width and height of the view in pixels.
-        latents: Format of the file of latents.
-    """
+class _Probe(NamedTuple):
+    """Properties of one object, read from its first view, with all variants that its latents may be from."""
 
     variants: tuple[Variant, ...]
     views: int
@@ -55,26 +43,14 @@ class _Probe:
 def detect(
     source: PublishedSource, objects: Sequence[SourceObject], variant: Variant | None, views: int | None
 ) -> DetectedLayout:
-    """Finds out the properties of most objects. Packing will fail for objects with other properties.
+    """Finds out the properties of most objects, except for a variant or a number of views that is known already.
 
-    Args:
-        source: Source of the objects.
-        objects: Catalogue of the source.
-        variant: Variant of the latents if it is known, else None.
-        views: Number of views of each object if it is known, else None.
+    Packing will fail for objects with other properties.
 
     Raises:
         UsageError: No object can be read, or no majority of objects agrees.
     """
-    step = -(-len(objects) // PROBES)
-    probes, reason = [], ""
-    for item in objects[::step]:
-        try:
-            probes.append(_probe(source, item))
-        except IebenchError as error:
-            reason = reason or f"{item.synset}/{item.object_id}: {error}"
-    if not probes:
-        raise UsageError(f"none of the objects in {source} can be read ({reason})")
+    probes = read_some(objects, partial(_probe, source), f"objects in {source}")
     latents = _majority(f"{source}: format of the latents", [probe.latents for probe in probes])
     if variant is not None and len(VARIANTS[variant]) != latents.count:
         raise UsageError(
@@ -86,6 +62,23 @@ def detect(
         _majority(f"{source}: image size", [probe.image_size for probe in probes]),
         latents,
     )
+
+
+def read_some(objects: Sequence[Entry], read: Callable[[Entry], T], what: str) -> list[T]:
+    """Reads some of a catalog's objects, and leaves out those that cannot be read.
+
+    Raises:
+        UsageError: No object can be read.
+    """
+    found, reason = [], ""
+    for item in objects[:: -(-len(objects) // PROBES)]:
+        try:
+            found.append(read(item))
+        except IebenchError as error:
+            reason = reason or f"{item.synset}/{item.object_id}: {error}"
+    if not found:
+        raise UsageError(f"none of the {what} can be read ({reason})")
+    return found
 
 
 def _probe(source: PublishedSource, item: SourceObject) -> _Probe:

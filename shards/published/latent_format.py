@@ -57,11 +57,6 @@ class LatentFormat:
             raise IebenchError(f"it holds {dtype.name}, and latents are float16, float32 or float64")
         return cls(data[: stream.tell()].decode("latin-1"), dtype, math.prod(shape))
 
-    @property
-    def file_size(self) -> int:
-        """Size of a file in bytes."""
-        return len(self.header) + self.count * self.dtype.itemsize
-
     def __str__(self) -> str:
         return f"{self.count} {self.dtype.name}"
 
@@ -75,8 +70,9 @@ class LatentFormat:
             other = LatentFormat.parse(data)
             difference = f"{other}, not {self}" if str(other) != str(self) else "another header"
             raise IebenchError(f"it is written otherwise than the other files of latents: {difference}")
-        if len(data) != self.file_size:
-            raise IebenchError(f"it has {len(data)} bytes and should have {self.file_size}")
+        size = len(self.header) + self.count * self.dtype.itemsize
+        if len(data) != size:
+            raise IebenchError(f"it has {len(data)} bytes and should have {size}")
         values = np.frombuffer(data, self.dtype, offset=len(self.header))
         return tuple(values.astype(np.float64).tolist())
 

@@ -10,16 +10,14 @@ LISTS = {"train": ("train_images.npy", "train_labels.npy"), "val": ("val_images.
 """Files of each split: the list of its objects, written ``/synset/object``, and the list of their labels."""
 
 _FILES = {name for names in LISTS.values() for name in names}
-
-
-_VIEW_FILE = re.compile(r"(image|latent)_(0|[1-9][0-9]{0,6})(\.jpg|\.npy)")
-_EXTENSIONS = {"image": ".jpg", "latent": ".npy"}
+_NUMBER = "(0|[1-9][0-9]{0,6})"
+_VIEW_FILE = re.compile(rf"image_{_NUMBER}\.jpg|latent_{_NUMBER}\.npy")
 
 
 def view_of_file(name: str) -> int | None:
     """Returns the number of the view that a file belongs to; None if it is not a file of a view."""
     match = _VIEW_FILE.fullmatch(name)
-    return int(match[2]) if match and _EXTENSIONS[match[1]] == match[3] else None
+    return int(match[1] or match[2]) if match else None
 
 
 def file_code(name: str) -> int:

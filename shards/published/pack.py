@@ -1,6 +1,6 @@
 """Plans the packing of a folder or an archive in the published layout into the shards of a dataset."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +10,12 @@ from shards.images import ChannelOrder
 from shards.lists import Name
 from shards.locks import sole_process
 from shards.pack_run import FOLDER_NAME, PackPlan, empty_index
-from shards.pixels import PixelSums
-from shards.published.archive import is_archive, open_archive
+from shards.published.archive import Tell, is_archive, open_archive
 from shards.published.detection import detect
-from shards.published.object import read_object
+from shards.published.object import PublishedReader
 from shards.published.pack_settings import OBJECTS_PER_SHARD, PackSettings
 from shards.published.published_source import FolderSource, PublishedSource, SourceObject, make_catalog
 from shards.same_settings import require_usable_folder
-from shards.samples import Sample
 from shards.schema import split_of
 from shards.shard_plan import fingerprint, plan_shards
 from shards.variants import VARIANTS, Variant
@@ -28,22 +26,6 @@ class PublishedPlan(PackPlan[SourceObject]):
     """The packing plan of a source in the published layout."""
 
     settings: PackSettings
-
-
-@dataclass(frozen=True)
-class PublishedReader:
-    """The ``shards.pack_run.ObjectReader`` of a source in the published layout."""
-
-    source: PublishedSource
-    settings: PackSettings
-
-    def read(self, item: SourceObject) -> tuple[list[Sample], PixelSums]:
-        """Returns all views of an object as samples, and the sums over their pixels; see ``read_object``."""
-        return read_object(self.source, item, self.settings)
-
-    def license_text(self) -> str:
-        """Returns the licence that the source states; empty if it states none."""
-        return self.source.license_text()
 
 
 def make_pack_plan(
@@ -99,15 +81,8 @@ def make_pack_plan(
     return PublishedPlan(reader, settings, index, objects, shards, len(names) - len(there))
 
 
-def open_source(
-    path: Path, out: Path, tell: Callable[[int, int], object] = lambda done, total: None
-) -> PublishedSource:
-    """Opens a folder in the published layout, or an archive of one.
-
-    Args:
-        path: Path of the folder or the archive.
-        out: Folder of the dataset to be packed, in which a compressed archive is decompressed.
-        tell: Function that is called with the number of the archive's bytes that are decompressed, and its size.
+def open_source(path: Path, out: Path, tell: Tell = lambda done, total: None) -> PublishedSource:
+    """Opens a folder in the published layout, or an archive of one, which is decompressed into ``out`` for packing.
 
     Raises:
         UsageError: The path is neither, ``out`` holds something else, or another process is packing into it.

@@ -4,10 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shards.errors import IebenchError
 from shards.images import ChannelOrder
 from shards.published.latent_format import LatentFormat
-from shards.schema import INDEX_NAME, DatasetIndex
 from shards.variants import Variant
 
 OBJECTS_PER_SHARD = 100
@@ -45,18 +43,3 @@ class PackSettings(BaseModel):
     def latent_format(self) -> LatentFormat:
         """Format of the files of latents."""
         return LatentFormat.parse(self.latents_header.encode("latin-1"))
-
-
-def latent_format_of(index: DatasetIndex) -> LatentFormat:
-    """Returns the format in which a dataset's latents are unpacked: that of their source, else float64.
-
-    Raises:
-        IebenchError: The format in the index is not valid.
-    """
-    header = index.renderer.get("latents_header")
-    if header is None:
-        return LatentFormat.default(len(index.latents))
-    try:
-        return LatentFormat.parse(str(header).encode("latin-1", errors="replace"))
-    except IebenchError as error:
-        raise IebenchError(f"{INDEX_NAME}: latents_header is no header of a .npy file: {error}") from None

@@ -1,7 +1,7 @@
 """Defines the interface of sources in the published layout, and the source that reads a folder."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -32,7 +32,11 @@ class PublishedSource(Protocol):
     """A source of objects in the published layout. It is pickled for other processes."""
 
     def names(self) -> list[Name]:
-        """Lists the names of all objects, sorted."""
+        """Lists the names of all objects, sorted.
+
+        Raises:
+            UsageError: There is no object.
+        """
 
     def holds(self, item: SourceObject) -> bool:
         """Returns whether the source has any file of an object."""
@@ -50,9 +54,6 @@ class PublishedSource(Protocol):
     def has(self, item: SourceObject, name: str) -> bool:
         """Returns whether an object has a file of this name."""
 
-    def share(self, objects: Sequence[SourceObject]) -> "PublishedSource":
-        """Returns a source with at least these objects, to be pickled for another process."""
-
     def license_text(self) -> str:
         """Returns the contents of the file LICENSE beside the objects; empty if there is none."""
 
@@ -66,8 +67,8 @@ def make_catalog(splits: Mapping[Name, str]) -> tuple[SourceObject, ...]:
 
 
 @dataclass(frozen=True)
-class FolderSource:
-    """A ``PublishedSource`` of a folder with ``synset/object/image_0.jpg`` and ``latent_0.npy``."""
+class FolderSource(PublishedSource):
+    """A folder with ``synset/object/image_0.jpg`` and ``latent_0.npy``."""
 
     folder: Path
 
@@ -82,9 +83,8 @@ class FolderSource:
         """
         if not self.folder.is_dir():
             raise UsageError(f"there is no folder {self.folder}")
-        names = sorted(
-            (synset, name) for synset in _folders(self.folder) for name in _folders(self.folder / synset)
-        )
+        synsets = folders_in(self.folder)
+        names = [(synset, name) for synset in synsets for name in folders_in(self.folder / synset)]
         if not names:
             raise UsageError(
                 f"{self.folder} holds no object: expected {self.folder}/synset/object/{image_name(0)} and "
@@ -93,46 +93,43 @@ class FolderSource:
         return names
 
     def holds(self, item: SourceObject) -> bool:
-        """Returns whether the object's folder exists."""
         return self._folder_of(item).is_dir()
 
     def view_count(self, item: SourceObject) -> int:
-        """Returns one more than the highest number of an object's views."""
         views = (view_of_file(path.name) for path in self._folder_of(item).iterdir())
         return 1 + max((view for view in views if view is not None), default=-1)
 
     def has(self, item: SourceObject, name: str) -> bool:
-        """Returns whether an object has a file of this name."""
         return (self._folder_of(item) / name).exists()
 
     def read(self, item: SourceObject, name: str) -> bytes:
-        """Reads the bytes of one of an object's files.
-
-        Raises:
-            IebenchError: The file is missing or cannot be read.
-        """
         return read_source_file(self._folder_of(item) / name)
 
-    def share(self, objects: Sequence[SourceObject]) -> "FolderSource":
-        """Returns this source itself, which is small to pickle."""
-        return self
-
     def license_text(self) -> str:
-        """Returns the contents of the file LICENSE in the folder; empty if there is none."""
         return license_beside(self.folder)
 
     def _folder_of(self, item: SourceObject) -> Path:
         return self.folder / object_folder(item.synset, item.object_id)
 
 
-def _folders(folder: Path) -> Iterable[str]:
-    """Yields the names of the folders inside a folder, without hidden ones."""
+def folders_in(folder: Path) -> list[str]:
+    """Lists the names of the folders inside a folder, sorted, without hidden ones.
+
+    Raises:
+        UsageError: A name is not UTF-8.
+    """
     with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith(".") or not entry.is_dir():
-                continue
-            try:
-                entry.name.encode()  # keys and JSON need UTF-8, but a file name may be any bytes
-            except UnicodeEncodeError:
-                raise UsageError(f"the name of {os.fsencode(entry.path)!r} is no text; rename it") from None
-            yield entry.name
+        return sorted(
+            checked_name(entry.name, entry.path)
+            for entry in entries
+            if not entry.name.startswith(".") and entry.is_dir()
+        )
+
+
+def checked_name(name: str, path: str) -> str:
+    """Returns the name of a file or folder, or raises a UsageError if it is not UTF-8, which keys and JSON need."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"the name of {os.fsencode(path)!r} is no text; rename it") from None
+    return name

@@ -9,7 +9,7 @@ import io
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,33 +20,11 @@ from shards.locks import sole_process
 from shards.parallel import run_parallel
 from shards.published.latent_format import LatentFormat
 from shards.published.layout import LISTS, image_name, latents_name, object_folder
-from shards.published.pack_settings import latent_format_of
 from shards.reader import View, parse_view, whole_shard
 from shards.samples import is_unchanged
 from shards.schema import INDEX_NAME, DatasetIndex, ShardInfo
 
 FOLDER_NAME = ".unpack"
-
-
-@dataclass(frozen=True)
-class _Job:
-    dataset: Path
-    out: Path
-    shard: ShardInfo
-    latents: LatentFormat
-
-
-@dataclass(frozen=True)
-class _Done:
-    """The result of unpacking a shard.
-
-    Attributes:
-        shard: Entry of the shard in the index.
-        objects: Label of each object, by the path of its folder.
-    """
-
-    shard: ShardInfo
-    objects: dict[str, int]
 
 
 def unpack(
@@ -61,12 +39,7 @@ def unpack(
     JPEG bytes are copied from the shards. Latents are written in the format that they were packed from, else as
     float64. Passes are left out, because the layout has no files for them.
 
-    Args:
-        dataset: Folder of the dataset.
-        index: Index of the dataset.
-        out: Folder to write; new, or begun with the same dataset.
-        workers: Number of processes, each of which unpacks one shard at a time.
-        advance: Function that is called with the number of views of each finished shard.
+    ``out`` is new, or begun with the same dataset. ``advance`` is called with the number of views of each finished shard.
 
     Raises:
         UsageError: ``out`` holds something else, or another process is unpacking into it.
@@ -97,34 +70,48 @@ def _unpack_shards(
     """Unpacks all shards, and returns the labels of each shard's objects by the paths of their folders."""
     shutil.rmtree(_unfinished(out), ignore_errors=True)
     _unfinished(out).mkdir()
-    latents = latent_format_of(index)
-    jobs = [_Job(dataset, out, shard, latents) for split in index.splits.values() for shard in split.shards]
+    unpack_shard = partial(_unpack_shard, dataset, out, _latent_format(index))
+    shards = [shard for split in index.splits.values() for shard in split.shards]
     found: dict[str, dict[str, int]] = {}
     unpacked: set[str] = set()
-    with contextlib.closing(run_parallel(_unpack_shard, jobs, workers)) as results:
-        for done in results:
-            if twice := unpacked & done.objects.keys():
+    with contextlib.closing(run_parallel(unpack_shard, shards, workers)) as results:
+        for shard, objects in results:
+            if twice := unpacked & objects.keys():
                 raise IebenchError(f"{min(twice)} is in two shards; run `iebench verify` on the dataset")
-            unpacked |= done.objects.keys()
-            found[done.shard.name] = done.objects
-            advance(done.shard.views)
+            unpacked |= objects.keys()
+            found[shard.name] = objects
+            advance(shard.views)
     return found
 
 
-def _unpack_shard(job: _Job) -> _Done:
+def _latent_format(index: DatasetIndex) -> LatentFormat:
+    """Returns the format in which a dataset's latents are unpacked: that of their source, else float64."""
+    header = index.renderer.get("latents_header")
+    if header is None:
+        return LatentFormat.default(len(index.latents))
+    try:
+        return LatentFormat.parse(str(header).encode("latin-1", errors="replace"))
+    except IebenchError as error:
+        raise IebenchError(f"{INDEX_NAME}: latents_header is no header of a .npy file: {error}") from None
+
+
+def _unpack_shard(
+    dataset: Path, out: Path, latents: LatentFormat, shard: ShardInfo
+) -> tuple[ShardInfo, dict[str, int]]:
+    """Unpacks a shard, and returns it with the labels of its objects by the paths of their folders."""
     objects: dict[str, int] = {}
-    for view, object_path in _views_with_folders(job):
-        folder = job.out / object_path
+    for view, object_path in _views_with_folders(dataset, shard):
+        folder = out / object_path
         if object_path.as_posix() not in objects:
             objects[object_path.as_posix()] = view.metadata.label
             folder.mkdir(parents=True, exist_ok=True)
         number = view.metadata.view
-        _write(folder / image_name(number), view.jpeg, job.out)
-        _write(folder / latents_name(number), job.latents.write(view.metadata.latents), job.out)
-    return _Done(job.shard, objects)
+        _write(folder / image_name(number), view.jpeg, out)
+        _write(folder / latents_name(number), latents.write(view.metadata.latents), out)
+    return shard, objects
 
 
-def _views_with_folders(job: _Job) -> Iterator[tuple[View, Path]]:
+def _views_with_folders(dataset: Path, shard: ShardInfo) -> Iterator[tuple[View, Path]]:
     """Yields the views of a shard with the paths of their objects' folders.
 
     Raises:
@@ -132,7 +119,7 @@ def _views_with_folders(job: _Job) -> Iterator[tuple[View, Path]]:
     """
     before: tuple[Path, int] | None = None
     seen: set[Path] = set()
-    for sample, path in whole_shard(job.dataset, job.shard):
+    for sample, path in whole_shard(dataset, shard):
         view = parse_view(sample, path, "rgb", passes=())  # images are not decoded
         try:
             folder = object_folder(view.metadata.synset, view.metadata.object)
@@ -176,11 +163,7 @@ def _unfinished(out: Path) -> Path:
 
 
 def _require_ours(out: Path, index: DatasetIndex) -> None:
-    """Raises an error unless ``out`` is new, empty, or holds the same dataset, unpacked.
-
-    Raises:
-        UsageError: ``out`` holds something else.
-    """
+    """Raises a UsageError unless ``out`` is new, empty, or holds the same dataset, unpacked."""
     begun = out / FOLDER_NAME / INDEX_NAME
     if begun.is_file():
         if begun.read_text() != index.to_json():

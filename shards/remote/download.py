@@ -1,12 +1,12 @@
 """Downloads files over connections that may drop. A file appears only when it is complete and correct."""
 
-import contextlib
 import fcntl
 import hashlib
 import os
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -15,7 +15,6 @@ from shards.errors import IebenchError
 from shards.files import sync_folder
 from shards.locks import is_at
 from shards.remote.connection import ConnectionDropped, RangesUnsupported, RemoteFile, Unreachable
-from shards.remote.schemes import open_remote
 
 ATTEMPTS = 7
 """Number of failed connections in a row after which a download gives up, having waited about half a minute."""
@@ -95,7 +94,7 @@ def download_small(address: str, most: int) -> bytes:
     while True:
         content = bytearray()
         try:
-            with _opened(address, 0) as remote:
+            with closing(_open(address, 0)) as remote:
                 while chunk := remote.read(min(CHUNK, most + 1)):
                     content += chunk
                     if len(content) > most:
@@ -118,7 +117,7 @@ def download_range(address: str, start: int, stop: int) -> bytes:
     while len(content) < stop - start:
         position = start + len(content)
         try:
-            with _opened(address, position, stop) as remote:
+            with closing(_open(address, position, stop)) as remote:
                 if remote.start != position:
                     if not remote.start:
                         raise RangesUnsupported(f"the server of {address} sends no parts of files")
@@ -182,7 +181,7 @@ def _fill(sink: _Sink, address: str, size: int) -> None:
     furthest = sink.size
     while sink.size < size:
         try:
-            with _opened(address, sink.size) as remote:
+            with closing(_open(address, sink.size)) as remote:
                 if remote.start != sink.size:
                     sink.start_again()
                     if remote.start:
@@ -197,16 +196,29 @@ def _fill(sink: _Sink, address: str, size: int) -> None:
             furthest = max(furthest, sink.size)
 
 
-@contextlib.contextmanager
-def _opened(address: str, start: int, stop: int | None = None) -> Iterator[RemoteFile]:
-    remote = open_remote(address, start, stop)
-    try:
-        yield remote
-    finally:
-        remote.close()
+def _open(address: str, start: int, stop: int | None = None) -> RemoteFile:
+    """Opens the file at ``address``, at byte ``start`` if the server supports that. It may send more than up to ``stop``.
+
+    Raises:
+        ConnectionDropped: The server is busy or cannot be reached.
+        UsageError: A package that the address's scheme needs is not installed.
+        IebenchError: The file does not exist, may not be read, or redirects to an address that is not followed.
+    """
+    # fsspec's clients take a moment to load, and a dataset in a folder does not need them.
+    if address.startswith("s3:"):
+        from shards.remote.s3 import S3File
+
+        return S3File(address, start)  # needs no stop, because it requests a range at each read
+    from shards.remote.http import HttpFile
+
+    if address.startswith("hf:"):
+        from shards.remote.hub import hub_headers, hub_url
+
+        return HttpFile(hub_url(address), start, stop, hub_headers())
+    return HttpFile(address, start, stop)
 
 
-@contextlib.contextmanager
+@contextmanager
 def _turn(part: Path, is_there: Callable[[], bool]) -> Iterator[IO[bytes] | None]:
     """Waits until no other process or thread writes the unfinished file, and opens it; None if one has finished it.
 

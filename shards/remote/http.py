@@ -30,13 +30,8 @@ class HttpFile:
     """A file at an http or https address, which is read as one stream.
 
     Redirects are followed to http and https only. They are not followed from https to http, nor from a public address
-    to a private one, because only this machine may be able to reach that.
-
-    Args:
-        address: Address of the file.
-        start: First byte to read.
-        stop: Byte after the last one to read; by default the file is read to its end.
-        headers: Further headers of the request; an ``Authorization`` header is not sent to other hosts.
+    to a private one, because only this machine may be able to reach that. An ``Authorization`` header is not sent to
+    other hosts.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Finds datasets on the Hugging Face Hub, at ``hf://USER/NAME``. This needs the extra ``hub``."""
 
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from shards.errors import UsageError
@@ -15,14 +15,8 @@ except ImportError:
     ) from None
 
 
-@dataclass(frozen=True)
-class HubLocation:
-    """A file or a folder in a dataset repository.
-
-    Attributes:
-        repository: Name of the repository, ``USER/NAME``.
-        path: Path inside the repository; empty for the repository itself.
-    """
+class HubLocation(NamedTuple):
+    """A file or a folder in a dataset repository ``USER/NAME``; the path of the repository itself is empty."""
 
     repository: str
     path: str

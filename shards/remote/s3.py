@@ -25,12 +25,7 @@ _FORBIDDEN = "set AWS_PROFILE or the AWS keys, or FSSPEC_S3_ANON=true where the 
 
 
 class S3File:
-    """An object at an s3 address, which is read by ranges. Keys and endpoint come from the usual AWS settings.
-
-    Args:
-        address: Address of the object.
-        start: First byte to read.
-    """
+    """An object at an s3 address, which is read by ranges. Keys and endpoint come from the usual AWS settings."""
 
     def __init__(self, address: str, start: int) -> None:
         self.start = start
@@ -67,10 +62,7 @@ def _is_past_the_end(error: OSError) -> bool:
 
 @functools.cache
 def _filesystem(process: int) -> S3FileSystem:
-    """Returns the client of a process. A client that was inherited through a fork has no event loop and cannot be used.
-
-    The inherited client is not closed, because that would close the connections that it shares with the parent.
-    """
+    """Returns the client of a process; as in ``shards.remote.http``, one inherited through a fork cannot be used."""
     return S3FileSystem(skip_instance_cache=True)
 
 

@@ -1,12 +1,12 @@
 """Checks a whole dataset, several shards at a time."""
 
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 from shards.parallel import run_parallel
-from shards.schema import DatasetIndex
-from shards.verify.index import index_problems
+from shards.schema import INDEX_NAME, DatasetIndex
 from shards.verify.problem import Problem
 from shards.verify.shard import ShardJob, ShardReport, check_shard
 from shards.verify.table_rows import opened_table, row_problems
@@ -32,7 +32,7 @@ def verify_dataset(
     Raises:
         IebenchError: A process was killed.
     """
-    yield from index_problems(folder, index)
+    yield from _index_problems(folder, index)
     table, problems = opened_table(folder, index)
     yield from problems
     shards = [(split, shard) for split, info in index.splits.items() for shard in info.shards]
@@ -46,8 +46,27 @@ def verify_dataset(
             split, shard = shards[report.number]
             yield from report.problems
             yield from _repeated_objects(report, split, shard.name, holders)
-            yield from row_problems(table, shard, report.rows)
+            if table is not None and report.rows is not None:
+                yield from row_problems(table, shard, report.rows)
             advance(shard.views)
+
+
+def _index_problems(folder: Path, index: DatasetIndex) -> Iterator[Problem]:
+    """Yields problems of the index: shards that it lacks or lists twice, classes out of order, and wrong totals."""
+    named = Counter(shard.name for split in index.splits.values() for shard in split.shards)
+    for path in sorted(folder.glob("*.tar")):
+        if path.name not in named:
+            yield Problem(path.name, "", f"{INDEX_NAME} does not know it")
+    for name, count in named.items():
+        if count > 1:
+            yield Problem(name, "", f"{INDEX_NAME} names it {count} times")
+    synsets = [item.synset for item in index.classes]
+    if synsets != sorted(set(synsets)) or [item.label for item in index.classes] != list(range(len(synsets))):
+        yield Problem(INDEX_NAME, "", "its classes are not the sorted synsets with the labels 0, 1, 2, ...")
+    for name, split in index.splits.items():
+        for total in ("objects", "views"):
+            if sum(getattr(shard, total) for shard in split.shards) != getattr(split, total):
+                yield Problem(INDEX_NAME, "", f"the {total} of the {name} shards do not add up to its total")
 
 
 def _repeated_objects(

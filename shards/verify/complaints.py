@@ -15,12 +15,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def sample_complaints(sample: Sample, index: DatasetIndex) -> Iterator[str]:
-    """Yields everything that is wrong with a sample, except for its position in the shard.
-
-    Args:
-        sample: Members of the sample by extension.
-        index: Index of the dataset; its list of shards is not used.
-    """
+    """Yields everything that is wrong with a sample, except for its position; the index's list of shards is not used."""
     expected = ["jpg", "json", *map(member_of, index.passes)]
     missing = [name for name in expected if name not in sample]
     added = sorted(sample.keys() - {"__key__", *expected})

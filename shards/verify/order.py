@@ -11,9 +11,6 @@ class SampleOrder:
 
     Only keys are checked, so that a sample whose other data are broken does not make later samples look misplaced.
 
-    Args:
-        views_per_object: Number of views that each object should have.
-
     Attributes:
         samples: Number of samples so far.
         objects: Key of the first sample of each object so far.

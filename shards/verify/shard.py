@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from shards.errors import IebenchError
 from shards.files import sha256_of
@@ -22,15 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ShardJob:
-    """A shard to be checked.
-
-    Attributes:
-        number: Number of the shard among all shards.
-        folder: Folder of the dataset.
-        shard: Entry of the shard in the index.
-        index: Index of the dataset; its list of shards is not used.
-        split: Split that the shard belongs to.
-    """
+    """A shard to be checked, with its number among all shards; the index's list of shards is not used."""
 
     number: int
     folder: Path
@@ -41,11 +33,9 @@ class ShardJob:
 
 @dataclass(frozen=True)
 class ShardReport:
-    """The result of checking a shard.
+    """The result of checking a shard, with its problems in order.
 
     Attributes:
-        number: Number of the shard, from the job.
-        problems: Problems in their order in the shard.
         objects: Key of the first sample of each object.
         rows: Rows that ``latents.parquet`` should have; None if the dataset has no such table, or the shard is broken.
     """
@@ -96,12 +86,12 @@ def _content_problems(path: Path, job: ShardJob, order: SampleOrder) -> Iterator
     members = {"jpg", "json", *map(member_of, job.index.passes)}
     try:
         for item in _placed(walk_samples(path), members):
-            if isinstance(item, _PlacedDamage):
-                yield item.sample, item.message
-                continue
-            key = item["__key__"]
-            yield from order.follow(key)
-            yield from ((key, message) for message in sample_complaints(item, job.index))
+            if isinstance(item, tuple):
+                yield item
+            else:
+                key = item["__key__"]
+                yield from order.follow(key)
+                yield from ((key, message) for message in sample_complaints(item, job.index))
     except OSError as error:
         yield "", f"it cannot be read ({error.strerror})"
         return
@@ -114,20 +104,10 @@ def _content_problems(path: Path, job: ShardJob, order: SampleOrder) -> Iterator
         )
 
 
-class _PlacedDamage(NamedTuple):
-    """A damaged place in a shard.
+def _placed(items: Iterable[Sample | Damage], members: set[str]) -> Iterator[Sample | tuple[str, str]]:
+    """Yields samples, and damages as pairs of a sample's key, which is empty between samples, and what is wrong.
 
-    Attributes:
-        sample: Key of the sample that is damaged; empty if the damage is between samples.
-        message: What is wrong.
-    """
-
-    sample: str
-    message: str
-
-
-def _placed(items: Iterable[Sample | Damage], members: set[str]) -> Iterator[Sample | _PlacedDamage]:
-    """Yields samples and damages in order, except that a damaged header is yielded after the sample that it damaged.
+    They come in order, except that a damaged header is yielded after the sample that it damaged.
 
     The name in a damaged header cannot be trusted. Its sample is known by the member that it lacks. There are two
     cases, with samples x and y of ``.jpg`` and ``.json``, and ``??`` for the damaged header::
@@ -137,27 +117,22 @@ def _placed(items: Iterable[Sample | Damage], members: set[str]) -> Iterator[Sam
 
     A sample is complete only when the next key is read, so ``x`` is yielded after the header in both cases.
     """
-    waiting: list[tuple[Damage, int]] = []
+    earlier: list[Damage] = []  # damaged headers before the last sample
+    latest: list[Damage] = []  # damaged headers after it
     for item in items:
-        if isinstance(item, Damage):
-            if item.message == DAMAGED_HEADER:
-                waiting.append((item, 0))
+        if not isinstance(item, Damage):
+            yield item
+            if members <= item.keys():
+                yield from map(_damage_problem, earlier)
+                earlier, latest = latest, []
             else:
-                yield _PlacedDamage(*_damage_problem(item))
-            continue
-        yield item
-        lacking = not members <= item.keys()
-        still: list[tuple[Damage, int]] = []
-        for damage, passed in waiting:
-            if lacking:
-                yield _PlacedDamage(item["__key__"], DAMAGED_HEADER)
-            elif passed:
-                yield _PlacedDamage(*_damage_problem(damage))
-            else:
-                still.append((damage, 1))
-        waiting = still
-    for damage, _ in waiting:
-        yield _PlacedDamage(*_damage_problem(damage))
+                yield from [(item["__key__"], DAMAGED_HEADER)] * len(earlier + latest)
+                earlier, latest = [], []
+        elif item.message == DAMAGED_HEADER:
+            latest.append(item)
+        else:
+            yield _damage_problem(item)
+    yield from map(_damage_problem, earlier + latest)
 
 
 def _damage_problem(damage: Damage) -> tuple[str, str]:

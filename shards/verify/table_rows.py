@@ -30,20 +30,10 @@ def opened_table(folder: Path, index: DatasetIndex) -> "tuple[LatentsTable | Non
         return None, [Problem(TABLE_NAME, "", str(error))]
 
 
-def row_problems(
-    table: "LatentsTable | None", shard: ShardInfo, rows: "pyarrow.Table | None"
-) -> Iterator[Problem]:
-    """Yields a problem if the table's rows of a shard differ from the shard.
-
-    Args:
-        table: Table of the dataset; None to check nothing.
-        shard: Entry of the shard in the index.
-        rows: Rows that were made from the shard; None if the shard is broken, to check nothing.
-    """
+def row_problems(table: "LatentsTable", shard: ShardInfo, rows: "pyarrow.Table") -> Iterator[Problem]:
+    """Yields a problem if the table's rows of a shard differ from those that were made from the shard."""
     from shards.table import TABLE_NAME
 
-    if table is None or rows is None:
-        return
     try:
         found = table.rows_of(shard).cast(rows.schema)
     except IebenchError as error:

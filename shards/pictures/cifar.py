@@ -6,17 +6,16 @@ Python is refused, because it consists of pickles, which can run code when they 
 
 import tarfile
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from shards.errors import IebenchError, UsageError
-from shards.images import ChannelOrder
 from shards.pictures.picture import Picture
-from shards.pictures.source import FoundPicture
+from shards.pictures.source import FoundPicture, PictureSource
 
 SIDE = 32
 _PIXELS = 3 * SIDE * SIDE
@@ -36,7 +35,8 @@ def is_cifar(path: Path) -> bool:
     if path.is_dir():
         names = {item.name for item in path.iterdir() if item.is_file()}
     elif path.name.lower().endswith(_ARCHIVES) and path.is_file():
-        names = _names_in(path)
+        with _archive(path) as archive:
+            names = {PurePosixPath(name).name for name in archive.getnames()}
     else:
         return False
     if {"data_batch_1", "batches.meta"} <= names or {"train", "test", "meta"} <= names:
@@ -47,19 +47,11 @@ def is_cifar(path: Path) -> bool:
     return bool(names & {*_TEN, *_HUNDRED})
 
 
-@dataclass(frozen=True)
-class Cifar:
-    """A ``PictureSource`` of CIFAR's binary version in a folder or an archive."""
-
-    path: Path
-    channel_order: ChannelOrder = "rgb"
-
-    def __str__(self) -> str:
-        return str(self.path)
+class Cifar(PictureSource):
+    """CIFAR's binary version in a folder or an archive. It states no licence."""
 
     @property
     def words(self) -> str:
-        """Description of the source: ``CIFAR-10`` or ``CIFAR-100``."""
         return f"CIFAR-{10 if self._label_bytes == 1 else 100}"
 
     def pictures(self) -> list[FoundPicture]:
@@ -70,6 +62,7 @@ class Cifar:
         """
         files = _contents(self.path)
         record, names = _PIXELS + self._label_bytes, list(self.class_names().values())
+        names += [f"{label:03d}" for label in range(len(names), 256)]  # of classes whose names are missing
         found = []
         for name, split in (_TEN if self._label_bytes == 1 else _HUNDRED).items():
             data = files.get(name)
@@ -80,7 +73,7 @@ class Cifar:
             labels = np.frombuffer(data, np.uint8).reshape(-1, record)[:, self._label_bytes - 1]
             stem = name.removesuffix(".bin")
             found += [
-                FoundPicture(_class_of(int(label), names), f"{stem}-{number:05d}", split, (name, number))
+                FoundPicture(names[label], f"{stem}-{number:05d}", split, (name, number))
                 for number, label in enumerate(labels)
             ]
         return found
@@ -98,24 +91,17 @@ class Cifar:
         pixels = np.frombuffer(_contents(self.path)[name][stop - _PIXELS : stop], np.uint8)
         return np.ascontiguousarray(pixels.reshape(3, SIDE, SIDE).transpose(1, 2, 0))
 
-    def license_text(self) -> str:
-        """Returns an empty text, as CIFAR states no licence."""
-        return ""
-
     @property
     def _label_bytes(self) -> int:
         """Number of label bytes in a record: CIFAR-10 has 1; CIFAR-100 has 2, a coarse label before the fine one."""
         return 1 if set(_contents(self.path)) & set(_TEN) else 2
 
 
-def _class_of(label: int, names: list[str]) -> str:
-    return names[label] if label < len(names) else f"{label:03d}"
-
-
-def _names_in(path: Path) -> set[str]:
+@contextmanager
+def _archive(path: Path) -> Iterator[tarfile.TarFile]:
     try:
         with tarfile.open(path) as archive:
-            return {PurePosixPath(name).name for name in archive.getnames()}
+            yield archive
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise IebenchError(f"{path} is no archive that can be read ({error}); download it again") from None
 
@@ -127,13 +113,10 @@ def _contents(path: Path) -> dict[str, bytes]:
     if path.is_dir():
         return {name: (path / name).read_bytes() for name in sorted(wanted) if (path / name).is_file()}
     found = {}
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                name = PurePosixPath(member.name).name
-                stream = archive.extractfile(member) if name in wanted and member.isfile() else None
-                if stream is not None:
-                    found[name] = stream.read()
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise IebenchError(f"{path} is no archive that can be read ({error}); download it again") from None
+    with _archive(path) as archive:
+        for member in archive:
+            name = PurePosixPath(member.name).name
+            stream = archive.extractfile(member) if name in wanted and member.isfile() else None
+            if stream is not None:
+                found[name] = stream.read()
     return found

@@ -23,14 +23,9 @@ _LOSSLESS_SOURCE, _SCALED = 100, 95
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture in the catalog.
+    """A picture in the catalog; its synset is its class, and its object_id its name within the class.
 
-    Attributes:
-        synset: Class of the picture.
-        object_id: Name of the picture within its class.
-        label: Label of the class.
-        split: ``train`` or ``val``.
-        location: Location in the source: the parts of a path, or a file with a number or with an offset and a size.
+    Its location in the source is the parts of a path, or a file with a number or with an offset and a size.
     """
 
     synset: str

@@ -17,6 +17,7 @@ from shards.pictures.single_views import ViewsOfDataset
 from shards.pictures.source import PictureSource, make_catalog
 from shards.pictures.webdataset import WebDatasetShards
 from shards.pixels import PixelSums
+from shards.published.detection import read_some
 from shards.samples import Sample, encode_sample
 from shards.schema import ClassInfo, SampleMetadata, SquareCrop
 from shards.shard_plan import fingerprint, plan_shards
@@ -24,8 +25,6 @@ from shards.shard_plan import fingerprint, plan_shards
 OBJECTS_PER_SHARD = 1000
 CROP = 224
 """Side of a view in pixels if the pictures have different sizes."""
-_PROBES = 100
-"""Number of pictures whose size is read, to find out whether all have the same."""
 
 
 class PictureSettings(BaseModel):
@@ -99,12 +98,9 @@ class PictureReader:
 
 
 def open_pictures(path: Path, from_views: bool = False, view: int = 0) -> PictureSource:
-    """Finds out what kind of pictures are at a path: class folders, CIFAR, WebDataset shards, or a dataset of iebench.
+    """Finds out what kind of pictures are at a path: class folders, CIFAR or WebDataset shards.
 
-    Args:
-        path: Path of a folder, an archive or a shard.
-        from_views: Whether the path is a dataset of iebench.
-        view: Number of the view that is taken of each object of such a dataset.
+    With ``from_views``, it is a dataset of iebench, and the view of this number is taken of each object.
 
     Raises:
         UsageError: The path does not exist, or it is of another kind, such as CIFAR's version for Python.
@@ -174,13 +170,6 @@ def make_picture_plan(
 
 def _common_side(source: PictureSource, objects: tuple[Picture, ...]) -> int | None:
     """Reads some pictures' sizes and returns the side of more than 90 % of them; None if they are not such squares."""
-    sizes, reason = Counter[tuple[int, int]](), ""
-    for item in objects[:: -(-len(objects) // _PROBES)]:
-        try:
-            sizes[picture_size(source.read(item))] += 1
-        except IebenchError as error:
-            reason = reason or f"{item.synset}/{item.object_id}: {error}"
-    if not sizes:
-        raise UsageError(f"none of the pictures in {source} can be read ({reason})")
+    sizes = Counter(read_some(objects, lambda item: picture_size(source.read(item)), f"pictures in {source}"))
     (width, height), count = sizes.most_common(1)[0]
     return width if width == height and 10 * count > 9 * sizes.total() else None

@@ -3,39 +3,32 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 from shards.access import Dataset
 from shards.errors import UsageError
 from shards.images import ChannelOrder
 from shards.licenses import license_beside
 from shards.pictures.picture import Picture
-from shards.pictures.source import FoundPicture
+from shards.pictures.source import FoundPicture, PictureSource
 from shards.schema import open_dataset
 
 _open = lru_cache(maxsize=4)(Dataset)
 
 
 @dataclass(frozen=True)
-class ViewsOfDataset:
-    """A ``PictureSource`` with one view of each object of a dataset.
+class ViewsOfDataset(PictureSource):
+    """One view of each object of a dataset.
 
-    Args:
-        folder: Folder of the dataset.
+    Attributes:
         view: Number of the view that is taken of each object.
     """
 
-    folder: Path
-    view: int = 0
+    view: int
     words = "one view of each object of a dataset"
-
-    def __str__(self) -> str:
-        return str(self.folder)
 
     @property
     def channel_order(self) -> ChannelOrder:
-        """Order of the channels in the dataset's JPEGs."""
-        return open_dataset(self.folder).channel_order
+        return open_dataset(self.path).channel_order
 
     def pictures(self) -> list[FoundPicture]:
         """Lists one view of each object.
@@ -44,15 +37,15 @@ class ViewsOfDataset:
             UsageError: There is no dataset, or it has no such view.
             IebenchError: The dataset has no ``latents.parquet``.
         """
-        index = open_dataset(self.folder)
+        index = open_dataset(self.path)
         if self.view >= index.views_per_object:
             raise UsageError(
-                f"{self.folder} has views 0 to {index.views_per_object - 1} of each object and no view {self.view}"
+                f"{self.path} has views 0 to {index.views_per_object - 1} of each object and no view {self.view}"
             )
         found = []
         for split, info in index.splits.items():
             if info.views:
-                names = _open(self.folder, split).objects
+                names = _open(self.path, split).objects
                 found += [
                     FoundPicture(*name, split, (split, number * index.views_per_object + self.view))
                     for number, name in enumerate(names)
@@ -60,13 +53,10 @@ class ViewsOfDataset:
         return found
 
     def class_names(self) -> Mapping[str, str]:
-        """Returns the dataset's class names by synset."""
-        return {item.synset: item.name for item in open_dataset(self.folder).classes}
+        return {item.synset: item.name for item in open_dataset(self.path).classes}
 
     def read(self, item: Picture) -> bytes:
-        """Reads the JPEG bytes of a view."""
-        return _open(self.folder, str(item.location[0])).read(int(item.location[1])).jpeg
+        return _open(self.path, str(item.location[0])).read(int(item.location[1])).jpeg
 
     def license_text(self) -> str:
-        """Returns the licence beside the dataset's shards; empty if there is none."""
-        return license_beside(self.folder)
+        return license_beside(self.path)

@@ -1,8 +1,11 @@
-"""Defines the interface of sources of pictures, and makes the catalog of their pictures."""
+"""Defines what a source of pictures is, and makes the catalog of its pictures."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,14 +16,7 @@ from shards.schema import split_of
 
 
 class FoundPicture(NamedTuple):
-    """A picture that a source lists.
-
-    Attributes:
-        synset: Class of the picture.
-        object_id: Name of the picture within its class.
-        split: ``train`` or ``val``; None to choose by a hash.
-        location: Location in the source.
-    """
+    """A picture that a source lists; a split of None is chosen by a hash."""
 
     synset: str
     object_id: str
@@ -28,17 +24,26 @@ class FoundPicture(NamedTuple):
     location: tuple[str | int, ...]
 
 
-class PictureSource(Protocol):
-    """A source of pictures with their classes. It is pickled for other processes."""
+@dataclass(frozen=True)
+class PictureSource(ABC):
+    """A source of pictures with their classes, in a folder or a file. It is pickled for other processes."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
 
     @property
+    @abstractmethod
     def words(self) -> str:
         """Description of the source, in a few words."""
 
     @property
     def channel_order(self) -> ChannelOrder:
         """Order of the channels in the source's JPEGs."""
+        return "rgb"
 
+    @abstractmethod
     def pictures(self) -> list[FoundPicture]:
         """Lists all pictures, in any order.
 
@@ -48,7 +53,9 @@ class PictureSource(Protocol):
 
     def class_names(self) -> Mapping[str, str]:
         """Returns the names of classes by synset; a class that is missing is called by its synset."""
+        return {}
 
+    @abstractmethod
     def read(self, item: Picture) -> bytes | np.ndarray:
         """Reads a picture: its bytes, or its pixels (height, width, 3) uint8 RGB.
 
@@ -58,14 +65,11 @@ class PictureSource(Protocol):
 
     def license_text(self) -> str:
         """Returns the licence that the source states; empty if it states none."""
+        return ""
 
 
 def make_catalog(found: Iterable[FoundPicture], source: object) -> tuple[Picture, ...]:
     """Makes the catalog: sorts pictures by class and name, and adds labels and splits.
-
-    Args:
-        found: Pictures that the source lists.
-        source: Source of the pictures, for error messages.
 
     Raises:
         UsageError: There are fewer than two pictures, or two have the same name.

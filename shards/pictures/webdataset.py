@@ -1,13 +1,10 @@
 """Reads pictures from WebDataset shards, with samples of a ``.jpg``, ``.png`` or ``.webp`` and a label in ``.cls``."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from shards.errors import IebenchError, UsageError
-from shards.images import ChannelOrder
 from shards.pictures.picture import Picture
-from shards.pictures.source import FoundPicture
+from shards.pictures.source import FoundPicture, PictureSource
 from shards.samples import key_of
 from shards.tar import Damage, read_members
 
@@ -15,16 +12,10 @@ _PICTURES = ("jpg", "jpeg", "png", "webp")
 _BUFFER = 1 << 18
 
 
-@dataclass(frozen=True)
-class WebDatasetShards:
-    """A ``PictureSource`` of a ``.tar`` file or a folder of them; ``val`` or ``test`` in a name means validation."""
+class WebDatasetShards(PictureSource):
+    """A ``.tar`` file or a folder of them, without names of classes; ``val`` or ``test`` in a name means validation."""
 
-    path: Path
     words = "WebDataset shards"
-    channel_order: ChannelOrder = "rgb"
-
-    def __str__(self) -> str:
-        return str(self.path)
 
     def pictures(self) -> list[FoundPicture]:
         """Lists all pictures that have a label, without reading the pictures.
@@ -34,28 +25,15 @@ class WebDatasetShards:
             IebenchError: A shard is damaged.
         """
         shards = sorted(self.path.glob("*.tar")) if self.path.is_dir() else [self.path]
-        named = any(_split_in(path.name) for path in shards)
-        found = [item for path in shards for item in _samples(path, _split_in(path.name) if named else None)]
+        found = [item for path in shards for item in _samples(path)]
         if not found:
             raise UsageError(
                 f"{self.path} holds no sample with a picture ({', '.join(f'.{name}' for name in _PICTURES)}) and a .cls"
             )
-        width = max(len(str(label)) for label, *_ in found)
-        return [
-            FoundPicture(f"{label:0{width}d}", name, split, location)
-            for label, name, split, location in found
-        ]
-
-    def class_names(self) -> Mapping[str, str]:
-        """Returns no names, because the shards have only labels."""
-        return {}
+        width = max(len(item.synset) for item in found)
+        return [item._replace(synset=item.synset.zfill(width)) for item in found]
 
     def read(self, item: Picture) -> bytes:
-        """Reads the bytes of a picture.
-
-        Raises:
-            IebenchError: The shard cannot be read.
-        """
         name, start, size = str(item.location[0]), int(item.location[1]), int(item.location[2])
         path = self.path / name if self.path.is_dir() else self.path
         try:
@@ -65,16 +43,9 @@ class WebDatasetShards:
         except OSError as error:
             raise IebenchError(f"{name} cannot be read: {error.strerror}") from None
 
-    def license_text(self) -> str:
-        """Returns an empty text, as the shards state no licence."""
-        return ""
 
-
-_Sample = tuple[int, str, str | None, tuple[str | int, ...]]
-
-
-def _samples(path: Path, split: str | None) -> list[_Sample]:
-    """Lists label, name, split and location of each picture in a shard that has a label."""
+def _samples(path: Path) -> list[FoundPicture]:
+    """Lists each picture in a shard that has a label, which is the picture's class."""
     labels: dict[str, int] = {}
     locations: dict[str, tuple[str | int, ...]] = {}
     try:
@@ -91,7 +62,7 @@ def _samples(path: Path, split: str | None) -> list[_Sample]:
     except OSError as error:
         raise IebenchError(f"shard {path} cannot be read ({error.strerror})") from None
     return [
-        (labels[key], f"{path.stem}/{key}", split, location)
+        FoundPicture(str(labels[key]), f"{path.stem}/{key}", _split_in(path.name), location)
         for key, location in locations.items()
         if key in labels
     ]

@@ -21,12 +21,12 @@ from iebench.cli.evaluating import evaluate_networks
 from iebench.cli.packing import pack_with_bar
 from iebench.evaluation.results import ScoreKey
 from iebench.evaluation.steering import MOST_VIEWS
-from iebench.recipes.recipe import Recipe, load_recipe
+from iebench.recipes.recipe import load_recipe
 from iebench.report.contenders import Contender
-from iebench.report.tables import interval_text, metric_at, spread_text
 from iebench.training.loop import train
 from iebench.training.run import Run
-from methods_table import compare, contenders_by_recipe, put_section, summary
+from methods_table import compare, contenders_by_recipe, number_text, put_section, summary, table_text
+from shards.pictures.picture_plan import make_picture_plan, open_pictures
 from shards.schema import DatasetIndex, open_dataset
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
@@ -71,14 +71,18 @@ def main() -> None:
     """Trains, evaluates and writes a section of RESULTS.md."""
     options = parse_options()
     torch.set_num_threads(options.threads)
-    data = options.data or pictures_of(options.from_views, options.out / "pictures")
+    data = options.data or options.out / "pictures"
+    if options.from_views:
+        plan = make_picture_plan(open_pictures(options.from_views, from_views=True))
+        pack_with_bar(plan, data, workers=2)
     index, folders = open_dataset(data), {}
     for seed in range(options.seeds):
         for name in options.recipes:
             start = time.perf_counter()
             run = Run(options.out / f"{name}-seed{seed}")
             recipe = load_recipe(f"{name}_{options.size}", [f"training.seed={seed}", *options.set])
-            measure(run, recipe, data)
+            train(recipe, data, run.folder, resume=run.config_path.is_file())
+            evaluate_networks([str(run.folder)], data, existing="replace", suites=["standard", "steering"])
             folders.setdefault(name, []).append(run.folder)
             print(f"   {name}, seed {seed}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
     text = section(contenders_by_recipe(folders), index, options)
@@ -87,7 +91,6 @@ def main() -> None:
 
 
 def parse_options() -> argparse.Namespace:
-    """The command line."""
     parser = argparse.ArgumentParser(description="EquiMod and steerable representations on augmentations.")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--data", type=Path, help="folder of a dataset of pictures")
@@ -100,20 +103,6 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--results", type=Path, default=RESULTS, help="Markdown file that gets the tables")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="of every recipe")
     return parser.parse_args()
-
-
-def pictures_of(views: Path, out: Path) -> Path:
-    """Packs one view of each object, where that is not done yet."""
-    from shards.pictures.picture_plan import make_picture_plan, open_pictures
-
-    pack_with_bar(make_picture_plan(open_pictures(views, from_views=True)), out, workers=2)
-    return out
-
-
-def measure(run: Run, recipe: Recipe, data: Path) -> None:
-    """Trains and evaluates what is not trained and evaluated yet."""
-    train(recipe, data, run.folder, resume=run.config_path.is_file())
-    evaluate_networks([str(run.folder)], data, existing="replace", suites=["standard", "steering"])
 
 
 def section(contenders: dict[str, Contender], index: DatasetIndex, options: argparse.Namespace) -> str:
@@ -147,32 +136,20 @@ def section(contenders: dict[str, Contender], index: DatasetIndex, options: argp
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def cell(contender: Contender, column: Column) -> str:
-    """One number with its interval and spread; a dash where there is none."""
-    metric, summary = metric_at(column[1]), contender.summary(column[1])
-    if summary is None:
-        return "–"
-    texts = (metric.show(summary.mean), interval_text(metric, summary), spread_text(metric, summary))
-    return " ".join(text for text in texts if text)
-
-
 def table(contenders: dict[str, Contender], columns: Sequence[Column]) -> str:
     """Recipes as rows."""
-    lines = ["| | " + " | ".join(heading for heading, _ in columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    for name, contender in contenders.items():
-        lines.append(f"| `{name}` | " + " | ".join(cell(contender, column) for column in columns) + " |")
-    return "\n".join(lines)
+    rows = (
+        (f"`{name}`", [number_text(item, key) for _, key in columns]) for name, item in contenders.items()
+    )
+    return table_text("", [heading for heading, _ in columns], rows)
 
 
 def transposed(contenders: dict[str, Contender], rows: Sequence[Column]) -> str:
     """Recipes with a predictor as columns."""
     known = {name: item for name, item in contenders.items() if item.summary(rows[0][1]) is not None}
-    lines = ["| | " + " | ".join(f"`{name}`" for name in known) + " |", "|---" * (len(known) + 1) + "|"]
-    for row in rows:
-        cells = [cell(item, row) for item in known.values()]
-        if set(cells) != {"–"}:
-            lines.append(f"| {row[0]} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    found = [(heading, [number_text(item, key) for item in known.values()]) for heading, key in rows]
+    shown = [(heading, cells) for heading, cells in found if set(cells) != {"–"}]
+    return table_text("", [f"`{name}`" for name in known], shown)
 
 
 def speed_up(contenders: dict[str, Contender]) -> str:
@@ -185,11 +162,9 @@ def speed_up(contenders: dict[str, Contender]) -> str:
         )
         if images is not None and steered is not None:
             found.append(f"`{name}` {images.mean / steered.mean:.0f} times")
-    return (
-        f"{MOST_VIEWS} steps of one encoding against {MOST_VIEWS} encodings: {', '.join(found)}."
-        if found
-        else ""
-    )
+    if not found:
+        return ""
+    return f"{MOST_VIEWS} steps of one encoding against {MOST_VIEWS} encodings: {', '.join(found)}."
 
 
 if __name__ == "__main__":

@@ -75,15 +75,7 @@ SMALL_SIE = {"equivariance": 2.0}
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared on what.
-
-    Attributes:
-        options: The command line.
-        index: Index of the dataset.
-        tuning: Folder of the dataset whose validation objects are for the search.
-        test: Folder of the one whose validation objects are for the test.
-        limit: The minutes of ``--minutes``.
-    """
+    """What is compared on what; the validation objects of ``tuning`` are for the search, those of ``test`` for the rest."""
 
     options: argparse.Namespace
     index: DatasetIndex
@@ -93,53 +85,61 @@ class Comparison:
 
     def choose(self, name: str) -> Choice:
         """Searches the values of one recipe; trials that are done are not done again."""
-        options = self.options
-        start = start_values(small_recipe(name, self.index, options, options.tuning_views, TUNING_SEED))
+        start = start_values(self._recipe(name, self.options.tuning_views, TUNING_SEED, {}))
         return search(start, partial(self._try, name))
 
     def _try(self, name: str, values: Values) -> float:
         run = Run(self.options.out / "search" / name / trial_name(values))
-        recipe = small_recipe(name, self.index, self.options, self.options.tuning_views, TUNING_SEED, values)
+        recipe = self._recipe(name, self.options.tuning_views, TUNING_SEED, values)
         print(f"   {name}: trying {trial_name(values)}", file=sys.stderr)
-        train(recipe, self.tuning, run.folder, self.options.device, resume=run.config_path.is_file())
-        self.limit.check()
+        self._train(recipe, self.tuning, run)
         return tuning_score(run, recipe, self.tuning)
 
     def measure(self, name: str, seed: int, values: Values) -> Path:
         """Trains and evaluates one recipe, as far as it is not done; returns the run's folder."""
-        options = self.options
-        run = Run(options.out / f"{name}-seed{seed}")
-        recipe = small_recipe(name, self.index, options, options.image_views, seed, values)
-        train(recipe, self.test, run.folder, options.device, resume=run.config_path.is_file())
-        self.limit.check()
-        evaluate_run(run, self.test, options.device)
+        run = Run(self.options.out / f"{name}-seed{seed}")
+        self._train(self._recipe(name, self.options.image_views, seed, values), self.test, run)
+        evaluate_run(run, self.test, self.options.device)
         return run.folder
+
+    def _train(self, recipe: Recipe, data: Path, run: Run) -> None:
+        train(recipe, data, run.folder, self.options.device, resume=run.config_path.is_file())
+        self.limit.check()
+
+    def _recipe(self, name: str, image_views: int, seed: int, values: Values) -> Recipe:
+        """A recipe's method in the sections of `demo`, for a number of image views and with searched values."""
+        content, demo = (load_recipe(text).model_dump() for text in (name, "demo"))
+        method = content["method"]
+        fields = SMALL | (SMALL_SIE if method["name"] == "sie" else {})
+        content["method"] = method | {field: value for field, value in fields.items() if method.get(field)}
+        content |= {section: demo[section] for section in SHARED_SECTIONS}
+        epochs = max(1, round(image_views / 2 / self.index.split("train").objects))
+        content["training"] |= {"epochs": epochs, "validate_every": epochs, "seed": seed}
+        if values:
+            content = with_values(content, values)
+        for override in self.options.set:
+            apply_override(content, override)
+        return parse_recipe(content, f"recipe {name}")
 
 
 def main() -> None:
     """Searches, trains, evaluates and compares."""
     options = parse_options()
     torch.set_num_threads(options.threads)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     names = options.recipes or in_order(name for name in recipe_names() if is_on_renders(name))
     tuning, test = split_validation(options.data, options.out / "data")
     comparison = Comparison(options, open_dataset(options.data), tuning, test, TimeLimit(options.minutes))
     folders: dict[str, list[Path]] = {}
     choices: dict[str, Choice] = {}
-    left_out: list[str] = []
-    try:
-        with comparison.limit.running():
-            for name in names:
-                measure_recipe(comparison, name, folders, choices, left_out)
-    except TimeIsUp:
-        write_section(comparison, folders, choices)
-        print(f"{options.minutes:g} minutes are over; the same command goes on", file=sys.stderr)
-        sys.exit(MORE_TO_DO)
+    with comparison.limit.running():
+        for name in names:
+            measure_recipe(comparison, name, folders, choices)
     if not folders:
         sys.exit("no recipe could be measured; the messages above say why")
     write_report([folder for found in folders.values() for folder in found], options.out / "report.html")
     print(write_section(comparison, folders, choices))
     print(f"\n{options.results} and {options.out / 'report.html'} are written")
+    left_out = [name for name in names if name not in folders]
     if left_out:
         sys.exit(f"{len(left_out)} of {len(names)} recipes are left out; the messages above say why")
 
@@ -150,11 +150,7 @@ def is_on_renders(name: str) -> bool:
 
 
 def measure_recipe(
-    comparison: Comparison,
-    name: str,
-    folders: dict[str, list[Path]],
-    choices: dict[str, Choice],
-    left_out: list[str],
+    comparison: Comparison, name: str, folders: dict[str, list[Path]], choices: dict[str, Choice]
 ) -> None:
     """Searches one recipe's values and measures all of its seeds; one that fails is named and left out."""
     options = comparison.options
@@ -168,7 +164,6 @@ def measure_recipe(
         raise
     except IebenchError as error:
         print(f"   {name} is left out: {error}", file=sys.stderr)
-        left_out.append(name)
         return
     folders[name] = found
     if choice:
@@ -178,9 +173,7 @@ def measure_recipe(
 
 
 def write_section(comparison: Comparison, folders: dict[str, list[Path]], choices: dict[str, Choice]) -> str:
-    """Writes the table of the recipes that are done; returns its Markdown, empty where none is."""
-    if not folders:
-        return ""
+    """Writes the table of the recipes that are done; returns its Markdown."""
     options = comparison.options
     tuning = Tuning(options.tuning_views, open_dataset(comparison.tuning).split("val").objects, choices)
     text = section(contenders_by_recipe(folders), comparison.index, options.image_views, tuning)
@@ -190,15 +183,12 @@ def write_section(comparison: Comparison, folders: dict[str, list[Path]], choice
 
 def in_order(names: Iterator[str]) -> list[str]:
     """The headline recipes first, then the others by name."""
-    found = sorted(names)
-    return [
-        *(name for name in HEADLINES if name in found),
-        *(name for name in found if name not in HEADLINES),
-    ]
+    found = set(names)
+    headlines = [name for name in HEADLINES if name in found]
+    return headlines + sorted(found.difference(headlines))
 
 
 def parse_options() -> argparse.Namespace:
-    """The command line."""
     parser = argparse.ArgumentParser(
         description="Search, train, evaluate and compare every method on one dataset."
     )
@@ -221,33 +211,14 @@ def parse_options() -> argparse.Namespace:
     return options
 
 
-def small_recipe(
-    name: str,
-    index: DatasetIndex,
-    options: argparse.Namespace,
-    image_views: int,
-    seed: int,
-    values: Values | None = None,
-) -> Recipe:
-    """A recipe's method in the sections of `demo`, for a number of image views and with searched values."""
-    content, demo = (load_recipe(text).model_dump() for text in (name, "demo"))
-    method = content["method"]
-    fields = SMALL | (SMALL_SIE if method["name"] == "sie" else {})
-    content["method"] = method | {field: value for field, value in fields.items() if method.get(field)}
-    content |= {section: demo[section] for section in SHARED_SECTIONS}
-    epochs = max(1, round(image_views / 2 / index.split("train").objects))
-    content["training"] |= {"epochs": epochs, "validate_every": epochs, "seed": seed}
-    if values:
-        content = with_values(content, values)
-    for override in options.set:
-        apply_override(content, override)
-    return parse_recipe(content, f"recipe {name}")
-
-
 def run_script(main: Callable[[], None]) -> None:
-    """Runs a script; Ctrl-C and an error meant for the person are one sentence each."""
+    """Runs a script; Ctrl-C, the end of the time and an error meant for the person are one sentence each."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     try:
         main()
+    except TimeIsUp as error:
+        print(error, file=sys.stderr)
+        sys.exit(MORE_TO_DO)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on", file=sys.stderr)
         sys.exit(130)

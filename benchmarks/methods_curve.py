@@ -9,8 +9,6 @@ with 75 as long as something is left to do.
 
 import argparse
 import io
-import signal
-import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -21,13 +19,13 @@ from matplotlib.figure import Figure
 from iebench.backbones.encoder import ALL
 from iebench.evaluation.results import ScoreKey
 from iebench.report.contenders import Contender
-from iebench.report.tables import VAL, interval_text, metric_at
+from iebench.report.tables import VAL, metric_at, row_of
 from methods import Comparison, run_script
 from methods_data import split_validation
-from methods_table import contenders_by_recipe
+from methods_table import contenders_by_recipe, table_text
 from shards.files import write_text
 from shards.schema import open_dataset
-from time_limit import MORE_TO_DO, TimeIsUp, TimeLimit
+from time_limit import MORE_TO_DO, TimeLimit
 
 COLUMNS: dict[str, ScoreKey] = {
     "rotation R², whole": ScoreKey("rotation", ALL, "r2"),
@@ -44,31 +42,20 @@ def main() -> None:
     """Trains and evaluates for every number of image views, and draws what came of it."""
     options = parse_options()
     torch.set_num_threads(options.threads)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     tuning, test = split_validation(options.data, options.out / "data")
     found: dict[int, Contender] = {}
     limit = TimeLimit(options.minutes)
-    try:
-        with limit.running():
-            for views in sorted(set(options.image_views)):
-                one = Namespace(
-                    out=options.out / f"views{views}",
-                    image_views=views,
-                    set=options.set,
-                    device=options.device,
-                )
-                comparison = Comparison(one, open_dataset(options.data), tuning, test, limit)
-                folders = [comparison.measure(options.recipe, seed, {}) for seed in range(options.seeds)]
-                found |= {views: contenders_by_recipe({options.recipe: folders})[options.recipe]}
-                write_curve(options.out, options.recipe, found)
-    except TimeIsUp:
-        print(f"{options.minutes:g} minutes are over; the same command goes on", file=sys.stderr)
-        sys.exit(MORE_TO_DO)
+    with limit.running():
+        for views in sorted(set(options.image_views)):
+            one = Namespace(**{**vars(options), "out": options.out / f"views{views}", "image_views": views})
+            comparison = Comparison(one, open_dataset(options.data), tuning, test, limit)
+            folders = [comparison.measure(options.recipe, seed, {}) for seed in range(options.seeds)]
+            found[views] = contenders_by_recipe({options.recipe: folders})[options.recipe]
+            write_curve(options.out, options.recipe, found)
     print((options.out / "curve.md").read_text(encoding="utf-8"))
 
 
 def parse_options() -> argparse.Namespace:
-    """The command line."""
     parser = argparse.ArgumentParser(description="Train one recipe for several numbers of image views.")
     add = parser.add_argument
     add("--data", type=Path, required=True, help="folder of the dataset")
@@ -84,34 +71,19 @@ def parse_options() -> argparse.Namespace:
 
 
 def write_curve(out: Path, recipe: str, found: dict[int, Contender]) -> None:
-    """Writes the table and the plot of what is done so far.
-
-    Args:
-        out: Folder that gets them.
-        recipe: Name of the recipe.
-        found: The runs by the number of image views.
-    """
-    shown = [name for name, path in COLUMNS.items() if any(item.summary(path) for item in found.values())]
-    lines = [f"| image views, `{recipe}` | " + " | ".join(shown) + " |", "|---" * (len(shown) + 1) + "|"]
-    for views, contender in found.items():
-        cells = [cell(contender, COLUMNS[name]) for name in shown]
-        lines.append(f"| {views:,} | " + " | ".join(cells) + " |")
-    chances = [chance(next(iter(found.values())), COLUMNS[name]) for name in shown]
-    lines.append("| chance | " + " | ".join(chances) + " |")
-    write_text(out / "curve.md", "\n".join(lines) + "\n")
+    """Writes the table and the plot of what is done so far: the runs by the number of image views."""
+    shown = {name: key for name, key in COLUMNS.items() if any(item.summary(key) for item in found.values())}
+    numbers = {
+        views: [row_of(metric_at(key), [contender]) for key in shown.values()]
+        for views, contender in found.items()
+    }
+    rows = [
+        (f"{views:,}", [f"{row.cells[0].text} {row.cells[0].interval}".strip() for row in one])
+        for views, one in numbers.items()
+    ]
+    rows.append(("chance", [row.chance for row in next(iter(numbers.values()))]))
+    write_text(out / "curve.md", table_text(f"image views, `{recipe}`", list(shown), rows) + "\n")
     write_text(out / "curve.svg", drawn(recipe, found))
-
-
-def cell(contender: Contender, key: ScoreKey) -> str:
-    """One number with its interval."""
-    metric, summary = metric_at(key), contender.summary(key)
-    return f"{metric.show(summary.mean)} {interval_text(metric, summary)}".strip() if summary else "–"
-
-
-def chance(contender: Contender, key: ScoreKey) -> str:
-    """The chance level of one number."""
-    metric, summary = metric_at(key), contender.summary(key)
-    return "" if summary is None or summary.chance is None else metric.show(summary.chance)
 
 
 def drawn(recipe: str, found: dict[int, Contender]) -> str:
@@ -125,18 +97,11 @@ def drawn(recipe: str, found: dict[int, Contender]) -> str:
         means = np.array([item.mean for item in known.values()])
         low = np.array([item.mean if item.low is None else item.low for item in known.values()])
         high = np.array([item.mean if item.high is None else item.high for item in known.values()])
-        axes.errorbar(
-            list(known),
-            means,
-            (means - low, high - means),
-            marker="o",
-            capsize=3,
-            label=name,
-            color=f"C{number}",
-        )
+        errors, color = (means - low, high - means), f"C{number}"
+        axes.errorbar(list(known), means, errors, marker="o", capsize=3, label=name, color=color)
         level = next(iter(known.values())).chance
         if level is not None:
-            axes.axhline(level, linestyle=":", linewidth=1, color=f"C{number}")
+            axes.axhline(level, linestyle=":", linewidth=1, color=color)
     axes.set_xscale("log")
     axes.set_xlabel(f"image views that the training of {recipe} saw")
     axes.legend(frameon=False)

@@ -18,12 +18,8 @@ TUNING, TEST = "tuning", "test"
 def split_validation(data: Path, out: Path) -> tuple[Path, Path]:
     """Makes two datasets that share their training objects and have other validation objects each.
 
-    Args:
-        data: Folder of the dataset.
-        out: Gets the folders ``tuning`` and ``test``; training shards are linked, those of validation written anew.
-
     Returns:
-        The two folders.
+        The folders ``tuning`` and ``test`` in ``out``; training shards are linked, those of validation written anew.
 
     Raises:
         UsageError: The dataset has no training split, or one validation object.

@@ -31,12 +31,7 @@ Values = dict[str, float]
 
 @dataclass(frozen=True)
 class Trial:
-    """One training of the search.
-
-    Attributes:
-        values: What it was trained with.
-        score: Top-1 plus rotation R² of online heads on the tuning objects, after the last epoch.
-    """
+    """One training of the search, with the score that ``tuning_score`` gave it."""
 
     values: Values
     score: float
@@ -44,15 +39,14 @@ class Trial:
 
 @dataclass(frozen=True)
 class Choice:
-    """What the search of one recipe came to.
+    """What the search of one recipe came to."""
 
-    Attributes:
-        best: The trial of the highest score; among equals, the first.
-        trials: All of them.
-    """
-
-    best: Trial
     trials: list[Trial]
+
+    @property
+    def best(self) -> Trial:
+        """The trial of the highest score; among equals, the first."""
+        return max(self.trials, key=lambda trial: trial.score)
 
 
 def own_weight(method: dict[str, Any]) -> str | None:
@@ -61,12 +55,7 @@ def own_weight(method: dict[str, Any]) -> str | None:
 
 
 def candidates(name: str, start: float) -> list[float]:
-    """The values of a field that are tried, the recipe's first.
-
-    Args:
-        name: The field.
-        start: The recipe's value.
-    """
+    """The values of a field that are tried, the recipe's first."""
     if name == "momentum":  # of a moving average: what counts is the distance from 1
         return [1 - (1 - start) * factor for factor in (1.0, 0.25, 4.0)]
     factors = RATES if name in ("lr", "temperature") else WEIGHTS
@@ -80,20 +69,15 @@ def search(start: Values, score: Callable[[Values], float]) -> Choice:
         start: The recipe's values; ``lr`` is the first.
         score: Trains with some values and returns the score.
     """
-    trials: list[Trial] = []
-    values = dict(start)
+    choice = Choice([])
+    values = start
     for name in start:
         for value in candidates(name, start[name]):
             tried = {**values, name: value}
-            if tried not in [trial.values for trial in trials]:
-                trials.append(Trial(tried, score(tried)))
-        values = best_of(trials).values
-    return Choice(best_of(trials), trials)
-
-
-def best_of(trials: list[Trial]) -> Trial:
-    """The first trial of the highest score."""
-    return max(trials, key=lambda trial: trial.score)
+            if tried not in [trial.values for trial in choice.trials]:
+                choice.trials.append(Trial(tried, score(tried)))
+        values = choice.best.values
+    return choice
 
 
 def with_values(content: dict[str, Any], values: Values) -> dict[str, Any]:
@@ -115,15 +99,10 @@ def trial_name(values: Values) -> str:
 
 
 def tuning_score(run: Run, recipe: Recipe, data: Path) -> float:
-    """The score of a trained trial, which stays in its folder.
-
-    Args:
-        run: The trial.
-        recipe: Its recipe.
-        data: Folder of the dataset whose validation objects are for tuning.
+    """Top-1 plus rotation R² of a trial's online heads on the validation objects of ``data``; stays in its folder.
 
     Raises:
-        IebenchError: Its checkpoint cannot be read.
+        IebenchError: The trial's checkpoint cannot be read.
     """
     path = run.folder / "tuning.json"
     if not path.is_file():

@@ -1,13 +1,15 @@
 """The comparison of methods in Markdown: a table with intervals, and what its paired differences say."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
+from iebench.evaluation.results import ScoreKey
 from iebench.methods import find_method
 from iebench.report.contenders import Contender, contenders_of, untrained_beside, untrained_of
 from iebench.report.subjects import read_subjects
-from iebench.report.tables import KEY_NUMBERS, Cell, Overview, metric_at, overview
+from iebench.report.tables import KEY_NUMBERS, Cell, Overview, metric_at, overview, row_of
 from methods_search import Choice
 from shards.files import write_text
 from shards.schema import DatasetIndex
@@ -23,19 +25,12 @@ PUBLISHED = (
     "(pooled) with top-1 83.24%. On another dataset and size no difference to them means anything."
 )
 
-
 Verdict = Literal["holds", "does not hold", "not told apart"]
+"""Whether it is as the papers find; only what the interval excludes is called a difference."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One comparison of two numbers.
-
-    Attributes:
-        who: what is compared.
-        numbers: both, as printed, with the interval that decides.
-        verdict: whether it is as the papers find; only what the interval excludes is called a difference.
-    """
+class Finding(NamedTuple):
+    """One comparison of two numbers, which are printed with the interval that decides."""
 
     who: str
     numbers: str
@@ -53,13 +48,7 @@ def contenders_by_recipe(folders: dict[str, list[Path]]) -> dict[str, Contender]
 
 @dataclass(frozen=True)
 class Tuning:
-    """What the section says of the search.
-
-    Attributes:
-        image_views: What each trial saw.
-        objects: Number of objects by which trials were scored.
-        choices: What came of it, by recipe; empty if there was no search.
-    """
+    """The search: the views that a trial saw, the objects that scored it, and the choice of each recipe, if any."""
 
     image_views: int
     objects: int
@@ -106,17 +95,28 @@ def _search_sentence(tuning: Tuning) -> str:
 
 def markdown(table: Overview, choices: dict[str, Choice]) -> str:
     """The overview as a Markdown table, with the values that the search chose."""
-    headers = [*table.headers, *(["chosen"] if choices else [])]
-    lines = ["| | " + " | ".join(headers) + " |", "|---" * (len(headers) + 1) + "|"]
+    rows = []
     for title, cells in table.rows:
         chosen = [_chosen(choices[title]) if title in choices else "–"] if choices else []
-        lines.append(f"| `{title}` | " + " | ".join([*map(_cell, cells), *chosen]) + " |")
-    lines.append("| chance | " + " | ".join([*table.chance, *([""] if choices else [])]) + " |")
-    return "\n".join(lines)
+        rows.append((f"`{title}`", [*map(_cell, cells), *chosen]))
+    rows.append(("chance", [*table.chance, *([""] if choices else [])]))
+    return table_text("", [*table.headers, *(["chosen"] if choices else [])], rows)
 
 
 def _chosen(choice: Choice) -> str:
     return ", ".join(f"{name} {value:g}" for name, value in choice.best.values.items())
+
+
+def table_text(corner: str, headers: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
+    """A Markdown table of rows that are a title and its cells."""
+    first = f"| {corner}".rstrip() + " | " + " | ".join(headers) + " |"
+    lines = (f"| {title} | " + " | ".join(cells) + " |" for title, cells in rows)
+    return "\n".join([first, "|---" * (len(headers) + 1) + "|", *lines])
+
+
+def number_text(contender: Contender, key: ScoreKey) -> str:
+    """A number with its interval and spread; a dash where there is none."""
+    return _cell(row_of(metric_at(key), [contender]).cells[0])
 
 
 def _cell(cell: Cell) -> str:
@@ -137,39 +137,35 @@ def expectations(contenders: dict[str, Contender]) -> dict[str, list[Finding]]:
     untrained = untrained_of(list(contenders.values()))
     beside = {name: untrained_beside(contender, untrained) for name, contender in contenders.items()}
     beginnings = [(name, item.title) for name, item in beside.items() if item]
-    with_untrained = contenders | {item.title: item for item in untrained}
+    everyone = contenders | {item.title: item for item in untrained}
+
+    def over(header: str, pairs: Iterable[tuple[str, str]]) -> list[Finding]:
+        return compare(header, everyone, pairs)
+
     return {
-        "Equivariant methods hold more rotation than invariant ones": compare(
-            "rotation R²", contenders, pairs
-        ),
+        "Equivariant methods hold more rotation than invariant ones": over("rotation R²", pairs),
         "Their predictors retrieve better than chance (invariant methods have none)": against_chance(
             contenders
         ),
-        "Invariant methods classify better": compare(
-            "top-1", contenders, [(base, name) for name, base in pairs]
+        "Invariant methods classify better": over("top-1", ((base, name) for name, base in pairs)),
+        "Those that are told color hold more of it": over("color R²", told),
+        "The variance of predictions keeps up SIE's rotation": over(
+            "rotation R²", ((base, name) for name, base in ABLATIONS.items())
         ),
-        "Those that are told color hold more of it": compare("color R²", contenders, told),
-        "The variance of predictions keeps up SIE's rotation": compare(
-            "rotation R²", contenders, [(base, name) for name, base in ABLATIONS.items()]
+        "Supervision by classes is an upper bound of classification": over(
+            "top-1", (("supervised", name) for name in methods)
         ),
-        "Supervision by classes is an upper bound of classification": compare(
-            "top-1", contenders, [("supervised", name) for name in methods]
+        "Supervision by rotation is an upper bound of rotation": over(
+            "rotation R²", (("supervised_rotation", name) for name in methods)
         ),
-        "Supervision by rotation is an upper bound of rotation": compare(
-            "rotation R²", contenders, [("supervised_rotation", name) for name in methods]
-        ),
-        "Training adds rotation to what an untrained network holds": compare(
-            "rotation R²", with_untrained, beginnings
-        ),
-        "Training without colors loses them": compare(
-            "color R²",
-            with_untrained,
-            [(title, name) for name, title in beginnings if not name.endswith(ROTCOLOR)],
+        "Training adds rotation to what an untrained network holds": over("rotation R²", beginnings),
+        "Training without colors loses them": over(
+            "color R²", ((title, name) for name, title in beginnings if not name.endswith(ROTCOLOR))
         ),
     }
 
 
-def compare(header: str, contenders: dict[str, Contender], pairs: list[tuple[str, str]]) -> list[Finding]:
+def compare(header: str, contenders: dict[str, Contender], pairs: Iterable[tuple[str, str]]) -> list[Finding]:
     """Whether the first of each pair has more of something than the second, where both were run."""
     path = KEY_NUMBERS[header]
     show = metric_at(path).show

@@ -17,11 +17,7 @@ class TimeIsUp(Exception):
 
 
 class TimeLimit:
-    """Ends what is under way after some minutes.
-
-    Args:
-        minutes: How long the work within ``running`` may take; None if it may take as long as it needs.
-    """
+    """Ends the work within ``running`` after some minutes; with None it may take as long as it needs."""
 
     def __init__(self, minutes: float | None) -> None:
         self.minutes = minutes
@@ -55,7 +51,7 @@ class TimeLimit:
             TimeIsUp: The minutes are over.
         """
         if self._is_over.is_set():
-            raise TimeIsUp from None
+            raise TimeIsUp(f"{self.minutes:g} minutes are over; the same command goes on") from None
 
     def _interrupt(self) -> None:
         self._is_over.set()

@@ -96,7 +96,7 @@ def test_a_time_limit_that_a_training_ends_upon_still_ends_the_comparison(
         open_dataset(toy_dataset),
         toy_dataset,
         toy_dataset,
-        TimeLimit(None),
+        TimeLimit(1.0),
     )
 
     def train(*_: object, **__: object) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
+from torchvision.datasets.folder import default_loader
 from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms import InterpolationMode, v2
 
@@ -22,16 +23,11 @@ PIPELINE = AugmentationConfig(blur=[0.5], solarize=[0.1])
 def torchvision_pipeline(size: int, gives_tensors: bool) -> Callable[[object], torch.Tensor]:
     """The same pipeline in torchvision's own transforms, of one view."""
     config = PIPELINE
+    scale, ratio = tuple(config.crop_scale), tuple(config.crop_ratio)
     jitter = v2.ColorJitter(config.brightness, config.contrast, config.saturation, config.hue)
     return v2.Compose(
         [
-            v2.RandomResizedCrop(
-                size,
-                tuple(config.crop_scale),
-                tuple(config.crop_ratio),
-                InterpolationMode.BICUBIC,
-                antialias=True,
-            ),
+            v2.RandomResizedCrop(size, scale, ratio, InterpolationMode.BICUBIC, antialias=True),
             v2.RandomHorizontalFlip(config.flip),
             v2.RandomApply([jitter], config.jitter),
             v2.RandomGrayscale(config.grayscale),
@@ -42,26 +38,14 @@ def torchvision_pipeline(size: int, gives_tensors: bool) -> Callable[[object], t
     )
 
 
-class TwoViews:
-    """Makes two augmented views of a picture.
-
-    Args:
-        transform: Makes one.
-    """
-
-    def __init__(self, transform: Callable[[object], torch.Tensor]) -> None:
-        self.transform = transform
-
-    def __call__(self, picture: object) -> torch.Tensor:
-        """(2, 3, size, size) uint8."""
-        return torch.stack([self.transform(picture), self.transform(picture)])
-
-
 def folder_views(folder: Path, batch_size: int, size: int, decodes_tensors: bool) -> Iterator[int]:
     """Counts augmented views of ``ImageFolder``, decoded by Pillow or by torchvision."""
-    transform = TwoViews(torchvision_pipeline(size, decodes_tensors))
-    reader = (lambda path: decode_image(path, ImageReadMode.RGB)) if decodes_tensors else None
-    pictures = ImageFolder(folder, transform, loader=reader) if reader else ImageFolder(folder, transform)
+    transform = torchvision_pipeline(size, decodes_tensors)
+    pictures = ImageFolder(
+        folder,
+        lambda picture: torch.stack([transform(picture), transform(picture)]),
+        loader=(lambda path: decode_image(path, ImageReadMode.RGB)) if decodes_tensors else default_loader,
+    )
     loader = DataLoader(pictures, batch_size=batch_size, shuffle=True, drop_last=True)
     while True:
         for views, _ in loader:

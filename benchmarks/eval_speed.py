@@ -40,6 +40,7 @@ from synthetic_features import CLASSES, LATENTS, VIEWS, SyntheticPredictor, synt
 
 CPU = torch.device("cpu")
 PUBLISHED_TRAIN, PUBLISHED_VAL = 41_920, 10_552
+PARTS = {"all": (0, 512), "invariant": (0, 256), "equivariant": (256, 512)}
 BEFORE = ("classification", "rotation", "color", "light")
 """Tasks that were probed before."""
 
@@ -60,7 +61,6 @@ class Timed:
 
 
 def timed(work: Callable[[], object]) -> Timed:
-    """Runs something once."""
     wall, cpu = time.perf_counter(), time.process_time()
     value = work()
     return Timed(value, time.perf_counter() - wall, time.process_time() - cpu)
@@ -142,14 +142,18 @@ def main_score(probe: Probe, predicted: Tensor, inputs: ProbeInput) -> float:
     return value
 
 
+def all_probes(inputs: dict[str, ProbeInput], config: EvaluationConfig) -> list[Probe]:
+    """The probes of every task, network and part."""
+    tasks, _ = probe_tasks(LATENTS, CLASSES, VIEWS, config)
+    return [Probe(name, part, PARTS[part], task) for task in tasks for name in inputs for part in PARTS]
+
+
 def compare(options: argparse.Namespace) -> None:
     """Parts 1 and 2: one by one against stacked."""
     inputs = synthetic_inputs(options.objects, options.objects // 4)
-    parts = {"all": (0, 512), "invariant": (0, 256), "equivariant": (256, 512)}
 
     def probes_of(config: EvaluationConfig) -> list[Probe]:
-        tasks = [task for task in probe_tasks(LATENTS, CLASSES, VIEWS, config)[0] if task.name in BEFORE]
-        return [Probe(name, part, parts[part], task) for task in tasks for name in inputs for part in parts]
+        return [probe for probe in all_probes(inputs, config) if probe.task.name in BEFORE]
 
     thorough = EvaluationConfig(protocol="thorough", epochs=options.epochs, hidden_width=options.hidden_width)
     published = thorough.model_copy(update={"protocol": "published", "epochs": options.published_epochs})
@@ -201,67 +205,58 @@ class Cost:
         return max(self.flops / H100_FLOPS + self.bytes / H100_BYTES, self.kernels * LAUNCH)
 
 
-def costs(
-    train: int, val: int, dimension: int, parts: Sequence[int], embedding: int, config: EvaluationConfig
-) -> list[Cost]:
+def costs(train: int, val: int, parts: Sequence[int], embedding: int, config: EvaluationConfig) -> list[Cost]:
     """What the suite does for a trained and an untrained network, from the sizes alone."""
     found = []
-    names = {str(number): (0, width) for number, width in enumerate(parts)}
     for task in probe_tasks(LATENTS, CLASSES, VIEWS, config)[0]:
         shown = max(1, round(task.share * train)) * (1 if config.protocol == "published" else VIEWS)
         steps = -(-shown // config.batch_size) * task.epochs
-        for start, stop in names.values():
-            flops, numbers = _of_probe(task, task.views * (stop - start), config)
-            rows = 3 * shown * task.epochs + val * VIEWS
-            moved = 2 * steps * (28 * numbers + 12 * config.batch_size * task.views * (stop - start))
+        rows = 3 * shown * task.epochs + val * VIEWS
+        for width in parts:
+            numbers = _parameters(task, task.views * width, config)
+            moved = 2 * steps * (28 * numbers + 12 * config.batch_size * task.views * width)
             # probes of one width share the kernels of a step
-            found.append(Cost("probes", 2 * rows * flops, moved, steps * KERNELS / 3))
+            found.append(Cost("probes", 4 * rows * numbers, moved, steps * KERNELS / 3))
     gallery = train if config.protocol == "published" else train * VIEWS
     knn = sum(2.0 * 2 * val * VIEWS * gallery * width for width in parts)
     found.append(Cost("k-NN", knn, 0, 0))
     queries = {"val": val * VIEWS, "train": train * VIEWS}
-    for name, pairs in (
-        ("MRR and PRE, val-val", [("val", "val")]),
-        ("PRE, val-all", [("val", "val"), ("val", "train")]),
-        ("MRR and PRE, train-train", [("train", "train")]),
+    for name, networks, pairs in (
+        ("MRR and PRE, val-val", 2, [("val", "val")]),  # the only one that the untrained network is asked for
+        ("PRE, val-all", 1, [("val", "val"), ("val", "train")]),
+        ("MRR and PRE, train-train", 1, [("train", "train")]),
     ):
         flops = 0.0
         for asked, kept in pairs:
             flops += 2.0 * queries[asked] * queries[kept] * embedding
             flops += 2.0 * queries[asked] * 4 * embedding**2 * max(1, queries[kept] / GALLERY_ROWS)
-        networks = 2 if name == "MRR and PRE, val-val" else 1  # the untrained one is asked for this only
         found.append(Cost(name, networks * flops, networks * flops / embedding, 0))
     return found
 
 
-def _of_probe(task: ProbeTask, width: int, config: EvaluationConfig) -> tuple[float, float]:
-    """Operations of one row forward, and parameters, of one probe."""
+def _parameters(task: ProbeTask, width: int, config: EvaluationConfig) -> int:
+    """Parameters of one probe; it does two operations with each of them for a row."""
     hidden = [config.hidden_width] * 2 if task.head == "mlp" else []
-    numbers = float(sum(one * two for one, two in pairwise((width, *hidden, task.outputs))))
-    return 2 * numbers, numbers
+    return sum(one * two for one, two in pairwise((width, *hidden, task.outputs)))
 
 
 def memory(
     dimension: int, parts: Sequence[int], embedding: int, config: EvaluationConfig
 ) -> dict[str, float]:
     """Bytes on the device at once, for a trained and an untrained network."""
-    features = 2.0 * PUBLISHED_TRAIN * VIEWS * dimension * 2
     stack = [
         task
         for task in probe_tasks(LATENTS, CLASSES, VIEWS, config)[0]
         if task.head == "mlp" and task.views == 2
     ]
-    numbers = 2 * sum(_of_probe(task, 2 * width, config)[1] for task in stack for width in parts)
+    numbers = 2 * sum(_parameters(task, 2 * width, config) for task in stack for width in parts)
     rows = 2 * len(stack) * config.batch_size * sum(2 * width + 4 * config.hidden_width for width in parts)
-    labels = PUBLISHED_TRAIN * VIEWS * (len(LATENTS) + 1) * 8.0
-    embeddings = PUBLISHED_VAL * VIEWS * embedding * 4.0
-    blocks = GALLERY_ROWS * embedding * 4.0
     return {
-        "features": features,
-        "latents and labels": labels,
-        "probes with gradients and Adam": 16 * numbers,
+        "features": 2.0 * PUBLISHED_TRAIN * VIEWS * dimension * 2,
+        "latents and labels": PUBLISHED_TRAIN * VIEWS * (len(LATENTS) + 1) * 8.0,
+        "probes with gradients and Adam": 16.0 * numbers,
         "batches": 4.0 * 2 * rows,
-        "retrieval, at another time": 3 * embeddings + 3 * blocks,
+        "retrieval, at another time": 3 * (PUBLISHED_VAL * VIEWS + GALLERY_ROWS) * embedding * 4.0,
     }
 
 
@@ -270,10 +265,8 @@ def suite(options: argparse.Namespace) -> None:
     train, val = (round(number * options.share) for number in (PUBLISHED_TRAIN, PUBLISHED_VAL))
     config = EvaluationConfig(epochs=options.suite_epochs, linear_color_epochs=options.suite_epochs)
     inputs = synthetic_inputs(train, val)
-    parts = {"all": (0, 512), "invariant": (0, 256), "equivariant": (256, 512)}
-    widths = [stop - start for start, stop in parts.values()]
-    tasks, _ = probe_tasks(LATENTS, CLASSES, VIEWS, config)
-    probes = [Probe(name, part, parts[part], task) for task in tasks for name in inputs for part in parts]
+    widths = [stop - start for start, stop in PARTS.values()]
+    probes = all_probes(inputs, config)
     torch.manual_seed(0)
     predictor = SyntheticPredictor(512, 1024)
     spaces = {
@@ -285,7 +278,7 @@ def suite(options: argparse.Namespace) -> None:
         lambda: [
             score_neighbors(item, part, CLASSES, config, CPU)
             for item in inputs.values()
-            for part in parts.values()
+            for part in PARTS.values()
         ]
     )
     with torch.inference_mode():
@@ -296,7 +289,7 @@ def suite(options: argparse.Namespace) -> None:
                 score_training(spaces["train"]),
             ]
         )
-    here = costs(train, val, 512, widths, 1024, config)
+    here = costs(train, val, widths, 1024, config)
     print(
         f"\n## The whole suite on {options.share:.2%} of the published size, {config.epochs} epochs, {len(probes)} probes"
     )
@@ -336,7 +329,7 @@ def estimate(title: str, dimension: int, parts: Sequence[int], embedding: int) -
     """Prints the estimate for one H100."""
     config = EvaluationConfig()
     totals: dict[str, float] = {}
-    for cost in costs(PUBLISHED_TRAIN, PUBLISHED_VAL, dimension, parts, embedding, config):
+    for cost in costs(PUBLISHED_TRAIN, PUBLISHED_VAL, parts, embedding, config):
         totals[cost.name] = totals.get(cost.name, 0) + cost.h100
     held = memory(dimension, parts, embedding, config)
     peak = sum(value for name, value in held.items() if "another time" not in name)

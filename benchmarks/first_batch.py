@@ -19,12 +19,9 @@ from pathlib import Path
 
 import click
 
-from iebench.cli.progress import ViewBar
-from load_speed import write_published
+from load_speed import packed_views
 from shards.loader import draw_batches, view_batches
 from shards.mirror import dataset_folder
-from shards.pack_run import pack
-from shards.published.pack import make_pack_plan
 from shards.schema import INDEX_NAME, open_dataset
 from shards.stream import DrawSettings, DrawStream, ViewStream
 
@@ -72,8 +69,7 @@ def serving(folder: Path, throttle: Throttle) -> Iterator[str]:
             except OSError:
                 return  # whoever asked has gone
 
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
+        def log_message(self, *_: object) -> None: ...
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -93,22 +89,19 @@ def serving(folder: Path, throttle: Throttle) -> Iterator[str]:
 def main(objects: int, views: int, batch_size: int, lanes: int, rate: float) -> None:
     """Prints a Markdown table."""
     with tempfile.TemporaryDirectory(prefix="iebench-first-batch-", ignore_cleanup_errors=True) as name:
-        source, data = Path(name) / "published", Path(name) / "views"
-        write_published(source, objects, views)
-        pack(make_pack_plan(source, objects_per_shard=10), data, 2, ViewBar("pack"))
+        data = packed_views(Path(name), objects, views, objects_per_shard=10)
         size = sum(path.stat().st_size for path in data.iterdir()) / 1e6
         print(f"\n{size:,.0f} MB in {len(list(data.glob('*.tar')))} shards, {rate:g} MB/s\n")
         print("| | MB before the first batch | seconds |\n|---|---|---|")
-        for table in (False, True):
-            if not table:
-                content = json.loads((data / INDEX_NAME).read_text())
-                (data / INDEX_NAME).write_text(json.dumps({**content, "latents_table": None}))
-            else:
-                (data / INDEX_NAME).write_text(json.dumps(content))
+        index = json.loads((data / INDEX_NAME).read_text())
+        for words, changes in (
+            ("by whole shards, without it", {"latents_table": None}),
+            ("by ranges, with `latents.parquet`", {}),
+        ):
+            (data / INDEX_NAME).write_text(json.dumps(index | changes))
             for what in ("training", "evaluation"):
-                cache = Path(name) / f"cache-{table}-{what}"
+                cache = Path(name) / f"cache-{len(changes)}-{what}"
                 sent, seconds = first_batch_cost(data, what, cache, batch_size, lanes, rate)
-                words = "by ranges, with `latents.parquet`" if table else "by whole shards, without it"
                 print(f"| {what}, {words} | {sent:,.1f} | {seconds:.1f} |")
         sys.stdout.flush()
 

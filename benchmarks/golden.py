@@ -38,7 +38,6 @@ class GoldenView:
 
     @property
     def model(self) -> Path:
-        """The model file."""
         return DATA / "models" / self.synset / self.object / "models" / "model_normalized.obj"
 
     @property

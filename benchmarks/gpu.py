@@ -29,13 +29,10 @@ import click
 import torch
 
 from gpu_step import ARRANGEMENTS
-from iebench.cli.progress import ViewBar
 from iebench.training.machine import commit_of
 from iebench.training.metrics_log import read_metrics
-from load_speed import write_published
+from load_speed import packed_views
 from shards.errors import UsageError
-from shards.pack_run import pack
-from shards.published.pack import make_pack_plan
 from shards.schema import open_dataset
 
 ROOT = Path(__file__).parents[1]
@@ -101,12 +98,7 @@ class Ended:
 
 
 class Budget:
-    """The time there is for everything.
-
-    Args:
-        seconds: All of it.
-        patience: Factor of what a piece wants.
-    """
+    """The seconds there are for everything, and the factor of what each piece wants."""
 
     def __init__(self, seconds: float, patience: float = 1.0) -> None:
         self._end = time.monotonic() + seconds
@@ -122,10 +114,7 @@ def run_bounded(
 ) -> Ended:
     """Runs a command from the repository's root and kills it, with all that it started, when its time is up.
 
-    Args:
-        command: What is run.
-        seconds: Its time.
-        meanwhile: Is called once with the started process.
+    ``meanwhile`` is called once with the started process.
     """
     if seconds < LEAST:
         return Ended(1, "", "no time was left for it", 0.0)
@@ -139,15 +128,15 @@ def run_bounded(
         text=True,
         start_new_session=True,
     )
-    code: int | None = None
     try:
         if meanwhile:
             meanwhile(process)
         out, err = process.communicate(timeout=max(0.0, begin + seconds - time.monotonic()))
-        code = process.returncode
+        code: int | None = process.returncode
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         out, err = process.communicate()
+        code = None
     return Ended(code, out, err, time.monotonic() - begin)
 
 
@@ -226,20 +215,17 @@ def end_on_errors(data: Path, out: Path, sizes: Sizes, device: str, budget: Budg
         "shards cut short": (damaged, []),
     }
     if device.startswith("cuda"):
-        cases["a batch too large for the GPU"] = (
-            data,
-            ["training.batch_size=32768", "backbone.name=sie_resnet50"],
-        )
+        too_large = ["training.batch_size=32768", "backbone.name=sie_resnet50"]
+        cases["a batch too large for the GPU"] = (data, too_large)
     found = []
     for number, (what, (folder, fields)) in enumerate(cases.items()):
         run = out / f"error-{number}"
         shutil.rmtree(run, ignore_errors=True)
         ended = run_bounded(train_command(folder, epochs, run, sizes, device, *fields), budget.share(45))
-        is_good = ended.is_one_sentence
         found.append(
             {
                 "what": what,
-                "one_sentence": is_good,
+                "one_sentence": ended.is_one_sentence,
                 "seconds": ended.seconds,
                 "said": ended.reason or "nothing",
             }
@@ -269,14 +255,11 @@ def steering_speed(toy: bool, device: str, seconds: float) -> dict[str, Any]:
 
 def small_dataset(folder: Path, objects: int) -> Path:
     """A dataset of 64 px, whose JPEGs are those of tests/data made smaller."""
-    data = folder / "views"
-    if not (data / "dataset.json").is_file():
-        source = folder / "published"
-        shutil.rmtree(source, ignore_errors=True)
-        write_published(source, objects, 12, 64)
-        pack(make_pack_plan(source, objects_per_shard=max(4, objects // 12)), data, 2, ViewBar("pack"))
-        shutil.rmtree(source)
-    return data
+    if not (folder / "views" / "dataset.json").is_file():
+        shutil.rmtree(folder / "published", ignore_errors=True)
+        packed_views(folder, objects, 12, 64, objects_per_shard=max(4, objects // 12))
+        shutil.rmtree(folder / "published")
+    return folder / "views"
 
 
 def set_options(fields: Sequence[str]) -> list[str]:

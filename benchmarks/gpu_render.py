@@ -7,7 +7,6 @@ CPU in the same way, which is also how this script is tried out where there is n
 """
 
 import tempfile
-import time
 from pathlib import Path
 
 import click
@@ -19,41 +18,17 @@ from render.executor import Execution
 from render.local import find_gpus
 from render.plan import PlanSettings, make_plan
 from render.settings import PRESETS
+from render_speed import ObjectClock
 from shards.schema import open_dataset
 
 
-class _Clock:
-    """Measures from the first finished objects on, so that starts and kernels do not count.
-
-    Args:
-        skipped: So many objects, one for each worker, are finished before the measurement.
-    """
-
-    def __init__(self, skipped: int) -> None:
-        self._skipped = skipped
-        self._ends: list[float] = []
-        self._views = 0
-
-    @property
-    def rate(self) -> float:
-        """Views/s."""
-        objects = len(self._ends) - self._skipped
-        return objects * self._views / (self._ends[-1] - self._ends[self._skipped - 1])
-
-    def start(self, total: int, done: int) -> None:
-        """Takes no notice."""
+class _Clock(ObjectClock):
+    """Tells what renders and what fails."""
 
     def note(self, sentence: str) -> None:
-        """Tells what renders."""
         click.echo(sentence, err=True)
 
-    def advance(self, views: int) -> None:
-        """Notes when an object ends."""
-        self._views = views
-        self._ends.append(time.perf_counter())
-
     def failed(self, item: ObjectRef, reason: str) -> None:
-        """Tells of it."""
         click.echo(f"{item.synset}/{item.object_id}: {reason}", err=True)
 
 
@@ -78,10 +53,10 @@ def main(models: Path, objects: int, views: int, size: int, device: str, workers
     click.echo("| workers | device | views/s |\n|---:|---|---:|")
     with tempfile.TemporaryDirectory() as folder:
         for number in counts:
-            out, clock = Path(folder) / f"{number}-workers", _Clock(number)
+            out, clock = Path(folder) / f"{number}-workers", _Clock()
             render_dataset(plan, out, Execution(workers=number, device=device), clock)
             (kind,) = open_dataset(out).renderer["devices"]
-            click.echo(f"| {number} | {kind} | {clock.rate:.1f} |")
+            click.echo(f"| {number} | {kind} | {clock.rate(skip=number):.1f} |")
 
 
 if __name__ == "__main__":

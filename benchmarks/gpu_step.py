@@ -107,7 +107,9 @@ def measure(
 ) -> dict[str, Any]:
     """Takes steps for so many seconds; the first ones, in which kernels are chosen and compiled, are not counted."""
     index = synthetic_index(size)
-    step, precision = build_step(arrangement, recipe_of(arrangement, overrides), index, device)
+    joint_views = f"backbone.joint_views={str(arrangement.joint_views).lower()}"
+    recipe = load_recipe("sie", [joint_views, *overrides])
+    step, precision = build_step(arrangement, recipe, index, device)
     parts = cycle([(random_pair(index, batch_size, seed, device),) for seed in (0, 1)])
     feed = (
         batches_on_device(parts, device)
@@ -151,12 +153,6 @@ def timed_chunks(
             return
 
 
-def recipe_of(arrangement: Arrangement, overrides: tuple[str, ...]) -> Recipe:
-    """The published recipe of SIE, with what an arrangement changes of it."""
-    changes = [f"backbone.joint_views={str(arrangement.joint_views).lower()}", *overrides]
-    return load_recipe("sie", changes)
-
-
 def leave_unfused(optimizer: Optimizer) -> None:
     """Lets an optimizer of ``build_optimizer`` run as PyTorch's default, which loops over lists of tensors."""
     for group in optimizer.param_groups:
@@ -172,7 +168,8 @@ def build_step(
     precision = Precision("float32" if is_float16_on_cpu else arrangement.precision, device)
     model = build_model(recipe, index)
     state = TrainingState(model, recipe, precision)
-    use_memory_format(model, arrangement.channels_last)
+    if not arrangement.channels_last:
+        use_channels_first(model)
     optimizer = state.optimizer
     if not arrangement.fused:
         leave_unfused(optimizer)
@@ -198,10 +195,8 @@ def build_step(
     return step, precision.name
 
 
-def use_memory_format(model: Model, channels_last: bool) -> None:
-    """Has weights and images channels last, as our models are built, or channels first, as most are."""
-    if channels_last:
-        return
+def use_channels_first(model: Model) -> None:
+    """Has weights and images channels first, as most are, and not channels last, as our models are built."""
 
     def channels_first(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return tuple(value.contiguous() for value in inputs)
@@ -212,13 +207,12 @@ def use_memory_format(model: Model, channels_last: bool) -> None:
 
 def synthetic_index(size: int) -> DatasetIndex:
     """A dataset of 55 classes as 3DIEBench, with its channel statistics and without a view."""
-    classes = [
-        ClassInfo(label=label, synset=f"{label:08d}", name=f"class {label}") for label in range(CLASSES)
-    ]
     return DatasetIndex(
         variant="3diebench",
         latents=VARIANTS["3diebench"],
-        classes=tuple(classes),
+        classes=tuple(
+            ClassInfo(label=label, synset=f"{label:08d}", name=f"class {label}") for label in range(CLASSES)
+        ),
         image_size=size,
         views_per_object=50,
         seed=None,

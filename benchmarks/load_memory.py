@@ -12,11 +12,8 @@ from pathlib import Path
 
 import click
 
-from iebench.cli.progress import ViewBar
-from load_speed import write_published
+from load_speed import packed_views
 from shards.loader import draw_batches
-from shards.pack_run import pack
-from shards.published.pack import make_pack_plan
 from shards.schema import open_dataset
 from shards.stream import DrawSettings, DrawStream
 
@@ -31,9 +28,7 @@ WORKERS = 2
 def main(passes: int, objects: int, views: int, batch_size: int) -> None:
     """Prints a Markdown table."""
     with tempfile.TemporaryDirectory(prefix="iebench-load-") as name:
-        source, data = Path(name) / "published", Path(name) / "views"
-        write_published(source, objects, views)
-        pack(make_pack_plan(source), data, WORKERS, ViewBar("pack"))
+        data = packed_views(Path(name), objects, views)
         index = open_dataset(data)
         stream = DrawStream(
             data, index, "train", DrawSettings(batch_size, lanes=WORKERS, buffer_objects=objects // 2)

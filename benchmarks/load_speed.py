@@ -28,16 +28,16 @@ from scipy.spatial.transform import Rotation
 from torch.utils.data import DataLoader, Dataset
 from torchvision.io import ImageReadMode, decode_jpeg
 
-import other_readers
 from augmented_readers import folder_views, stream_views
 from iebench.cli.progress import ViewBar
+from other_readers import LIBRARIES, Pass, bucket_on_loopback, elsewhere, our_images, timed, webdataset_images
 from shards import access
 from shards.images import encode_jpeg
 from shards.lanes import default_lanes
 from shards.loader import draw_batches
 from shards.pack_run import pack
 from shards.pictures.picture_plan import make_picture_plan, open_pictures
-from shards.published.pack import make_pack_plan
+from shards.published.pack import OBJECTS_PER_SHARD, make_pack_plan
 from shards.reader import read_views
 from shards.schema import DatasetIndex, open_dataset
 from shards.stream import DrawSettings, DrawStream
@@ -45,6 +45,10 @@ from shards.variants import VARIANTS, draw_latents
 
 JPEGS = Path(__file__).parents[1] / "tests" / "data" / "jpg"
 MEAN, STD = (0.5016, 0.5037, 0.5060), (0.1030, 0.0999, 0.0969)
+
+
+Loaders = dict[str, Callable[[], Iterator[int]]]
+"""Functions that start to count images, by the words for a loader."""
 
 
 class Rate(NamedTuple):
@@ -97,11 +101,9 @@ def main(
     """Prints Markdown tables."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="iebench-load-") as name:
-        source, data = Path(name) / "published", Path(name) / "views"
-        write_published(source, objects, views)
-        pack(make_pack_plan(source), data, 2, ViewBar("pack"))
+        source, data = Path(name) / "published", packed_views(Path(name), objects, views)
         index = open_dataset(data)
-        loaders: dict[str, Callable[[], Iterator[int]]] = {
+        loaders: Loaders = {
             "folder loader, published semantics": lambda: folder_images(source, views, batch_size),
             "bare `torchvision.io.decode_jpeg`": lambda: bare_images(data, index),
             "pair stream, in the process": lambda: stream_images(data, index, batch_size, 0),
@@ -116,20 +118,27 @@ def main(
         print_first_batch(data, batch_size, Path(name))
 
 
-def write_published(folder: Path, objects: int, views: int, size: int | None = None) -> None:
-    """A folder of the published layout with the stored JPEGs over and over, if asked made smaller."""
+def packed_views(
+    folder: Path,
+    objects: int,
+    views: int,
+    size: int | None = None,
+    objects_per_shard: int = OBJECTS_PER_SHARD,
+) -> Path:
+    """A dataset of the stored JPEGs over and over, if asked made smaller; ``folder/published`` has its source."""
+    source, data = folder / "published", folder / "views"
     stored = sorted(JPEGS.glob("*/*/*.jpg"))
     jpegs = cycle([path.read_bytes() if size is None else shrunk(path, size) for path in stored])
     for number in range(objects):
         synset, name = f"{number % 5:08d}", f"object{number:05d}"
-        object_folder = folder / synset / name
+        object_folder = source / synset / name
         object_folder.mkdir(parents=True)
         for view, jpeg in zip(range(views), jpegs, strict=False):
             (object_folder / f"image_{view}.jpg").write_bytes(jpeg)
-            np.save(
-                object_folder / f"latent_{view}.npy",
-                draw_latents(VARIANTS["3diebench"], 0, synset, name, view),
-            )
+            latents = draw_latents(VARIANTS["3diebench"], 0, synset, name, view)
+            np.save(object_folder / f"latent_{view}.npy", latents)
+    pack(make_pack_plan(source, objects_per_shard=objects_per_shard), data, 2, ViewBar("pack"))
+    return data
 
 
 def shrunk(path: Path, size: int) -> bytes:
@@ -176,9 +185,7 @@ def random_images(data: Path) -> Iterator[int]:
         yield 1
 
 
-def in_turns(
-    loaders: dict[str, Callable[[], Iterator[int]]], rounds: int, images: int
-) -> dict[str, list[Rate]]:
+def in_turns(loaders: Loaders, rounds: int, images: int) -> dict[str, list[Rate]]:
     """Rates of each loader in each turn; what it takes to start and to fill is not counted."""
     rates: dict[str, list[Rate]] = {name: [] for name in loaders}
     for _ in range(rounds):
@@ -229,7 +236,7 @@ def print_augmented(source: Path, rounds: int, batch_size: int, images: int, roo
         (class_folder / f"p{number:05d}.jpg").write_bytes(path.read_bytes())
     plan = make_picture_plan(open_pictures(folders), crop=224)
     pack(plan, packed, 2, ViewBar("pack"))
-    loaders: dict[str, Callable[[], Iterator[int]]] = {
+    loaders: Loaders = {
         "`ImageFolder`, Pillow": lambda: folder_views(folders, batch_size, 224, decodes_tensors=False),
         "`ImageFolder`, torchvision's decoder": lambda: folder_views(
             folders, batch_size, 224, decodes_tensors=True
@@ -251,22 +258,16 @@ def print_passes(
 ) -> None:
     """A pass over all training views by each reader, in turns: the median of the turns."""
     names = [shard.name for shard in index.split("train").shards]
-    with other_readers.bucket_on_loopback(data) as bucket:
-        readers: dict[str, Callable[[], other_readers.Pass | str]] = {
-            "disk: view stream": lambda: other_readers.timed(other_readers.our_images(data, batch_size)),
-            "disk: WebDataset's reader": lambda: other_readers.timed(
-                other_readers.webdataset_images(data, names)
-            ),
-            "S3, empty cache: view stream": lambda: other_readers.timed(
-                other_readers.our_images(bucket, batch_size)
-            ),
-            "S3: WebDataset's reader over s3fs": lambda: other_readers.timed(
-                other_readers.webdataset_images(bucket, names)
-            ),
+    with bucket_on_loopback(data) as bucket:
+        readers: dict[str, Callable[[], Pass | str]] = {
+            "disk: view stream": lambda: timed(our_images(data, batch_size)),
+            "disk: WebDataset's reader": lambda: timed(webdataset_images(data, names)),
+            "S3, empty cache: view stream": lambda: timed(our_images(bucket, batch_size)),
+            "S3: WebDataset's reader over s3fs": lambda: timed(webdataset_images(bucket, names)),
         }
-        for library in other_readers.LIBRARIES:
+        for library in LIBRARIES:
             readers[f"disk: {library}"] = lambda library=library: (  # type: ignore[misc]
-                other_readers.elsewhere(other_python, library, data, room / library)
+                elsewhere(other_python, library, data, room / library)
                 if other_python
                 else "not asked for (--other-python)"
             )
@@ -274,7 +275,7 @@ def print_passes(
     print("\n| a pass, decoded | images/s | µs of processor time an image |\n|---|---|---|")
     for name in readers:
         passes = [turn[name] for turn in found]
-        whole = sorted(told for told in passes if isinstance(told, other_readers.Pass))
+        whole = sorted(told for told in passes if isinstance(told, Pass))
         middle = sorted(whole, key=lambda told: told.processor)[len(whole) // 2] if whole else None
         print(middle.row(name) if middle else f"| {name} | absent: {passes[0]} | |")
 

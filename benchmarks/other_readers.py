@@ -32,7 +32,6 @@ class Pass(NamedTuple):
     processor: float
 
     def row(self, name: str) -> str:
-        """A line of a Markdown table."""
         return f"| {name} | {self.images / self.seconds:,.0f} | {1e6 * self.processor / self.images:,.0f} |"
 
 

@@ -10,6 +10,7 @@ a scene of its own: Cycles' samples depend on the settings that a session has be
 import os
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -50,45 +51,47 @@ def main() -> None:
     """Prints a Markdown table."""
     masks = object_masks()
     with redirected(1, Path(os.devnull)):
-        fidelity, seconds, sizes = _measured(masks)
-    unit = float(np.median(seconds["6 samples"]))
+        rows = {name: _measured(settings, masks) for name, settings in ROWS.items()}
+    unit = float(np.median(rows["6 samples"].seconds))
     print(
         "| settings | whole, dB | worst | object, dB | time (6 samples = 1) | kB |\n|---|---|---|---|---|---|"
     )
-    for name, values in fidelity.items():
-        whole = [value.whole for value in values]
-        objects = np.mean([value.object for value in values])
+    for name, row in rows.items():
+        whole = [value.whole for value in row.fidelity]
+        objects = np.mean([value.object for value in row.fidelity])
         print(
             f"| {name} | {np.mean(whole):.2f} | {min(whole):.2f} | {objects:.2f} "
-            f"| {np.median(seconds[name]) / unit:.2f} | {np.mean(sizes[name]) / 1000:.1f} |"
+            f"| {np.median(row.seconds) / unit:.2f} | {np.mean(row.sizes) / 1000:.1f} |"
         )
     print(f"\n6 samples took {unit:.3f} s an image.")
 
 
-def _measured(
-    masks: dict[str, np.ndarray],
-) -> tuple[dict[str, list[Fidelity]], dict[str, list[float]], dict[str, list[int]]]:
-    """Fidelity, seconds and JPEG bytes of every view, by row."""
-    fidelity: dict[str, list[Fidelity]] = {name: [] for name in ROWS}
-    seconds: dict[str, list[float]] = {name: [] for name in ROWS}
-    sizes: dict[str, list[int]] = {name: [] for name in ROWS}
-    for name, settings in ROWS.items():
-        scene, loaded = Scene(settings, threads=1), None
-        for golden in golden_views():
-            if golden.model != loaded:
-                scene.load(golden.model)
-                loaded = golden.model
-                scene.render(golden.latents)  # the first view of a model builds its acceleration structure
-            start = time.perf_counter()
-            image = scene.render(golden.latents).image
-            seconds[name].append(time.perf_counter() - start)
-            jpeg = encode_jpeg(image, settings.jpeg_quality, settings.chroma, tables=settings.jpeg_tables)
-            sizes[name].append(len(jpeg))
-            fidelity[name].append(
-                Fidelity.measure(decode_jpeg(jpeg, golden.name), golden.truth, masks[golden.name])
-            )
-        scene.close()
-    return fidelity, seconds, sizes
+class _Row(NamedTuple):
+    """Fidelity, seconds and JPEG bytes of every view."""
+
+    fidelity: list[Fidelity]
+    seconds: list[float]
+    sizes: list[int]
+
+
+def _measured(settings: RenderSettings, masks: dict[str, np.ndarray]) -> _Row:
+    row = _Row([], [], [])
+    scene, loaded = Scene(settings, threads=1), None
+    for golden in golden_views():
+        if golden.model != loaded:
+            scene.load(golden.model)
+            loaded = golden.model
+            scene.render(golden.latents)  # the first view of a model builds its acceleration structure
+        start = time.perf_counter()
+        image = scene.render(golden.latents).image
+        row.seconds.append(time.perf_counter() - start)
+        jpeg = encode_jpeg(image, settings.jpeg_quality, settings.chroma, tables=settings.jpeg_tables)
+        row.sizes.append(len(jpeg))
+        row.fidelity.append(
+            Fidelity.measure(decode_jpeg(jpeg, golden.name), golden.truth, masks[golden.name])
+        )
+    scene.close()
+    return row
 
 
 if __name__ == "__main__":

@@ -28,9 +28,8 @@ def main() -> None:
     torch.set_num_threads(1)
     inputs = {"trained": synthetic_inputs(options.objects, max(2, options.objects // 4))["trained"]}
     ways = (("thorough", options.every_view, fit_one_by_one), ("published", options.one_view, fit_stacked))
-    fit_stacked(
-        _probes(EvaluationConfig(epochs=1)), inputs, EvaluationConfig(epochs=1)
-    )  # the first one imports
+    once = EvaluationConfig(epochs=1)
+    fit_stacked(_probes(once), inputs, once)  # the first one imports
     print(f"{'':<28}{'epochs':>8}{'CPU s':>8}" + "".join(f"{name:>16}" for name in BEFORE))
     for protocol, lengths, fit in ways:
         for epochs in lengths:

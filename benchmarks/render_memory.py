@@ -9,9 +9,9 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -27,18 +27,13 @@ FIRST = 50
 LARGEST_GROWTH = 0.05
 
 
-@dataclass(frozen=True)
-class Usage:
+class Usage(NamedTuple):
     """What a process holds after so many objects; memory in MiB."""
 
     objects: int
     resident: float
     peak: float
     descriptors: int
-
-    def line(self) -> str:
-        """One row of the table."""
-        return f"{self.objects:>8,} {self.resident:>12.1f} {self.peak:>10.1f} {self.descriptors:>12}"
 
 
 @click.command()
@@ -60,7 +55,7 @@ def main(objects: int, size: int, views: int) -> None:
         for usage in _usages(list(jobs)):
             usages.append(usage)
             if usage.objects == FIRST or usage.objects % 100 == 0 or usage.objects == objects:
-                click.echo(usage.line())
+                click.echo("{:>8,} {:>12.1f} {:>10.1f} {:>12}".format(*usage))
     first, last = usages[FIRST - 1], usages[-1]
     growth = last.peak / first.peak - 1
     opened = last.descriptors - first.descriptors

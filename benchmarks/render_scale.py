@@ -46,7 +46,6 @@ class _Clock(threading.Thread):
         self._count = 0
 
     def end_later(self, future: Future, seconds: float) -> None:
-        """Ends a job after so many seconds."""
         with self._changed:
             self._count += 1
             due = time.perf_counter() + seconds
@@ -55,7 +54,6 @@ class _Clock(threading.Thread):
                 self._changed.notify()
 
     def run(self) -> None:
-        """Ends jobs for ever."""
         while True:
             with self._changed:
                 while not self._due or (left := self._due[0][0] - time.perf_counter()) > 0:
@@ -80,8 +78,7 @@ class _Engine:
         """A worker that is ready at once."""
         return _Worker(self)
 
-    def close(self) -> None:
-        """There is nothing to close."""
+    def close(self) -> None: ...
 
 
 class _Worker:
@@ -109,8 +106,7 @@ class _Worker:
             future.set_result(RenderResult(50, 0.0))
         return future
 
-    def stop(self) -> None:
-        """There is nothing to stop."""
+    def stop(self) -> None: ...
 
     def _ended(self, _: Future) -> None:
         self._free_since = time.perf_counter()

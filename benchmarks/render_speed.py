@@ -69,13 +69,11 @@ def _golden() -> dict[str, list[ObjectRef]]:
 def _presets(group: str, objects: list[ObjectRef], folder: Path, rounds: int, size: int) -> None:
     """CPU time of each preset on one thread, in turns."""
     settings = {name: preset.model_copy(update={"image_size": size}) for name, preset in PRESETS.items()}
-    seconds = _turns(
-        {
-            name: _Renderer(preset, folder / name, objects, through_png=name == "reference")
-            for name, preset in settings.items()
-        },
-        rounds,
-    )
+    renderers = {
+        name: _Renderer(preset, folder / name, objects, through_png=name == "reference")
+        for name, preset in settings.items()
+    }
+    seconds = _turns(renderers, rounds)
     print(
         f"\n{size} px, one thread, {rounds} turns of {len(objects)} {group} objects with {VIEWS} views each:\n"
     )
@@ -124,15 +122,14 @@ def _workers(objects: list[ObjectRef], folder: Path, size: int) -> None:
     rates: dict[int, list[float]] = {1: [], 2: []}
     for turn in range(3):
         for workers in rates:
-            clock = _Clock()
+            clock = ObjectClock()
             render_dataset(plan, folder / f"views-{turn}-{workers}", Execution(workers, device="cpu"), clock)
             rates[workers].append(clock.rate(skip=workers))
     one, two = (float(np.mean(rates[workers])) for workers in (1, 2))
+    turns = ", ".join(f"{double / single:.2f}" for single, double in zip(*rates.values(), strict=True))
     print(
-        f"\nWhole renders on {os.cpu_count()} cores: one worker {one:.2f} images/s, two {two:.2f}: ", end=""
-    )
-    print(
-        f"{two / one:.2f} times (turns: {', '.join(f'{b / a:.2f}' for a, b in zip(*rates.values(), strict=True))})"
+        f"\nWhole renders on {os.cpu_count()} cores: one worker {one:.2f} images/s, two {two:.2f}: "
+        f"{two / one:.2f} times (turns: {turns})"
     )
 
 
@@ -175,7 +172,6 @@ class _Renderer:
         return self._process.submit(time.process_time).result()
 
     def close(self) -> None:
-        """Ends the process."""
         self._process.stop()
         self._process.join()
         self._scratch.remove()
@@ -208,28 +204,25 @@ def _turns(renderers: dict[str, _Renderer], rounds: int) -> dict[str, list[float
     return seconds
 
 
-class _Clock:
-    """Notes when each object is done."""
+class ObjectClock:
+    """Notes when each object of a render is done."""
 
     def __init__(self) -> None:
         self._ends: list[tuple[float, int]] = []
 
-    def start(self, total: int, done: int) -> None:
-        """Nothing is timed before the first object ends."""
+    def start(self, total: int, done: int) -> None: ...
+
+    def note(self, sentence: str) -> None: ...
 
     def advance(self, views: int) -> None:
-        """An object is done."""
         self._ends.append((time.perf_counter(), views))
-
-    def note(self, sentence: str) -> None:
-        """Takes no notice."""
 
     def failed(self, item: ObjectRef, reason: str) -> None:
         """A benchmark on broken models would be none."""
         raise RuntimeError(f"{item.object_id}: {reason}")
 
     def rate(self, skip: int) -> float:
-        """Images/s after the first ``skip`` objects, which start with Blender."""
+        """Images/s after the first ``skip`` objects, one for each worker, which start with Blender and kernels."""
         ends = self._ends[skip - 1 :]
         return sum(views for _, views in ends[1:]) / (ends[-1][0] - ends[0][0])
 

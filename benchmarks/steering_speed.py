@@ -78,14 +78,12 @@ def ways(
 
 def seconds(work: Callable[[], object], device: str) -> float:
     """How long some work takes: on a GPU by the clock, on the CPU by processor time, which other programs change little."""
-    if not device.startswith("cuda"):
-        start = time.process_time()
-        work()
-        return time.process_time() - start
-    start = time.perf_counter()
+    clock = time.perf_counter if device.startswith("cuda") else time.process_time
+    start = clock()
     work()
-    torch.cuda.synchronize()
-    return time.perf_counter() - start
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    return clock() - start
 
 
 if __name__ == "__main__":

@@ -28,12 +28,7 @@ from iebench.training.recompute import recompute_stages
 
 
 class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of all storages that were seen and are still referred to.
-
-    Attributes:
-        now: Bytes that are alive.
-        peak: Most bytes that were alive at once.
-    """
+    """Counts the bytes of all storages that were seen and are still referred to: now, and the most at once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,13 +59,7 @@ class LiveBytes(TorchDispatchMode):
 
 
 def step_bytes(batch_size: int, image_size: int, overrides: Iterable[str] = ()) -> int:
-    """Most bytes that are alive in the second step of a training of SIE, when the optimizer has its state.
-
-    Args:
-        batch_size: Pairs.
-        image_size: Pixels.
-        overrides: Fields of the recipe.
-    """
+    """Most bytes that are alive in the second step of a training of SIE, when the optimizer has its state."""
     recipe, index = load_recipe("sie", list(overrides)), synthetic_index(image_size)
     with ExitStack() as stack:
         stack.enter_context(FakeTensorMode())

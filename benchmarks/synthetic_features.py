@@ -27,11 +27,9 @@ class SyntheticPredictor(EmbeddingPredictor):
         self.hypernetwork = HypernetworkPredictor(embedding, 4)
 
     def embed(self, representations: Tensor) -> Tensor:
-        """One linear layer."""
         return self.projector(representations)
 
     def predict(self, embeddings: Tensor, transformation: Tensor) -> Tensor:
-        """SIE's linear hypernetwork."""
         return self.hypernetwork(embeddings, transformation)
 
 
@@ -51,11 +49,11 @@ def synthetic_features(objects: int, dimension: int, seed: int) -> Features:
 
 def synthetic_inputs(train: int, val: int) -> dict[str, ProbeInput]:
     """Features of two networks of the same views, of which the untrained one holds less."""
-    trained = ProbeInput(synthetic_features(train, 512, 0), synthetic_features(val, 512, 1))
-    noisy = {}
-    for split, seed in (("train", 2), ("val", 3)):
-        features: Features = getattr(trained, split)
+
+    def noisy(features: Features, seed: int) -> Features:
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(features.representations.shape, generator=generator)
-        noisy[split] = replace(features, representations=(features.representations + noise).half())
-    return {"trained": trained, "untrained": ProbeInput(**noisy)}
+        return replace(features, representations=(features.representations + noise).half())
+
+    trained = ProbeInput(synthetic_features(train, 512, 0), synthetic_features(val, 512, 1))
+    return {"trained": trained, "untrained": ProbeInput(noisy(trained.train, 2), noisy(trained.val, 3))}

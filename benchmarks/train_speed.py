@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 import torch
 
+from gpu_step import synchronize
 from iebench.recipes.recipe import Recipe, load_recipe
 from iebench.training.loading import draw_stream, to_device
 from iebench.training.model import build_model
@@ -54,9 +55,7 @@ def main(
             "from the stream": batches,
             "random tensors in memory": repeat((random_pair(kept),)),
         }
-        rates = in_turns(
-            {title: (step, feed) for title, feed in feeds.items()}, rounds, steps, processes.device
-        )
+        rates = in_turns(step, feeds, rounds, steps, processes.device)
     batch = recipe.training.batch_size
     print(f"\n`{name}`, {batch} pairs of {index.image_size} px on {device_name(processes)}:\n")
     print("| fed | steps/s | images/s |\n|---|---|---|")
@@ -100,12 +99,12 @@ def random_pair(parts: Parts) -> DrawBatch:
 
 
 def in_turns(
-    runs: dict[str, tuple[Step, Iterator[Parts]]], rounds: int, steps: int, device: torch.device
+    step: Step, feeds: dict[str, Iterator[Parts]], rounds: int, steps: int, device: torch.device
 ) -> dict[str, list[float]]:
     """Steps/s of each in each turn, after a turn that is not counted."""
-    rates: dict[str, list[float]] = {title: [] for title in runs}
+    rates: dict[str, list[float]] = {title: [] for title in feeds}
     for number in range(rounds + 1):
-        for title, (step, feed) in runs.items():
+        for title, feed in feeds.items():
             synchronize(device)
             begin = time.perf_counter()
             for _ in range(steps):
@@ -114,12 +113,6 @@ def in_turns(
             if number:
                 rates[title].append(steps / (time.perf_counter() - begin))
     return rates
-
-
-def synchronize(device: torch.device) -> None:
-    """Waits for the GPU."""
-    if device.type == "cuda":
-        torch.cuda.synchronize()
 
 
 def device_name(processes: Processes) -> str:

@@ -36,13 +36,7 @@ class Picture:
 
 
 class StoredPicture(NamedTuple):
-    """A picture in the form that a dataset stores.
-
-    Attributes:
-        jpeg: Bytes of the JPEG.
-        pixels: (height, width, 3) uint8 RGB, decoded from ``jpeg``.
-        notes: Conversions that were made, in words.
-    """
+    """The JPEG that a dataset stores, its pixels (height, width, 3) uint8 RGB, and the conversions made, in words."""
 
     jpeg: bytes
     pixels: np.ndarray

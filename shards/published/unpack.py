@@ -112,11 +112,7 @@ def _unpack_shard(
 
 
 def _views_with_folders(dataset: Path, shard: ShardInfo) -> Iterator[tuple[View, Path]]:
-    """Yields the views of a shard with the paths of their objects' folders.
-
-    Raises:
-        IebenchError: A view is damaged or out of order, or an object's name cannot be the name of a folder.
-    """
+    """Yields the views of a shard with the paths of their objects' folders, unless one is damaged or out of order."""
     before: tuple[Path, int] | None = None
     seen: set[Path] = set()
     for sample, path in whole_shard(dataset, shard):

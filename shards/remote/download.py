@@ -135,15 +135,9 @@ def download_range(address: str, start: int, stop: int) -> bytes:
 def download(address: str, path: Path, size: int, sha256: str, is_there: Callable[[], bool]) -> None:
     """Downloads a file to ``path``, where it appears only when it is complete and its SHA-256 is right.
 
-    If several processes or threads ask for one file, one of them downloads it and the others wait. A download that was
-    interrupted continues where it stopped.
-
-    Args:
-        address: Address of the file.
-        path: Path that the file gets; an existing file is replaced.
-        size: Size of the file in bytes; no more are read.
-        sha256: SHA-256 of the file, hexadecimal.
-        is_there: Function that returns whether ``path`` is complete; called after waiting for another download.
+    If several processes or threads ask for one file, one of them downloads it and the others wait; ``is_there`` then
+    tells them whether ``path`` is complete. A download that was interrupted continues where it stopped. An existing file
+    is replaced, and no more than ``size`` bytes are read.
 
     Raises:
         Unreachable: All attempts failed.

@@ -46,17 +46,9 @@ LEAST = 5.0
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large everything is.
+    """How large everything is: the measured step, and the training that is stopped and resumed; batches are of pairs.
 
-    Attributes:
-        batch_size: Pairs of the measured step.
-        image_size: Pixels of its views.
-        seconds: How long a step is measured, once it is warm.
-        objects: Objects of the dataset that is made, 12 views each.
-        train_batch: Pairs of the training that is stopped and resumed.
-        train_steps: Steps of that training.
-        overrides: Fields of the recipe.
-        patience: Factor of the time that each piece has.
+    ``seconds`` are those for which a warm step is measured, ``patience`` is a factor of the time that each piece has.
     """
 
     batch_size: int = 1024

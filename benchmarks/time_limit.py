@@ -25,11 +25,7 @@ class TimeLimit:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Interrupts the block when the minutes are over, as Ctrl-C does; a training then saves its state.
-
-        Raises:
-            TimeIsUp: The minutes are over.
-        """
+        """Interrupts the block when the minutes are over, as Ctrl-C does; a training then saves its state."""
         timer = threading.Timer(60 * (self.minutes or 0), self._interrupt)
         timer.daemon = True
         if self.minutes:
@@ -43,12 +39,9 @@ class TimeLimit:
             timer.cancel()
 
     def check(self) -> None:
-        """Raises an error if the minutes are over.
+        """Raises ``TimeIsUp`` if the minutes are over.
 
         A training whose last step is over when the signal comes ends like any other, so whoever trains asks afterwards.
-
-        Raises:
-            TimeIsUp: The minutes are over.
         """
         if self._is_over.is_set():
             raise TimeIsUp(f"{self.minutes:g} minutes are over; the same command goes on") from None

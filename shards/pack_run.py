@@ -5,7 +5,7 @@ Everything else is done here. During a run, ``OUT/.pack`` holds the settings and
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -37,7 +37,7 @@ Item = TypeVar("Item", bound=NamedObject, contravariant=True)
 
 
 class ObjectReader(Protocol[Item]):
-    """A reader of a source's objects. It is pickled for the processes that pack."""
+    """A reader of a source's objects. Its shares are pickled for the processes that pack."""
 
     def read(self, item: Item) -> tuple[list[Sample], PixelSums]:
         """Returns all views of an object as samples, and the sums over their pixels in RGB order.
@@ -45,6 +45,9 @@ class ObjectReader(Protocol[Item]):
         Raises:
             IebenchError: The object cannot be packed; the message says why.
         """
+
+    def share(self, objects: Sequence[Item]) -> "ObjectReader[Item]":
+        """Returns a reader of at least these objects, which is small to pickle."""
 
     def license_text(self) -> str:
         """Returns the licence that the source states; empty if it states none."""
@@ -188,7 +191,7 @@ class _Run:
         )
         jobs = [
             _Job(
-                self._plan.reader,
+                self._plan.reader.share(shard.objects),
                 self._out,
                 self._records,
                 shard,

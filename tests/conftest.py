@@ -1,7 +1,9 @@
 """Datasets and models that many tests share; tests that change one work on a copy."""
 
 import importlib.util
+import os
 import shutil
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from unreliable_server import UnreliableServer
 
 DATA = Path(__file__).parent / "data"
+EXIT_STATUS = pytest.StashKey[int]()
 
 settings.register_profile(
     "iebench", deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -27,6 +30,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if "blender" in item.keywords:
                 item.add_marker(reason)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[EXIT_STATUS] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Ends without Python's own end, in which Blender waits for its own threads for ever if it rendered a lot."""
+    if "bpy" in sys.modules and not hasattr(config, "workerinput"):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(config.stash[EXIT_STATUS])
 
 
 @pytest.hookimpl(wrapper=True)

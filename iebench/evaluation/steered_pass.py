@@ -12,13 +12,13 @@ from iebench.backbones.encoder import Encoder
 from iebench.evaluation.corruptions import CLEAN, Condition
 from iebench.evaluation.more_views import OtherViewsSource, ViewWithOthers
 from iebench.evaluation.splits import Split
-from shards.lanes import segments_between
-from shards.reader import View, read_objects
+from shards.reader import View
+from shards.spread import read_spread_objects
 
 OBJECTS_AT_ONCE = 32
 _DECAY = 1e-3
 _ITERATIONS = 200
-_RUNS = 64  # positions of a split that objects are taken from, because they may stand in the order of classes
+_RUNS = 64
 
 Classify = Callable[[Tensor], Tensor]
 """A function from embeddings (rows, dimension) to probabilities (rows, classes)."""
@@ -35,17 +35,8 @@ def objects_of(split: Split, most: int, views: int | None = None) -> list[list[V
     Raises:
         IebenchError: A shard cannot be read.
     """
-    info = split.index.split(split.name)
-    runs = min(_RUNS, most)
-    few = info.objects <= most
-    starts = [0] if few else [number * info.objects // runs for number in range(runs)]
-    found = []
-    for start in starts:
-        stop = info.objects if few else start + most // runs
-        for segment in segments_between(info.shards, start, stop):
-            objects = read_objects(split.folder, split.index, segment.shard, segment.start, segment.stop)
-            found += [stored[:views] for stored in objects]
-    return found
+    objects = read_spread_objects(split.folder, split.index, split.name, most, _RUNS)
+    return [stored[:views] for stored in objects]
 
 
 def linear_classifier(embeddings: Tensor, labels: Tensor, classes: int) -> Classify:

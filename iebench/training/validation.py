@@ -12,13 +12,12 @@ from iebench.evaluation.scores import batch_r2
 from iebench.training.model import Model
 from iebench.training.precision import Precision
 from shards.batches import ViewBatch, collate_views
-from shards.lanes import segments_between
-from shards.reader import read_objects
 from shards.schema import DatasetIndex
+from shards.spread import read_spread_objects
 
 VALIDATED_OBJECTS = 512
 """Largest number of objects of each split that are used, with a pair of views of each."""
-_RUNS = 64  # positions of a split to take them from, because its objects may stand in the order of classes
+_RUNS = 64
 _BATCH = 128
 
 
@@ -77,21 +76,8 @@ def read_validation_pairs(data: Path, index: DatasetIndex, split: str) -> ViewBa
     Raises:
         IebenchError: A shard cannot be read.
     """
-    found = index.split(split)
-    views = []
-    for first, last in even_ranges(found.objects, VALIDATED_OBJECTS, _RUNS):
-        for segment in segments_between(found.shards, first, last):
-            for held in read_objects(data, index, segment.shard, segment.start, segment.stop):
-                views += held[:2]
-    return collate_views(views, index.image_size, 0)
-
-
-def even_ranges(count: int, wanted: int, runs: int) -> list[tuple[int, int]]:
-    """Chooses ``wanted`` of ``count`` positions as evenly spaced ranges (first, last + 1)."""
-    if count <= wanted:
-        return [(0, count)]
-    length = wanted // runs
-    return [(start, start + length) for start in (number * count // runs for number in range(runs))]
+    objects = read_spread_objects(data, index, split, VALIDATED_OBJECTS, _RUNS)
+    return collate_views([view for views in objects for view in views[:2]], index.image_size, 0)
 
 
 def _share(is_right: Tensor) -> float:

@@ -12,8 +12,8 @@ import lzma
 import os
 import zlib
 from array import array
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -97,6 +97,12 @@ class ArchiveSource(PublishedSource):
             return _read_at(self.path, offset, size)
         except OSError as error:
             raise IebenchError(f"{name} cannot be read: {error.strerror}") from None
+
+    def share(self, objects: Sequence[SourceObject]) -> "ArchiveSource":
+        """Returns a source of only these objects; the offsets of all would be 126 MB of the published dataset's."""
+        return replace(
+            self, objects={item.name: self.objects[item.name] for item in objects if self.holds(item)}
+        )
 
     def license_text(self) -> str:
         return _read_at(self.path, *self.license_range).decode("utf-8", "replace")

@@ -1,6 +1,7 @@
 """Reads objects from a source in the published layout."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from shards.errors import IebenchError
 from shards.images import decode_jpeg, jpeg_size
@@ -48,6 +49,10 @@ class PublishedReader:
         if not self.settings.more_views:
             self._require_no_more(item)
         return samples, pixels
+
+    def share(self, objects: Sequence[SourceObject]) -> "PublishedReader":
+        """Returns a reader of at least these objects, which is small to pickle."""
+        return replace(self, source=self.source.share(objects))
 
     def license_text(self) -> str:
         """Returns the licence that the source states; empty if it states none."""

@@ -1,7 +1,7 @@
 """Defines the interface of sources in the published layout, and the source that reads a folder."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -29,7 +29,7 @@ class SourceObject:
 
 
 class PublishedSource(Protocol):
-    """A source of objects in the published layout. It is pickled for other processes."""
+    """A source of objects in the published layout. Its shares are pickled for other processes."""
 
     def names(self) -> list[Name]:
         """Lists the names of all objects, sorted.
@@ -53,6 +53,10 @@ class PublishedSource(Protocol):
 
     def has(self, item: SourceObject, name: str) -> bool:
         """Returns whether an object has a file of this name."""
+
+    def share(self, objects: Sequence[SourceObject]) -> "PublishedSource":
+        """Returns a source of at least these objects, which is small to pickle; by default this source."""
+        return self
 
     def license_text(self) -> str:
         """Returns the contents of the file LICENSE beside the objects; empty if there is none."""

@@ -12,7 +12,7 @@ from iebench.training.loading import to_device
 from iebench.training.metrics_log import read_metrics
 from iebench.training.model import Model, build_model
 from iebench.training.precision import Precision
-from iebench.training.validation import Validation, even_ranges, read_validation_pairs
+from iebench.training.validation import Validation, read_validation_pairs
 from shards.batches import DrawBatch
 from shards.schema import DatasetIndex, open_dataset
 from shards.stream import DrawSettings, DrawStream
@@ -95,12 +95,3 @@ def test_a_training_has_the_same_losses_with_validation_and_without(toy_dataset:
     keys = [panel.key for panel in training_panels([("run", records)], {})]
     assert set(keys[:3]) == SCORES
     assert keys[3] == "loss"
-
-
-@pytest.mark.parametrize(("count", "wanted", "runs"), [(5, 8, 4), (100, 8, 4), (41_920, 512, 64), (9, 8, 4)])
-def test_validated_objects_come_from_all_over_a_split_and_never_twice(count: int, wanted: int, runs: int):
-    found = [number for first, last in even_ranges(count, wanted, runs) for number in range(first, last)]
-    assert found == sorted(set(found))
-    assert len(found) == min(count, wanted)
-    assert found[-1] >= count * (runs - 1) // runs - 1
-    assert found[-1] < count

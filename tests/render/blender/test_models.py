@@ -1,9 +1,13 @@
 """What only real files have is loaded: very many faces, n-gons, normals that are none, vertices nobody uses."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 pytestmark = pytest.mark.blender
+
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 VIEW = np.array([0.4, -0.3, 0.8, 0.5, 0.3, 1.0, 0.5])
 
@@ -38,30 +42,11 @@ def corner_normals(mesh):
     return values
 
 
-def grid_lines(side: int) -> list[str]:
-    """A wavy sheet of 2 * side² triangles with a normal for each vertex, every face twice."""
-    places = np.linspace(-0.5, 0.5, side + 1)
-    x, z = (axis.ravel() for axis in np.meshgrid(places, places))
-    y = 0.05 * np.sin(20 * x) * np.sin(20 * z)
-    slopes = [-np.cos(20 * x) * np.sin(20 * z), np.ones_like(x), -np.sin(20 * x) * np.cos(20 * z)]
-    lines = [f"v {a:.6f} {b:.6f} {c:.6f}" for a, b, c in zip(x, y, z, strict=True)]
-    lines += [
-        f"vn {s * a:.4g} {s * b:.4g} {s * c:.4g}"
-        for s in (1e-3, -1e-3)
-        for a, b, c in zip(*slopes, strict=True)
-    ]
-    first = (np.arange(side)[:, None] * (side + 1) + np.arange(side)).ravel() + 1
-    count = (side + 1) ** 2
-    for a in first.tolist():
-        b, c, d = a + 1, a + side + 1, a + side + 2
-        for p, q, r in ((a, c, b), (b, c, d)):
-            lines.append(f"f {p}//{p} {q}//{q} {r}//{r}")
-            lines.append(f"f {r}//{r + count} {q}//{q + count} {p}//{p + count}")
-    return lines
+def test_half_a_million_faces_are_loaded_with_their_normals_and_rendered(scene, load, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from large_meshes import sheet_lines
 
-
-def test_half_a_million_faces_are_loaded_with_their_normals_and_rendered(scene, load):
-    mesh = load(grid_lines(354))
+    mesh = load(sheet_lines(354))
     assert len(mesh.polygons) == 2 * 354**2 == 250_632
     normals = corner_normals(mesh)
     facing = np.empty((len(mesh.polygons), 3), np.float32)

@@ -61,6 +61,20 @@ def add(tar, name, data=b"", **fields):
     tar.addfile(member, io.BytesIO(data))
 
 
+def test_a_process_is_sent_the_offsets_of_its_shard_alone(source, tmp_path, monkeypatch):
+    jobs = []
+
+    def run_here(function, work, workers):
+        jobs.extend(work)
+        yield from map(function, work)
+
+    monkeypatch.setattr("shards.pack_run.run_parallel", run_here)
+    assert call("pack", write_archive(tmp_path / "a.tar", source, "w:"), tmp_path / "out", *PACK).code == 0
+    assert len(jobs) > 1
+    for job in jobs:
+        assert job.reader.source.names() == sorted(item.name for item in job.shard.objects)
+
+
 def failures(out):
     return [json.loads(line) for line in (out / "failures.jsonl").read_text().splitlines()]
 

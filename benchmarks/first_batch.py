@@ -94,13 +94,13 @@ def main(objects: int, views: int, batch_size: int, lanes: int, rate: float) -> 
         print(f"\n{size:,.0f} MB in {len(list(data.glob('*.tar')))} shards, {rate:g} MB/s\n")
         print("| | MB before the first batch | seconds |\n|---|---|---|")
         index = json.loads((data / INDEX_NAME).read_text())
-        for words, changes in (
-            ("by whole shards, without it", {"latents_table": None}),
-            ("by ranges, with `latents.parquet`", {}),
+        for way, words, changes in (
+            ("shards", "by whole shards, without it", {"latents_table": None}),
+            ("ranges", "by ranges, with `latents.parquet`", {}),
         ):
             (data / INDEX_NAME).write_text(json.dumps(index | changes))
             for what in ("training", "evaluation"):
-                cache = Path(name) / f"cache-{len(changes)}-{what}"
+                cache = Path(name) / f"cache-{way}-{what}"
                 sent, seconds = first_batch_cost(data, what, cache, batch_size, lanes, rate)
                 print(f"| {what}, {words} | {sent:,.1f} | {seconds:.1f} |")
         sys.stdout.flush()

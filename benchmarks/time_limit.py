@@ -25,7 +25,11 @@ class TimeLimit:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Interrupts the block when the minutes are over, as Ctrl-C does; a training then saves its state."""
+        """Interrupts the block when the minutes are over, as Ctrl-C does; a training then saves its state.
+
+        Raises:
+            TimeIsUp: The minutes are over.
+        """
         timer = threading.Timer(60 * (self.minutes or 0), self._interrupt)
         timer.daemon = True
         if self.minutes:

@@ -68,10 +68,10 @@ class WholeDataset:
         return self.list
 
     def pass_over(self, shard: RenderShard) -> None:
-        """Notes that a shard turned out to be complete; nobody waits for it."""
+        """Does nothing: nobody else waits for the shard, which is complete."""
 
     def give_back(self, shard: RenderShard) -> None:
-        """Notes that a shard was completed; nobody waits for it."""
+        """Does nothing: nobody else waits for the shard."""
 
 
 class ClaimedShards:

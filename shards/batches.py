@@ -89,14 +89,9 @@ def collate_draws(draws: Sequence[Sequence[View]], size: int, blocks: Blocks | N
 
 def collate_views(views: Sequence[View], size: int, start: int, blocks: Blocks | None = None) -> ViewBatch:
     """Decodes consecutive views into one batch; ``start`` is the position of the first one in the split."""
-    pixels, block = image_room(len(views), size, blocks)
+    pixels, block = allocate_images((len(views), size, size, 3), blocks)
     _decode(views, pixels)
     return batch_of_views(views, pixels, start, block)
-
-
-def image_room(count: int, size: int, blocks: Blocks | None = None) -> tuple[torch.Tensor, Block | None]:
-    """Allocates (count, size, size, 3) uint8 for a batch's images, and returns it with its block, if any."""
-    return allocate_images((count, size, size, 3), blocks)
 
 
 def batch_of_views(
@@ -106,16 +101,16 @@ def batch_of_views(
 
     Args:
         views: View that each image shows.
-        pixels: (views, size, size, 3) uint8 tensor from ``image_room``.
+        pixels: (views, size, size, 3) uint8 tensor from ``allocate_images``.
         start: Position of the first image in the split.
-        block: Block from ``image_room``.
+        block: Block from ``allocate_images``.
     """
     names = [(view.metadata.synset, view.metadata.object) for view in views]
     return ViewBatch(channels_first(pixels), _latents(views), _labels(views), start, names, block=block)
 
 
 def allocate_images(shape: tuple[int, ...], blocks: Blocks | None) -> tuple[torch.Tensor, Block | None]:
-    """Allocates uint8 memory; in a loader worker, memory that is shared with the training process.
+    """Allocates uint8 memory, and returns it with its block: in a loader worker, it is shared with the training process.
 
     Images in other memory would be copied to shared memory when the batch is sent, which
     ``torch.utils.data.default_collate`` avoids in the same way.

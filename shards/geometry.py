@@ -42,7 +42,7 @@ _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
 def camera_intrinsics(image_size: int) -> np.ndarray:
-    """Returns the (3, 3) intrinsic matrix of a square image: from camera coordinates with ``opencv`` axes to pixels."""
+    """Returns the (3, 3) intrinsic matrix of a square image of ``image_size`` pixels: from ``opencv`` camera axes to pixels."""
     focal = image_size / 2 / math.tan(FIELD_OF_VIEW / 2)
     return np.array([[focal, 0.0, image_size / 2], [0.0, focal, image_size / 2], [0.0, 0.0, 1.0]])
 

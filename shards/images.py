@@ -105,6 +105,9 @@ def fitted(pixels: np.ndarray, shorter: int, square: int) -> np.ndarray:
         pixels: (height, width, 3) uint8.
         shorter: Shorter side of the scaled picture, in pixels.
         square: Side of the square in pixels; at most ``shorter``.
+
+    Returns:
+        (square, square, 3) uint8.
     """
     height, width = pixels.shape[:2]
     side = min(height, width)

@@ -63,6 +63,9 @@ def local_file(folder: Path, name: str, size: int, sha256: str) -> Path:
     """Returns the path of one of a dataset's files. In a mirror, it is checked and downloaded as by ``local_shard``.
 
     In a local dataset, the file is not checked and need not exist.
+
+    Raises:
+        IebenchError: It cannot be downloaded, or there is no room for it.
     """
     path = folder / name
     address = origin_of(folder)

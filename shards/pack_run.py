@@ -84,7 +84,7 @@ def empty_index(settings: BaseModel, **known: Any) -> DatasetIndex:
 
 @dataclass(frozen=True)
 class Packed:
-    """The result of a packing run: the index, the objects that the dataset lacks, and the number of packed views."""
+    """The result of a packing run: the index, the objects that the dataset lacks, and how many views this run read."""
 
     index: DatasetIndex
     failures: tuple[Failure, ...]

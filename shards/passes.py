@@ -81,7 +81,10 @@ def encode_pass(name: Pass, values: np.ndarray) -> bytes:
 
 
 def decode_mask(data: bytes, name: str) -> np.ndarray:
-    """Decodes a mask to (height, width) bool; True where the object is seen at the pixel's centre."""
+    """Decodes a mask to (height, width) bool; True where the object is seen at the pixel's centre.
+
+    The three decoders raise an ``IebenchError`` with the ``name`` of a sample whose PNG is broken.
+    """
     return stored_values("mask", data, name) >= 128
 
 

@@ -33,6 +33,7 @@ IMPORTS = (
 )
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 LARGEST_REQUEST = 1 << 20
+_GPU = Path("/dev/nvidiactl")
 
 
 class WarmProcess(subprocess.Popen[str]):
@@ -42,6 +43,9 @@ class WarmProcess(subprocess.Popen[str]):
     """
 
     def _execute_child(self, *arguments: Any) -> None:  # type: ignore[override]
+        if _GPU.exists():  # CUDA cannot be used in a fork of a process that has looked for devices
+            super()._execute_child(*arguments)  # type: ignore[misc]
+            return
         asked = _PARAMETERS.bind(self, *arguments).arguments
         program, *rest = map(str, asked["args"])
         assert program == sys.executable, "only Python can be started warm"

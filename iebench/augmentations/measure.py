@@ -12,7 +12,7 @@ from shards.spread import read_spread_objects
 MEASURED_OBJECTS = 512
 """Largest number of objects whose draws are measured, spread over the training split."""
 MEASURED_EPOCHS = 32
-_RUNS = 32
+_RUNS = 32  # places of the split that objects are taken from
 
 
 def measure_parameters(

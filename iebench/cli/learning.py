@@ -3,7 +3,7 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +11,10 @@ from iebench.cli.location import FILE, FOLDER, DatasetLocation, takes_dataset
 from iebench.training.launch import raise_once_per_node, read_launch
 from shards.errors import UsageError
 from shards.origin import origin_of
+
+if TYPE_CHECKING:
+    from iebench.evaluation.protocol import Suite
+    from iebench.evaluation.score_store import Existing
 
 data_option = partial(
     click.option,
@@ -157,7 +161,21 @@ def show(recipe: str, overrides: tuple[str, ...]) -> None:
     help="Measure all anew: replace an evaluation of the same name, or add metrics that a newer iebench has.",
 )
 @DEVICE_OPTION
-def evaluate(what: tuple[str, ...], as_json: bool, shows_all: bool, force: bool, **options: Any) -> None:
+def evaluate(
+    what: tuple[str, ...],
+    data: Path,
+    fit: Path | None,
+    suites: "tuple[Suite, ...]",
+    ood: Path | None,
+    name: str | None,
+    out: Path | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+    shows_all: bool,
+    keeps_features: bool,
+    force: bool,
+    device: str,
+) -> None:
     """Evaluate encoders on the validation objects of a dataset.
 
     WHAT is the folder of a run, which is evaluated next to its untrained network, or FILE.safetensors (of `iebench
@@ -167,7 +185,10 @@ def evaluate(what: tuple[str, ...], as_json: bool, shows_all: bool, force: bool,
     """
     from iebench.cli.evaluating import evaluate_networks, print_results
 
-    results = evaluate_networks(what, existing="redo" if force else "keep", **options)
+    existing: Existing = "redo" if force else "keep"
+    results = evaluate_networks(
+        what, data, fit, name, out, overrides, keeps_features, existing, device, suites, ood
+    )
     if read_launch().rank == 0:
         print_results(results, as_json, shows_all)
 

@@ -71,6 +71,13 @@ class Selection:
         return shared_catalog(out, models_folder, request, partial(self.find_objects, models_folder))
 
 
+def _execution(**values: Any) -> "Execution":
+    """Makes the way in which jobs are run of the options' values."""
+    from render.executor import Execution
+
+    return Execution(**values)
+
+
 def _part(_context: click.Context, _option: click.Parameter, text: str | None) -> "Part | None":
     """Parses the value of ``--part``."""
     from render.part import parse_part
@@ -209,7 +216,7 @@ def _render_settings(preset: "PresetName", **overrides: Any) -> "RenderSettings"
 )
 @options_as(
     "execution",
-    dict,
+    _execution,
     run_option(
         "--workers",
         type=click.IntRange(1),
@@ -263,7 +270,7 @@ def render(
     selection: Selection,
     dataset: "tuple[PlanSettings, ExplicitLatents | None]",
     pixels: "RenderSettings",
-    execution: dict[str, Any],
+    execution: "Execution",
     allow_failures: int,
     repair: bool,
     add: bool,
@@ -275,7 +282,6 @@ def render(
     Objects that cannot be rendered are named in OUT/failures.jsonl (delete lines of it to have them tried again);
     the exit code is 1 if there are more of them than --allow-failures.
     """
-    from render.executor import Execution
     from render.plan import make_plan
 
     settings, explicit = dataset
@@ -284,7 +290,7 @@ def render(
     else:
         objects = selection.find_objects_once(models_folder, out, add)
     plan = make_plan(objects, settings.model_copy(update={"render": pixels}), explicit)
-    summary = render_with_bar(plan, out, Execution(**execution), part, repair, add)
+    summary = render_with_bar(plan, out, execution, part, repair, add)
     click.echo(describe(summary, out, part))
     failed = len(summary.failures)
     if failed > allow_failures:

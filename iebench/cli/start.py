@@ -1,7 +1,6 @@
 """The commands for a first try: the demo and the check of the machine."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -30,7 +29,15 @@ _SIGNS = {True: "ok", False: "!!", None: "--"}
     show_default=True,
     help="Train a VICReg of the same size and length beside SIE, which takes half as long again.",
 )
-def demo(**options: Any) -> None:
+def demo(
+    out: Path,
+    seed: int,
+    workers: int | None,
+    objects_per_class: int,
+    views: int,
+    overrides: tuple[str, ...],
+    compares: bool,
+) -> None:
     """Go from nothing to an evaluated model and its report.
 
     Takes seven to eleven minutes on two cores, longer on older ones, and says at the start how long each stage is
@@ -40,7 +47,7 @@ def demo(**options: Any) -> None:
     """
     from iebench.cli.demo import run_demo
 
-    run_demo(**options)
+    run_demo(out, seed, workers, objects_per_class, views, overrides, compares)
 
 
 @click.command(epilog="Example: iebench doctor")

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shards.batches import ViewBatch, batch_of_views, image_room
+from shards.batches import ViewBatch, allocate_images, batch_of_views
 from shards.errors import UsageError
 from shards.reader import View
 from shards.schema import DatasetIndex
@@ -100,7 +100,7 @@ def load_corrupt() -> Any:
 def corrupted_image(image: np.ndarray, condition: Condition, name: str) -> np.ndarray:
     """Shows an image (height, width, 3) uint8, of at least 32 px each way, in a condition.
 
-    Randomness is seeded by the image's name and the condition.
+    The result has the same shape and type. Randomness is seeded by the image's name and the condition.
 
     Raises:
         UsageError: The package is not installed.
@@ -155,7 +155,8 @@ class ShownStream(ViewStream):
         start = first * self._shown.rows_per_object
         rows = ((view, condition) for view in self._chosen(views) for condition in self._shown.conditions)
         while batch := list(islice(rows, self._batch_size)):
-            pixels, block = image_room(len(batch), self._index.image_size, self.blocks)
+            size = self._index.image_size
+            pixels, block = allocate_images((len(batch), size, size, 3), self.blocks)
             _draw(batch, pixels.numpy())
             yield batch_of_views([view for view, _ in batch], pixels, start, block)
             start += len(batch)

@@ -95,7 +95,8 @@ def evaluate_requests(
 
     Results are written score by score, so that an evaluation that was stopped resumes with the next score; scores of
     other suites in the file are kept. All ``processes`` must make this call. With ``keeps_features``, features stay
-    in ``FOLDER/features/NAME``. The other arguments are those of ``evaluate_encoder``.
+    in ``FOLDER/features/NAME``; ``existing`` is the treatment of an earlier evaluation of the same name. The other
+    arguments are those of ``evaluate_encoder``.
 
     Returns:
         The results, in every process.

@@ -71,7 +71,8 @@ def score_neighbors(
 def score_classes(ranked: Tensor, train_labels: Tensor, val_labels: Tensor, classes: int) -> Scores:
     """Computes the accuracies of classes (objects, views, k) that are named best first.
 
-    No metric counts an object whose label is -1, which stands for a class that training lacks.
+    Labels are (objects,), of each split; those of training are for the chance level. No metric counts an object whose
+    label is -1, which stands for a class that training lacks.
     """
     is_known = val_labels >= 0
     hits = ranked == val_labels[:, None, None]

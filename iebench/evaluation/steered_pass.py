@@ -18,7 +18,7 @@ from shards.spread import read_spread_objects
 OBJECTS_AT_ONCE = 32
 _DECAY = 1e-3
 _ITERATIONS = 200
-_RUNS = 64
+_RUNS = 64  # places of the split that objects are taken from
 
 Classify = Callable[[Tensor], Tensor]
 """A function from embeddings (rows, dimension) to probabilities (rows, classes)."""

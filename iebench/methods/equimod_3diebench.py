@@ -87,13 +87,16 @@ class RelativeEquiMod(SteeringMethod):
         return terms["repr_loss_equi"]
 
     def forward(self, batch: Batch) -> Outcome:
-        """Computes the loss: that of the base method + equivariance * that of the module."""
-        base, embeddings = self.base(batch)
+        """Computes the loss: that of the base method + equivariance * that of the module.
+
+        Terms that both have, such as ``std_loss``, are added up; ``repr_loss_inv`` is the base method's alone.
+        """
+        invariant, embeddings = self.base(batch)
         first, second, predicted = self.steer(batch)
-        module = self.own_terms(batch, first, second, predicted)
-        loss = base["loss"] + self.equivariance * self.own_loss(module)
-        sums = {name: value + base.get(name, 0) for name, value in module.items()}
-        terms = {"loss": loss, "repr_loss_inv": base.get("repr_loss_inv", base["loss"]), **sums}
+        own = self.own_terms(batch, first, second, predicted)
+        loss = invariant["loss"] + self.equivariance * self.own_loss(own)
+        sums = {name: value + invariant.get(name, 0) for name, value in own.items()}
+        terms = {"loss": loss, "repr_loss_inv": invariant.get("repr_loss_inv", invariant["loss"]), **sums}
         both = tuple(torch.cat(views, dim=1) for views in zip(embeddings, (first, second), strict=True))
         return Outcome(terms, both)
 

@@ -87,6 +87,7 @@ class SIE(Method):
         return {"invariant": (0, split), "equivariant": (split, whole)} if split else {}
 
     def steered_embeddings(self, representations: Tensor) -> Tensor:
+        """Returns the embeddings of the equivariant part of representations (batch, dimension)."""
         return self.equivariant_projector(representations[:, self.invariant_dimension :])
 
     def forward(self, batch: Batch) -> Outcome:

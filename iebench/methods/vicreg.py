@@ -52,5 +52,5 @@ class VICReg(Method):
 
 
 def vicreg_loss(agreement: Tensor, terms: dict[str, Tensor], config: VICRegConfig) -> Tensor:
-    """Computes the sum of VICReg's three terms, with their weights; ``terms`` are those of ``collapse_terms``."""
+    """Computes the weighted sum of VICReg's three terms: ``agreement`` of two views, and those of ``collapse_terms``."""
     return config.similarity * agreement + config.std * terms["std_loss"] + config.cov * terms["cov_loss"]

@@ -137,8 +137,11 @@ def _beginning(subject: Subject) -> str:
 
 def _identity(subject: Subject) -> str:
     """Returns a key that is equal for subjects that differ only in their seed."""
-    left_out = ("about", "evaluation", "training.seed")
-    recipe = {name: value for name, value in flatten(subject.recipe).items() if not name.startswith(left_out)}
+    recipe = {
+        name: value
+        for name, value in flatten(subject.recipe).items()
+        if not name.startswith(("about.", "evaluation.")) and name != "training.seed"
+    }
     return json.dumps([recipe or subject.title, _evaluated(subject)], sort_keys=True)
 
 

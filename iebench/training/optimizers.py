@@ -19,7 +19,8 @@ class LARS(Optimizer):
 
         d = g + b w,    v = m v + r e |w| / |d| d,    w = w - v
 
-    Groups with ``adapted=False`` (biases and norm layers) take plain SGD with momentum, without decay: v = m v + r g.
+    By default e is the paper's, 1e-3. Groups with ``adapted=False`` (biases and norm layers) take plain SGD with
+    momentum, without decay: v = m v + r g.
     """
 
     def __init__(

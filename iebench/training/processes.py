@@ -113,7 +113,7 @@ class Processes:
         return shares
 
     def broadcast_text(self, text: str) -> str:
-        """Returns the text of rank 0 in all processes."""
+        """Returns the text of rank 0, which must not be empty, in all processes."""
         if self.count == 1:
             return text
         said = torch.frombuffer(bytearray(text.encode() or b"-"), dtype=torch.uint8)  # no buffer may be empty

@@ -1,4 +1,4 @@
-"""The folder of a run: configuration, checkpoints and metrics of one training."""
+"""The folder of a run: configuration, checkpoints, metrics and ``tensorboard/`` of one training."""
 
 import hashlib
 import io

@@ -10,8 +10,8 @@ from shards.schema import DatasetIndex
 class Schedule:
     """Converts between steps and epochs. An epoch has one draw of views per object; in the SIE paper, a pair.
 
-    ``objects`` are those of the training split; ``batch_size`` counts draws, and ``checkpoint_every`` and
-    ``milestone_every`` epochs.
+    ``objects`` are those of the training split; ``batch_size`` counts draws of ``views`` views, and ``checkpoint_every``
+    and ``milestone_every`` epochs (None: no milestones).
     """
 
     objects: int

@@ -84,6 +84,7 @@ class SynchronizedBatchNorm(_BatchNorm):
 def batch_statistics(rows: Tensor) -> Statistics:
     """Computes the statistics of a batch that is spread over the processes, by one exchange.
 
+    ``rows`` (batch, channels, ...) is this process's share, and statistics are (channels,), float32 at least.
     The variance of the whole is the mean of the shares' variances and of their means' squared distances from the
     whole mean; means of squares would lose digits. Rows 1, 3 in one process and 5, 7 in another have means 2 and 6 and
     variances 1 and 1: the mean of the whole is 4, its variance (1 + 1) / 2 + (4 + 4) / 2 = 5.

@@ -17,7 +17,7 @@ from shards.spread import read_spread_objects
 
 VALIDATED_OBJECTS = 512
 """Largest number of objects of each split that are used, with a pair of views of each."""
-_RUNS = 64
+_RUNS = 64  # places of the split that objects are taken from
 _BATCH = 128
 
 

@@ -25,9 +25,8 @@ class CarForm:
     size: tuple[float, float, float]  # length, width and height in metres
     belt: float  # height of the windows' lower edge
     bonnet: float  # height of the bonnet's front end
-    cabin: tuple[
-        float, float, float, float
-    ]  # where windscreen and roof start, where roof and rear window end
+    # where windscreen and roof start, where roof and rear window end
+    cabin: tuple[float, float, float, float]
     bed: float | None = None  # where an open load bed starts
 
 

@@ -99,7 +99,7 @@ class ArchiveSource(PublishedSource):
             raise IebenchError(f"{name} cannot be read: {error.strerror}") from None
 
     def share(self, objects: Sequence[SourceObject]) -> "ArchiveSource":
-        """Returns a source of only these objects; the offsets of all would be 126 MB of the published dataset's."""
+        """Returns a source of only these objects; the offsets of the published dataset take 126 MB."""
         return replace(
             self, objects={item.name: self.objects[item.name] for item in objects if self.holds(item)}
         )

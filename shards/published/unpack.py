@@ -71,7 +71,7 @@ def _unpack_shards(
     shutil.rmtree(_unfinished(out), ignore_errors=True)
     _unfinished(out).mkdir()
     unpack_shard = partial(_unpack_shard, dataset, out, _latent_format(index))
-    shards = [shard for split in index.splits.values() for shard in split.shards]
+    shards = [shard for _, shard in index.all_shards()]
     found: dict[str, dict[str, int]] = {}
     unpacked: set[str] = set()
     with contextlib.closing(run_parallel(unpack_shard, shards, workers)) as results:

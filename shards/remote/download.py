@@ -191,7 +191,7 @@ def _fill(sink: _Sink, address: str, size: int) -> None:
 
 
 def _open(address: str, start: int, stop: int | None = None) -> RemoteFile:
-    """Opens the file at ``address``, at byte ``start`` if the server supports that. It may send more than up to ``stop``.
+    """Opens the file at ``address``, at byte ``start`` if the server supports that. It may send bytes from ``stop`` on, too.
 
     Raises:
         ConnectionDropped: The server is busy or cannot be reached.

@@ -27,7 +27,7 @@ _PASSING = {408, 416, 425, 429}  # worth another attempt; 416: the server has fe
 
 
 class HttpFile:
-    """A file at an http or https address, which is read as one stream.
+    """A file at an http or https address, which is read as one stream from byte ``start`` to before byte ``stop``.
 
     Redirects are followed to http and https only. They are not followed from https to http, nor from a public address
     to a private one, because only this machine may be able to reach that. An ``Authorization`` header is not sent to

@@ -35,7 +35,7 @@ def verify_dataset(
     yield from _index_problems(folder, index)
     table, problems = opened_table(folder, index)
     yield from problems
-    shards = [(split, shard) for split, info in index.splits.items() for shard in info.shards]
+    shards = index.all_shards()
     without_shards = index.model_copy(update={"splits": {}})
     checks = [
         ShardJob(number, folder, shard, without_shards, split) for number, (split, shard) in enumerate(shards)

@@ -128,6 +128,7 @@ def test_every_texture_referred_to_exists_and_none_stands_about_unused(models):
         assert named
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLASSES)
 def test_the_objects_of_a_class_differ_in_proportions(name):
     extents, face_counts, colors = [], set(), set()

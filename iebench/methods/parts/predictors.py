@@ -125,7 +125,11 @@ class SteerPredictor(nn.Module):
 
 
 def build_predictor(config: PredictorConfig, dimension: int, groups: Sequence[Group]) -> nn.Module:
-    """Builds the predictor of a recipe for embeddings of ``dimension`` and the transformations of ``groups``."""
+    """Builds the predictor of a recipe for the transformations of ``groups``.
+
+    It is called with embeddings (batch, ``dimension``) and transformations (batch, sum of the groups' dimensions), and
+    returns embeddings (batch, ``dimension``).
+    """
     transformation_dimension = sum(DIMENSIONS[group] for group in groups)
     if config.kind == "mlp":
         return MLPPredictor(dimension, transformation_dimension, config.hidden)

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from test_report import CHROMIUM, QUIET_CHROMIUM
 
+from chromium import needs_chromium, shown
 from commands import call
 from iebench.backbones.encoder import Encoder
 from iebench.methods.parts.predictors import PredictorConfig, build_predictor
@@ -22,7 +21,6 @@ from iebench.report.explorer import pack_as_int16, principal_components, steerin
 from iebench.report.sample import read_sample
 from iebench.training.run import Run
 from iebench.training.run_encoder import encoder_of_run
-from processes import PATIENCE
 from shards.errors import UsageError
 from shards.schema import open_dataset
 from small_runs import small_recipe, untrained_run
@@ -164,7 +162,7 @@ parent.document.title = document.title;
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(not CHROMIUM.is_file(), reason="Chromium is not installed")
+@needs_chromium
 def test_sliders_keyboard_and_both_widths_work_in_a_browser(page: str, runs: list[Path], tmp_path: Path):
     (tmp_path / "page.html").write_text(
         page.replace("<head>", f"<head>{WATCH}").replace("</body>", f"{ACT}</body>")
@@ -211,11 +209,7 @@ def in_frame(folder: Path, width: int) -> dict[str, Any]:
         f'<iframe style="border: 0; width: {width}px; height: 900px" src="page.html"></iframe>',
         encoding="utf-8",
     )
-    profile = f"--user-data-dir={folder / 'profile'}"
-    options = [*QUIET_CHROMIUM, profile, "--window-size=1400,1000", "--allow-file-access-from-files"]
-    done = subprocess.run(
-        [CHROMIUM, *options, "--dump-dom", wrapper.as_uri()], capture_output=True, text=True, timeout=PATIENCE
-    )
-    found = re.search(r"<title>seen (.*?)</title>", done.stdout)
-    assert found, done.stdout[:500] + done.stderr[-1000:]
+    page = shown(wrapper)
+    found = re.search(r"<title>seen (.*?)</title>", page)
+    assert found, page[:500]
     return json.loads(found[1])

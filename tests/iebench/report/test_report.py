@@ -5,13 +5,13 @@ import html
 import json
 import re
 import shutil
-import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from chromium import needs_chromium, shown
 from commands import call
 from evaluations import PATHS, made_up_evaluation, write_evaluation
 from iebench.evaluation.results import EvaluationFile, read_evaluation
@@ -25,24 +25,11 @@ from iebench.report.tables import results_table
 from iebench.report.wording import enumerate_words, minus
 from iebench.training.run import Run
 from picture_files import write_class_folders
-from processes import PATIENCE
 from shards.errors import IebenchError, UsageError
 from shards.reader import read_views
 from shards.schema import open_dataset
 from small_runs import untrained_run
 
-CHROMIUM = Path("/usr/bin/chromium")
-QUIET_CHROMIUM = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--virtual-time-budget=5000",
-]
 TERMS = ("repr_loss_inv", "std_loss")
 
 
@@ -367,7 +354,7 @@ def test_words_are_enumerated_as_in_speech():
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(not CHROMIUM.is_file(), reason="Chromium is not installed")
+@needs_chromium
 @pytest.mark.parametrize("width", [420, 1100])
 def test_a_browser_loads_every_picture_and_nothing_is_wider_than_the_screen(
     width: int, page_of_two: Page, tmp_path: Path
@@ -398,15 +385,8 @@ def in_browser(source: str, width: int, folder: Path) -> dict[str, int]:
           srcdoc="{html.escape(source)}"></iframe>""",
         encoding="utf-8",
     )
-    command = [CHROMIUM, *QUIET_CHROMIUM, f"--user-data-dir={folder / 'profile'}", "--window-size=1300,1000"]
-    done = subprocess.run(
-        [*command, "--dump-dom", wrapper.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
-    measured = re.search(r"<title>measured (.*?)</title>", done.stdout)
-    assert measured, done.stderr[-2000:]
+    measured = re.search(r"<title>measured (.*?)</title>", shown(wrapper))
+    assert measured
     return json.loads(html.unescape(measured[1]))
 
 

@@ -43,6 +43,10 @@ def one_recipe_of_each_method() -> list[str]:
     return sorted({load_recipe(name).method.name: name for name in by_size}.values())
 
 
+QUICK = one_recipe_of_each_method()
+RECIPES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in recipe_names()]
+
+
 @pytest.fixture(scope="module")
 def index(toy_dataset: Path) -> DatasetIndex:
     return open_dataset(toy_dataset)
@@ -70,7 +74,7 @@ def step(model: Model, recipe: Recipe, pair: DrawBatch) -> dict[str, float]:
     return {name: value.item() for name, value in outcome.terms.items()}
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_takes_a_step_and_watches_it(index: DatasetIndex, toy_dataset: Path, name: str):
     recipe = small_recipe(name)
     model = build_model(recipe, index)
@@ -83,7 +87,7 @@ def test_every_recipe_takes_a_step_and_watches_it(index: DatasetIndex, toy_datas
     assert not missing
 
 
-@pytest.mark.parametrize("name", one_recipe_of_each_method())
+@pytest.mark.parametrize("name", QUICK)
 def test_every_method_takes_a_step_in_mixed_precision(index: DatasetIndex, toy_dataset: Path, name: str):
     recipe = small_recipe(name)
     precision = Precision("bfloat16", CPU)

@@ -84,6 +84,7 @@ def test_vicreg_equals_the_implementation_in_lightly(lightly_losses: ModuleType)
         torch.testing.assert_close(first, second, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.1, 0.5])
 def test_nt_xent_equals_the_implementation_in_lightly(lightly_losses: ModuleType, temperature: float):
     views = drawn()

@@ -81,16 +81,23 @@ def serving(
         def log_message(self, *_: object) -> None:
             """Quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with answering(Handler, context) as port:
+        state.address = f"{'https' if context else 'http'}://127.0.0.1:{port}/views"
+        yield state
+
+
+@contextmanager
+def answering(handler: type[BaseHTTPRequestHandler], context: ssl.SSLContext | None = None) -> Iterator[int]:
+    """The port of a server on loopback, which runs in a thread; with a ``context``, over https."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     server.handle_error = lambda *_: None  # a client that trusts no one hangs up
     if context is not None:
         server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
-    state.address = f"{'https' if context else 'http'}://127.0.0.1:{server.server_port}/views"
     try:
-        yield state
+        yield server.server_port
     finally:
         server.shutdown()
         server.server_close()

@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -121,14 +122,17 @@ def serve(connection: socket.socket) -> list[str]:
         if not message:
             os._exit(0)
         reading, writing = os.pipe()
-        if not (parent := os.fork()):
+        if not (between := os.fork()):
+            between = os.getpid()
             if pid := os.fork():
                 os.write(writing, str(pid).encode())
-                os._exit(0)  # and the other becomes a child of the test
+                os._exit(0)
+            while os.getppid() == between:  # after which this one is a child of the test
+                time.sleep(0.001)
             for number in (connection.detach(), reading, writing):
                 os.close(number)
             return _become(json.loads(message), streams)
-        os.waitpid(parent, 0)
+        os.waitpid(between, 0)
         connection.send(os.read(reading, 32))
         for number in (reading, writing, *streams):
             os.close(number)

@@ -13,7 +13,7 @@ from iebench.training.metrics_log import read_metrics
 from iebench.training.model import Model, build_model
 from iebench.training.precision import Precision
 from iebench.training.validation import Validation, read_validation_pairs
-from shards.batches import DrawBatch
+from shards.batches import DrawBatch, ViewBatch
 from shards.schema import DatasetIndex, open_dataset
 from shards.stream import DrawSettings, DrawStream
 from small_runs import losses, numbers, small_recipe
@@ -54,6 +54,21 @@ def test_validation_leaves_weights_modes_and_random_numbers_alone(
     assert len(set(modes)) == 2
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), random_state)
+
+
+def test_the_objects_are_read_once(
+    toy_dataset: Path, index: DatasetIndex, model: Model, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[str] = []
+
+    def read(data: Path, index: DatasetIndex, split: str) -> ViewBatch:
+        asked.append(split)
+        return read_validation_pairs(data, index, split)
+
+    monkeypatch.setattr("iebench.training.validation.read_validation_pairs", read)
+    validation = Validation(toy_dataset, index, Precision("float32", CPU))
+    assert validation.scores(model) == validation.scores(model)
+    assert asked == ["train", "val"]
 
 
 def test_the_scores_are_of_validation_objects_by_their_neighbors_and_heads(

@@ -32,7 +32,7 @@ from render.retries import WorkerLost
 from render.scratch import Scratch
 from render.settings import RenderSettings
 from render.worker import RenderResult, WorkerSetup
-from shards.errors import IebenchError, UsageError
+from shards.errors import IebenchError, UsageError, first_line
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -136,7 +136,7 @@ class RayEngine:
                 )
         except (OSError, RuntimeError, ValueError) as error:
             where = f"at RAY_ADDRESS={address}" if address else "on this machine"
-            reason = str(error).strip().partition("\n")[0].rstrip(".")
+            reason = first_line(error).rstrip(".")
             raise IebenchError(f"no Ray cluster could be reached {where}: {reason}") from None
         finally:
             for number, handler in handlers.items():  # Ray takes SIGTERM for itself

@@ -130,7 +130,6 @@ def hub_metadata(index: DatasetIndex) -> dict[str, Any]:
     They list the shards of each split and the type of each field. So ``datasets.load_dataset(folder)`` needs no
     arguments, and does not guess the fields from the first samples, which may lack ``scale`` or ``notes``.
     """
-    views = sum(split.views for split in index.splits.values())
     return {
         "pretty_name": f"Pictures of {len(index.classes):,} classes"
         if _is_pictures(index)
@@ -146,7 +145,7 @@ def hub_metadata(index: DatasetIndex) -> dict[str, Any]:
             "image-feature-extraction",
             *(["depth-estimation"] if "depth" in index.passes else []),
         ],
-        "size_categories": [_SIZES[min(max(len(str(views)) - 3, 0), len(_SIZES) - 1)]],
+        "size_categories": [_SIZES[min(max(len(str(index.views)) - 3, 0), len(_SIZES) - 1)]],
         "configs": [
             {
                 "config_name": "default",
@@ -176,15 +175,18 @@ def _features(index: DatasetIndex) -> list[dict[str, Any]]:
 
 def card_body(index: DatasetIndex, license_text: str = "") -> str:
     """Returns the text that iebench writes into a card: a description of the dataset."""
-    views = sum(split.views for split in index.splits.values())
     classes = "\n".join(f"| {item.label} | {item.synset} | {item.name} |" for item in index.classes)
     splits = "\n".join(
         f"| {name} | {split.objects:,} | {split.views:,} | {len(split.shards)} | "
         f"{sum(shard.bytes for shard in split.shards) / 1e6:,.1f} MB |"
         for name, split in index.splits.items()
     )
-    objects = sum(split.objects for split in index.splits.values())
-    return f"""# {f"{views:,} pictures" if _is_pictures(index) else f"{views:,} views of {objects:,} objects"}
+    size = (
+        f"{index.views:,} pictures"
+        if _is_pictures(index)
+        else f"{index.views:,} views of {index.objects:,} objects"
+    )
+    return f"""# {size}
 
 {_origin(index)}
 

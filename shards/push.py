@@ -6,7 +6,7 @@ from pathlib import Path
 
 from shards.card import PREVIEW_NAME
 from shards.completion import CARD_NAME
-from shards.errors import IebenchError, UsageError
+from shards.errors import IebenchError, UsageError, first_line
 from shards.files import sha256_of
 from shards.licenses import LICENSE_NAME
 from shards.remote.hub import endpoint, hub_location
@@ -73,7 +73,7 @@ def push_dataset(
             ) from None
         raise IebenchError(_interrupted(address, f"the Hub answered {code}")) from None
     except (OSError, ValueError, RuntimeError) as error:
-        raise IebenchError(_interrupted(address, str(error).splitlines()[0])) from None
+        raise IebenchError(_interrupted(address, first_line(error))) from None
     return uploaded
 
 

@@ -11,7 +11,7 @@ import pyarrow.csv
 import pyarrow.dataset
 import pyarrow.parquet
 
-from shards.errors import IebenchError, UsageError
+from shards.errors import IebenchError, UsageError, first_line
 from shards.files import atomic_write
 from shards.schema import DatasetIndex
 from shards.table import open_table, table_schema
@@ -60,10 +60,10 @@ def query_dataset(folder: Path, index: DatasetIndex, question: str) -> pyarrow.T
                 raise UsageError(f"a query is a condition, or one SELECT from {VIEWS}; this is neither")
             return connection.sql(text).to_arrow_table()
         except duckdb.Error as error:
-            raise UsageError(f"the query cannot be answered: {_first_line(error)}") from None
+            raise UsageError(f"the query cannot be answered: {first_line(error)}") from None
         except pyarrow.ArrowException as error:
             raise IebenchError(
-                f"{path} cannot be read ({_first_line(error)}); run `iebench index` on the dataset"
+                f"{path} cannot be read ({first_line(error)}); run `iebench index` on the dataset"
             ) from None
 
 
@@ -90,7 +90,3 @@ def _write_lines(rows: pyarrow.Table, stream: IO[bytes]) -> None:
     for batch in rows.to_batches():
         for row in batch.to_pylist():
             stream.write(json.dumps(row, default=str).encode() + b"\n")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

@@ -144,6 +144,16 @@ class DatasetIndex(Record):
     latents_table: TableInfo | None = None
     camera: CameraInfo | None = None
 
+    @property
+    def objects(self) -> int:
+        """Number of objects of all splits."""
+        return sum(split.objects for split in self.splits.values())
+
+    @property
+    def views(self) -> int:
+        """Number of views of all splits."""
+        return sum(split.views for split in self.splits.values())
+
     def split(self, name: str) -> SplitInfo:
         """Returns the split called ``name``.
 

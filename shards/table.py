@@ -28,7 +28,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from shards.errors import IebenchError
+from shards.errors import IebenchError, first_line
 from shards.files import atomic_write, sha256_of
 from shards.mirror import local_file
 from shards.origin import origin_of
@@ -213,7 +213,7 @@ class LatentsTable:
         try:
             self._file = pyarrow.parquet.ParquetFile(remote or path, read_dictionary=_WORDS)
         except (pyarrow.ArrowException, OSError) as error:
-            raise self._broken(f"cannot be read ({str(error).splitlines()[0]})") from None
+            raise self._broken(f"cannot be read ({first_line(error)})") from None
         found = self._file.schema_arrow.metadata or {}
         if found.get(_VERSION_KEY) != TABLE_VERSION.encode():
             raise self._broken("is of another version")
@@ -236,7 +236,7 @@ class LatentsTable:
         try:
             table = self._file.read_row_groups(groups, columns and list(columns), use_threads=False)
         except (pyarrow.ArrowException, OSError, ValueError) as error:
-            raise self._broken(f"cannot be read ({str(error).splitlines()[0]})") from None
+            raise self._broken(f"cannot be read ({first_line(error)})") from None
         if table.num_rows != sum(shard.views for shard in shards):
             raise self._broken("has another number of rows than dataset.json says")
         return table

@@ -72,15 +72,15 @@ def wait_for(
         process: the test fails at once where it has ended.
     """
     end = time.monotonic() + seconds
-    asked = time.monotonic()
-    while not (value := condition()):
+    while True:
+        asked = time.monotonic()
+        if value := condition():
+            return value
         if process is not None and process.poll() is not None:
             raise AssertionError(f"the process ended with {process.returncode} before its time")
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds:g} s in vain")
         time.sleep(max(0.02, 4 * (time.monotonic() - asked)))
-        asked = time.monotonic()
-    return value
 
 
 class HeldFile:

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from iebench.augmentations.config import AugmentationConfig
-from iebench.backbones.library_errors import first_line, is_out_of_memory
+from iebench.backbones.library_errors import is_out_of_memory
 from iebench.methods.parts.transformations import Group, relative_transformation
-from shards.errors import IebenchError
+from shards.errors import IebenchError, first_line
 
 Normalization = tuple[float, ...]
 """A number for each of red, green and blue, for pixels in [0, 1]."""

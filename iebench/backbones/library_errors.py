@@ -1,4 +1,4 @@
-"""Understands the errors of PyTorch, CUDA's libraries and other packages."""
+"""Recognizes errors of PyTorch and of CUDA's libraries."""
 
 import torch
 
@@ -15,8 +15,3 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or (
         isinstance(error, RuntimeError) and any(sign in str(error) for sign in _MEMORY_SIGNS)
     )
-
-
-def first_line(error: object) -> str:
-    """Returns the first line of an error's message, or the name of its class if the message is empty."""
-    return (str(error).strip() or type(error).__name__).split("\n")[0]

@@ -12,8 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from iebench.backbones.library_errors import first_line
-from shards.errors import UsageError
+from shards.errors import UsageError, first_line
 
 HEADER_KEY = "iebench"
 """The entry of a safetensors header in which ``iebench export`` says what the weights are."""

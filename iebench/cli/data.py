@@ -146,8 +146,7 @@ def verify(dataset: Path, workers: int | None) -> None:
             "render them again into a new folder.",
             err=True,
         )
-    name = origin_of(dataset) or dataset
-    total = sum(split.views for split in index.splits.values())
+    name, total = origin_of(dataset) or dataset, index.views
     damaged: Counter[str] = Counter()
     with (
         stoppable_bar("verify", total) as bar,
@@ -186,7 +185,7 @@ def stats(dataset: Path, as_json: bool, workers: int | None) -> None:
     from shards.statistics import dataset_statistics
 
     index = open_dataset(dataset)
-    with stoppable_bar("stats", sum(split.views for split in index.splits.values())) as bar:
+    with stoppable_bar("stats", index.views) as bar:
         statistics = dataset_statistics(dataset, index, workers or available_cores(), bar.update)
     document = json.dumps(statistics.model_dump(mode="json"), indent=1)  # ASCII: a terminal obeys none of it
     click.echo(document if as_json else statistics.text())
@@ -238,5 +237,4 @@ def index(dataset: Path, workers: int | None) -> None:
 
     with stoppable_bar("index") as bar:
         made = index_dataset(dataset, workers or available_cores(), bar.update)
-    views = sum(split.views for split in made.splits.values())
-    click.echo(f"{dataset / TABLE_NAME}: {views:,} views")
+    click.echo(f"{dataset / TABLE_NAME}: {made.views:,} views")

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from shards.variants import Variant
 
 
+REPAIR_OPTION = click.option(
+    "--repair", is_flag=True, help="Read all sealed shards first; pack what is damaged in them."
+)
+
+
 class _PackGroup(FriendlyGroup):
     """A group whose default command is ``published``: ``iebench pack SRC OUT``."""
 
@@ -71,7 +76,7 @@ def pack() -> None:
 )
 @click.option("--objects-per-shard", default=100, show_default=True, type=click.IntRange(1))
 @WORKERS_OPTION
-@click.option("--repair", is_flag=True, help="Read all sealed shards first; pack what is damaged in them.")
+@REPAIR_OPTION
 @click.option("--add", is_flag=True, help="SRC has more objects than OUT was made of; pack those.")
 def pack_published(
     source: Path,
@@ -210,7 +215,7 @@ def _describe(packed: "Packed", out: Path) -> str:
 )
 @click.option("--objects-per-shard", default=1000, show_default=True, type=click.IntRange(1))
 @WORKERS_OPTION
-@click.option("--repair", is_flag=True, help="Read all sealed shards first; pack what is damaged in them.")
+@REPAIR_OPTION
 @click.option("--add", is_flag=True, help="SRC has more pictures than OUT was made of; pack those.")
 def pack_pictures(
     source: Path,
@@ -262,8 +267,6 @@ def unpack(dataset: Path, out: Path, workers: int | None) -> None:
     index = open_dataset(dataset)
     if index.passes:
         click.echo(f"left out, for want of a place in this layout: {', '.join(index.passes)}", err=True)
-    total = sum(split.views for split in index.splits.values())
-    with stoppable_bar("unpack", total) as bar:
+    with stoppable_bar("unpack", index.views) as bar:
         run_unpacking(dataset, index, out, workers or available_cores(), bar.update)
-    objects = sum(split.objects for split in index.splits.values())
-    click.echo(f"{out}: {total:,} views of {objects:,} objects")
+    click.echo(f"{out}: {index.views:,} views of {index.objects:,} objects")

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import torch
 
-from iebench.backbones.library_errors import first_line
 from iebench.training.launch import Launch
-from shards.errors import UsageError
+from shards.errors import UsageError, first_line
 
 _HIDDEN = {"", "-1", "NoDevFiles"}
 """Values of CUDA_VISIBLE_DEVICES by which a person or Slurm hides all GPUs from a process."""

@@ -12,11 +12,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from iebench.backbones.library_errors import first_line
 from iebench.training.devices import choose_device, claim_gpu, gpu_identity, require_own_gpus
 from iebench.training.launch import Launch, raise_once_per_node, read_launch
 from iebench.training.watch import LAST_WORD, Watch
-from shards.errors import IebenchError
+from shards.errors import IebenchError, first_line
 
 _PATIENCE = timedelta(days=30)  # while rank 0 writes, or fits probes; a process that dies is noticed at once
 _COLLECTIVE_TIMEOUT = timedelta(minutes=5)  # of gradients and statistics, for which nobody should wait long

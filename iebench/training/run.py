@@ -13,9 +13,8 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from iebench.backbones.library_errors import first_line
 from iebench.recipes.recipe import Recipe, apply_override, parse_recipe
-from shards.errors import IebenchError, UsageError
+from shards.errors import IebenchError, UsageError, first_line
 from shards.files import atomic_write, write_text
 from shards.mirror import dataset_folder
 from shards.origin import location_of, origin_of

@@ -6,11 +6,10 @@ from torch import Tensor
 
 from iebench.augmentations.config import AugmentationConfig
 from iebench.backbones.encoder import EmbeddingPredictor, Encoder
-from iebench.backbones.library_errors import first_line
 from iebench.recipes.recipe import Recipe
 from iebench.training.model import Model, build_model
 from iebench.training.run import Run, load_checkpoint
-from shards.errors import IebenchError
+from shards.errors import IebenchError, first_line
 from shards.schema import DatasetIndex
 
 

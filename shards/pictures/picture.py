@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from shards.errors import IebenchError
+from shards.errors import IebenchError, first_line
 from shards.images import LARGEST_SIDE, ChannelOrder, decode_jpeg, encode_jpeg, fitted
 
 SMALLEST_SIDE = 8
@@ -93,7 +93,7 @@ def _opened(source: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(source), formats=FORMATS)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise IebenchError(f"it is no picture that can be read ({_first_line(error)})") from None
+        raise IebenchError(f"it is no picture that can be read ({_reason(error)})") from None
     width, height = image.size
     if max(width, height) > LARGEST_SIDE:
         raise IebenchError(
@@ -126,7 +126,7 @@ def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except (OSError, ValueError, SyntaxError, TypeError) as error:  # Pillow reads a whole PNG for its EXIF
-        raise IebenchError(f"it does not decode ({_first_line(error)})") from None
+        raise IebenchError(f"it does not decode ({_reason(error)})") from None
 
 
 def _converted(image: Image.Image) -> np.ndarray:
@@ -139,7 +139,7 @@ def _converted(image: Image.Image) -> np.ndarray:
                 raise IebenchError("it has transparent pixels, which have no color; put it on a background")
         return np.asarray(upright.convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise IebenchError(f"it does not decode ({_first_line(error)})") from None
+        raise IebenchError(f"it does not decode ({_reason(error)})") from None
 
 
 def _decoded(jpeg: bytes, channel_order: ChannelOrder) -> np.ndarray:
@@ -149,5 +149,6 @@ def _decoded(jpeg: bytes, channel_order: ChannelOrder) -> np.ndarray:
         raise IebenchError(str(error).split("; run `")[0].removeprefix("it: ")) from None
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).split("\n")[0].split("<")[0].strip()
+def _reason(error: Exception) -> str:
+    """Returns the first line of Pillow's message without the object in angle brackets at its end."""
+    return first_line(error).split("<")[0].strip()

@@ -53,7 +53,7 @@ def verify_dataset(
 
 def _index_problems(folder: Path, index: DatasetIndex) -> Iterator[Problem]:
     """Yields problems of the index: shards that it lacks or lists twice, classes out of order, and wrong totals."""
-    named = Counter(shard.name for split in index.splits.values() for shard in split.shards)
+    named = Counter(shard.name for _, shard in index.all_shards())
     for path in sorted(folder.glob("*.tar")):
         if path.name not in named:
             yield Problem(path.name, "", f"{INDEX_NAME} does not know it")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from iebench.backbones.encoder import Encoder
-from iebench.backbones.library_errors import first_line, is_out_of_memory
+from iebench.backbones.library_errors import is_out_of_memory
 from shards.errors import IebenchError
 
 WITHOUT_MEMORY = (
@@ -29,8 +29,3 @@ def test_an_encoder_without_memory_asks_for_smaller_batches_whichever_library_no
 @pytest.mark.parametrize("error", [RuntimeError("shapes do not fit"), OSError("CUDA out of memory")])
 def test_other_errors_are_not_about_memory(error: Exception):
     assert not is_out_of_memory(error)
-
-
-def test_an_error_is_told_by_its_first_line_or_else_by_its_class():
-    assert first_line(ValueError("\nno such file\nin /data")) == "no such file"
-    assert first_line(EOFError()) == "EOFError"

@@ -90,7 +90,7 @@ def test_shown_views_are_drawn_by_the_name_of_their_object():
     assert chosen_views("a", "0", 3, 5) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("batch_size", [1, 1000])
+@pytest.mark.parametrize("batch_size", [1, 7, 1000])
 def test_rows_stand_object_by_object_view_by_view_whatever_the_batches(toy_dataset: Path, batch_size: int):
     index = open_dataset(toy_dataset)
     conditions = (CLEAN, Condition("contrast", 5), Condition("shot_noise", 1))

@@ -47,7 +47,7 @@ def stopped(arguments, under_way, number):
 @pytest.mark.processes
 @pytest.mark.parametrize(
     ("workers", "number", "code"),
-    [("1", signal.SIGINT, 130), ("2", signal.SIGTERM, 130), ("2", signal.SIGKILL, -signal.SIGKILL)],
+    [("1", signal.SIGTERM, 130), ("2", signal.SIGINT, 130), ("2", signal.SIGKILL, -signal.SIGKILL)],
 )
 def test_a_stopped_pack_leaves_no_process_and_goes_on_to_the_same_bytes(
     source, packed, tmp_path, workers, number, code
@@ -74,7 +74,7 @@ def test_a_stopped_pack_leaves_no_process_and_goes_on_to_the_same_bytes(
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
 def test_a_stopped_unpack_leaves_no_process_and_goes_on_to_the_same_files(
     source, packed, tmp_path, number, code
 ):

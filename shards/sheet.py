@@ -154,7 +154,7 @@ def _draw_caption(
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
 ) -> None:
     by_name = {latent.name: value for latent, value in zip(latents, values, strict=True)}
-    angles = " ".join(f"{math.degrees(by_name[f'rotation_{axis}']):+.0f}°" for axis in "xyz")
+    angles = " ".join(f"{math.degrees(by_name[f'rotation_{axis}']):+z.0f}°" for axis in "xyz")
     light = f"{math.degrees(by_name['light_theta']):.0f}°/{math.degrees(by_name['light_phi']):.0f}°"
     left, top = corner
     draw.text((left, top), angles, _INK, font=font)

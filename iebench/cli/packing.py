@@ -43,7 +43,7 @@ class _PackGroup(FriendlyGroup):
 def pack() -> None:
     """Make shards of a published dataset or of pictures.
 
-    ``iebench pack SRC OUT`` is ``iebench pack published SRC OUT``.
+    `iebench pack SRC OUT` is `iebench pack published SRC OUT`.
     """
 
 

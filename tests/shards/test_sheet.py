@@ -1,5 +1,7 @@
 """The contact sheet."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -59,3 +61,13 @@ def test_the_sheet_shows_the_views_themselves_and_their_hues(toy_dataset):
     floor_hue = rows[0][1][0].metadata.latents[3]
     box = Image.new("RGB", (1, 1), f"hsv({floor_hue * 360:.0f}, 60%, 60%)").getpixel((0, 0))
     assert box in colors
+
+
+def test_an_angle_that_rounds_to_zero_has_one_sign(toy_dataset):
+    index = open_dataset(toy_dataset)
+    ((title, (view,)),) = pick_views(toy_dataset, index, rows=1, columns=1)
+    sheets = []
+    for rotation in (-0.001, 0.001):
+        metadata = view.metadata.model_copy(update={"latents": (rotation, *view.metadata.latents[1:])})
+        sheets.append(contact_sheet([(title, [replace(view, metadata=metadata)])], index.latents))
+    assert sheets[0].tobytes() == sheets[1].tobytes()
